@@ -1,0 +1,48 @@
+"""The five families of refusal. They carry codes and parameters; the sentence is made at the edge, in the reader's language."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one input: a JSON pointer into what was given (``/phone``, ``/members/0/name``, ``""`` = the whole), a code, params."""
+
+    pointer: str
+    code: str
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+class Refusal(Exception):
+    """Base of the five families. ``code`` is a key of engine/messages.json, ``params`` fill its sentence."""
+
+    def __init__(self, code: str, *, faults: Iterable[Fault] = (), **params: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = params
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        parts = [self.code, *(f"{key}={value!r}" for key, value in self.params.items())]
+        parts += [f"{fault.pointer or '/'}: {fault.code} {dict(fault.params)!r}" for fault in self.faults]
+        return " ".join(parts)
+
+
+class Invalid(Refusal):
+    """The caller's input is wrong (422). ``faults`` lists every fault, not the first."""
+
+
+class Denied(Refusal):
+    """The caller may not do this, and knows that the thing exists (403)."""
+
+
+class NotFound(Refusal):
+    """No such thing, or none that the caller may see: the two are not told apart (404)."""
+
+
+class Conflict(Refusal):
+    """Someone was faster, or the database's own guarantee refused: stale, duplicate, in use (409). Params may hold ``current``."""
+
+
+class Unavailable(Refusal):
+    """Cannot be done now: database away, too many attempts, workspace of another release (503 or 429)."""
