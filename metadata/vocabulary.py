@@ -17,7 +17,7 @@ FieldFamily = Literal["value", "link", "derived"]
 class Problem:
     """One thing wrong with a definition: where, and a code with its parameters; the sentence is made at the edge (metadata/messages.json).
 
-    ``file`` is relative to the bundle's folder (``entities/customer.json``), ``pointer`` an RFC 6901 JSON pointer into it,
+    ``file`` is relative to the bundle's folder (``entities/KEY.json``), ``pointer`` an RFC 6901 JSON pointer into it,
     ``line`` and ``column`` are 1-based in the file, ``column`` inside an expression is 1-based in the expression; 0 = not known.
     """
 
