@@ -1,0 +1,174 @@
+"""A published Bundle compiled once: tables, readers, expressions, who links to whom. Immutable; a new version is a new Workspace beside the old.
+
+Reads no records and changes nothing; publishing makes versions, this makes them usable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from engine.fields.base import FieldType, Reader, Value
+from metadata.definitions import Check, Entity, Field, Role, Stages, Unique
+from metadata.text import Label
+
+if TYPE_CHECKING:
+    from engine.crypto import Cipher
+    from engine.database import Database
+    from engine.expressions.language import Expression
+    from engine.expressions.types import Type
+    from engine.fields.scope import FieldScope
+    from engine.registry import Registry
+    from metadata.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A value fetched over one link of the record: ``link`` is the own field, ``field`` the target's."""
+
+    link: str
+    entity: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A value gathered from the records of ``entity`` whose ``link`` points here. ``where`` reads stored fields of those records only."""
+
+    entity: str
+    link: str
+    measure: str                      # count sum min max average earliest latest
+    of: str = ""
+    by: str = ""
+    where: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledField:
+    """One live field, ready for use. ``type`` and ``value`` are the type and field of its *values*: of a formula giving money, money.
+
+    ``column`` is None when nothing is stored (volatile formulas); companions are there for encrypted fields. ``reader`` is None for
+    derived fields. ``required`` and ``read_only`` are a boolean or an expression; ``default`` is a raw value or an expression.
+    """
+
+    key: str
+    definition: Field
+    type: FieldType
+    value: Field
+    expression_type: Type
+    column: sa.Column[Any] | None
+    bi_column: sa.Column[Any] | None = None
+    bi4_column: sa.Column[Any] | None = None
+    reader: Reader | None = None
+    required: bool | Expression = False
+    default: Value | Expression = None
+    read_only: bool | Expression = False
+    show: Expression | None = None
+    formula: Expression | None = None
+    rollup: Rollup | None = None
+    lookup: Lookup | None = None
+    volatile: bool = False
+    target: str = ""                  # entity of a link, links, person, people or team
+    letter: str = ""                  # prefix of its search tokens; "" = takes no part
+
+    @property
+    def derived(self) -> bool:
+        """True when people do not enter it."""
+        return self.formula is not None or self.rollup is not None or self.lookup is not None
+
+    @property
+    def encrypted(self) -> bool:
+        """True when the column holds an envelope."""
+        return self.definition.encrypted
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCheck:
+    """A rule over one record: refused at ``at`` when ``condition`` is true."""
+
+    definition: Check
+    condition: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledUnique:
+    """A uniqueness the database guarantees by the index ``index``; a field of type unique gives one of its own key."""
+
+    definition: Unique
+    index: str
+    columns: tuple[sa.Column[Any], ...]
+    where: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMove:
+    """An allowed stage change; ``actions``: only through one of these, () = any way."""
+
+    actions: tuple[str, ...]
+    condition: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledEntity:
+    """One entity, ready for use. ``fields`` are the live ones in order; ``derived_order`` the stored own formulas and lookups, each after what it reads."""
+
+    key: str
+    definition: Entity
+    table: sa.Table
+    fields: Mapping[str, CompiledField]
+    checks: tuple[CompiledCheck, ...] = ()
+    unique: Mapping[str, CompiledUnique] = field(default_factory=dict)
+    stages: Stages | None = None
+    moves: Mapping[tuple[str, str], tuple[CompiledMove, ...]] = field(default_factory=dict)   # (from, to) -> ways
+    label: tuple[tuple[str, str], ...] = ()                # (text, field key or "") pieces of the label template, in order
+    links_to: tuple[str, ...] = ()                         # own link fields (single)
+    linked_from: tuple[tuple[str, str], ...] = ()          # (entity, field) of single links and person/team fields pointing here
+    lines: tuple[str, ...] = ()                            # entities edited inside this one
+    lines_of: str = ""
+    parent_field: str = ""
+    derived_order: tuple[str, ...] = ()
+    search_fields: tuple[str, ...] = ()
+    search_table: sa.Table | None = None                   # SQLite only; PostgreSQL keeps tokens in table.c.search__tokens
+    digest: str = ""                                       # of all this depends on; equal digests may share the object
+
+    @property
+    def title(self) -> Label:
+        """What people call it."""
+        return self.definition.title
+
+    def label_fields(self) -> tuple[str, ...]:
+        """Fields the label shows."""
+        return tuple(key for _, key in self.label if key)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One workspace at one published version: immutable, shared by threads, replaced as a whole."""
+
+    name: str
+    title: str
+    version: int
+    bundle: Bundle
+    database: Database
+    registry: Registry
+    timezone: ZoneInfo
+    scope: FieldScope
+    cipher: Cipher
+    sandbox: bool = False
+    demo: bool = False
+    entities: Mapping[str, CompiledEntity] = field(default_factory=dict)
+    settings: Mapping[str, Value] = field(default_factory=dict)     # values in force, as expressions see them
+    cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)   # plans and expressions of this version
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """Roles by key."""
+        return self.bundle.roles
+
+    def entity(self, key: str) -> CompiledEntity:
+        """The entity of this key; KeyError when there is none (edges turn a user's mistake into NotFound before)."""
+        return self.entities[key]
