@@ -47,7 +47,7 @@ class Rollup:
     where: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledField:
     """One live field, ready for use. ``type`` and ``value`` are the type and field of its *values*: of a formula giving money, money.
 
@@ -112,7 +112,7 @@ class CompiledMove:
     condition: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledEntity:
     """One entity, ready for use. ``fields`` are the live ones in order; ``derived_order`` the stored own formulas and lookups, each after what it reads."""
 
@@ -145,7 +145,7 @@ class CompiledEntity:
         return tuple(key for _, key in self.label if key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Workspace:
     """One workspace at one published version: immutable, shared by threads, replaced as a whole."""
 

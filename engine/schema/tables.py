@@ -11,11 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from engine.fields.base import FieldType
-from engine.storage import Instant
+from engine.storage import Instant, Key
 from metadata.definitions import Field
-
-#: 64-bit everywhere; SQLite needs INTEGER for a rowid key.
-Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 #: Columns every record table has, in order, before the fields.
 SYSTEM_COLUMNS = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
@@ -92,7 +89,7 @@ def field_columns(stored: StoredField) -> list[sa.Column[Any]]:
 def system_columns() -> list[sa.Column[Any]]:
     """The columns every record has. Who made and changed a record are person ids without a foreign key: named principals have none."""
     return [
-        sa.Column("id", Id, primary_key=True, autoincrement=True),
+        sa.Column("id", Key, primary_key=True, autoincrement=True),
         sa.Column("version", sa.BigInteger, nullable=False, server_default=sa.text("1")),
         sa.Column("created_at", Instant, nullable=False), sa.Column("created_by", sa.BigInteger),
         sa.Column("updated_at", Instant, nullable=False), sa.Column("updated_by", sa.BigInteger),
@@ -148,7 +145,7 @@ def ddl_columns(stored: StoredField, schema: str | None, holder: sa.MetaData) ->
 
 def stub(entity: str, schema: str | None, holder: sa.MetaData) -> sa.Table:
     """A table known by its key only, so that a foreign key to it can be written."""
-    return sa.Table(table_name(entity), holder, sa.Column("id", Id, primary_key=True), schema=schema, extend_existing=True)
+    return sa.Table(table_name(entity), holder, sa.Column("id", Key, primary_key=True), schema=schema, extend_existing=True)
 
 
 def by_entity(fields: Iterable[StoredField]) -> Mapping[str, tuple[StoredField, ...]]:
