@@ -1,0 +1,310 @@
+"""Which indexes the definitions need, and why: derived from lists, permissions, links, unique keys, due rules, roll-ups and search.
+
+Decides only; plan.py compares with what exists, apply.py builds. Every index says its reasons, so that the plan can name them in words.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from engine.schema.tables import SEARCH_COLUMN, StoredField, blind_name, last4_name
+from metadata.bundle import Bundle
+from metadata.definitions import Entity, ListView, Unique
+from metadata.text import Label, label_text
+
+#: Scope columns before the sort of a list: more than two make the index wider than useful.
+SCOPE_LIMIT = 2
+NAME_CUT = 40
+SORTABLE_SYSTEM = frozenset({"created_at", "updated_at", "created_by", "updated_by", "version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an index exists: a code of engine/messages/publishing.json and what fills its sentence (labels, not keys)."""
+
+    code: str
+    subject: Label = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """One index of an entity's table. ``columns`` are physical; ``descending`` those of them that run down while others run up.
+
+    Unique ones hold for rows that are not deleted, have no empty column and satisfy ``where`` (an expression over ``entity``).
+    ``method`` is "" for a b-tree, "gin" for search tokens on PostgreSQL. ``filled``: only rows where the first column has a value.
+    """
+
+    entity: str
+    columns: tuple[str, ...]
+    descending: frozenset[str] = frozenset()
+    unique: bool = False
+    where: str = ""
+    method: str = ""
+    filled: bool = False
+    key: str = ""                              # of the unique definition or field
+    fields: tuple[str, ...] = ()               # field keys of a unique, for its sentence
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``ix_<entity, cut>_<8 hex>``: the same columns and conditions always give the same name."""
+        told = "|".join((self.entity, *self.columns, "desc", *sorted(self.descending), str(self.unique), self.where, self.method, str(self.filled)))
+        return f"ix_{self.entity[:NAME_CUT]}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+    def serves(self, other: "IndexSpec") -> bool:
+        """True when whatever ``other`` is good for, this one is too: a plain index beginning with the same columns."""
+        plain = not (self.where or self.method or self.filled or self.unique)
+        same_way = self.descending & frozenset(other.columns) == other.descending
+        if plain and not (other.unique or other.method) and same_way:
+            return self.columns[:len(other.columns)] == other.columns
+        lone_key = self.unique and not self.where and len(self.columns) == 1
+        return lone_key and not other.unique and self.columns == other.columns
+
+
+Stored = Mapping[tuple[str, str], StoredField]
+
+
+def needed(bundle: Bundle, stored: Stored, dialect: str) -> dict[str, IndexSpec]:
+    """Every index the bundle needs, by name; what one index serves is not built twice."""
+    found: dict[str, IndexSpec] = {}
+    for spec in _all(bundle, stored, dialect):
+        known = found.get(spec.name)
+        found[spec.name] = replace(known, reasons=_joined(known.reasons, spec.reasons)) if known else spec
+    return _without_served(found)
+
+
+def _joined(first: tuple[Reason, ...], more: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    return (*first, *(reason for reason in more if reason not in first))
+
+
+def _without_served(specs: dict[str, IndexSpec]) -> dict[str, IndexSpec]:
+    """Drop what another index serves, handing its reasons on."""
+    kept: dict[str, IndexSpec] = {}
+    by_entity: dict[str, list[IndexSpec]] = {}
+    for spec in sorted(specs.values(), key=lambda item: (-item.unique, -len(item.columns), item.name)):
+        rivals = by_entity.setdefault(spec.entity, [])
+        server = next((rival for rival in rivals if rival.serves(spec)), None)
+        if server is None:
+            rivals.append(spec)
+            kept[spec.name] = spec
+        else:
+            kept[server.name] = replace(kept[server.name], reasons=_joined(kept[server.name].reasons, spec.reasons))
+    return kept
+
+
+def _all(bundle: Bundle, stored: Stored, dialect: str) -> Iterator[IndexSpec]:
+    for entity in bundle.entities.values():
+        columns = {field.key: stored[entity.key, field.key] for field in entity.live_fields() if (entity.key, field.key) in stored}
+        yield from _of_uniques(entity, columns)
+        yield from _of_fields(entity, columns, dialect)
+    yield from _of_lists(bundle, stored)
+    yield from _of_grants(bundle, stored)
+    yield from _of_rollups(bundle, stored)
+    yield from _of_due_rules(bundle, stored)
+
+
+def uniques_of(entity: Entity) -> tuple[Unique, ...]:
+    """The declared uniques of an entity and those of single fields marked ``unique``."""
+    lone = tuple(Unique(field.key, (field.key,)) for field in entity.live_fields() if field.unique)
+    return (*entity.unique.values(), *(unique for unique in lone if unique.key not in entity.unique))
+
+
+def unique_spec(entity: Entity, unique: Unique, columns: Mapping[str, StoredField]) -> IndexSpec | None:
+    """The partial unique index of a declared uniqueness; None while one of its fields is not stored."""
+    if not all(key in columns for key in unique.fields):
+        return None
+    physical = tuple(blind_name(columns[key].column) if columns[key].blind else columns[key].column for key in unique.fields)
+    return IndexSpec(entity.key, physical, unique=True, where=unique.where, key=unique.key, fields=unique.fields,
+                     reasons=(Reason("index_unique", _titles(entity, unique.fields)),))
+
+
+def _titles(entity: Entity, fields: Iterable[str]) -> dict[str, str]:
+    keys = tuple(fields)
+    return {locale: "、".join(parts) if locale == "zh" else ", ".join(parts)
+            for locale in ("zh", "en")
+            if (parts := [label_text(entity.fields[key].title, locale, key) if key in entity.fields else key for key in keys])}
+
+
+def _of_uniques(entity: Entity, columns: Mapping[str, StoredField]) -> Iterator[IndexSpec]:
+    for unique in uniques_of(entity):
+        spec = unique_spec(entity, unique, columns)
+        if spec is not None:
+            yield spec
+
+
+def _of_fields(entity: Entity, columns: Mapping[str, StoredField], dialect: str) -> Iterator[IndexSpec]:
+    """Links, blind indexes, fields that ask for one, and the search tokens."""
+    for field in entity.live_fields():
+        stored = columns.get(field.key)
+        if stored is None:
+            continue
+        title = _titles(entity, (field.key,))
+        if stored.blind:
+            yield IndexSpec(entity.key, (blind_name(stored.column),), reasons=(Reason("index_blind", title),))
+        if stored.last4:
+            yield IndexSpec(entity.key, (last4_name(stored.column),), reasons=(Reason("index_last4", title),))
+        if stored.target:
+            yield IndexSpec(entity.key, (stored.column,), reasons=(Reason("index_link", title),))
+        elif field.index and not stored.blind:
+            yield IndexSpec(entity.key, (stored.column, "id"), reasons=(Reason("index_asked", title),))
+    if dialect == "postgresql" and any(stored.letter for stored in columns.values()):
+        yield IndexSpec(entity.key, (SEARCH_COLUMN,), method="gin", reasons=(Reason("index_search", entity.title),))
+
+
+def _sort_columns(entity: str, sort: Iterable[str], stored: Stored) -> tuple[tuple[str, bool], ...] | None:
+    """(physical column, descending) of a sort, without the closing id; None when one of them is not stored."""
+    columns: list[tuple[str, bool]] = []
+    for item in sort:
+        key, down = item.removeprefix("-"), item.startswith("-")
+        if key == "id":
+            break
+        if key in SORTABLE_SYSTEM:
+            columns.append((key, down))
+        elif (entity, key) in stored and not stored[entity, key].blind:
+            columns.append((stored[entity, key].column, down))
+        else:
+            return None
+    return tuple(columns)
+
+
+def _sorted_spec(entity: str, scope: tuple[str, ...], sort: tuple[tuple[str, bool], ...], reason: Reason) -> IndexSpec | None:
+    """(scope, sort, id); columns run down only where the sort mixes directions, since an index is read both ways."""
+    names = [name for name, _ in sort if name not in scope]
+    mixed = len({down for _, down in sort}) > 1
+    down = frozenset(name for name, falls in sort if falls and name not in scope) if mixed else frozenset()
+    columns = (*scope, *dict.fromkeys(names), "id")
+    return IndexSpec(entity, columns, descending=down, reasons=(reason,)) if len(columns) > 1 else None
+
+
+def _of_lists(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
+    for view in bundle.lists.values():
+        if view.entity in bundle.entities:
+            for spec in _of_list(bundle, view, stored):
+                if spec is not None:
+                    yield spec
+
+
+def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSpec | None]:
+    """The list's own condition before its sort, each row permission before its sort, its quick filters, kanban and calendar."""
+    sort = _sort_columns(view.entity, view.sort, stored) or ()
+    title = view.title or view.key
+    own = _scope_columns(view.entity, view.where, stored)
+    for branch in own or [()]:
+        yield _sorted_spec(view.entity, branch, sort, Reason("index_list", title))
+    for branch in _grant_scopes(bundle, view.entity, stored):
+        if all(branch[0] not in scope for scope in own):
+            yield _sorted_spec(view.entity, branch, sort, Reason("index_list_rows", title))
+    for key in dict.fromkeys((*view.quick, *((view.kanban,) if view.kanban else ()))):
+        physical = stored.get((view.entity, key))
+        if physical is not None and not physical.blind and _indexable(physical):
+            yield _sorted_spec(view.entity, (physical.column,), sort, Reason("index_quick", title))
+    if view.calendar and (day := _sort_columns(view.entity, (view.calendar,), stored)):
+        yield _sorted_spec(view.entity, (), day, Reason("index_calendar", title))
+
+
+def _indexable(stored: StoredField) -> bool:
+    """Lists and JSON values have no order: a b-tree over them helps nobody."""
+    return type(stored.type).__name__ not in ("JsonList", "JsonValue", "JSON")
+
+
+def _grant_scopes(bundle: Bundle, entity: str, stored: Stored) -> list[tuple[str, ...]]:
+    """First columns by which roles see rows of an entity, each once."""
+    found: dict[tuple[str, ...], None] = {}
+    for role in bundle.roles.values():
+        grant = role.grants.get(entity)
+        if grant is not None and isinstance(grant.read, str):
+            for branch in _scope_columns(entity, grant.read, stored):
+                found[branch[:1]] = None
+    return list(found)
+
+
+def _of_grants(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
+    """Each column that decides alone which rows a role sees, the target's column of a hop included."""
+    for role in bundle.roles.values():
+        for entity, grant in role.grants.items():
+            if entity in bundle.entities and isinstance(grant.read, str):
+                reason = Reason("index_rows", role.title or role.key)
+                for branch in _scope_columns(entity, grant.read, stored):
+                    yield IndexSpec(entity, branch[:1], reasons=(reason,))
+                for target, column in _hop_columns(entity, grant.read, stored):
+                    yield IndexSpec(target, (column,), reasons=(reason,))
+
+
+def _of_rollups(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
+    """Earliest, latest, least and greatest of a link's rows are found at an end of (link, value)."""
+    for entity in bundle.entities.values():
+        for field in entity.live_fields():
+            child, _, link = str(field.options.get("from", "")).partition(".")
+            order = field.options.get("by") or (field.options.get("of") if field.options.get("measure") in ("min", "max") else None)
+            if field.type != "rollup" or (child, link) not in stored or not order or (child, order) not in stored:
+                continue
+            yield IndexSpec(child, (stored[child, link].column, stored[child, str(order)].column),
+                            reasons=(Reason("index_rollup", _titles(entity, (field.key,))),))
+
+
+def _of_due_rules(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
+    for rule in bundle.rules.values():
+        due = rule.body.get("on", {}).get("due", ())
+        for place in (due,) if isinstance(due, str) else due:
+            entity, _, key = str(place).partition(".")
+            if (entity, key) in stored and not stored[entity, key].blind:
+                yield IndexSpec(entity, (stored[entity, key].column,), filled=True, reasons=(Reason("index_due", rule.title or rule.key),))
+
+
+def _scope_columns(entity: str, source: str, stored: Stored) -> list[tuple[str, ...]]:
+    """For each ``or`` branch of a condition the stored columns it fixes to one value (or to a set of them), at most SCOPE_LIMIT."""
+    branches: list[tuple[str, ...]] = []
+    for branch in _branches(_tree(source)):
+        names = [name for term in _terms(branch) if (name := _fixed(term)) is not None]
+        columns = [stored[entity, name].column for name in dict.fromkeys(names)
+                   if (entity, name) in stored and not stored[entity, name].blind and _indexable(stored[entity, name])]
+        if columns:
+            branches.append(tuple(columns[:SCOPE_LIMIT]))
+    return branches
+
+
+def _hop_columns(entity: str, source: str, stored: Stored) -> Iterator[tuple[str, str]]:
+    """(target entity, column) of conditions over one link: ``customer.owner == me``."""
+    for branch in _branches(_tree(source)):
+        for term in _terms(branch):
+            side = term.left if isinstance(term, ast.Compare) else None
+            if isinstance(side, ast.Attribute) and isinstance(side.value, ast.Name) and isinstance(term, ast.Compare) and _equality(term):
+                link = stored.get((entity, side.value.id))
+                if link is not None and link.target and (link.target, side.attr) in stored and not stored[link.target, side.attr].blind:
+                    yield link.target, stored[link.target, side.attr].column
+
+
+def _tree(source: str) -> ast.expr | None:
+    """The parsed condition; None when there is none or it is not an expression (the checker has said so before)."""
+    try:
+        return ast.parse(source.strip(), mode="eval").body if source.strip() else None
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _branches(tree: ast.expr | None) -> list[ast.expr]:
+    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.Or):
+        return [branch for value in tree.values for branch in _branches(value)]
+    return [] if tree is None else [tree]
+
+
+def _terms(tree: ast.expr) -> list[ast.expr]:
+    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
+        return [term for value in tree.values for term in _terms(value)]
+    return [tree]
+
+
+def _equality(term: ast.Compare) -> bool:
+    return len(term.ops) == 1 and isinstance(term.ops[0], ast.Eq | ast.In)
+
+
+def _fixed(term: ast.expr) -> str | None:
+    """The field a term fixes: ``owner == me``, ``stage in ('a', 'b')``, ``empty(owner)``, a bare boolean field."""
+    if isinstance(term, ast.Compare) and _equality(term) and isinstance(term.left, ast.Name):
+        return term.left.id
+    if isinstance(term, ast.Compare) and isinstance(term.ops[0], ast.Eq) and isinstance(term.comparators[0], ast.Name):
+        return term.comparators[0].id
+    if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and term.func.id == "empty" and term.args and isinstance(term.args[0], ast.Name):
+        return term.args[0].id
+    return term.id if isinstance(term, ast.Name) else None
