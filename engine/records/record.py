@@ -1,0 +1,87 @@
+"""What the records room hands out: a record, a change, what a save gave. Data only; reading is query.py, writing is service.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from engine.errors import Fault
+
+Value = Any
+
+
+class AnyVersion:
+    """The version internal callers give when they do not care which one stands (rules, jobs, roll-backs)."""
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+#: Pass as ``version``: write whatever version stands.
+ANY: Final = AnyVersion()
+Version = int | AnyVersion
+
+
+class Record(dict[str, Value]):
+    """A row as its reader sees it: ``id``, ``version`` and typed values by field key.
+
+    Links are ``Link(id, label)``, masked values ``Masked(text)``, child lines a list of records under the line entity's key.
+    Fields the reader may not read are not there.
+    """
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> int:
+        return int(self["id"])
+
+    @property
+    def version(self) -> int:
+        return int(self["version"])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row changed in a transaction: typed values before and after of the fields that changed (all of them for create and delete)."""
+
+    entity: str
+    id: int
+    kind: str                                # create | update | delete | restore | computed
+    version: int
+    before: Mapping[str, Value]
+    after: Mapping[str, Value]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a save gave: the record as its caller may see it and every row that changed with it."""
+
+    record: Record
+    changes: tuple[Change, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+
+    @property
+    def id(self) -> int:
+        return self.record.id
+
+    @property
+    def version(self) -> int:
+        return self.record.version
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """The outcome of one row of ``bulk`` or ``load``: ``created``, ``updated``, ``unchanged`` or ``refused`` with every fault."""
+
+    index: int
+    outcome: str
+    id: int | None = None
+    version: int | None = None
+    code: str = ""
+    faults: tuple[Fault, ...] = field(default=())
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> bool:
+        return self.outcome == "refused"

@@ -1,0 +1,171 @@
+"""From raw input to typed values and from typed values to columns: one closure per field, built at publish. Knows no rights but the set of fields it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.errors import Fault
+from engine.fields.base import Reader, Value, Wrong
+from engine.storage import Instant
+
+if TYPE_CHECKING:
+    from engine.crypto import Cipher
+    from engine.workspace import CompiledEntity, CompiledField, Workspace
+
+#: Keys of a record's JSON that are not input; a client may send back what it got.
+NOT_INPUT = frozenset({"id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was given: typed values by field, child lines by line entity, and every fault found."""
+
+    values: dict[str, Value]
+    lines: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The readers of one entity's entered fields and its line entities."""
+
+    readers: Mapping[str, Reader]
+    lines: frozenset[str]
+
+    def take(self, raw: Mapping[str, object], writable: Collection[str], readable: Collection[str], at: str = "") -> Taken:
+        """Read everything; what may not be written is refused, what may not be read is as unknown as what is not there."""
+        values: dict[str, Value] = {}
+        taken = Taken(values)
+        readers = self.readers
+        for key, given in raw.items():
+            reader = readers.get(key)
+            if reader is None or key not in writable:
+                self._other(taken, key, given, readable, at)
+                continue
+            try:
+                values[key] = reader(given)
+            except Wrong as wrong:
+                taken.faults.append(Fault(f"{at}/{key}", wrong.code, wrong.params))
+        return taken
+
+    def _other(self, taken: Taken, key: str, given: object, readable: Collection[str], at: str) -> None:
+        if key in NOT_INPUT:
+            return
+        if key in self.lines:
+            if isinstance(given, list) and all(isinstance(item, Mapping) for item in given):
+                taken.lines[key] = given
+            else:
+                taken.faults.append(Fault(f"{at}/{key}", "lines_expected"))
+            return
+        taken.faults.append(Fault(f"{at}/{key}", "not_writable" if key in readable else "unknown_field", {"field": key}))
+
+
+def intake(workspace: Workspace, entity: CompiledEntity) -> Intake:
+    """The intake of an entity at this version."""
+    return remember(workspace, ("intake", entity.key), lambda: Intake(
+        {key: item.reader for key, item in entity.fields.items() if item.reader is not None and not item.derived}, frozenset(entity.lines)))
+
+
+def envelope_context(entity: str, field_key: str) -> str:
+    """What an envelope is bound to, so that it cannot be moved to another field."""
+    return f"{entity}.{field_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How the stored fields of one entity lie in its table."""
+
+    entity: str
+    stored: tuple[tuple[str, str], ...]                       # (field, column key)
+    sealed: Mapping[str, CompiledField]
+    dated: Mapping[str, str]                                  # field -> "instant" | "date"
+
+    def columns(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
+        """Column values for the given fields, companions of encrypted ones included."""
+        found: dict[str, Any] = {}
+        for key, column in self.stored:
+            if key not in values:
+                continue
+            sealed = self.sealed.get(key)
+            if sealed is None:
+                found[column] = values[key]
+            else:
+                found.update(_sealed(self.entity, sealed, values[key], cipher))
+        return found
+
+    def open(self, values: dict[str, Value], cipher: Cipher) -> dict[str, Value]:
+        """Put the clear value in place of each envelope."""
+        for key in self.sealed:
+            if values.get(key) is not None:
+                values[key] = unseal(cipher, self.entity, key, values[key])
+        return values
+
+    def to_history(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
+        """JSON of typed values as history keeps them: encrypted ones as envelopes."""
+        found: dict[str, Any] = {}
+        for key, given in values.items():
+            if key in self.sealed and given is not None:
+                found[key] = seal(cipher, self.entity, key, given)
+            else:
+                found[key] = given.isoformat() if isinstance(given, date | datetime) else given
+        return found
+
+    def from_history(self, key: str, kept: Any, cipher: Cipher) -> Value:
+        """The typed value of what history kept."""
+        if kept is None:
+            return None
+        if key in self.sealed:
+            return unseal(cipher, self.entity, key, kept)
+        kind = self.dated.get(key)
+        if kind is None:
+            return kept
+        return datetime.fromisoformat(kept) if kind == "instant" else date.fromisoformat(kept)
+
+
+def storage(workspace: Workspace, entity: CompiledEntity) -> Storage:
+    """The storage of an entity at this version."""
+    return remember(workspace, ("storage", entity.key), lambda: _storage(entity))
+
+
+def _storage(entity: CompiledEntity) -> Storage:
+    stored = [(key, item.column) for key, item in entity.fields.items() if item.column is not None]
+    dated = {key: "instant" if isinstance(column.type, Instant) else "date" for key, column in stored if isinstance(column.type, Instant | sa.Date)}
+    return Storage(entity.key, tuple((key, str(column.key)) for key, column in stored),
+                   {key: item for key, item in entity.fields.items() if item.encrypted and item.column is not None}, dated)
+
+
+def seal(cipher: Cipher, entity: str, key: str, value: Value) -> str:
+    """The envelope of a value; what is not text goes in as JSON."""
+    text = value if isinstance(value, str) else "\x01" + orjson.dumps(value).decode()
+    return cipher.seal(text, envelope_context(entity, key))
+
+
+def unseal(cipher: Cipher, entity: str, key: str, envelope: str) -> Value:
+    """The value of an envelope."""
+    text = cipher.open(envelope, envelope_context(entity, key))
+    return orjson.loads(text[1:]) if text.startswith("\x01") else text
+
+
+def blind_text(value: Value) -> str:
+    """What a blind index is made of: the normalised value as text."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _sealed(entity: str, item: CompiledField, value: Value, cipher: Cipher) -> dict[str, Any]:
+    column = item.column
+    if column is None:
+        return {}
+    found: dict[str, Any] = {str(column.key): None if value is None else seal(cipher, entity, item.key, value)}
+    kind = item.value.type
+    if item.bi_column is not None:
+        found[str(item.bi_column.key)] = None if value is None else cipher.blind(kind, blind_text(value))
+    if item.bi4_column is not None:
+        found[str(item.bi4_column.key)] = None if value is None else cipher.blind4(kind, blind_text(value))
+    return found
