@@ -3,7 +3,7 @@
 Every class keeps the document it was read from in ``body`` (never change it), so that nothing written there is lost to a later reader.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,7 +281,8 @@ class Loose(Definition):
 
 def read_definition(kind: str, key: str, document: Document) -> Definition:
     """The typed definition of a document that has passed its schema; unknown words stay in ``body``."""
-    return _READERS[kind](key, document)
+    read: Callable[[str, Document], Definition] = _READERS[kind]
+    return read(key, document)
 
 
 def _read_field(key: str, doc: Document) -> Field:
