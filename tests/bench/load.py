@@ -1,0 +1,105 @@
+"""Measuring one server process from outside: processor time per request as the operating system accounts it, and the median answer time."""
+
+import http.client
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one kind of request costs: CPU of the server process and median time, both in microseconds per request."""
+
+    cpu: float
+    median: float
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to repeat; ``body`` and ``path`` may be made anew for each number."""
+
+    method: str
+    path: Callable[[int], str]
+    body: Callable[[int], bytes] | None = None
+    headers: dict[str, str] | None = None
+    status: int = 200
+
+
+class Server:
+    """A running server process on 127.0.0.1."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def cpu(self) -> float:
+        """Seconds of processor time used so far (Linux: /proc; clock ticks are 10 ms, so measure many requests)."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory(self) -> int:
+        """Resident bytes now."""
+        with open(f"/proc/{self.process.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def measure(self, call: Call, count: int, warm: int = 30) -> Cost:
+        """Send ``count`` requests one after another on one connection; every status is checked."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        times = []
+        before = 0.0
+        for number in range(warm + count):
+            if number == warm:
+                before = self.cpu()
+            body = call.body(number) if call.body else None
+            start = time.perf_counter()
+            connection.request(call.method, call.path(number), body=body, headers=call.headers or {})
+            answer = connection.getresponse()
+            content = answer.read()
+            if number >= warm:
+                times.append(time.perf_counter() - start)
+            if answer.status != call.status:
+                raise AssertionError(f"{call.method} {call.path(number)}: {answer.status} {content[:500]!r}")
+        connection.close()
+        return Cost((self.cpu() - before) / count * 1e6, statistics.median(times) * 1e6, count)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def serving(arguments: Callable[[int], list[str]], ready: str, environment: dict[str, str] | None = None, seconds: float = 30) -> Iterator[Server]:
+    """Start ``python ARGUMENTS(port)``, wait until ``ready`` answers anything below 500, and stop it at the end."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, *arguments(port)], env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+                connection.request("GET", ready)
+                if connection.getresponse().status < 500:
+                    break
+            except OSError:
+                pass
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start: {arguments(port)}")
+            time.sleep(0.02)
+        yield Server(process, port)
+    finally:
+        process.terminate()
+        process.wait(10)
