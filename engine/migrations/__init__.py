@@ -1,0 +1,71 @@
+"""Brings the system tables of the home database and of workspaces up to this release: two Alembic histories, home and workspace.
+
+Touches no record table: those change by publishing.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import ScriptDirectory
+
+from engine.database import Database
+
+Branch = Literal["home", "workspace"]
+State = Literal["empty", "older", "current", "newer"]
+
+VERSION_TABLE = "alembic_version"
+
+
+@cache
+def _scripts(branch: Branch) -> ScriptDirectory:
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("script_location", str(Path(__file__).parent / branch))
+    return ScriptDirectory.from_config(config)
+
+
+def head(branch: Branch) -> str:
+    """The revision of this release."""
+    revision = _scripts(branch).get_current_head()
+    if revision is None:
+        raise RuntimeError(f"no revision in engine/migrations/{branch}")
+    return revision
+
+
+def _revision(connection: sa.Connection, schema: str | None) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "version_table_schema": schema}).get_current_revision()
+
+
+def state_of(database: Database, branch: Branch) -> State:
+    """Whether the system tables are missing, of an older release, of this one, or of a newer one."""
+    with database.read() as connection:
+        revision = _revision(connection, database.schema)
+    if revision is None:
+        return "empty"
+    if revision == head(branch):
+        return "current"
+    known = {script.revision for script in _scripts(branch).walk_revisions()}
+    return "older" if revision in known else "newer"
+
+
+def upgrade(database: Database, branch: Branch) -> None:
+    """Run what is missing, all or nothing. One process at a time; a second one finds nothing left to do."""
+    with database.write(direct=True) as connection:
+        if database.schema is not None:
+            # For this transaction only: scripts then need not name the schema, and ALTER ignores the schema translation.
+            connection.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"migrate {database.schema}"))))
+        _run(connection, _scripts(branch), database.schema)
+
+
+def _run(connection: sa.Connection, scripts: ScriptDirectory, schema: str | None) -> None:
+    def steps(revision: object, context: MigrationContext) -> list[RevisionStep]:
+        return scripts._upgrade_revs("head", revision)  # type: ignore[arg-type, return-value]
+
+    with EnvironmentContext(Config(), scripts, fn=steps) as environment:
+        environment.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=schema, transaction_per_migration=False)
+        environment.run_migrations()

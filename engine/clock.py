@@ -1,0 +1,80 @@
+"""What time it is in a workspace: database time for a live one, a stored value for a sandbox. Everything that asks for the time asks here."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from engine import system_tables as tables
+from engine.errors import Denied, Invalid, NotFound
+from engine.storage import Instant
+
+_state = tables.workspace_state
+
+
+def wall() -> datetime:
+    """This machine's time; the time of a database only where both are one machine (SQLite)."""
+    return datetime.now(UTC)
+
+
+def database_now(connection: sa.Connection) -> datetime:
+    """The database's time: on PostgreSQL that of the transaction's begin, on SQLite this machine's."""
+    if connection.dialect.name == "sqlite":
+        return wall()
+    found = connection.execute(sa.select(sa.func.now(type_=Instant()))).scalar_one()
+    assert isinstance(found, datetime)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The one row of workspace_state, and the time it was read at by the workspace's clock."""
+
+    name: str
+    title: str
+    version: int
+    permission_version: int
+    settings_version: int
+    sandbox: bool
+    demo: bool
+    release: str
+    timezone: ZoneInfo
+    preset: str
+    preset_version: str
+    hold_outgoing: bool
+    now: datetime
+
+
+_columns = (_state.c.name, _state.c.title, _state.c.version, _state.c.permission_version, _state.c.settings_version, _state.c.sandbox, _state.c.demo,
+            _state.c.release, _state.c.timezone, _state.c.preset, _state.c.preset_version, _state.c.hold_outgoing, _state.c.now)
+_select_sqlite = sa.select(*_columns, sa.null().label("database_now"))
+_select_postgresql = sa.select(*_columns, sa.func.now(type_=Instant()).label("database_now"))
+
+
+def read_state(connection: sa.Connection, *, lock: bool = False) -> State:
+    """The workspace's state in one statement. ``lock``: held until the transaction ends (publishing, moving the clock)."""
+    select = _select_sqlite if connection.dialect.name == "sqlite" else _select_postgresql
+    row = connection.execute(select.with_for_update() if lock else select).one_or_none()
+    if row is None:
+        raise NotFound("workspace_empty")
+    *words, hold, sandbox_now, database_time = row
+    name, title, version, permission, settings, sandbox, demo, release, zone, preset, preset_version = words
+    now = sandbox_now if sandbox and sandbox_now is not None else database_time or wall()
+    return State(name, title, version, permission, settings, sandbox, demo, release, ZoneInfo(zone), preset or "", preset_version or "", hold, now)
+
+
+def move(connection: sa.Connection, to: datetime) -> datetime:
+    """Move a sandbox's clock forward, inside a write transaction. Raises Denied on a live workspace, Invalid when ``to`` is earlier."""
+    state = read_state(connection, lock=True)
+    if not state.sandbox:
+        raise Denied("clock_of_live_workspace", workspace=state.name)
+    if to < state.now:
+        raise Invalid("clock_backwards", now=state.now.isoformat(), to=to.isoformat())
+    connection.execute(_state.update().values(now=to))
+    return to
+
+
+def raise_permission_version(connection: sa.Connection) -> None:
+    """To be called by whatever changes people, teams or roles, in the same transaction: every cached right is read anew."""
+    connection.execute(_state.update().values(permission_version=_state.c.permission_version + 1))
