@@ -23,6 +23,7 @@ VERSION_TABLE = "alembic_version"
 
 @cache
 def _scripts(branch: Branch) -> ScriptDirectory:
+    config = Config()
     config.set_main_option("path_separator", "os")
     config.set_main_option("script_location", str(Path(__file__).parent / branch))
     return ScriptDirectory.from_config(config)
@@ -64,7 +65,7 @@ def upgrade(database: Database, branch: Branch) -> None:
 
 def _run(connection: sa.Connection, scripts: ScriptDirectory, schema: str | None) -> None:
     def steps(revision: object, context: MigrationContext) -> list[RevisionStep]:
-        return scripts._upgrade_revs("head", revision)  # type: ignore[arg-type, return-value]
+        return scripts._upgrade_revs("head", revision)  # type: ignore[arg-type]
 
     with EnvironmentContext(Config(), scripts, fn=steps) as environment:
         environment.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=schema, transaction_per_migration=False)
