@@ -77,12 +77,10 @@ def link_target(field: Field) -> str:
 
 
 def field_columns(stored: StoredField) -> list[sa.Column[Any]]:
-    """The column of a field and its companions, without constraints."""
+    """The column of a field and its companions, without constraints. Both companions are always there, so that last4 can be opted in later."""
     columns = [sa.Column(stored.column, stored.type)]
     if stored.blind:
-        columns.append(sa.Column(blind_name(stored.column), sa.String(32)))
-    if stored.last4:
-        columns.append(sa.Column(last4_name(stored.column), sa.String(32)))
+        columns += [sa.Column(blind_name(stored.column), sa.String(32)), sa.Column(last4_name(stored.column), sa.String(32))]
     return columns
 
 
@@ -118,34 +116,23 @@ def search_table(entity: str) -> sa.Table:
                     sa.Column(name, sa.Text, key="match"))
 
 
-def ddl_table(entity: str, fields: Iterable[StoredField], dialect: str, schema: str | None, *, searched: bool) -> sa.Table:
-    """The same table for DDL: with foreign keys and its schema; targets stand beside it as stubs."""
-    holder = sa.MetaData()
-    columns = system_columns()
-    for stored in fields:
-        columns += ddl_columns(stored, schema, holder)
-    if searched and dialect == "postgresql":
-        columns.append(search_column())
-    name = table_name(entity)
-    key = f"{schema}.{name}" if schema else name
-    if key in holder.tables:
-        holder.remove(holder.tables[key])
-    return sa.Table(name, holder, *columns, schema=schema, sqlite_autoincrement=True)
-
-
-def ddl_columns(stored: StoredField, schema: str | None, holder: sa.MetaData) -> list[sa.Column[Any]]:
-    """The columns of a field for DDL: a single link with its foreign key."""
+def ddl_columns(stored: StoredField, schema: str | None) -> list[sa.Column[Any]]:
+    """The columns of a field for DDL: a single link with its foreign key, named by text so that the target need not be at hand."""
     columns = field_columns(stored)
     if stored.target:
-        stub(stored.target, schema, holder)
         prefix = f"{schema}." if schema else ""
         columns[0].append_foreign_key(sa.ForeignKey(f"{prefix}{table_name(stored.target)}.id"))
     return columns
 
 
-def stub(entity: str, schema: str | None, holder: sa.MetaData) -> sa.Table:
-    """A table known by its key only, so that a foreign key to it can be written."""
-    return sa.Table(table_name(entity), holder, sa.Column("id", Key, primary_key=True), schema=schema, extend_existing=True)
+def ddl_table(entity: str, fields: Iterable[StoredField], dialect: str, schema: str | None, holder: sa.MetaData, *, searched: bool) -> sa.Table:
+    """The same table with its foreign keys and schema, among others in ``holder``: what the database is compared with."""
+    columns = system_columns()
+    for stored in fields:
+        columns += ddl_columns(stored, schema)
+    if searched and dialect == "postgresql":
+        columns.append(search_column())
+    return sa.Table(table_name(entity), holder, *columns, schema=schema, sqlite_autoincrement=True)
 
 
 def by_entity(fields: Iterable[StoredField]) -> Mapping[str, tuple[StoredField, ...]]:
