@@ -1,0 +1,339 @@
+"""Dates, instants and durations as field types. How people write dates is dates.py; which instant it is now is nobody's business here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from engine.fields.base import AT_LEAST, AT_MOST, BETWEEN, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.dates import Moment, date_of, of_cell, read_moment
+from engine.fields.durations import ISO_PATTERN, duration_words, parse_duration, read_duration
+from engine.fields.scope import FieldScope
+from engine.fields.storage import Instant
+from metadata.definitions import Field
+from metadata.text import Label
+
+MOMENT_OPERATORS = (
+    EQUALS,
+    Operator("after", {"zh": "不早于", "en": "from"}, 1, "{field} >= {value}"),
+    Operator("before", {"zh": "早于", "en": "before"}, 1, "{field} < {value}"),
+    BETWEEN, EMPTY, FILLED,
+)
+_ISO_DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+_RFC3339 = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$")
+_LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?")
+_FIRST, _LAST = datetime(1800, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+
+
+class Date(FieldType):
+    """A day of the calendar, without a time zone."""
+
+    name = "date"
+    title: ClassVar[Label] = {"zh": "日期", "en": "Date"}
+    icon = "calendar"
+    widget = "date"
+    operators: ClassVar[tuple[Operator, ...]] = MOMENT_OPERATORS
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "minimum": {"type": "string", "format": "date", "pattern": _ISO_DATE.pattern, "title": {"zh": "最早", "en": "Earliest"}},
+        "maximum": {"type": "string", "format": "date", "pattern": _ISO_DATE.pattern, "title": {"zh": "最晚", "en": "Latest"}}}
+
+    def expression_type(self, field: Field) -> str:
+        """date"""
+        return "date"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """A date."""
+        return stored_as(field, sa.Date())
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """ISO dates fast, other written forms and date objects after."""
+        low, high = (date.fromisoformat(field.options[word]) if field.options.get(word) else None for word in ("minimum", "maximum"))
+        bounded = low is not None or high is not None
+
+        def read(raw: object) -> Value:
+            if type(raw) is str:
+                text = raw.strip()
+                if not text:
+                    return None
+                value = _iso_date(text) if _ISO_DATE.match(text) else read_moment(text).day
+            elif raw is None:
+                return None
+            else:
+                value = _day_of(raw)
+            if bounded:
+                if low is not None and value < low:
+                    raise Wrong("date_too_early", minimum=low.isoformat())
+                if high is not None and value > high:
+                    raise Wrong("date_too_late", maximum=high.isoformat())
+            return value
+
+        return read
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """YYYY-MM-DD only."""
+        return _matching(super().json_reader(field, scope), _ISO_DATE, "date_invalid")
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """Serial numbers and dates of the spreadsheet, too."""
+        read = self.reader(field, scope)
+
+        def cell(raw: object) -> Value:
+            found = of_cell(raw)
+            return None if found is None else read(found.day)
+
+        return cell
+
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """YYYY-MM-DD"""
+        return None if value is None else value.isoformat()
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """YYYY-MM-DD"""
+        return "" if value is None else value.isoformat()
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """YYYY-MM-DD"""
+        return "" if value is None else value.isoformat()
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A string of format date."""
+        bounds = {f"format{word.capitalize()}": field.options[word] for word in ("minimum", "maximum") if field.options.get(word)}
+        return {"type": "string", "format": "date", "pattern": _ISO_DATE.pattern, **bounds}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """A day of 2025 or the nearest the bounds allow."""
+        value = (date(2025, 1, 1) + timedelta(days=random.randrange(365))).isoformat()
+        return min(max(value, str(field.options.get("minimum") or value)), str(field.options.get("maximum") or "9998-01-01"))
+
+    def plain(self, value: Value, field: Field) -> str:
+        """The ISO text."""
+        return str(value.isoformat())
+
+    def from_plain(self, text: str, field: Field) -> Value:
+        """The day again."""
+        return date.fromisoformat(text)
+
+    def mask(self, value: Value, field: Field) -> str:
+        """The year stays."""
+        return "" if value is None else f"{value.year}-**-**"
+
+
+def _iso_date(text: str) -> date:
+    return date_of(int(text[:4]), int(text[5:7]), int(text[8:]))
+
+
+def _day_of(raw: object) -> date:
+    if isinstance(raw, datetime):
+        return date_of(raw.year, raw.month, raw.day)
+    if isinstance(raw, date):
+        return date_of(raw.year, raw.month, raw.day)
+    if isinstance(raw, str):
+        return read_moment(raw).day
+    raise Wrong("date_invalid")
+
+
+def _matching(read: Reader, pattern: re.Pattern[str], code: str) -> Reader:
+    def strict(raw: object) -> Value:
+        if isinstance(raw, str) and raw.strip() and not pattern.match(raw.strip()):
+            raise Wrong(code)
+        return read(raw)
+
+    return strict
+
+
+class InstantType(FieldType):
+    """A point in time. With ``"ends": "day"`` it is the end of a day: stored as the next midnight, shown as the day."""
+
+    name = "instant"
+    title: ClassVar[Label] = {"zh": "日期时间", "en": "Date and time"}
+    icon = "clock"
+    widget = "instant"
+    operators: ClassVar[tuple[Operator, ...]] = MOMENT_OPERATORS
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "ends": {"enum": ["day"], "title": {"zh": "到当天结束", "en": "To the end of a day"},
+                 "description": "A day N is kept as the midnight after it (exclusive) and shown as N."}}
+
+    def expression_type(self, field: Field) -> str:
+        """instant"""
+        return "instant"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """timestamptz, or microseconds on SQLite."""
+        return stored_as(field, Instant())
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """RFC 3339; what has no offset is in the workspace's zone; a bare day is its midnight, or the next where the field ends a day."""
+        zone, ends_day = scope.timezone, field.options.get("ends") == "day"
+
+        def read(raw: object) -> Value:
+            if type(raw) is str:
+                text = raw.strip()
+                if not text:
+                    return None
+                if _LOCAL.fullmatch(text):
+                    return _aware(_parsed(text), zone)
+                return _moment_instant(read_moment(text), zone, ends_day)
+            if raw is None:
+                return None
+            if isinstance(raw, datetime):
+                return _aware(raw, zone)
+            if isinstance(raw, date):
+                return _moment_instant(Moment(raw), zone, ends_day)
+            raise Wrong("instant_invalid")
+
+        return read
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """RFC 3339 with offset only."""
+        return _matching(super().json_reader(field, scope), _RFC3339, "instant_invalid")
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """Serial numbers and the spreadsheet's own dates are in the workspace's zone."""
+        read, zone, ends_day = self.reader(field, scope), scope.timezone, field.options.get("ends") == "day"
+
+        def cell(raw: object) -> Value:
+            if isinstance(raw, str) and _LOCAL.fullmatch(raw.strip()):
+                return read(raw)
+            found = of_cell(raw)
+            return None if found is None else _moment_instant(found, zone, ends_day)
+
+        return cell
+
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """RFC 3339 with the workspace's offset."""
+        return None if value is None else _rfc(value.astimezone(scope.timezone))
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Local time without offset, as browsers' controls take it; the day where the field ends one."""
+        if value is None:
+            return ""
+        local = value.astimezone(scope.timezone)
+        if field.options.get("ends") == "day" and local.time() == time():
+            return (local.date() - timedelta(days=1)).isoformat()
+        if local.fold:
+            return _rfc(local)
+        return local.replace(tzinfo=None).isoformat(timespec="minutes" if not local.second and not local.microsecond else "auto")
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """2026-11-23 10:24 in the workspace's zone; only the day where the field ends one."""
+        if value is None:
+            return ""
+        local = value.astimezone(scope.timezone)
+        if field.options.get("ends") == "day" and local.time() == time():
+            return (local.date() - timedelta(days=1)).isoformat()
+        return local.isoformat(sep=" ", timespec="minutes")[:16]
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """A date cell in the workspace's zone; text where a spreadsheet could not hold it exactly."""
+        if value is None:
+            return None
+        local = value.astimezone(scope.timezone)
+        if field.options.get("ends") == "day" and local.time() == time():
+            return local.date() - timedelta(days=1)
+        if local.microsecond or local.fold or local.year < 1950:
+            return _rfc(local)
+        return local.replace(tzinfo=None)
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A string of format date-time."""
+        return {"type": "string", "format": "date-time", "pattern": _RFC3339.pattern}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """A minute of 2025."""
+        value = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=random.randrange(365 * 1440))
+        return _rfc(value.astimezone(scope.timezone))
+
+    def plain(self, value: Value, field: Field) -> str:
+        """The UTC text."""
+        return str(value.isoformat())
+
+    def from_plain(self, text: str, field: Field) -> Value:
+        """The instant again."""
+        return datetime.fromisoformat(text)
+
+    def mask(self, value: Value, field: Field) -> str:
+        """The year stays."""
+        return "" if value is None else f"{value.year}-**-**"
+
+
+def _rfc(local: datetime) -> str:
+    text = local.isoformat()
+    return text if len(local.strftime("%z")) == 5 else local.astimezone(UTC).isoformat()
+
+
+def _parsed(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise Wrong("instant_invalid") from None
+
+
+def _aware(value: datetime, zone: ZoneInfo) -> datetime:
+    try:
+        found = (value if value.tzinfo is not None else value.replace(tzinfo=zone)).astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise Wrong("instant_invalid") from None
+    if not _FIRST <= found < _LAST:
+        raise Wrong("date_out_of_range", first=_FIRST.year, last=_LAST.year)
+    return found
+
+
+def _moment_instant(moment: Moment, zone: ZoneInfo, ends_day: bool) -> datetime:
+    """The instant of a day and time in a zone; a bare day is its midnight, or the next one when it ends a day."""
+    if moment.at is not None:
+        return _aware(datetime.combine(moment.day, moment.at), zone)
+    return _aware(datetime.combine(moment.day + timedelta(days=1) if ends_day else moment.day, time()), zone)
+
+
+class DurationType(FieldType):
+    """A length of time, kept as its canonical ISO 8601 text (months and days are different things)."""
+
+    name = "duration"
+    title: ClassVar[Label] = {"zh": "时长", "en": "Duration"}
+    icon = "hourglass"
+    sortable = False
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+
+    def expression_type(self, field: Field) -> str:
+        """duration"""
+        return "duration"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """Its text."""
+        return sa.Text()
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """ISO 8601 or words."""
+        def read(raw: object) -> Value:
+            if raw is None:
+                return None
+            if not isinstance(raw, str) or len(raw) > 60:
+                raise Wrong("duration_invalid")
+            return read_duration(raw) if raw.strip() else None
+
+        return read
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """ISO 8601 only."""
+        return _matching(super().json_reader(field, scope), re.compile(ISO_PATTERN), "duration_invalid")
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """3 天 2 小时"""
+        return "" if value is None else duration_words(value, locale)
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A string of format duration."""
+        return {"type": "string", "format": "duration", "pattern": ISO_PATTERN, "maxLength": 60}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """Hours or days."""
+        return random.choice((f"P{random.randint(1, 30)}D", f"PT{random.randint(1, 23)}H", "P1Y", "PT15M"))
+
+
+__all__ = ["Date", "DurationType", "InstantType", "parse_duration"]

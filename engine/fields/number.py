@@ -1,0 +1,409 @@
+"""Numbers: integer, decimal, money, percent. All are whole numbers inside (scaled, minor units, basis points), so that sums are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from random import Random
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from engine.fields.amounts import number_of
+from engine.fields.base import (
+    AT_LEAST,
+    AT_MOST,
+    BETWEEN,
+    DIFFERS,
+    EMPTY,
+    EQUALS,
+    FILLED,
+    INTEGER_LIMIT,
+    FieldType,
+    Operator,
+    Reader,
+    Value,
+    Wrong,
+    stored_as,
+)
+from engine.fields.scope import FieldScope
+from metadata.definitions import Field
+from metadata.text import Label, label_text
+
+NUMBER_OPERATORS = (EQUALS, DIFFERS, AT_LEAST, AT_MOST, BETWEEN, EMPTY, FILLED)
+#: Fifteen digits: as many as a JSON number (a double) always carries unchanged.
+SCALED_LIMIT = 999_999_999_999_999
+
+
+def _bounds(unit: str) -> dict[str, Mapping[str, object]]:
+    return {"minimum": {"type": "number", "title": {"zh": "最小值", "en": "Smallest"}, "description": f"In {unit}."},
+            "maximum": {"type": "number", "title": {"zh": "最大值", "en": "Largest"}, "description": f"In {unit}."}}
+
+
+_UNIT: Mapping[str, Mapping[str, object]] = {
+    "unit": {"oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}], "title": {"zh": "单位", "en": "Unit"},
+             "description": "Shown after the number."}}
+
+
+def grouped(value: int, places: int = 0) -> str:
+    """A whole number scaled by 10^places as people read it: 328765432 with 2 places is 3,287,654.32; zeros at the end stay."""
+    if not places:
+        return f"{value:,}"
+    whole, rest = divmod(abs(value), 10 ** places)
+    return f"{'-' if value < 0 else ''}{whole:,}.{rest:0{places}d}"
+
+
+def unscaled(value: int, places: int) -> int | float:
+    """The JSON number of a scaled integer: 1250 with 2 places is 12.5."""
+    if not places:
+        return value
+    whole, rest = divmod(value, 10 ** places)
+    return whole if not rest else value / 10 ** places
+
+
+def scaled_float(raw: float, places: int) -> int:
+    """The scaled integer of a double that stands for exactly one decimal at the scale; Wrong for any other, NaN and infinity included."""
+    if not -1e16 < raw < 1e16:
+        raise Wrong("number_invalid")
+    factor = 10 ** places
+    candidate = round(raw * factor)
+    if candidate / factor != raw:
+        raise Wrong("number_scale", scale=places)
+    return candidate
+
+
+def scaled_text(raw: str, places: int) -> int | None:
+    """The scaled integer of what a person typed; None when nothing stands there."""
+    text = raw.strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 17:
+        return int(text) * 10 ** places
+    value = number_of(text)
+    if value is None:
+        raise Wrong("number_invalid")
+    return scaled_decimal(value, places)
+
+
+def scaled_decimal(value: Decimal, places: int) -> int:
+    """The scaled integer of an exact number; Wrong when it has more places."""
+    scaled = value.scaleb(places)
+    whole = int(scaled)
+    if whole != scaled:
+        raise Wrong("integer_expected") if places == 0 else Wrong("number_scale", scale=places)
+    return whole
+
+
+class Number(FieldType):
+    """What the number types share: a whole number scaled by ``places``, its bounds, how it is typed and shown. Not a type by itself."""
+
+    json_types: ClassVar[tuple[type, ...]] = (int, float)
+    operators: ClassVar[tuple[Operator, ...]] = NUMBER_OPERATORS
+    align = "end"
+    widget = "number"
+    limit: ClassVar[int] = INTEGER_LIMIT
+
+    def places(self, field: Field) -> int:
+        """Decimal places of what people see."""
+        return 0
+
+    def json_places(self, field: Field) -> int:
+        """Decimal places of the JSON number."""
+        return 0
+
+    def bounds(self, field: Field) -> tuple[int, int]:
+        """Smallest and largest typed value; the definition's bounds are in units of the JSON form."""
+        factor = 10 ** self.json_places(field)
+        low, high = field.options.get("minimum"), field.options.get("maximum")
+        return (-self.limit if low is None else max(-self.limit, -int(-Decimal(str(low)) * factor // 1)),
+                self.limit if high is None else min(self.limit, int(Decimal(str(high)) * factor // 1)))
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """A 64-bit integer."""
+        return stored_as(field, sa.BigInteger())
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """JSON numbers in the unit of the JSON form; texts in the unit people see."""
+        return self._reader(field, self.json_places(field), self.typed)
+
+    def typed(self, text: str, places: int) -> int | None:
+        """What a person typed, as a scaled integer."""
+        return scaled_text(text, places)
+
+    def _reader(self, field: Field, number_places: int, typed: Callable[[str, int], int | None]) -> Reader:
+        lowest, highest = self.bounds(field)
+        places, factor = self.places(field), 10 ** number_places
+        shown = self.json_places(field)
+
+        def read(raw: object) -> Value:
+            if type(raw) is int:
+                value: int | None = raw * factor
+            elif raw is None:
+                return None
+            elif isinstance(raw, str):
+                value = typed(raw, places)
+                if value is None:
+                    return None
+            elif isinstance(raw, float):
+                if not number_places and not (abs(raw) < 1e16 and raw.is_integer()):
+                    raise Wrong("integer_expected")
+                value = scaled_float(raw, number_places)
+            elif isinstance(raw, Decimal) and raw.is_finite() and raw.adjusted() < 20:
+                value = scaled_decimal(raw, number_places)
+            else:
+                raise Wrong("number_expected")
+            if value < lowest:                  # type: ignore[operator]
+                raise Wrong("number_too_small", minimum=grouped_short(lowest, places or shown))
+            if value > highest:                 # type: ignore[operator]
+                raise Wrong("number_too_large", maximum=grouped_short(highest, places or shown))
+            return value
+
+        return read
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """With thousands separators and the unit."""
+        if value is None:
+            return ""
+        text = grouped_short(value, self.places(field))
+        unit = label_text(field.options.get("unit"), locale)
+        return f"{text} {unit}" if unit else text
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The number people see."""
+        return None if value is None else unscaled(value, self.places(field))
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The number people see, without separators."""
+        return "" if value is None else grouped_short(value, self.places(field)).replace(",", "")
+
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """A JSON number."""
+        return None if value is None else unscaled(value, self.json_places(field))
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A number with its bounds and step."""
+        places = self.json_places(field)
+        low, high = self.bounds(field)
+        schema: dict[str, object] = {"type": "number" if places else "integer", "minimum": unscaled(low, places), "maximum": unscaled(high, places)}
+        if places:
+            schema["multipleOf"] = 10 ** -places
+        return schema
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """A number of everyday size within the bounds."""
+        low, high = self.bounds(field)
+        factor = 10 ** self.places(field)
+        start = max(low, 0) if high > 0 else low
+        return unscaled(min(high, random.randint(start, min(high, start + 200 * factor))), self.json_places(field))
+
+    def mask(self, value: Value, field: Field) -> str:
+        """Nothing of a number is shown."""
+        return "" if value is None else "***"
+
+
+def grouped_short(value: int, places: int) -> str:
+    """``grouped`` without zeros at the end: 89.50 is 89.5 and 89.00 is 89."""
+    text = grouped(value, places)
+    return text.rstrip("0").rstrip(".") if places else text
+
+
+class Integer(Number):
+    """A whole number."""
+
+    name = "integer"
+    title: ClassVar[Label] = {"zh": "整数", "en": "Whole number"}
+    icon = "123"
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_bounds("whole units"), **_UNIT}
+
+    def expression_type(self, field: Field) -> str:
+        """integer"""
+        return "integer"
+
+
+class DecimalNumber(Number):
+    """A number with a fixed count of decimal places, held as a whole number scaled by them."""
+
+    name = "decimal"
+    title: ClassVar[Label] = {"zh": "小数", "en": "Decimal"}
+    icon = "decimal"
+    limit = SCALED_LIMIT
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "scale": {"type": "integer", "minimum": 0, "maximum": 6, "default": 2, "title": {"zh": "小数位", "en": "Decimal places"}},
+        **_bounds("units"), **_UNIT}
+
+    def expression_type(self, field: Field) -> str:
+        """decimal:SCALE"""
+        return f"decimal:{self.places(field)}"
+
+    def places(self, field: Field) -> int:
+        """The ``scale``, 2 unless said."""
+        scale = field.options.get("scale")
+        return 2 if scale is None else int(scale)
+
+    def json_places(self, field: Field) -> int:
+        """JSON has the number people see."""
+        return self.places(field)
+
+
+_MINOR = {"JPY": 0, "KRW": 0, "VND": 0}
+_SIGNS = {"CNY": "¥", "USD": "$", "HKD": "HK$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+class Money(Number):
+    """An exact amount in minor units (fen), a whole number everywhere; people type and see the major unit, 万 and 亿 included."""
+
+    name = "money"
+    title: ClassVar[Label] = {"zh": "金额", "en": "Money"}
+    help: ClassVar[Label] = {"zh": "以分存储，可输入 350万、3,287,654.32", "en": "Stored in minor units; 350万 or 3,287,654.32 may be typed"}
+    icon = "currency-yuan"
+    widget = "money"
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "default": "CNY", "title": {"zh": "币种", "en": "Currency"}},
+        **_bounds("minor units (fen)")}
+
+    def expression_type(self, field: Field) -> str:
+        """money"""
+        return "money"
+
+    def currency(self, field: Field) -> str:
+        """ISO 4217 code."""
+        return str(field.options.get("currency") or "CNY")
+
+    def places(self, field: Field) -> int:
+        """Places of the currency's minor unit."""
+        return _MINOR.get(self.currency(field), 2)
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A number in a cell is the major unit: 3500000 is 3,500,000.00."""
+        return self._reader(field, self.places(field), self.typed)
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """Never rounded: 万 and 亿 (zh) only where two decimals of them say it all; a currency sign in other languages."""
+        if value is None:
+            return ""
+        places, currency = self.places(field), self.currency(field)
+        if not locale.startswith("zh"):
+            text = grouped(abs(value), places)
+            text = text.removesuffix("." + "0" * places) if places else text
+            return f"{'-' if value < 0 else ''}{_SIGNS.get(currency, currency + ' ')}{text}"
+        text = _in_wan(value, places)
+        return text if currency == "CNY" else f"{currency} {text}"
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """A round amount within the bounds."""
+        low, high = self.bounds(field)
+        start = max(low, 0) if high > 0 else low
+        value = random.randint(start, min(high, start + 10 ** (self.places(field) + 6)))
+        return min(high, max(low, value // 10_000 * 10_000))
+
+
+def _in_wan(value: int, places: int) -> str:
+    unit = 10 ** places
+    for size, word in ((100_000_000, "亿"), (10_000, "万")):
+        if abs(value) >= size * unit and value % (size * unit // 100) == 0:
+            return f"{grouped_short(value // (size * unit // 100), 2)} {word}"
+    text = grouped(value, places)
+    return text.removesuffix("." + "0" * places) if places else text
+
+
+class Percent(Number):
+    """A share in basis points (1250 is 12.5 %); people type and see per cent."""
+
+    name = "percent"
+    title: ClassVar[Label] = {"zh": "百分比", "en": "Percent"}
+    icon = "percentage"
+    widget = "percent"
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = _bounds("basis points (1/100 of a per cent)")
+
+    def expression_type(self, field: Field) -> str:
+        """percent"""
+        return "percent"
+
+    def places(self, field: Field) -> int:
+        """Two places of a per cent."""
+        return 2
+
+    def typed(self, text: str, places: int) -> int | None:
+        """``12.5``, ``12.5%`` and ``12.5％`` are the same."""
+        return scaled_text(text.strip().rstrip("%％").rstrip() or ("x" if text.strip() else ""), places)
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A spreadsheet holds 12.5 % as 0.125; numbers beyond 1 are per cent already."""
+        by_share, by_percent = self._reader(field, 4, self.typed), self._reader(field, 2, self.typed)
+
+        def cell(raw: object) -> Value:
+            if isinstance(raw, int | float) and not isinstance(raw, bool) and -1 <= raw <= 1:
+                return by_share(round(raw, 6) if isinstance(raw, float) else raw)
+            return by_percent(raw)
+
+        return cell
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Text with its sign, so that it cannot be taken for a share."""
+        return None if value is None else f"{grouped_short(value, 2)}%"
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """12.5%"""
+        return "" if value is None else f"{grouped_short(value, 2)}%"
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """Up to a hundred per cent within the bounds."""
+        low, high = self.bounds(field)
+        return random.randint(max(low, 0) if high > 0 else low, min(high, max(low, 0) + 10_000))
+
+
+class Double(Number):
+    """The shape of a computed ratio: an inexact number that can be compared and shown, never entered. Not offered to definitions."""
+
+    name = "double"
+    title: ClassVar[Label] = {"zh": "比值", "en": "Ratio"}
+    group = "derived"
+    family = "derived"
+    hidden = True
+
+    def expression_type(self, field: Field) -> str:
+        """double"""
+        return "double"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """Double precision."""
+        return sa.Double()
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """Any finite number, for filters."""
+        def read(raw: object) -> Value:
+            if raw is None or raw == "":
+                return None
+            value = number_of(raw) if isinstance(raw, str) else raw
+            if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not abs(float(value)) < 1e300:
+                raise Wrong("number_expected")
+            return float(value)
+
+        return read
+
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The number itself."""
+        return value
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The number itself."""
+        return value
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Its digits."""
+        return "" if value is None else repr(value)
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """Two decimals at most."""
+        return "" if value is None else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A number."""
+        return {"type": "number"}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """A ratio."""
+        return round(random.random(), 3)
+
+
+__all__ = ["Decimal", "DecimalNumber", "Double", "Integer", "Money", "Number", "Percent", "grouped", "grouped_short", "scaled_float", "unscaled"]
