@@ -18,10 +18,12 @@ def canonical(kind: str, document: Mapping[str, Any]) -> str:
 
 
 def ordered(node: Any, schema: Schema) -> Any:
-    """The same JSON with known words in the schema's order, unknown ones after them as written."""
+    """The same JSON with known words in the schema's order, others as written, after them or where the schema says."""
     if isinstance(node, dict):
         known = schema.words
-        keys = [key for key in known if key in node] + [key for key in node if key not in known]
+        after = known.index(schema.options_after) + 1 if schema.options_after else len(known)
+        options = [key for key in node if key not in known]
+        keys = [*(key for key in known[:after] if key in node), *options, *(key for key in known[after:] if key in node)]
         return {key: ordered(node[key], step_into(schema, key)) for key in keys}
     if isinstance(node, list):
         return [ordered(item, step_into(schema, index)) for index, item in enumerate(node)]

@@ -79,6 +79,12 @@ class Schema:
         """The known words of this object in canonical order."""
         return tuple(self.properties)
 
+    @cached_property
+    def options_after(self) -> str:
+        """The known word after which a type's own options are written; '' = after all."""
+        branch = self.of_type("object")
+        return str(branch.raw.get("x-options-after", "")) if branch else ""
+
 
 _ANYTHING = Schema({}, SHARED)
 
