@@ -1,0 +1,127 @@
+"""This request: who acts, where, when, why, and the open connection. Passed as the first argument, never global."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from engine.clock import State, read_state
+from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from engine.home import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something is written. ``kind``: person, api, import, rule, system, publish; ``name``: of the form, rule or job; ``detail``: anything JSON."""
+
+    kind: str = "person"
+    name: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As history keeps it."""
+        return {"kind": self.kind, **({"name": self.name} if self.name else {}), **({"detail": dict(self.detail)} if self.detail else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts in one workspace: a person, or a named system principal (``kind`` system, ``person_id`` None, every grant).
+
+    ``team`` is the own team, ``teams`` it and all below, ``lead`` the team's lead; ``fields`` the person's typed values (``me.X``).
+    ``permission_version``: the one these rights were read at. ``rights``: what the roles can do beside records.
+    """
+
+    person_id: int | None
+    name: str
+    roles: tuple[str, ...] = ()
+    team: int | None = None
+    teams: tuple[int, ...] = ()
+    lead: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    account_id: int | None = None
+    kind: Literal["person", "system"] = "person"
+    permission_version: int = 0
+    rights: frozenset[str] = frozenset()
+
+    @property
+    def caller(self) -> str:
+        """A short stable name of this actor, for idempotency keys and rates."""
+        return f"person:{self.person_id}" if self.kind == "person" else f"system:{self.name}"
+
+
+#: Reads an actor anew in an open transaction; raises NotFound when the person may no longer enter.
+Refresh = Callable[[sa.Connection, Workspace, State, Actor], Actor]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``now`` is the workspace's clock, one value for the whole transaction. ``connection`` is open inside ``reading``, ``snapshot``, ``writing``."""
+
+    home: Home
+    workspace: Workspace
+    actor: Actor
+    now: datetime
+    locale: str = "zh"
+    cause: Cause = field(default_factory=Cause)
+    ip: str = ""
+    connection: sa.Connection | None = None
+    transaction: Literal["", "read", "snapshot", "write"] = ""
+    background: bool = False
+    refresh: Refresh | None = None
+
+    @property
+    def open(self) -> sa.Connection:
+        """The open connection; RuntimeError outside a ``with``."""
+        if self.connection is None:
+            raise RuntimeError("no connection is open: use ctx.reading(), ctx.snapshot() or ctx.writing()")
+        return self.connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Context]:
+        """An open connection for single statements; the one already open, if any."""
+        if self.connection is not None:
+            yield self
+            return
+        with self.workspace.database.read() as connection:
+            yield replace(self, connection=connection, transaction="read")
+
+    @contextmanager
+    def snapshot(self, *, long: bool = False) -> Iterator[Context]:
+        """One consistent state for several statements; the transaction already open, if any. ``long``: without a request's time limit."""
+        if self.connection is not None and self.transaction != "read":
+            yield self
+            return
+        with self.workspace.database.snapshot(long=long) as connection:
+            yield replace(self, connection=connection, transaction="snapshot")
+
+    @contextmanager
+    def writing(self) -> Iterator[Context]:
+        """The write transaction: the one already open, or a new one committed at the end.
+
+        A new one reads the workspace's state first: a version published or a right changed since this context was made counts from here on.
+        """
+        if self.transaction == "write":
+            yield self
+            return
+        with self.workspace.database.write(background=self.background) as connection:
+            yield self.within(connection)
+
+    def within(self, connection: sa.Connection) -> Context:
+        """This context in a write transaction opened elsewhere (publishing, jobs), with workspace, rights and time as they are there."""
+        state = read_state(connection)
+        workspace = self.workspace if state.version == self.workspace.version else self.home.at(connection, self.workspace, state)
+        actor = self.actor
+        if actor.kind == "person" and self.refresh is not None and (actor.permission_version != state.permission_version or workspace is not self.workspace):
+            actor = self.refresh(connection, workspace, state, actor)
+        return replace(self, connection=connection, transaction="write", workspace=workspace, actor=actor, now=state.now)
+
+    def because(self, cause: Cause) -> Context:
+        """The same context with another cause."""
+        return replace(self, cause=cause)

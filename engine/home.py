@@ -1,0 +1,306 @@
+"""One installation: its home database and the registry of workspaces, each opened once and kept while used. Publishes nothing, knows no person."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from time import monotonic, strftime
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from engine import system_tables as tables
+from engine.clock import State, move, read_state, wall
+from engine.database import Database, PostgresServer, check_sqlite, create_file, open_sqlite
+from engine.errors import Conflict, Invalid, NotFound, Unavailable
+from engine.migrations import Branch, head, state_of, upgrade
+from engine.settings import Settings
+from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from engine.registry import Registry
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+OLDEST_POSTGRESQL = 15
+HOME_SCHEMA = "tangram"
+DEFAULT_TIMEZONE = "Asia/Shanghai"
+_LOOK_AFTER = 1.0          # seconds a compiled version is trusted without a look at the database
+
+#: Makes the published version a Workspace; ``known`` is the one of an earlier version, whose unchanged entities may be shared.
+Loader = Callable[[sa.Connection, "Home", Database, State, Workspace | None], Workspace]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceEntry:
+    """One workspace as the registry knows it."""
+
+    name: str
+    title: str
+    sandbox: bool
+    demo: bool
+    created_at: datetime
+
+
+class _Opened:
+    """A workspace's database and, once asked for, its current compiled version."""
+
+    __slots__ = ("database", "looked", "making", "state", "workspace")
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.workspace: Workspace | None = None
+        self.state: State | None = None
+        self.looked = float("-inf")
+        self.making = Lock()
+
+
+class Home:
+    """The installation. Thread-safe; one per process."""
+
+    def __init__(self, settings: Settings, registry: Registry, database: Database, server: PostgresServer | None, load: Loader) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.database = database
+        self._server = server
+        self._load = load
+        self._opened: OrderedDict[str, _Opened] = OrderedDict()
+        self._mutex = Lock()
+
+    @classmethod
+    def open(cls, settings: Settings, registry: Registry, load: Loader, *, migrate: bool = False) -> Home:
+        """Open the installation; a new one is made. Raises Unavailable with the one reason it cannot be opened.
+
+        ``migrate``: system tables of an older release are brought up to date (after a backup on SQLite); otherwise they are refused.
+        """
+        check_sqlite()
+        server = None if settings.embedded else PostgresServer(settings)
+        if server is None:
+            path = settings.home / "home.db"
+            create_file(path)
+            database = open_sqlite(path, settings)
+        else:
+            if server.version() < OLDEST_POSTGRESQL:
+                raise Unavailable("postgresql_too_old", found=server.version(), needed=OLDEST_POSTGRESQL)
+            if HOME_SCHEMA not in server.schemas():
+                server.create_schema(HOME_SCHEMA)
+            database = server.database(HOME_SCHEMA)
+        home = cls(settings, registry, database, server, load)
+        home._bring_up(database, "home", "home", migrate)
+        return home
+
+    def close(self) -> None:
+        """Close every connection."""
+        for opened in self._opened.values():
+            opened.database.close()
+        self.database.close()
+        if self._server is not None:
+            self._server.close()
+
+    # -- releases
+
+    def _bring_up(self, database: Database, branch: Branch, name: str, migrate: bool) -> bool:
+        state = state_of(database, branch)
+        if state == "newer":
+            raise Unavailable("database_of_newer_release", name=name)
+        if state == "older" and not migrate:
+            raise Unavailable("database_of_older_release", name=name)
+        if state == "older" and database.path is not None:
+            self.copy_file(database.path, name)
+        if state != "current":
+            upgrade(database, branch)
+        return state != "current"
+
+    def copy_file(self, path: Path, name: str) -> Path:
+        """A consistent copy of a SQLite file in the folder ``backups``."""
+        target = self.settings.home / "backups" / f"{name}-{strftime('%Y%m%dT%H%M%S')}.db"
+        create_file(target)
+        source, copy = sqlite3.connect(path), sqlite3.connect(target)
+        try:
+            source.backup(copy)
+        finally:
+            copy.close()
+            source.close()
+        return target
+
+    def migrate(self) -> list[str]:
+        """Bring the system tables of every workspace up to this release; the names of those that changed."""
+        return [entry.name for entry in self.workspaces() if self._bring_up(self._connect(entry.name), "workspace", entry.name, True)]
+
+    # -- the registry
+
+    def workspaces(self) -> list[WorkspaceEntry]:
+        """All workspaces by name."""
+        table = tables.workspace
+        columns = (table.c.name, table.c.title, table.c.sandbox, table.c.demo, table.c.created_at)
+        with self.database.read() as connection:
+            return [WorkspaceEntry(*row) for row in connection.execute(sa.select(*columns).where(table.c.state == "ready").order_by(table.c.name))]
+
+    def _known(self, name: str) -> bool:
+        table = tables.workspace
+        with self.database.read() as connection:
+            return connection.execute(sa.select(table.c.name).where(table.c.name == name, table.c.state == "ready")).first() is not None
+
+    def _path(self, name: str) -> Path:
+        return self.settings.home / "workspaces" / f"{name}.db"
+
+    def _connect(self, name: str) -> Database:
+        if self._server is not None:
+            return self._server.database(f"ws_{name}")
+        return open_sqlite(self._path(name), self.settings)
+
+    @contextmanager
+    def creating(self, name: str, title: str, *, sandbox: bool = False, demo: bool = False, now: datetime | None = None,
+                 timezone: str = DEFAULT_TIMEZONE) -> Iterator[Database]:
+        """A new, empty workspace at version 0, registered when the block ends well and gone without a trace when it does not.
+
+        ``now`` is where a sandbox's clock starts. Raises Invalid for a name that cannot be one, Conflict when there is one.
+        """
+        if not NAME.fullmatch(name):
+            raise Invalid("workspace_name", name=name)
+        with self._alone(name):
+            self._claim(name, title, sandbox, demo)
+            try:
+                database = self._make(name)
+                with database.write() as connection:
+                    connection.execute(tables.workspace_state.insert().values(
+                        id=1, name=name, title=title or name, version=0, permission_version=1, settings_version=1, sandbox=sandbox, demo=demo,
+                        now=(now or wall()) if sandbox else None, release=head("workspace"), timezone=timezone, hold_outgoing=False, created_at=wall()))
+                yield database
+            except BaseException:
+                self._remove(name)
+                raise
+            with self.database.write() as connection:
+                connection.execute(tables.workspace.update().where(tables.workspace.c.name == name).values(state="ready"))
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """One process at a time makes this workspace; a killed one lets go of the lock by dying."""
+        if self._server is not None:
+            with self.database.write(direct=True) as connection:
+                if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtext(f"create {name}")))).scalar_one():
+                    raise Conflict("workspace_being_made", name=name)
+                yield
+            return
+        create_file(self._path(name).with_suffix(".lock"))
+        with self._path(name).with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Conflict("workspace_being_made", name=name) from None
+            yield
+            self._path(name).with_suffix(".lock").unlink(missing_ok=True)
+
+    def _claim(self, name: str, title: str, sandbox: bool, demo: bool) -> None:
+        table = tables.workspace
+        with self.database.write() as connection:
+            state = connection.execute(sa.select(table.c.state).where(table.c.name == name)).scalar_one_or_none()
+            if state == "ready" or (state is None and self._server is None and self._path(name).exists()):
+                raise Conflict("workspace_exists", name=name)
+            connection.execute(table.delete().where(table.c.name == name))
+            connection.execute(table.insert().values(name=name, title=title or name, sandbox=sandbox, demo=demo, state="creating", created_at=wall()))
+        if state == "creating":
+            self._drop(name)
+
+    def _make(self, name: str) -> Database:
+        if self._server is not None:
+            self._server.create_schema(f"ws_{name}")
+        else:
+            create_file(self._path(name))
+        opened = self._opened[name] = _Opened(self._connect(name))
+        upgrade(opened.database, "workspace")
+        return opened.database
+
+    def _remove(self, name: str) -> None:
+        with self._mutex:
+            opened = self._opened.pop(name, None)
+        if opened is not None:
+            opened.database.close()
+        self._drop(name)
+        with self.database.write() as connection:
+            connection.execute(tables.workspace.delete().where(tables.workspace.c.name == name, tables.workspace.c.state == "creating"))
+
+    def _drop(self, name: str) -> None:
+        if self._server is not None:
+            self._server.drop_schema(f"ws_{name}")
+            return
+        for suffix in (".db", ".db-wal", ".db-shm", ".lock"):
+            self._path(name).with_suffix(suffix).unlink(missing_ok=True)
+
+    # -- open workspaces
+
+    def _open(self, name: str) -> _Opened:
+        with self._mutex:
+            opened = self._opened.get(name)
+            if opened is not None:
+                self._opened.move_to_end(name)
+                return opened
+        if not NAME.fullmatch(name) or not self._known(name):
+            raise NotFound("unknown_workspace", name=name)
+        database = self._connect(name)
+        self._bring_up(database, "workspace", name, False)
+        with self._mutex:
+            opened = self._opened.setdefault(name, _Opened(database))
+            if len(self._opened) > self.settings.open_workspaces:
+                self._opened.popitem(last=False)[1].database.close()
+        return opened
+
+    def database_of(self, name: str) -> Database:
+        """The database of a workspace. Raises NotFound."""
+        return self._open(name).database
+
+    def workspace(self, name: str) -> Workspace:
+        """The current version of a workspace, at most a second old. Raises NotFound."""
+        opened = self._open(name)
+        if opened.workspace is not None and monotonic() - opened.looked < _LOOK_AFTER:
+            return opened.workspace
+        return self._look(opened)[0]
+
+    def look(self, name: str) -> tuple[Workspace, State]:
+        """The version and the state that hold this very moment (one small read): what a request begins with."""
+        return self._look(self._open(name))
+
+    def _look(self, opened: _Opened) -> tuple[Workspace, State]:
+        with opened.database.read() as connection:
+            state = read_state(connection)
+            if opened.workspace is None or opened.state is None or _differs(opened.state, state):
+                self._refresh(connection, opened, state)
+        opened.state, opened.looked = state, monotonic()
+        assert opened.workspace is not None
+        return opened.workspace, state
+
+    def _refresh(self, connection: sa.Connection, opened: _Opened, state: State) -> None:
+        with opened.making:
+            if opened.workspace is None or opened.state is None or _differs(opened.state, state):
+                opened.workspace = self._load(connection, self, opened.database, state, opened.workspace)
+                opened.state = state
+
+    def at(self, connection: sa.Connection, known: Workspace, state: State) -> Workspace:
+        """The version ``state`` names, made inside an open transaction that found it newer than ``known``."""
+        return self._load(connection, self, known.database, state, known)
+
+    def look_again(self, name: str) -> None:
+        """Something was published or moved by this process: the next use looks at the database."""
+        opened = self._opened.get(name)
+        if opened is not None:
+            opened.looked = float("-inf")
+
+    def move_clock(self, name: str, to: datetime) -> datetime:
+        """Move a sandbox's clock forward. Raises Denied on a live workspace, Invalid for an earlier instant."""
+        with self.database_of(name).write() as connection:
+            found = move(connection, to)
+        self.look_again(name)
+        return found
+
+
+def _differs(old: State, new: State) -> bool:
+    """Whether what a compiled workspace was made from has changed."""
+    return (old.version, old.settings_version, old.title, old.timezone, old.sandbox, old.demo) != (
+        new.version, new.settings_version, new.title, new.timezone, new.sandbox, new.demo)
