@@ -22,6 +22,7 @@ from engine.clock import State, move, read_state, wall
 from engine.database import Database, PostgresServer, check_sqlite, create_file, open_sqlite
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
 from engine.migrations import Branch, head, state_of, upgrade
+from engine.rates import DatabaseRates, MemoryRates, Rates
 from engine.settings import Settings
 from engine.workspace import Workspace
 
@@ -69,6 +70,7 @@ class Home:
         self.settings = settings
         self.registry = registry
         self.database = database
+        self.rates: Rates = MemoryRates() if server is None else DatabaseRates(database)
         self._server = server
         self._load = load
         self._opened: OrderedDict[str, _Opened] = OrderedDict()

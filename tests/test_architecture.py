@@ -21,10 +21,10 @@ FORBIDDEN_IN_ENGINE = {"fastapi", "starlette", "jinja2", "uvicorn", "renderer", 
 
 #: Inside the engine, low to high; a module may import its own level and lower ones.
 LEVELS = (
-    ("engine.errors", "engine.storage", "engine.settings", "engine.messages"),
+    ("engine.errors", "engine.storage", "engine.settings", "engine.messages", "engine.passwords"),
     ("engine.expressions",),
     ("engine.crypto", "engine.fields", "engine.readers", "engine.registry"),
-    ("engine.database", "engine.system_tables", "engine.schema", "engine.migrations", "engine.clock"),
+    ("engine.database", "engine.system_tables", "engine.schema", "engine.migrations", "engine.clock", "engine.rates"),
     ("engine.workspace", "engine.context", "engine.home", "engine.provenance", "engine.accounts"),
     ("engine.actors",),
     ("engine.access", "engine.scope"),

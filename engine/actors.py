@@ -1,0 +1,269 @@
+"""Who acts in a workspace: the person behind an account or a token, with team and roles as they are now, or a named system principal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from secrets import token_urlsafe
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine import accounts
+from engine.clock import State, wall
+from engine.context import Actor, Cause, Context
+from engine.errors import Invalid, NotFound
+from engine.home import Home
+from engine.system_tables import account, api_token
+from engine.workspace import Workspace
+
+__all__ = ["Actor", "enter", "enter_as", "load_actor", "system_actor"]
+
+#: Principals that act without a person, each with every grant. A rule acts as ``rule:KEY`` with its own reach instead.
+SYSTEM_ACTORS: Mapping[str, str] = {
+    "operator": "the command line", "publishing": "back-fills of a publish", "import": "undo and clean-up of imports", "demo": "made-up demo data",
+    "backup": "archive and restore", "clock": "what falls due", "retention": "what may no longer be kept",
+}
+TOKEN_PREFIX = "tgm_"
+_MAX_ACTORS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """One team in the tree."""
+
+    id: int
+    name: str
+    parent: int | None
+    lead: int | None
+
+
+def system_actor(name: str) -> Actor:
+    """A named principal with every grant; KeyError for one that is not listed."""
+    SYSTEM_ACTORS[name]
+    return Actor(None, name, kind="system")
+
+
+# --- people ------------------------------------------------------------------------------------------------------------------------------------
+
+
+def load_actor(connection: sa.Connection, workspace: Workspace, state: State, person_id: int, account_id: int | None = None) -> Actor:
+    """The person with team and rights at this state; kept until the permission version rises. Raises NotFound for one who may not enter.
+
+    Rights are never older than ``state``: whatever changes people, teams or roles raises its ``permission_version`` in the same commit.
+    """
+    cached = workspace.cache.get(("actors", state.permission_version))
+    if not isinstance(cached, dict) or len(cached) > _MAX_ACTORS:
+        for key in [key for key in list(workspace.cache) if key[0] in ("actors", "teams")]:
+            workspace.cache.pop(key, None)
+        cached = workspace.cache[("actors", state.permission_version)] = {}
+    actor = cached.get(person_id)
+    if actor is None:
+        actor = cached[person_id] = _read_actor(connection, workspace, state, person_id)
+    ends = actor.fields.get("ends_at")
+    if isinstance(ends, datetime) and ends <= state.now:
+        raise NotFound("unknown_workspace", name=workspace.name)
+    return actor if actor.account_id == account_id else replace(actor, account_id=account_id)
+
+
+def _refresh(connection: sa.Connection, workspace: Workspace, state: State, actor: Actor) -> Actor:
+    assert actor.person_id is not None
+    return load_actor(connection, workspace, state, actor.person_id, actor.account_id)
+
+
+def _read_actor(connection: sa.Connection, workspace: Workspace, state: State, person_id: int) -> Actor:
+    person = workspace.entities["person"]
+    stored = [field for field in person.fields.values() if field.column is not None and not field.encrypted]
+    select = sa.select(*(field.column.label(field.key) for field in stored if field.column is not None)).where(
+        person.table.c.id == person_id, person.table.c.deleted_at.is_(None))
+    row = connection.execute(select, execution_options={"scoped": True}).mappings().first()
+    if row is None or not row.get("active", True):
+        raise NotFound("unknown_workspace", name=workspace.name)
+    values = dict(row)
+    teams = read_teams(connection, workspace, state)
+    own = teams.get(values.get("team") or 0)
+    values["lead"] = own.lead if own is not None else None
+    roles = tuple(role for role in values.get("roles") or () if role in workspace.roles)
+    rights = frozenset(right for role in roles for right in workspace.roles[role].can)
+    return Actor(person_id, str(values.get("name") or ""), roles, own.id if own else None, below(teams, own.id) if own else (), values["lead"],
+                 values, None, "person", state.permission_version, rights)
+
+
+def read_teams(connection: sa.Connection, workspace: Workspace, state: State) -> Mapping[int, Team]:
+    """All teams by id, at this state."""
+    found = workspace.cache.get(("teams", state.permission_version))
+    if isinstance(found, dict):
+        return found
+    columns = workspace.entities["team"].table.c
+    select = sa.select(columns.id, columns.name, columns.parent, columns.lead).where(columns.deleted_at.is_(None))
+    teams = {row.id: Team(*row) for row in connection.execute(select, execution_options={"scoped": True})}
+    workspace.cache[("teams", state.permission_version)] = teams
+    return teams
+
+
+def below(teams: Mapping[int, Team], team: int) -> tuple[int, ...]:
+    """A team and all below it; a loop in the tree ends where it closes."""
+    children: dict[int, list[int]] = {}
+    for item in teams.values():
+        if item.parent is not None:
+            children.setdefault(item.parent, []).append(item.id)
+    found: dict[int, None] = {}
+    pending = [team]
+    while pending:
+        current = pending.pop()
+        if current not in found:
+            found[current] = None
+            pending += children.get(current, ())
+    return tuple(sorted(found))
+
+
+def find_person(connection: sa.Connection, workspace: Workspace, login: str) -> int | None:
+    """The id of the person with that login in this workspace, or None."""
+    table = workspace.entities["person"].table
+    column = _column(workspace, "person", "login")
+    select = sa.select(table.c.id).where(column == login, table.c.deleted_at.is_(None))
+    found = connection.execute(select, execution_options={"scoped": True}).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def find_team(connection: sa.Connection, workspace: Workspace, name: str) -> int | None:
+    """The id of the first team with that name, or None."""
+    table = workspace.entities["team"].table
+    select = sa.select(table.c.id).where(_column(workspace, "team", "name") == name, table.c.deleted_at.is_(None)).order_by(table.c.id).limit(1)
+    found = connection.execute(select, execution_options={"scoped": True}).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def people_of(connection: sa.Connection, workspace: Workspace) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    """Active people who can log in: id, login, name, roles; what a demo's login page offers."""
+    table = workspace.entities["person"].table
+    login, name, roles, active = (_column(workspace, "person", key) for key in ("login", "name", "roles", "active"))
+    select = sa.select(table.c.id, login, name, roles).where(table.c.deleted_at.is_(None), login.is_not(None), active.is_(True)).order_by(table.c.id)
+    return [(row[0], row[1], row[2], tuple(row[3] or ())) for row in connection.execute(select, execution_options={"scoped": True})]
+
+
+def _column(workspace: Workspace, entity: str, field: str) -> sa.Column[Any]:
+    column = workspace.entities[entity].fields[field].column
+    assert column is not None
+    return column
+
+
+# --- ways in -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def enter(home: Home, workspace_name: str, who: accounts.Account, *, locale: str = "", cause: Cause | None = None, ip: str = "") -> Context:
+    """A context for a logged-in account. Raises NotFound when there is no such workspace, or no person of that login in it."""
+    workspace, state = home.look(workspace_name)
+    with workspace.database.read() as connection:
+        person_id = _person_of_login(connection, workspace, state, who.login)
+        if person_id is None:
+            raise NotFound("unknown_workspace", name=workspace_name)
+        actor = load_actor(connection, workspace, state, person_id, who.id)
+    return Context(home, workspace, actor, state.now, locale or who.locale, cause or Cause(), ip, refresh=_refresh)
+
+
+def _person_of_login(connection: sa.Connection, workspace: Workspace, state: State, login: str) -> int | None:
+    key = ("logins", state.permission_version)
+    known = workspace.cache.get(key)
+    if not isinstance(known, dict):
+        for old in [old for old in list(workspace.cache) if old[0] == "logins"]:
+            workspace.cache.pop(old, None)
+        known = workspace.cache[key] = {}
+    if login not in known:
+        found = find_person(connection, workspace, login)
+        if found is None:
+            return None
+        known[login] = found
+    person_id: int = known[login]
+    return person_id
+
+
+def enter_as(home: Home, workspace_name: str, name: str, *, locale: str = "zh", cause: Cause | None = None) -> Context:
+    """A context for a named system principal (command line, jobs)."""
+    workspace, state = home.look(workspace_name)
+    return Context(home, workspace, system_actor(name), state.now, locale, cause or Cause("system", name))
+
+
+def enter_person(home: Home, workspace_name: str, login: str, *, locale: str = "zh", cause: Cause | None = None) -> Context:
+    """A context for the person of a login, on an operator's word. Raises NotFound."""
+    workspace, state = home.look(workspace_name)
+    with workspace.database.read() as connection:
+        person_id = find_person(connection, workspace, accounts.normal_login(login))
+        if person_id is None:
+            raise NotFound("unknown_person", login=login)
+        actor = load_actor(connection, workspace, state, person_id)
+    return Context(home, workspace, actor, state.now, locale, cause or Cause(), refresh=_refresh)
+
+
+def memberships(home: Home, login: str) -> list[str]:
+    """The names of the workspaces that have an active person of this login."""
+    found = []
+    for entry in home.workspaces():
+        workspace, state = home.look(entry.name)
+        with workspace.database.read() as connection:
+            person_id = find_person(connection, workspace, login)
+            if person_id is None:
+                continue
+            try:
+                load_actor(connection, workspace, state, person_id)
+            except NotFound:
+                continue
+            found.append(entry.name)
+    return found
+
+
+# --- API tokens ------------------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token as its owner may see it later: never the token itself."""
+
+    id: int
+    name: str
+    created_at: datetime
+    seen_at: datetime | None
+    expires_at: datetime | None
+
+
+def create_token(home: Home, workspace_name: str, login: str, name: str = "", *, life: timedelta | None = None) -> str:
+    """A bearer token for a person of one workspace, shown once. Raises NotFound without such a person."""
+    ctx = enter_person(home, workspace_name, login)
+    if life is not None and life <= timedelta(0):
+        raise Invalid("token_life")
+    token = TOKEN_PREFIX + token_urlsafe(32)
+    with ctx.workspace.database.write() as connection:
+        connection.execute(api_token.insert().values(digest=accounts.digest_of(token), person=ctx.actor.person_id, name=name or login, created_at=wall(),
+                                                     expires_at=wall() + life if life else None))
+    return token
+
+
+def enter_with_token(home: Home, workspace_name: str, token: str, *, locale: str = "zh", ip: str = "") -> Context:
+    """A context for the bearer of a token. Raises NotFound when it is not one of this workspace, revoked, over, or its account is disabled."""
+    workspace, state = home.look(workspace_name)
+    with workspace.database.read() as connection:
+        select = sa.select(api_token.c.person, api_token.c.expires_at).where(api_token.c.digest == accounts.digest_of(token), api_token.c.revoked_at.is_(None))
+        row = connection.execute(select).first()
+        if row is None or (row.expires_at is not None and row.expires_at <= wall()):
+            raise NotFound("unknown_token")
+        actor = load_actor(connection, workspace, state, row.person)
+    with home.database.read() as connection:
+        disabled = connection.execute(sa.select(account.c.disabled_at).where(account.c.login == str(actor.fields.get("login") or ""))).scalar_one_or_none()
+    if disabled is not None:
+        raise NotFound("unknown_token")
+    return Context(home, workspace, actor, state.now, locale, Cause("api"), ip, refresh=_refresh)
+
+
+def tokens_of(ctx: Context, person_ids: Iterable[int]) -> list[Token]:
+    """The live tokens of some people."""
+    columns = (api_token.c.id, api_token.c.name, api_token.c.created_at, api_token.c.seen_at, api_token.c.expires_at)
+    with ctx.reading() as ctx:
+        select = sa.select(*columns).where(api_token.c.person.in_(list(person_ids)), api_token.c.revoked_at.is_(None)).order_by(api_token.c.id)
+        return [Token(*row) for row in ctx.open.execute(select)]
+
+
+def revoke_token(ctx: Context, token_id: int, person_id: int) -> None:
+    """End a token of a person, from the next request on."""
+    with ctx.writing() as ctx:
+        ctx.open.execute(api_token.update().where(api_token.c.id == token_id, api_token.c.person == person_id).values(revoked_at=wall()))
