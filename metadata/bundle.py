@@ -56,6 +56,7 @@ class Bundle:
         self.documents: Documents = MappingProxyType(dict(documents or {}))
         self.base: Documents = MappingProxyType(dict(base or {}))
         self.positions: Mapping[Key, Positions] = MappingProxyType(dict(positions or {}))
+        self._texts: dict[Key, str] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and self.digest == other.digest and dict(self.base) == dict(other.base)
@@ -163,7 +164,10 @@ class Bundle:
 
     def text(self, kind: str, key: str) -> str:
         """The canonical text of one of this bundle's own documents; KeyError when there is none."""
-        return canonical(kind, self.documents[(kind, key)])
+        text = self._texts.get((kind, key))
+        if text is None:
+            text = self._texts[kind, key] = canonical(kind, self.documents[(kind, key)])
+        return text
 
     @cached_property
     def digest(self) -> str:
@@ -179,7 +183,9 @@ class Bundle:
         for key, document in changes.items():
             if document is None:
                 documents.pop(key, None)
-        return Bundle(documents, self.base, {key: at for key, at in self.positions.items() if key not in changes})
+        other = Bundle(documents, self.base, {key: at for key, at in self.positions.items() if key not in changes})
+        other._texts = {key: text for key, text in self._texts.items() if key not in changes}
+        return other
 
     # -- folders
 
