@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from metadata.merge import merge
 
 from engine.access import rights
 from engine.context import Context
@@ -22,7 +23,6 @@ from metadata.bundle import Bundle
 from metadata.canonical import canonical
 from metadata.definitions import KINDS
 from metadata.documents import parse_document
-from metadata.merge import merge
 
 HISTORY_LIMIT = 200
 
