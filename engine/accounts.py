@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -255,7 +256,7 @@ def read_session(home: Home, token: str) -> Session | None:
     return found
 
 
-def _session(row: sa.Row[Any]) -> Session:
+def _session(row: Sequence[Any]) -> Session:
     digest, created_at, seen_at, expires_at, ip, agent, *words = row
     return Session(digest, Account(*words), created_at, seen_at, expires_at, ip, agent)
 

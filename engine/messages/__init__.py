@@ -1,0 +1,46 @@
+"""Sentences for people: every code the engine refuses with, in Chinese and English, from the catalogues in this folder (one per area)."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from engine.errors import Refusal
+from metadata.text import label_text
+
+
+@cache
+def catalogue() -> Mapping[str, Mapping[str, str]]:
+    """code -> {"zh", "en"} of all areas. RuntimeError when two areas claim one code with different sentences."""
+    found: dict[str, Mapping[str, str]] = {}
+    for file in sorted(files(__name__).iterdir(), key=lambda item: item.name):
+        if file.name.endswith(".json"):
+            for code, sentences in orjson.loads(file.read_text(encoding="utf-8")).items():
+                if found.setdefault(code, sentences) != sentences:
+                    raise RuntimeError(f"{file.name}: the code {code} has another sentence elsewhere")
+    return found
+
+
+class _Shown(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+def sentence(code: str, params: Mapping[str, Any] | None = None, locale: str = "zh") -> str:
+    """The sentence of a code for a reader; the code itself when no catalogue has it."""
+    template = catalogue().get(code)
+    if template is None:
+        return code
+    return label_text(template, locale).format_map(_Shown(params or {}))
+
+
+def told(refusal: Refusal, locale: str = "zh") -> str:
+    """A refusal as one sentence, without its faults."""
+    return sentence(refusal.code, refusal.params, locale)
+
+
+def told_faults(refusal: Refusal, locale: str = "zh") -> Iterator[tuple[str, str]]:
+    """(pointer, sentence) of every fault of a refusal."""
+    return ((fault.pointer, sentence(fault.code, fault.params, locale)) for fault in refusal.faults)
