@@ -242,12 +242,13 @@ def _keep_alive(engine: sa.Engine) -> None:
 
 
 def _execute_again(cursor: psycopg.Cursor[Any], statement: Any, parameters: Any, context: Any) -> bool:
-    """Event ``do_execute`` of the read engine: a plan prepared before a publish is dropped by its failure, so the second run is planned anew."""
+    """Event ``do_execute`` of the read engine: a plan prepared before a publish is forgotten and the statement run again (a write rolls back instead)."""
     try:
         cursor.execute(statement, parameters)
     except psycopg.errors.FeatureNotSupported as error:
         if not cursor.connection.autocommit or "cached plan" not in str(error):
             raise
+        cursor.connection.execute("DEALLOCATE ALL").close()
         cursor.execute(statement, parameters)
     return True
 
