@@ -1,0 +1,1 @@
+"""Readers of messy cells for imports, by name."""
