@@ -66,7 +66,7 @@ def _fault(password: str, about: Iterable[str]) -> str:
 
 def _guessable(plain: str) -> bool:
     """Common words with decoration, keyboard rows, repetition, dates and telephone numbers: what is tried first."""
-    core = re.sub(r"[^a-z]+", "", plain.translate(str.maketrans("@$013457", "asoleast")))
+    core = re.sub(r"[^a-z]+", "", re.sub(r"^[^a-z]+|[^a-z]+$", "", plain).translate(str.maketrans("@$013457", "asoleast")))
     letters = re.sub(r"[^a-z]+", "", plain)
     if plain in _WEAK or letters in _WEAK or core in _WEAK or len(set(plain)) < 5:
         return True

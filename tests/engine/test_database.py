@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from engine.database import Database, PostgresServer, check_file, create_file, open_sqlite
+from engine.database import Database, PostgresServer, check_file, open_sqlite
 from engine.database_faults import LostRace, UnscopedStatement, violation_of
 from engine.database_lock import FairLock
 from engine.errors import Unavailable
 from engine.settings import Settings
 from engine.storage import Instant, JsonList, JsonValue, Key
+from tests.engine.databases import opened
 
 THINGS = sa.MetaData()
 thing = sa.Table("thing", THINGS, sa.Column("id", Key, primary_key=True, autoincrement=True), sa.Column("name", sa.Text, unique=True),
@@ -26,20 +27,10 @@ record = sa.Table("r_thing", THINGS, sa.Column("id", Key, primary_key=True))
 
 @contextmanager
 def _made(kind: str, folder: Path, postgres: Callable[[], str], **words: object) -> Iterator[Database]:
-    if kind == "sqlite":
-        settings = Settings(home=folder, **words)
-        create_file(folder / "things.db")
-        database, server = open_sqlite(folder / "things.db", settings), None
-    else:
-        server = PostgresServer(Settings(home=folder, database_url=postgres(), secret_key="x" * 32, **words))
-        server.create_schema("ws_things")
-        database = server.database("ws_things")
-    with database.write() as connection:
-        THINGS.create_all(connection)
-    yield database
-    database.close()
-    if server is not None:
-        server.close()
+    with opened(kind, folder, postgres, **words) as database:
+        with database.write() as connection:
+            THINGS.create_all(connection)
+        yield database
 
 
 @pytest.fixture
