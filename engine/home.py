@@ -109,7 +109,12 @@ class Home:
     # -- releases
 
     def _bring_up(self, database: Database, branch: Branch, name: str, migrate: bool) -> bool:
-        state = state_of(database, branch)
+        try:
+            state = state_of(database, branch)
+        except Unavailable as refusal:
+            if database.path is None or refusal.code not in ("database_corrupt", "database_unreadable"):
+                raise
+            raise Unavailable("database_file_damaged", path=str(database.path)) from refusal
         if state == "newer":
             raise Unavailable("database_of_newer_release", name=name)
         if state == "older" and not migrate:
@@ -216,9 +221,9 @@ class Home:
             self._server.create_schema(f"ws_{name}")
         else:
             create_file(self._path(name))
-        opened = self._opened[name] = _Opened(self._connect(name))
-        upgrade(opened.database, "workspace")
-        return opened.database
+        database = self._connect(name)
+        upgrade(database, "workspace")
+        return self._keep(name, database).database
 
     def _remove(self, name: str) -> None:
         with self._mutex:
@@ -248,10 +253,16 @@ class Home:
             raise NotFound("unknown_workspace", name=name)
         database = self._connect(name)
         self._bring_up(database, "workspace", name, False)
+        return self._keep(name, database)
+
+    def _keep(self, name: str, database: Database) -> _Opened:
+        """Hold a database open; the one longest unused is closed when there are too many."""
         with self._mutex:
             opened = self._opened.setdefault(name, _Opened(database))
             if len(self._opened) > self.settings.open_workspaces:
                 self._opened.popitem(last=False)[1].database.close()
+        if opened.database is not database:
+            database.close()
         return opened
 
     def database_of(self, name: str) -> Database:

@@ -28,20 +28,20 @@ account = _table("account", HOME, _key(), Column("login", String(120), nullable=
                  Column("password_hash", Text), Column("second_factor", Text), Column("locale", String(16), nullable=False),
                  Column("created_at", Instant, nullable=False), Column("password_at", Instant), Column("disabled_at", Instant))
 
-session = Table("session", HOME, Column("digest", String(64), primary_key=True), Column("account", BigInteger, nullable=False, index=True),
+session = Table("session", HOME, Column("digest", String(64), primary_key=True), Column("account", BigInteger, nullable=False),
                 Column("created_at", Instant, nullable=False), Column("seen_at", Instant, nullable=False), Column("expires_at", Instant, nullable=False),
-                Column("ip", String(64), nullable=False), Column("agent", String(300), nullable=False))
+                Column("ip", String(64), nullable=False), Column("agent", String(300), nullable=False), Index("ix_session_account", "account"))
 
 #: purpose: password (set a new one).
-one_time = Table("one_time", HOME, Column("digest", String(64), primary_key=True), Column("account", BigInteger, nullable=False, index=True),
+one_time = Table("one_time", HOME, Column("digest", String(64), primary_key=True), Column("account", BigInteger, nullable=False),
                  Column("purpose", String(20), nullable=False), Column("created_at", Instant, nullable=False),
-                 Column("expires_at", Instant, nullable=False), Column("used_at", Instant))
+                 Column("expires_at", Instant, nullable=False), Column("used_at", Instant), Index("ix_one_time_account", "account"))
 
 #: One row per counted attempt; a sliding window counts those younger than its length.
 rate = _table("rate", HOME, _key(), Column("name", String(160), nullable=False), Column("at", Instant, nullable=False), Index("ix_rate_name_at", "name", "at"))
 
-erasure = _table("erasure", HOME, _key(), Column("workspace", String(40), nullable=False, index=True), Column("entity", String(40), nullable=False),
-                 Column("record", BigInteger, nullable=False), Column("at", Instant, nullable=False), Column("detail", JsonValue))
+erasure = _table("erasure", HOME, _key(), Column("workspace", String(40), nullable=False), Column("entity", String(40), nullable=False),
+                 Column("record", BigInteger, nullable=False), Column("at", Instant, nullable=False), Column("detail", JsonValue), Index("ix_erasure_workspace", "workspace"))
 
 
 def _job(holder: MetaData) -> Table:
@@ -122,7 +122,7 @@ counter = Table("counter", WORKSPACE, Column("name", String(200), primary_key=Tr
 
 idempotency = Table("idempotency", WORKSPACE, Column("caller", String(80), primary_key=True), Column("key", String(200), primary_key=True),
                     Column("digest", String(64), nullable=False), Column("status", Integer), Column("answer", JsonValue),
-                    Column("at", Instant, nullable=False, index=True))
+                    Column("at", Instant, nullable=False), Index("ix_idempotency_at", "at"))
 
 #: An attachment: unbound until a save puts it on (entity, record, field).
 file = _table("file", WORKSPACE, _key(), Column("token", String(64), nullable=False, unique=True), Column("name", Text, nullable=False),
@@ -140,9 +140,9 @@ saved_view = _table("saved_view", WORKSPACE, _key(), Column("list", String(40), 
                     Column("version", Integer, nullable=False, server_default=sa.text("1")), Column("at", Instant, nullable=False),
                     Column("by", BigInteger), Index("ix_saved_view_list", "list", "owner"))
 
-api_token = _table("api_token", WORKSPACE, _key(), Column("digest", String(64), nullable=False, unique=True), Column("person", BigInteger, nullable=False, index=True),
+api_token = _table("api_token", WORKSPACE, _key(), Column("digest", String(64), nullable=False, unique=True), Column("person", BigInteger, nullable=False),
                    Column("name", Text, nullable=False), Column("created_at", Instant, nullable=False), Column("seen_at", Instant),
-                   Column("expires_at", Instant), Column("revoked_at", Instant))
+                   Column("expires_at", Instant), Column("revoked_at", Instant), Index("ix_api_token_person", "person"))
 
 source_key = _table("source_key", WORKSPACE, _key(), Column("source", String(40), nullable=False, unique=True), Column("secret", Text, nullable=False),
                     Column("created_at", Instant, nullable=False), Column("revoked_at", Instant))
