@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from engine.fields.base import AT_LEAST, AT_MOST, BETWEEN, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, stored_as
 from engine.fields.dates import Moment, date_of, of_cell, read_moment
-from engine.fields.durations import ISO_PATTERN, duration_words, parse_duration, read_duration
+from engine.fields.durations import ISO_PATTERN, duration_words, iso, read_duration
 from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant
 from metadata.definitions import Field
@@ -292,12 +292,12 @@ def _moment_instant(moment: Moment, zone: ZoneInfo, ends_day: bool) -> datetime:
 
 
 class DurationType(FieldType):
-    """A length of time, kept as its canonical ISO 8601 text (months and days are different things)."""
+    """A length of time in whole seconds; ISO 8601 in JSON, words for people. Days are 24 hours; months have no fixed length."""
 
     name = "duration"
     title: ClassVar[Label] = {"zh": "时长", "en": "Duration"}
     icon = "hourglass"
-    sortable = False
+    operators: ClassVar[tuple[Operator, ...]] = (EQUALS, AT_LEAST, AT_MOST, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
 
     def expression_type(self, field: Field) -> str:
@@ -305,8 +305,8 @@ class DurationType(FieldType):
         return "duration"
 
     def column(self, field: Field) -> sa.types.TypeEngine[Any]:
-        """Its text."""
-        return sa.Text()
+        """Seconds."""
+        return stored_as(field, sa.BigInteger())
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """ISO 8601 or words."""
@@ -323,17 +323,41 @@ class DurationType(FieldType):
         """ISO 8601 only."""
         return _matching(super().json_reader(field, scope), re.compile(ISO_PATTERN), "duration_invalid")
 
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """ISO 8601."""
+        return None if value is None else iso(value)
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Chinese words, which ``read`` knows."""
+        return "" if value is None else iso(value) if value <= 0 else duration_words(value, "zh")
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """As in a form."""
+        return self.to_form(value, field, scope) or None
+
     def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
         """3 天 2 小时"""
         return "" if value is None else duration_words(value, locale)
 
     def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
-        """A string of format duration."""
-        return {"type": "string", "format": "duration", "pattern": ISO_PATTERN, "maxLength": 60}
+        """A string."""
+        return {"type": "string", "pattern": ISO_PATTERN, "maxLength": 60}
 
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """Hours or days."""
-        return random.choice((f"P{random.randint(1, 30)}D", f"PT{random.randint(1, 23)}H", "P1Y", "PT15M"))
+        return random.choice((f"P{random.randint(1, 30)}D", f"PT{random.randint(1, 23)}H", "P1W", "PT15M"))
+
+    def plain(self, value: Value, field: Field) -> str:
+        """Its seconds."""
+        return str(value)
+
+    def from_plain(self, text: str, field: Field) -> Value:
+        """The seconds again."""
+        return int(text)
+
+    def mask(self, value: Value, field: Field) -> str:
+        """Nothing is left."""
+        return "" if value is None else "***"
 
 
-__all__ = ["Date", "DurationType", "InstantType", "parse_duration"]
+__all__ = ["Date", "DurationType", "InstantType"]

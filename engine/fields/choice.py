@@ -1,0 +1,444 @@
+"""Choosing: yes or no, one of a set, several of a set, free tags. Which options there are, the bundle's option sets say."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, HAS, ONE_OF, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.scope import FieldScope
+from engine.fields.storage import JsonList
+from engine.fields.text import NO_NUL, checked_text
+from engine.fields.tokens import text_tokens
+from metadata.definitions import Choices, Field
+from metadata.text import Label, label_text
+
+_SEPARATORS = re.compile(r"[,;/\n、，；|]+")
+_TRUE = frozenset({"是", "有", "对", "真", "已", "yes", "y", "true", "t", "1", "on", "√", "✓", "✔", "x"})
+_FALSE = frozenset({"否", "无", "没有", "不", "不是", "错", "假", "未", "no", "n", "false", "f", "0", "off", "×", "✗"})
+
+
+def spelling(text: str) -> str:
+    """The form in which labels are compared: full width folded, no case, no white space."""
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+class Boolean(FieldType):
+    """Yes or no; empty counts as no in conditions."""
+
+    name = "boolean"
+    title: ClassVar[Label] = {"zh": "是否", "en": "Yes or no"}
+    group = "choice"
+    icon = "checkbox"
+    widget = "boolean"
+    json_types = (bool,)
+    operators: ClassVar[tuple[Operator, ...]] = (EQUALS, EMPTY, FILLED)
+
+    def expression_type(self, field: Field) -> str:
+        """boolean"""
+        return "boolean"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """A boolean."""
+        return stored_as(field, sa.Boolean())
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """true and false, and the words people use."""
+        def read(raw: object) -> Value:
+            if raw is True or raw is False or raw is None:
+                return raw
+            if isinstance(raw, str):
+                text = spelling(raw)
+                if not text:
+                    return None
+                if text in _TRUE:
+                    return True
+                if text in _FALSE:
+                    return False
+            elif isinstance(raw, int | float) and raw in (0, 1):
+                return bool(raw)
+            raise Wrong("boolean_expected")
+
+        return read
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """是 or 否"""
+        if value is None:
+            return ""
+        if locale.startswith("zh"):
+            return "是" if value else "否"
+        return "Yes" if value else "No"
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """是 or 否"""
+        return None if value is None else "是" if value else "否"
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """``true`` or ``false``, ``""`` for empty."""
+        return "" if value is None else "true" if value else "false"
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A boolean."""
+        return {"type": "boolean"}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """Either."""
+        return random.random() < 0.5
+
+    def mask(self, value: Value, field: Field) -> str:
+        """Nothing is left."""
+        return "" if value is None else "***"
+
+
+_CHOICES_OPTION: Mapping[str, Mapping[str, object]] = {
+    "choices": {"type": "string", "format": "choices", "title": {"zh": "选项集", "en": "Option set"}, "description": "Key of a file in choices/."}}
+
+
+class Choice(FieldType):
+    """One option of a set, kept by its code. With ``parent`` its options depend on another choice of the same record."""
+
+    name = "choice"
+    title: ClassVar[Label] = {"zh": "单选", "en": "Choice"}
+    group = "choice"
+    icon = "circle-dot"
+    widget = "choice"
+    operators: ClassVar[tuple[Operator, ...]] = (EQUALS, DIFFERS, ONE_OF, EMPTY, FILLED)
+    required_options = ("choices",)
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        **_CHOICES_OPTION,
+        "parent": {"type": "string", "format": "field", "title": {"zh": "上级字段", "en": "Parent field"},
+                   "description": "A choice of the same entity; only options that name its value as parent may be chosen."}}
+
+    def expression_type(self, field: Field) -> str:
+        """choice:SET"""
+        return f"choice:{field.options['choices']}"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """The code."""
+        return sa.Text()
+
+    def choices(self, field: Field, scope: FieldScope) -> Choices:
+        """The option set of a field."""
+        return scope.choices(str(field.options["choices"]))
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """By code. A retired option is still read, so that records which have it can be saved; forms no longer offer it."""
+        codes = frozenset(self.choices(field, scope).options)
+
+        def read(raw: object) -> Value:
+            if type(raw) is str:
+                if raw in codes:
+                    return raw
+                raw = raw.strip()
+                if not raw:
+                    return None
+                if raw in codes:
+                    return raw
+                raise Wrong("choice_unknown", value=raw[:60])
+            if raw is None:
+                return None
+            raise Wrong("choice_unknown", value=str(raw)[:60])
+
+        return read
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """By code, label in any language, or another known spelling."""
+        spellings = known_spellings(self.choices(field, scope))
+
+        def cell(raw: object) -> Value:
+            if raw is None or (isinstance(raw, str) and not raw.strip()):
+                return None
+            text = str(int(raw)) if isinstance(raw, float) and raw.is_integer() else str(raw)
+            code = spellings.get(spelling(text))
+            if code is None:
+                raise Wrong("choice_unknown", value=text.strip()[:60])
+            return code
+
+        return cell
+
+    def check_parent(self, value: Value, parent: Value, field: Field, scope: FieldScope) -> None:
+        """Wrong unless the option may stand under the parent field's value (both typed); empty values and options without parents always may."""
+        option = self.choices(field, scope).options.get(value) if value is not None else None
+        if option is not None and option.parents and parent not in option.parents:
+            raise Wrong("choice_parent", value=value)
+
+    def offered(self, field: Field, scope: FieldScope, parent: Value = None, locale: str = "zh") -> list[tuple[str, str, str]]:
+        """(code, label, colour name) of the options people may pick now, in order; all of them when no parent is given."""
+        return [(code, label_text(option.title, locale, code), option.colour) for code, option in self.choices(field, scope).options.items()
+                if not option.retired and (parent is None or not option.parents or parent in option.parents)]
+
+    def colour(self, value: Value, field: Field, scope: FieldScope) -> str:
+        """The colour name of a value's option; '' when it has none."""
+        option = self.choices(field, scope).options.get(value)
+        return option.colour if option else ""
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """The option's label; its code when the option is gone."""
+        return "" if value is None else option_label(self.choices(field, scope), value, locale)
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The label where it leads back to the code, else the code."""
+        return None if value is None else _cell_text(self.choices(field, scope), value)
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """The codes."""
+        return {"type": "string", "enum": list(self.choices(field, scope).options)}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """A live option; None when the set is empty."""
+        codes = [code for code, option in self.choices(field, scope).options.items() if not option.retired]
+        return random.choice(codes) if codes else None
+
+    def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
+        """Codes are not words: choices are found by filters."""
+        return ()
+
+
+def known_spellings(choices: Choices) -> dict[str, str]:
+    """Spelling -> code. Live options before retired ones; a code before a label, a label before other spellings."""
+    found: dict[str, str] = {}
+    options = sorted(choices.options.values(), key=lambda option: option.retired)
+    for option in options:
+        found.setdefault(spelling(option.code), option.code)
+    for option in options:
+        labels: Iterable[str] = (option.title,) if isinstance(option.title, str) else option.title.values()
+        for text in labels:
+            found.setdefault(spelling(text), option.code)
+    for option in options:
+        for text in option.also:
+            found.setdefault(spelling(text), option.code)
+    return found
+
+
+def option_label(choices: Choices, code: str, locale: str) -> str:
+    """The label of an option, its code when there is none."""
+    option = choices.options.get(code)
+    return label_text(option.title, locale, code) if option else code
+
+
+def _cell_text(choices: Choices, code: str) -> str:
+    label = option_label(choices, code, "zh")
+    return label if known_spellings(choices).get(spelling(label)) == code and not _SEPARATORS.search(label) else code
+
+
+class Several(FieldType):
+    """What list types share: how a list is given, and that an empty one is empty. Not a type by itself."""
+
+    json_types = (list,)
+    sortable = False
+    operators: ClassVar[tuple[Operator, ...]] = (HAS, EMPTY, FILLED)
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """A JSON list; NULL when empty."""
+        return stored_as(field, JsonList())
+
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """A list, ``[]`` when empty."""
+        return list(value) if value else []
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The list itself: a control with several values."""
+        return list(value) if value else []
+
+    def mask(self, value: Value, field: Field) -> str:
+        """Nothing is left."""
+        return "***" if value else ""
+
+
+def split_list(raw: object) -> list[object]:
+    """The items of a list given as JSON list, repeated form values or one text with separators; [] for empty."""
+    if raw is None:
+        return []
+    if isinstance(raw, list | tuple):
+        return [item for item in raw if item is not None and item != ""]
+    if isinstance(raw, str):
+        return [item for part in _SEPARATORS.split(raw) if (item := part.strip())]
+    raise Wrong("list_expected")
+
+
+class ChoiceList(Several):
+    """Several options of a set, in the set's order, each once."""
+
+    name = "choices"
+    title: ClassVar[Label] = {"zh": "多选", "en": "Several choices"}
+    group = "choice"
+    icon = "list-check"
+    widget = "choices"
+    required_options = ("choices",)
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        **_CHOICES_OPTION, "parent": Choice.options["parent"],
+        "maxItems": {"type": "integer", "minimum": 1, "title": {"zh": "最多选几项", "en": "At most"}}}
+
+    def expression_type(self, field: Field) -> str:
+        """choices:SET"""
+        return f"choices:{field.options['choices']}"
+
+    def choices(self, field: Field, scope: FieldScope) -> Choices:
+        """The option set of a field."""
+        return scope.choices(str(field.options["choices"]))
+
+    def _reader(self, field: Field, scope: FieldScope, codes: Mapping[str, str], by_spelling: bool) -> Reader:
+        place = {code: number for number, code in enumerate(self.choices(field, scope).options)}
+        most = field.options.get("maxItems")
+
+        def read(raw: object) -> Value:
+            items = split_list(raw)
+            if not items:
+                return None
+            found = set()
+            for item in items:
+                code = codes.get(spelling(str(item)) if by_spelling else item) if isinstance(item, str) or by_spelling else None  # type: ignore[arg-type]
+                if code is None:
+                    raise Wrong("choice_unknown", value=str(item)[:60])
+                found.add(code)
+            if most is not None and len(found) > most:
+                raise Wrong("too_many_items", maximum=most)
+            return sorted(found, key=place.__getitem__)
+
+        return read
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """By code."""
+        codes = {code: code for code in self.choices(field, scope).options}
+        return self._reader(field, scope, codes, by_spelling=False)
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A list of codes, none of them empty."""
+        return full_list(super().json_reader(field, scope))
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """By code, label or other spelling; a label that holds a separator is tried whole first."""
+        spellings = known_spellings(self.choices(field, scope))
+        read = self._reader(field, scope, spellings, by_spelling=True)
+
+        def cell(raw: object) -> Value:
+            if isinstance(raw, str) and spelling(raw) in spellings:
+                return [spellings[spelling(raw)]]
+            return read(raw if isinstance(raw, str | list) or raw is None else str(raw))
+
+        return cell
+
+    def check_parent(self, value: Value, parent: Value, field: Field, scope: FieldScope) -> None:
+        """Wrong unless every option may stand under the parent's value."""
+        single = Choice()
+        for code in value or ():
+            single.check_parent(code, parent, field, scope)
+
+    def offered(self, field: Field, scope: FieldScope, parent: Value = None, locale: str = "zh") -> list[tuple[str, str, str]]:
+        """As ``Choice.offered``."""
+        return Choice().offered(field, scope, parent, locale)
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """The labels."""
+        choices = self.choices(field, scope)
+        return ("、" if locale.startswith("zh") else ", ").join(option_label(choices, code, locale) for code in value or ())
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Labels with 、 between them."""
+        return "、".join(_cell_text(self.choices(field, scope), code) for code in value) if value else None
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A list of codes."""
+        codes = list(self.choices(field, scope).options)
+        schema: dict[str, object] = {"type": "array", "items": {"type": "string", "enum": codes}}
+        if field.options.get("maxItems"):
+            schema |= {"maxItems": field.options["maxItems"], "uniqueItems": True}
+        return schema
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """One to three live options."""
+        codes = [code for code, option in self.choices(field, scope).options.items() if not option.retired]
+        most = min(len(codes), int(field.options.get("maxItems") or 3))
+        return random.sample(codes, random.randint(1, most)) if codes else []
+
+
+def full_list(read: Reader) -> Reader:
+    """A JSON list reader that refuses null and empty items instead of dropping them."""
+    def strict(raw: object) -> Value:
+        if isinstance(raw, list) and any(item is None or item == "" for item in raw):
+            raise Wrong("list_item_empty")
+        return read(raw)
+
+    return strict
+
+
+class Tags(Several):
+    """Free words people stick to a record; each once, in the order they came."""
+
+    name = "tags"
+    title: ClassVar[Label] = {"zh": "标签", "en": "Tags"}
+    group = "choice"
+    icon = "tags"
+    widget = "tags"
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "maxItems": {"type": "integer", "minimum": 1, "maximum": 200, "title": {"zh": "最多几个", "en": "At most"}}}
+    longest: ClassVar[int] = 40
+    most: ClassVar[int] = 50
+
+    def expression_type(self, field: Field) -> str:
+        """tags"""
+        return "tags"
+
+    def limit(self, field: Field) -> int:
+        """Most tags of a record."""
+        return int(field.options.get("maxItems") or self.most)
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """Each tag is one line of text; white space inside becomes one space."""
+        most = self.limit(field)
+
+        def read(raw: object) -> Value:
+            found: dict[str, None] = {}
+            for item in split_list(raw):
+                tag = " ".join(checked_text(item).split())
+                if len(tag) > self.longest:
+                    raise Wrong("tag_too_long", maximum=self.longest)
+                if tag:
+                    found[tag] = None
+            if len(found) > most:
+                raise Wrong("too_many_items", maximum=most)
+            return list(found) or None
+
+        return read
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A list of texts."""
+        read, most = full_list(super().json_reader(field, scope)), self.limit(field)
+
+        def strict(raw: object) -> Value:
+            if isinstance(raw, list):
+                if any(type(item) is not str or len(item) > self.longest for item in raw):
+                    raise Wrong("tag_too_long", maximum=self.longest)
+                if len(raw) > most:
+                    raise Wrong("too_many_items", maximum=most)
+            return read(raw)
+
+        return strict
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """The tags."""
+        return ("、" if locale.startswith("zh") else ", ").join(value or ())
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The tags with 、 between them."""
+        return "、".join(value) if value else None
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A list of short texts."""
+        return {"type": "array", "maxItems": self.limit(field),
+                "items": {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": NO_NUL}}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """One or two tags."""
+        return random.sample(["重点", "回访", "老友", "急", "VIP"], random.randint(1, min(2, self.limit(field))))
+
+    def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
+        """Each tag as a text."""
+        if not value or not field.search or field.encrypted or field.mask:
+            return ()
+        return list(dict.fromkeys(token for tag in value for token in text_tokens("text", tag)))

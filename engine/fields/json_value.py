@@ -1,0 +1,137 @@
+"""Any JSON value as a field: for what has no fields of its own, such as evidence, tiers or a foreign payload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any, ClassVar
+
+import orjson
+import sqlalchemy as sa
+
+from engine.fields.base import EMPTY, FILLED, INTEGER_LIMIT, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.scope import FieldScope
+from engine.fields.storage import JsonValue
+from engine.fields.text import checked_text
+from metadata.definitions import Field
+from metadata.text import Label
+
+DEEPEST = 20
+LARGEST = 65_536
+
+
+def checked_json(value: object, depth: int = 0) -> object:
+    """The value, or Wrong: too deep, a number JSON readers would change, a text no database carries, or no JSON at all."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return checked_text(value)
+    if isinstance(value, int):
+        if abs(value) > INTEGER_LIMIT:
+            raise Wrong("json_number")
+        return value
+    if isinstance(value, float):
+        if value != value or abs(value) > 1e300:
+            raise Wrong("json_number")
+        return value
+    if depth >= DEEPEST:
+        raise Wrong("json_too_deep", maximum=DEEPEST)
+    if isinstance(value, list):
+        return [checked_json(item, depth + 1) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {checked_text(key): checked_json(item, depth + 1) for key, item in value.items()}
+    raise Wrong("json_invalid")
+
+
+class JsonType(FieldType):
+    """A JSON value."""
+
+    name = "json"
+    title: ClassVar[Label] = {"zh": "JSON 数据", "en": "JSON"}
+    group = "special"
+    icon = "braces"
+    widget = "json"
+    sortable = False
+    json_types = (dict, list, str, int, float, bool)
+    operators: ClassVar[tuple[Operator, ...]] = (EMPTY, FILLED)
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+
+    def expression_type(self, field: Field) -> str:
+        """json"""
+        return "json"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """JSON text or jsonb."""
+        return stored_as(field, JsonValue())
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """Any JSON value within depth and size. A text that begins like an object or a list is parsed: it is what a form sends."""
+        def read(raw: object) -> Value:
+            if raw is None or raw == "":
+                return None
+            if isinstance(raw, str) and raw.lstrip()[:1] in ("{", "["):
+                raw = parsed(raw)
+            value = checked_json(raw)
+            if len(orjson.dumps(value)) > LARGEST:
+                raise Wrong("json_too_large", maximum=LARGEST)
+            return value
+
+        return read
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Its text."""
+        return None if value is None else orjson.dumps(value).decode()
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """The text of a value, or a plain cell."""
+        read = self.reader(field, scope)
+
+        def cell(raw: object) -> Value:
+            if isinstance(raw, str) and raw.strip():
+                try:
+                    return read(orjson.loads(raw))
+                except orjson.JSONDecodeError:
+                    return read(raw)
+            return read(raw)
+
+        return cell
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Its text, indented; a plain text as it is."""
+        if value is None or isinstance(value, str):
+            return value or ""
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if isinstance(value, dict | list) else value
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """Its text."""
+        return "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+
+    def plain(self, value: Value, field: Field) -> str:
+        """Its text."""
+        return orjson.dumps(value).decode()
+
+    def from_plain(self, text: str, field: Field) -> Value:
+        """The value again."""
+        return orjson.loads(text)
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """Anything; depth, size and the range of numbers are beyond a schema."""
+        return {"type": ["object", "array", "string", "number", "boolean"]}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """A small object."""
+        return {"n": random.randint(1, 9), "items": ["a", "b"]}
+
+    def mask(self, value: Value, field: Field) -> str:
+        """Nothing is left."""
+        return "" if value is None else "***"
+
+
+def parsed(text: str) -> object:
+    """The JSON value of a text; Wrong when it is none."""
+    if len(text) > LARGEST:
+        raise Wrong("json_too_large", maximum=LARGEST)
+    try:
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        raise Wrong("json_invalid") from None

@@ -1,0 +1,5 @@
+"""The engine's own readers."""
+
+from engine.readers.base import CellReader
+
+READERS: tuple[CellReader, ...] = ()
