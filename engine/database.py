@@ -85,6 +85,14 @@ class Database:
             stack.enter_context(told_plainly())
             yield stack.enter_context((self._engines.direct if direct else self._engines.write).begin())
 
+    @contextmanager
+    def outside(self) -> Iterator[sa.Connection]:
+        """Outside any transaction, for what PostgreSQL refuses inside one (CREATE INDEX CONCURRENTLY); each statement stands at once."""
+        if self.dialect == "sqlite":
+            raise RuntimeError("SQLite changes tables inside write()")
+        with told_plainly(), self._engines.direct.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            yield connection
+
     def transact(self, work: Callable[[sa.Connection], T], *, attempts: int = 3, background: bool = False, again: tuple[type[Exception], ...] = ()) -> T:
         """Run ``work`` in a write transaction; when it loses a race (or raises one of ``again``), the whole of it runs again."""
         losing: tuple[type[Exception], ...] = (LostRace, *again)
