@@ -11,8 +11,7 @@ from engine.expressions.language import Expression
 from metadata.definitions import EntityGrant, FieldGrant, Role
 
 if TYPE_CHECKING:
-    from engine.actors import Actor
-    from engine.context import Context
+    from engine.context import Actor, Context
     from engine.workspace import CompiledEntity, Workspace
 
 #: True = every row, False = none, else the rows for which the expression holds.

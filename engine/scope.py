@@ -5,18 +5,22 @@ Decides nothing (access.py does) and runs nothing (records/query.py does).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine.access import Grant, Guard, Rows, any_of, grant_of, remember
+from engine.access import Grant, Guard, Rows, grant_of, remember
 from engine.expressions.language import Expression, Names, parse
-from engine.expressions.to_sql import condition, value
+from engine.expressions.binds import Bound
+from engine.expressions.evaluate import Environment, Evaluator
+from engine.expressions.to_sql import bind_values, condition, needed_in, value
+from engine.fields.base import FieldType, Reader, Value, Wrong
+from metadata.definitions import Field
 
 if TYPE_CHECKING:
-    from engine.actors import Actor
+    from engine.context import Actor, Context
     from engine.expressions.types import Type
     from engine.workspace import CompiledEntity, CompiledField, Workspace
 
@@ -48,6 +52,13 @@ class TableNames:
         if field.formula is not None:
             return value(field.formula, TableNames(self._workspace, self._entity, self._columns))
         raise KeyError(name)
+
+    def blind(self, name: str) -> sa.ColumnElement[Any]:
+        """The blind-index column of an encrypted field."""
+        companion = self._entity.fields[name].bi_column
+        if companion is None:
+            raise KeyError(name)
+        return self._columns[companion.key]  # type: ignore[no-any-return]
 
     def hop(self, link: str) -> tuple[sa.FromClause, TableNames]:
         """The table a link leads to, as an alias of its own, and the names there."""
@@ -142,5 +153,65 @@ def split_alternatives(rows: bool | tuple[Expression, ...]) -> tuple[Expression,
     return rows if isinstance(rows, tuple) and len(rows) > 1 else ()
 
 
-__all__ = ["OPEN_SYSTEM_FIELDS", "Scope", "TableNames", "any_of", "row_clauses", "scope_of", "user_expression"]
-_ = (Iterable, Mapping, Sequence)
+def engine_select(entity: CompiledEntity, *columns: sa.ColumnElement[Any], deleted: bool = False) -> sa.Select[Any]:
+    """What the engine itself must see to keep guarantees and derived values true, beyond any person's rows. Nothing of it is given to people."""
+    select = sa.select(*columns) if deleted else sa.select(*columns).where(entity.table.c.deleted_at.is_(None))
+    return select.execution_options(scoped=True)
+
+
+def environment(ctx: Context) -> Environment:
+    """The surroundings every expression of this request is evaluated in: the clock, the zone, who acts, the settings in force."""
+    actor, workspace = ctx.actor, ctx.workspace
+    me = {**actor.fields, "id": actor.person_id, "name": actor.name, "team": actor.team, "teams": list(actor.teams), "lead": actor.lead,
+          "roles": list(actor.roles), "role": actor.roles[0] if actor.roles else None}
+    sealed = remember(workspace, ("sealed values",), lambda: SealedValues(workspace))
+    return Environment(now=ctx.now, timezone=workspace.timezone, me=me, settings=workspace.settings, normal=sealed.normal, blind=sealed.blind)
+
+
+class SealedValues:
+    """Encrypted values as expressions compare them: by their normal form in Python, by blind index in SQL."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._cipher = workspace.cipher
+        self._scope = workspace.scope
+        self._kinds: dict[str, tuple[FieldType, Field, Reader]] = {}
+
+    def _kind(self, name: str) -> tuple[FieldType, Field, Reader]:
+        if name not in self._kinds:
+            kind, bare = self._scope.types[name], Field(key="value", type=name)
+            self._kinds[name] = kind, bare, kind.reader(bare, self._scope)
+        return self._kinds[name]
+
+    def normal(self, name: str, value: Value) -> Value:
+        """The stored form of a value of a field type; the value itself when it is none (and so equals nothing stored)."""
+        kind, bare, read = self._kind(name)
+        try:
+            return kind.blind(read(value), bare)
+        except Wrong:
+            return value
+
+    def blind(self, name: str, value: Value) -> Value:
+        """The blind index of a value."""
+        return self._cipher.blind(name, str(self.normal(name, value)))
+
+
+def needed_of(select: sa.ClauseElement) -> Mapping[str, Bound]:
+    """The values of the surroundings a statement wants bound. Look once per kept statement."""
+    return needed_in(select)
+
+
+def bound(ctx: Context, needed: Mapping[str, Bound], **spaces: Value) -> dict[str, Any]:
+    """The wanted values of the surroundings; nothing is computed when a statement wants none."""
+    return bind_values(evaluator_of(ctx), needed, **spaces) if needed else {}
+
+
+def evaluator_of(ctx: Context) -> Evaluator:
+    """An evaluator for this request, which follows links beyond any person's rows: for the engine's own conditions."""
+    def follow(key: str, record_id: int) -> Mapping[str, Value] | None:
+        entity = ctx.workspace.entities[key]
+        stored = {name: item.column for name, item in entity.fields.items() if item.column is not None and not item.encrypted}
+        select = engine_select(entity, entity.table.c.id, *stored.values()).where(entity.table.c.id == record_id)
+        row = ctx.open.execute(select).first()
+        return None if row is None else dict(zip(("id", *stored), row, strict=True))
+
+    return Evaluator(environment(ctx), follow)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import sqlalchemy as sa
 
 from engine.access import remember
@@ -102,9 +101,9 @@ class Storage:
 
     def open(self, values: dict[str, Value], cipher: Cipher) -> dict[str, Value]:
         """Put the clear value in place of each envelope."""
-        for key in self.sealed:
+        for key, item in self.sealed.items():
             if values.get(key) is not None:
-                values[key] = unseal(cipher, self.entity, key, values[key])
+                values[key] = unseal(cipher, self.entity, item, values[key])
         return values
 
     def to_history(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
@@ -112,7 +111,7 @@ class Storage:
         found: dict[str, Any] = {}
         for key, given in values.items():
             if key in self.sealed and given is not None:
-                found[key] = seal(cipher, self.entity, key, given)
+                found[key] = seal(cipher, self.entity, self.sealed[key], given)
             else:
                 found[key] = given.isoformat() if isinstance(given, date | datetime) else given
         return found
@@ -122,7 +121,7 @@ class Storage:
         if kept is None:
             return None
         if key in self.sealed:
-            return unseal(cipher, self.entity, key, kept)
+            return unseal(cipher, self.entity, self.sealed[key], kept)
         kind = self.dated.get(key)
         if kind is None:
             return kept
@@ -141,31 +140,28 @@ def _storage(entity: CompiledEntity) -> Storage:
                    {key: item for key, item in entity.fields.items() if item.encrypted and item.column is not None}, dated)
 
 
-def seal(cipher: Cipher, entity: str, key: str, value: Value) -> str:
-    """The envelope of a value; what is not text goes in as JSON."""
-    text = value if isinstance(value, str) else "\x01" + orjson.dumps(value).decode()
-    return cipher.seal(text, envelope_context(entity, key))
+def seal(cipher: Cipher, entity: str, item: CompiledField, value: Value) -> str:
+    """The envelope of a value."""
+    return cipher.seal(item.type.plain(value, item.value), envelope_context(entity, item.key))
 
 
-def unseal(cipher: Cipher, entity: str, key: str, envelope: str) -> Value:
+def unseal(cipher: Cipher, entity: str, item: CompiledField, envelope: str) -> Value:
     """The value of an envelope."""
-    text = cipher.open(envelope, envelope_context(entity, key))
-    return orjson.loads(text[1:]) if text.startswith("\x01") else text
+    return item.type.from_plain(cipher.open(envelope, envelope_context(entity, item.key)), item.value)
 
 
-def blind_text(value: Value) -> str:
-    """What a blind index is made of: the normalised value as text."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def blinded(cipher: Cipher, item: CompiledField, value: Value) -> str | None:
+    """The blind index of a value; fields of one type share their key, so that equal values of two entities meet."""
+    return None if value is None else cipher.blind(item.value.type, item.type.blind(value, item.value))
 
 
 def _sealed(entity: str, item: CompiledField, value: Value, cipher: Cipher) -> dict[str, Any]:
-    column = item.column
-    if column is None:
+    if item.column is None:
         return {}
-    found: dict[str, Any] = {str(column.key): None if value is None else seal(cipher, entity, item.key, value)}
-    kind = item.value.type
+    found: dict[str, Any] = {str(item.column.key): None if value is None else seal(cipher, entity, item, value)}
     if item.bi_column is not None:
-        found[str(item.bi_column.key)] = None if value is None else cipher.blind(kind, blind_text(value))
+        found[str(item.bi_column.key)] = blinded(cipher, item, value)
     if item.bi4_column is not None:
-        found[str(item.bi4_column.key)] = None if value is None else cipher.blind4(kind, blind_text(value))
+        last = "" if value is None else item.type.last4(value, item.value)
+        found[str(item.bi4_column.key)] = cipher.blind4(item.value.type, last) if last else None
     return found

@@ -1,0 +1,111 @@
+"""What a row points to must be there for its giver: visible, not deleted, and among those the field's ``where`` allows. One statement per target entity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.errors import Conflict
+from engine.records.proposal import Proposal
+from engine.records.query_labels import roles_of
+from engine.records.query_plan import Statement
+from engine.records.values import storage
+from engine.records.work import HEAD, Row, Work, whole_row
+from engine.scope import bound, engine_select, scope_of
+
+if TYPE_CHECKING:
+    from engine.workspace import CompiledEntity, CompiledField
+
+_CHUNK = 500
+
+
+def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
+    """Note a fault at every given link whose target its giver may not choose. Links the engine set itself (defaults) are trusted."""
+    kept = list(proposals)
+    wanted: dict[str, set[int]] = {}
+    for proposal in kept:
+        for item, ids in _given_links(proposal):
+            wanted.setdefault(item.target, set()).update(ids)
+    seen = {target: _visible(work, target, ids) for target, ids in wanted.items()}
+    for proposal in kept:
+        for item, ids in _given_links(proposal):
+            _check(work, proposal, item, ids, seen[item.target])
+
+
+def _given_links(proposal: Proposal) -> list[tuple[CompiledField, list[int]]]:
+    before = proposal.before or {}
+    found = []
+    for name in proposal.given:
+        item, value = proposal.entity.fields[name], proposal.after.get(name)
+        if not item.target or value is None or value == before.get(name):
+            continue
+        old = before.get(name)
+        ids = [one for one in value if one not in (old or ())] if isinstance(value, list) else [value]
+        if ids:
+            found.append((item, ids))
+    return found
+
+
+def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
+    """The rows among ``ids`` that the actor may see; kept as read, so that conditions over the link cost nothing more."""
+    entity = work.entity(target)
+    statement = remember(work.workspace, ("visible", target, roles_of(work.ctx)), lambda: _statement(work, entity))
+    found: dict[int, Row] = {}
+    ordered = sorted(set(ids))
+    for start in range(0, len(ordered), _CHUNK):
+        binds = {**bound(work.ctx, statement.needed), "ids": ordered[start:start + _CHUNK]}
+        for read in work.connection.execute(statement.select, binds):
+            row = whole_row(work.workspace, entity, read)
+            found[row["id"]] = row
+            work.keep(target, row)
+    return found
+
+
+def _statement(work: Work, entity: CompiledEntity) -> Statement:
+    scope = scope_of(work.workspace, work.ctx.actor, entity)
+    table = entity.table
+    columns = [*(table.c[name] for name in HEAD), *(table.c[column] for _, column in storage(work.workspace, entity).stored)]
+    return Statement.of(scope.select(*columns).where(table.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger))))
+
+
+def _check(work: Work, proposal: Proposal, item: CompiledField, ids: list[int], seen: Mapping[int, Row]) -> None:
+    target = work.entity(item.target)
+    for one in ids:
+        row = seen.get(one)
+        if row is None:
+            proposal.fault(item.key, "link_unknown", id=one)
+        elif not _allowed(work, target, item, row, proposal):
+            proposal.fault(item.key, "link_not_allowed", id=one)
+
+
+def _allowed(work: Work, target: CompiledEntity, item: CompiledField, row: Row, proposal: Proposal) -> bool:
+    source = item.definition.options.get("where")
+    if not source:
+        return True
+    where = link_condition(work.workspace, proposal.entity, item)
+    return work.truth(target, row, record=proposal.after)(where)
+
+
+def count_linked(work: Work, entity: CompiledEntity, record_id: int) -> dict[str, int]:
+    """How many records of each entity point to a record (its own child lines apart)."""
+    found: dict[str, int] = {}
+    for source, link in entity.linked_from:
+        child = work.entity(source)
+        column = child.fields[link].column
+        if column is None or (child.lines_of == entity.key and child.parent_field == link):
+            continue
+        select = engine_select(child, sa.func.count()).where(column == record_id)
+        number = int(work.connection.execute(select).scalar_one())
+        if number:
+            found[source] = found.get(source, 0) + number
+    return found
+
+
+def refuse_linked(work: Work, entity: CompiledEntity, record_id: int) -> None:
+    """Raises Conflict with the counts when other records point here."""
+    found = count_linked(work, entity, record_id)
+    if found:
+        raise Conflict("still_linked", count=sum(found.values()), by=found, entity=entity.key)

@@ -1,0 +1,240 @@
+"""Reading records: one, a page, a count, counts by a field, a picker. Every way in goes through the reader's scope; nothing is changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.errors import Fault, Invalid, NotFound
+from engine.fields.base import Value
+from engine.records.history import note_access
+from engine.records.query_cursor import Position, describe, read_cursor, write_cursor
+from engine.records.query_labels import label_writer, put_labels, roles_of
+from engine.records.query_match import Matches, matches
+from engine.records.query_order import order_of
+from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
+from engine.records.record import Record
+from engine.records.search import Sought, sought
+from engine.scope import Scope, bound, scope_of
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity
+
+#: Rows a page may hold at most.
+PAGE_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a list asks. ``where``: expression texts that must all hold; ``equals``: exact matches by field (``FIELD=VALUE``; several: any of them).
+
+    ``fields``: None = all readable ones. ``count``: None, "capped" (at 1,000) or "exact". ``labels``: False leaves links as ids.
+    """
+
+    entity: str
+    where: str | tuple[str, ...] = ""
+    sort: tuple[str, ...] = ()
+    fields: tuple[str, ...] | None = None
+    limit: int = 50
+    cursor: str | None = None
+    count: str | None = None
+    search: str = ""
+    equals: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    labels: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its records, the cursor of the next one (None: the last page), the count where asked and whether it stopped at the cap."""
+
+    items: list[Record]
+    next: str | None = None
+    count: int | None = None
+    count_capped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query with its plan and the values to bind."""
+
+    plan: Plan
+    binds: dict[str, Any]
+    noted: tuple[tuple[str, str], ...]
+
+
+def page(ctx: Context, query: Query) -> Page:
+    """A page of the records the reader may see. Raises Invalid for unknown names and wrong values, NotFound when nothing is granted."""
+    asked = _asked(ctx, query)
+    limit = max(1, min(query.limit, PAGE_LIMIT))
+    with ctx.snapshot() as ctx:
+        rows, phase = _rows(ctx, asked, query.cursor, limit + 1)
+        more = len(rows) > limit
+        records = [asked.plan.columns.record(row) for row in rows[:limit]]
+        position = _position(asked.plan, records[-1], rows[limit - 1], phase(limit - 1)) if more else None
+        if query.labels:
+            put_labels(ctx, records, asked.plan.columns.links)
+        count, capped = _count(ctx, asked, query.count)
+    if asked.noted:
+        note_access(ctx, "search", query.entity, detail={"fields": [list(item) for item in asked.noted], "found": [record.id for record in records]})
+    following = write_cursor(position, asked.plan.name, ctx.workspace.cipher) if position is not None else None
+    return Page(records, following, count, capped)
+
+
+def _rows(ctx: Context, asked: _Asked, cursor: str | None, wanted: int) -> tuple[list[Sequence[Any]], Any]:
+    """Up to ``wanted`` rows from the cursor on, and which phase the row of a number came from."""
+    plan, order = asked.plan, asked.plan.order
+    start = read_cursor(cursor, plan.name, ctx.workspace.cipher) if cursor else None
+    rows: list[Sequence[Any]] = []
+    first = start.phase if start else 0
+    ends: list[int] = []
+    for phase in range(first, order.phases):
+        position = start if start is not None and phase == first else None
+        empties = tuple(value is None for value in position.values) if position is not None else None
+        statement = plan.page(phase, empties)
+        binds = {**asked.binds, **bound(ctx, statement.needed), "p_limit": wanted - len(rows)}
+        if position is not None:
+            binds.update(order.binds(position))
+        rows += ctx.open.execute(statement.select, binds).all()
+        ends.append(len(rows))
+        if len(rows) >= wanted:
+            break
+    return rows, lambda number: first + next(index for index, end in enumerate(ends) if number < end)
+
+
+def _position(plan: Plan, record: Record, row: Sequence[Any], phase: int) -> Position:
+    values = tuple(row[len(plan.columns.elements) + index] for index in range(len(plan.order.keys)))
+    return Position(phase, values, record.id)
+
+
+def _count(ctx: Context, asked: _Asked, wanted: str | None) -> tuple[int | None, bool]:
+    if not wanted:
+        return None, False
+    statement = asked.plan.count(capped=wanted != "exact")
+    found = int(ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).scalar_one())
+    if wanted != "exact" and found > COUNT_CAP:
+        return COUNT_CAP, True
+    return found, False
+
+
+def _asked(ctx: Context, query: Query) -> _Asked:
+    scope = _scope(ctx, query.entity)
+    found = matches(ctx, scope, query.equals) if query.equals else Matches()
+    search = sought(ctx, scope, query.search) if query.search.strip() else None
+    texts = [query.where] if isinstance(query.where, str) else list(query.where)
+    where = tuple(text for text in (*texts, *found.conditions) if text.strip())
+    key = ("plan", query.entity, roles_of(ctx), where, query.sort, query.fields, tuple(found.shape), search.shape if search else None)
+    plan = remember(ctx.workspace, key, lambda: _plan(scope, query, where, found, search))
+    noted = (*found.noted, *(search.noted if search else ()))
+    return _Asked(plan, {**found.binds, **(search.binds if search else {})}, noted)
+
+
+def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, search: Sought | None) -> Plan:
+    order = order_of(scope, query.sort)
+    terms = [*found.terms(scope), *(search.terms(scope) if search else ()), *(scope.user_terms(text) for text in where)]
+    name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
+    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), name)
+
+
+def _scope(ctx: Context, entity: str) -> Scope:
+    compiled = ctx.workspace.entities.get(entity)
+    scope = scope_of(ctx.workspace, ctx.actor, compiled) if compiled is not None else None
+    if scope is None or not scope.grant.allowed("read"):
+        raise NotFound("unknown_entity", entity=entity)
+    return scope
+
+
+def wanted_fields(scope: Scope, fields: Sequence[str] | None) -> tuple[str, ...]:
+    """The asked fields, all readable ones by default. Raises Invalid naming each that does not exist for the reader."""
+    if fields is None:
+        return readable_names(scope)
+    known = {*scope.grant.readable, *HEAD, *TAIL}
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise Invalid("fields_invalid", faults=[Fault("/fields", "unknown_field", {"field": name}) for name in unknown])
+    return tuple(dict.fromkeys(fields))
+
+
+def get(ctx: Context, entity: str, record_id: int, fields: Sequence[str] | None = None, *, lines: bool = True) -> Record:
+    """One record as the reader may see it, its child lines included unless ``fields`` leaves them out. Raises NotFound."""
+    scope = _scope(ctx, entity)
+    compiled = scope.entity
+    children = [name for name in compiled.lines if fields is None or name in fields] if lines else []
+    own = tuple(name for name in fields if name not in compiled.lines) if fields is not None else None
+    columns, statement = remember(ctx.workspace, ("one", entity, roles_of(ctx), own), lambda: _one(scope, own))
+    with (ctx.snapshot() if children or columns.links else ctx.reading()) as ctx:
+        row = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record_id}).first()
+        if row is None:
+            raise NotFound("no_such_record", entity=entity, id=record_id)
+        record = columns.record(row)
+        put_labels(ctx, [record], columns.links)
+        for child in children:
+            _put_lines(ctx, record, compiled, child)
+    return record
+
+
+def _one(scope: Scope, fields: Sequence[str] | None) -> tuple[Columns, Statement]:
+    columns = columns_of(scope, wanted_fields(scope, fields))
+    wanted = sa.bindparam("p_id", type_=sa.BigInteger, required=True)
+    return columns, Statement.of(scope.select(*columns.elements).where(scope.column("id") == wanted))
+
+
+def _put_lines(ctx: Context, record: Record, entity: CompiledEntity, child: str) -> None:
+    compiled = ctx.workspace.entities[child]
+    scope = scope_of(ctx.workspace, ctx.actor, compiled)
+    if not scope.grant.allowed("read"):
+        return
+
+    def build() -> tuple[Columns, Statement]:
+        columns = columns_of(scope, [name for name in compiled.fields if name in scope.grant.readable and name != compiled.parent_field])
+        wanted = sa.bindparam("p_id", type_=sa.BigInteger, required=True)
+        select = scope.select(*columns.elements).where(scope.column(compiled.parent_field) == wanted).order_by(scope.column("id")).limit(1000)
+        return columns, Statement.of(select)
+
+    columns, statement = remember(ctx.workspace, ("lines", child, roles_of(ctx)), build)
+    rows = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record.id}).all()
+    records = [columns.record(row) for row in rows]
+    put_labels(ctx, records, columns.links)
+    record[child] = records
+
+
+def count(ctx: Context, entity: str, where: str | tuple[str, ...] = "", *, exact: bool = True) -> int:
+    """How many records of a condition the reader may see; not exact: at most COUNT_CAP + 1 is looked at."""
+    asked = _asked(ctx, Query(entity, where, fields=("id",)))
+    statement = asked.plan.count(capped=not exact)
+    with ctx.reading() as ctx:
+        return int(ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).scalar_one())
+
+
+def group(ctx: Context, entity: str, where: str | tuple[str, ...], by: str) -> dict[Value, int]:
+    """Counts of the visible records by the values of one open field (kanban columns); None stands for the empty ones."""
+    asked = _asked(ctx, Query(entity, where, fields=("id",)))
+    scope = asked.plan.scope
+    item = scope.entity.fields.get(by)
+    if item is None or by not in scope.grant.open or item.encrypted:
+        raise Invalid("group_invalid", faults=(Fault("/by", "unknown_field", {"field": by}),))
+
+    def build() -> Statement:
+        column = scope.column(by)
+        return Statement.of(scope.select(column, sa.func.count()).where(*asked.plan.terms).group_by(column))
+
+    statement = remember(ctx.workspace, ("group", asked.plan.name, roles_of(ctx), by), build)
+    with ctx.reading() as ctx:
+        rows = ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).all()
+    return {value: int(number) for value, number in rows}
+
+
+def lookup(ctx: Context, entity: str, text: str, limit: int = 20, where: str = "") -> list[tuple[int, str]]:
+    """For a picker: ids and labels of visible records that a search finds (the newest without a text)."""
+    compiled = ctx.workspace.entities.get(entity)
+    if compiled is None:
+        raise NotFound("unknown_entity", entity=entity)
+    scope = _scope(ctx, entity)
+    fields = tuple(name for name in compiled.label_fields() if name in scope.grant.readable)
+    found = page(ctx, Query(entity, where, fields=("id", *fields), limit=limit, search=text))
+    write = label_writer(ctx, compiled)
+    return [(record.id, write(record)) for record in found.items]

@@ -1,0 +1,103 @@
+"""Labels of linked records, in one statement per target entity, under the reader's rows and masks of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.fields.base import Value
+from engine.fields.values import Link, Masked
+from engine.records.query_plan import Columns, Statement, columns_of
+from engine.records.record import Record
+from engine.scope import bound, scope_of
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity
+
+_CHUNK = 500
+#: Labels may show links; those are followed this deep.
+_DEPTH = 2
+
+
+def labels(ctx: Context, entity: str, ids: Collection[int], depth: int = 0) -> dict[int, str]:
+    """Label by id, of those records the reader may see."""
+    target = ctx.workspace.entities.get(entity)
+    if target is None or not ids:
+        return {}
+    key = ("labels", entity, roles_of(ctx))
+    columns, statement = remember(ctx.workspace, key, lambda: _plan(ctx, target))
+    found: dict[int, str] = {}
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), _CHUNK):
+        rows = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "ids": ordered[start:start + _CHUNK]}).all()
+        records = [columns.record(row) for row in rows]
+        if depth < _DEPTH:
+            put_labels(ctx, records, columns.links, depth + 1)
+        write = label_writer(ctx, target)
+        found.update((record.id, write(record)) for record in records)
+    return found
+
+
+def _plan(ctx: Context, target: CompiledEntity) -> tuple[Columns, Statement]:
+    scope = scope_of(ctx.workspace, ctx.actor, target)
+    columns = columns_of(scope, [name for name in target.label_fields() if name in scope.grant.readable])
+    wanted = sa.bindparam("ids", expanding=True, type_=sa.BigInteger)
+    return columns, Statement.of(scope.select(*columns.elements).where(scope.column("id").in_(wanted)))
+
+
+def roles_of(ctx: Context) -> tuple[str, ...]:
+    """What plans and grants are kept by."""
+    return ("*",) if ctx.actor.kind == "system" else ctx.actor.roles
+
+
+def label_writer(ctx: Context, entity: CompiledEntity) -> Callable[[Mapping[str, Value]], str]:
+    """A function from a record to its label in the reader's language."""
+    fields = {key: entity.fields[key] for key in entity.label_fields() if key in entity.fields}
+    scope, locale, pieces = ctx.workspace.scope.of(entity.key), ctx.locale, entity.label
+
+    def write(record: Mapping[str, Value]) -> str:
+        parts = []
+        for text, key in pieces:
+            parts.append(text)
+            value = record.get(key) if key else None
+            if value is None:
+                continue
+            if isinstance(value, str | Masked):
+                item = fields.get(key)
+                parts.append(str(value) if isinstance(value, Masked) or item is None else item.type.show(value, item.value, scope, locale))
+            elif isinstance(value, Link):
+                parts.append(value.label or "")
+            elif (item := fields.get(key)) is not None:
+                parts.append(item.type.show(value, item.value, scope, locale))
+        return " ".join("".join(parts).split()) or f"#{record['id']}"
+
+    return write
+
+
+def put_labels(ctx: Context, records: Iterable[Record], links: Iterable[tuple[str, str]], depth: int = 0) -> None:
+    """Replace ids in link fields by ``Link(id, label)``."""
+    kept = list(records)
+    wanted: dict[str, set[int]] = {}
+    for name, target in links:
+        ids = wanted.setdefault(target, set())
+        for record in kept:
+            value = record.get(name)
+            if isinstance(value, list):
+                ids.update(value)
+            elif value is not None and not isinstance(value, Masked):
+                ids.add(value)
+    known = {target: labels(ctx, target, ids, depth) for target, ids in wanted.items()}
+    for name, target in links:
+        names = known[target]
+        for record in kept:
+            value = record.get(name)
+            if isinstance(value, list):
+                record[name] = [Link(one, names.get(one)) for one in value]
+            elif value is not None and not isinstance(value, Masked):
+                record[name] = Link(value, names.get(value))
+
+

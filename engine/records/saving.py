@@ -1,0 +1,338 @@
+"""One save, step by step: propose, agree, write, settle. Works inside a transaction that service.py opened; writes record tables through work.py only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.access import Clause, Grant, remember
+from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
+from engine.fields.base import Value
+from engine.records.derived import Settling, own_values
+from engine.records.links import check_links, refuse_linked
+from engine.records.proposal import Proposal, check_rules, check_stage, propose_change, propose_new
+from engine.records.query import get
+from engine.records.query_labels import roles_of
+from engine.records.query_plan import Statement
+from engine.records.record import ANY, Version
+from engine.records.serials import draw, serial_fields
+from engine.records.uniques import conflict_of
+from engine.records.values import NOT_INPUT, storage
+from engine.records.work import HEAD, Row, Work, whole_row
+from engine.scope import bound, scope_of
+
+if TYPE_CHECKING:
+    from engine.workspace import CompiledEntity
+
+RESTORABLE = timedelta(days=30)
+
+
+@dataclass(slots=True)
+class Held:
+    """A row its writer may change: as it stands, and the clauses whose roles admit the change."""
+
+    row: Row
+    clauses: tuple[Clause, ...]
+
+    def writable(self, grant: Grant) -> frozenset[str]:
+        """The fields these clauses let the actor write."""
+        return grant.writable - frozenset.intersection(*(clause.unwritten for clause in self.clauses))
+
+
+@dataclass(slots=True)
+class Saving:
+    """The saves of one transaction."""
+
+    work: Work
+    settling: Settling = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settling = Settling(self.work)
+
+    def finish(self) -> None:
+        """Derived values, then history and tokens."""
+        self.settling.settle()
+        self.work.finish()
+
+    # --- create -----------------------------------------------------------------------------------------------------------------------------
+
+    def create(self, entity: CompiledEntity, raw: Mapping[str, object]) -> Row:
+        """A new record with its child lines."""
+        proposal = self.propose(entity, raw)
+        children = self._propose_lines(proposal)
+        self._agree(proposal, children)
+        row = self._insert(proposal)
+        self._save_lines(proposal, children, row["id"])
+        return self._checked_again(proposal, bool(children))
+
+    def propose(self, entity: CompiledEntity, raw: Mapping[str, object], at: str = "", fixed: Mapping[str, Value] | None = None) -> Proposal:
+        """A proposal for a new row by somebody who may make one. Raises Denied, or NotFound where the entity is unknown to them."""
+        grant = self.work.grant(entity)
+        if not grant.allowed("create"):
+            raise Denied("may_not_create", entity=entity.key) if grant.allowed("read") else NotFound("unknown_entity", entity=entity.key)
+        return propose_new(self.work, entity, raw, grant.writable, at=at, fixed=fixed)
+
+    def _insert(self, proposal: Proposal) -> Row:
+        work, entity, row = self.work, proposal.entity, proposal.after
+        self._authorise_new(proposal)
+        drawn = [name for name, _ in serial_fields(work.workspace, entity) if row.get(name) is None]
+        for name, template in serial_fields(work.workspace, entity):
+            if name in drawn:
+                row[name] = draw(work.ctx, entity, name, template)[0]
+        if drawn:
+            own_values(work, entity, row, drawn)
+        try:
+            work.insert(entity, row)
+        except sa.exc.IntegrityError as error:
+            raise conflict_of(work, entity, error, row, proposal.at) from error
+        stored = {name: row[name] for name in entity.fields if row.get(name) is not None}
+        work.note(entity, "create", row, None, stored, [name for name in proposal.computed if name in stored])
+        if entity.stages is not None and row.get(entity.stages.field) is not None:
+            work.stage(entity, row, None, row[entity.stages.field])
+        self.settling.changed(entity, None, row)
+        return row
+
+    def _authorise_new(self, proposal: Proposal) -> None:
+        grant, truth = self.work.grant(proposal.entity), self.work.truth(proposal.entity, proposal.after)
+        if not grant.admits("create", truth):
+            raise Denied("may_not_create_this", entity=proposal.entity.key)
+        closed = proposal.given - grant.writes("create", truth)
+        if closed:
+            raise Invalid("invalid", faults=[Fault(f"{proposal.at}/{name}", "not_writable", {"field": name}) for name in sorted(closed)])
+
+    # --- update -----------------------------------------------------------------------------------------------------------------------------
+
+    def update(self, entity: CompiledEntity, record_id: int, raw: Mapping[str, object], version: Version) -> Row:
+        """A changed record with its child lines. Nothing is written when nothing differs."""
+        held = self.hold(entity, record_id, "update")
+        self._check_version(entity, held.row, version, raw)
+        proposal = propose_change(self.work, entity, held.row, raw, held.writable(self.work.grant(entity)))
+        children = self._propose_lines(proposal)
+        self._agree(proposal, children)
+        lines_changed = self._save_lines(proposal, children, record_id)
+        self._write(proposal, lines_changed=lines_changed)
+        return self._checked_again(proposal, bool(children))
+
+    def hold(self, entity: CompiledEntity, record_id: int, verb: str) -> Held:
+        """The row, locked, when the actor may do this with it. Raises NotFound for a row they may not see, Denied for one they may only read."""
+        work = self.work
+        grant = work.grant(entity)
+        if not grant.allowed("read"):
+            raise NotFound("unknown_entity", entity=entity.key)
+        if entity.definition.append_only and verb != "read":
+            raise Denied("append_only", entity=entity.key)
+        statement = remember(work.workspace, ("hold", entity.key, roles_of(work.ctx), verb), lambda: holding(work, entity, verb))
+        found = work.connection.execute(statement.select, {**bound(work.ctx, statement.needed), "p_id": record_id}).first()
+        if found is None:
+            raise NotFound("no_such_record", entity=entity.key, id=record_id)
+        flags = len(grant.clauses)
+        row = whole_row(work.workspace, entity, found[:-flags])
+        clauses = tuple(clause for clause, flag in zip(grant.clauses, found[-flags:], strict=True) if flag)
+        if not clauses:
+            raise Denied(f"may_not_{verb}", entity=entity.key, id=record_id)
+        work.keep(entity.key, row)
+        return Held(row, clauses)
+
+    def _check_version(self, entity: CompiledEntity, row: Row, version: Version, raw: Mapping[str, object]) -> None:
+        if version is ANY or version == row["version"]:
+            return
+        mine = {key: value for key, value in raw.items() if key not in NOT_INPUT}
+        raise Conflict("stale", entity=entity.key, id=row["id"], version=row["version"], current=get(self.work.ctx, entity.key, row["id"]), mine=mine)
+
+    def _write(self, proposal: Proposal, *, lines_changed: bool = False) -> None:
+        work, entity, before, row = self.work, proposal.entity, proposal.before, proposal.after
+        names = proposal.changed
+        if before is None or not (names or lines_changed):
+            return
+        try:
+            written = work.update(entity, before, row, names, entered=True)
+        except sa.exc.IntegrityError as error:
+            raise conflict_of(work, entity, error, row, proposal.at) from error
+        if not written:
+            raise Conflict("stale", entity=entity.key, id=row["id"])
+        work.note(entity, "update", row, {name: before.get(name) for name in names}, {name: row.get(name) for name in names},
+                  [name for name in proposal.computed if name in names])
+        stages = entity.stages
+        if stages is not None and stages.field in names:
+            work.stage(entity, row, before.get(stages.field), row.get(stages.field))
+        self.settling.changed(entity, before, row)
+
+    # --- both -------------------------------------------------------------------------------------------------------------------------------
+
+    def _agree(self, proposal: Proposal, children: list[Line]) -> None:
+        """Everything that can be said against a proposal and its lines, all at once."""
+        proposals = [proposal, *(line.proposal for line in children if line.proposal is not None)]
+        check_links(self.work, proposals)
+        for one in proposals:
+            check_stage(self.work, one)
+            if one is not proposal or not children:
+                check_rules(self.work, one, None if one.before is None else one.changed)
+        faults = [fault for one in proposals for fault in one.faults]
+        if faults:
+            raise Invalid("invalid", faults=faults)
+
+    def _checked_again(self, proposal: Proposal, with_lines: bool) -> Row:
+        """With lines: once the roll-ups over them are true, the record's own checks run."""
+        entity, record_id = proposal.entity, proposal.after["id"]
+        if with_lines:
+            self.settling.settle()
+            proposal.after = self.work.row(entity.key, record_id) or proposal.after
+            check_rules(self.work, proposal)
+            if proposal.faults:
+                raise Invalid("invalid", faults=proposal.faults)
+        return self.work.row(entity.key, record_id) or proposal.after
+
+    # --- child lines ------------------------------------------------------------------------------------------------------------------------
+
+    def _propose_lines(self, proposal: Proposal) -> list[Line]:
+        """Lines to make, change and delete: an array stands for all of them, so a line that is not in it goes."""
+        found: list[Line] = []
+        parent_id = proposal.before["id"] if proposal.before is not None else 0
+        self.work.keep(proposal.entity.key, {**proposal.after, "id": parent_id})
+        for key, items in proposal.lines.items():
+            child = self.work.entity(key)
+            held = self._held_lines(child, parent_id) if proposal.before is not None else {}
+            for index, raw in enumerate(items):
+                found.append(self._propose_line(proposal, child, held, raw, parent_id, f"{proposal.at}/{key}/{index}"))
+            found += [Line(child, None, one) for one in held.values() if one["id"] not in {item.get("id") for item in items}]
+        if proposal.before is not None:
+            self.work.keep(proposal.entity.key, proposal.before)
+        return found
+
+    def _propose_line(self, proposal: Proposal, child: CompiledEntity, held: Mapping[int, Row], raw: Mapping[str, Any], parent_id: int, at: str) -> Line:
+        line_id = raw.get("id")
+        given = {key: value for key, value in raw.items() if key != child.parent_field}
+        if line_id is None:
+            return Line(child, self.propose(child, given, at, {child.parent_field: parent_id}), None)
+        before = held.get(line_id) if isinstance(line_id, int) else None
+        if before is None:
+            proposal.faults.append(Fault(f"{at}/id", "line_unknown", {"id": line_id}))
+            return Line(child, None, None)
+        if "version" in raw and raw["version"] != before["version"]:
+            raise Conflict("stale", entity=child.key, id=line_id, version=before["version"], current=get(self.work.ctx, child.key, line_id), mine=given)
+        grant = self.work.grant(child)
+        writable = grant.writes("update", self.work.truth(child, before))
+        one = propose_change(self.work, child, before, given, writable, at=at)
+        if one.changed and not grant.admits("update", self.work.truth(child, before)):
+            one.fault("", "may_not_update")
+        return Line(child, one, before)
+
+    def _held_lines(self, child: CompiledEntity, parent_id: int) -> dict[int, Row]:
+        work = self.work
+        scope = scope_of(work.workspace, work.ctx.actor, child)
+        if not scope.grant.allowed("read"):
+            return {}
+        statement = remember(work.workspace, ("held lines", child.key, roles_of(work.ctx)), lambda: Statement.of(
+            scope.select(*whole_columns(work, child)).where(scope.column(child.parent_field) == sa.bindparam("p_id", type_=sa.BigInteger))))
+        rows = [whole_row(work.workspace, child, found)
+                for found in work.connection.execute(statement.select, {**bound(work.ctx, statement.needed), "p_id": parent_id})]
+        for row in rows:
+            work.keep(child.key, row)
+        return {row["id"]: row for row in rows}
+
+    def _save_lines(self, proposal: Proposal, lines: list[Line], parent_id: int) -> bool:
+        changed = False
+        for line in lines:
+            if line.proposal is None and line.before is not None:
+                self._authorise_delete(line)
+                self._delete(line.entity, line.before)
+                changed = True
+            elif line.proposal is not None and line.before is None:
+                line.proposal.after[line.entity.parent_field] = parent_id
+                self._insert(line.proposal)
+                changed = True
+            elif line.proposal is not None and line.proposal.changed:
+                self._write(line.proposal)
+                changed = True
+        return changed
+
+    def _authorise_delete(self, line: Line) -> None:
+        if line.before is None or not self.work.grant(line.entity).admits("delete", self.work.truth(line.entity, line.before)):
+            raise Denied("may_not_delete", entity=line.entity.key)
+
+    # --- delete and restore -----------------------------------------------------------------------------------------------------------------
+
+    def delete(self, entity: CompiledEntity, record_id: int, version: Version) -> Row:
+        """A record out of every read path, with its child lines. Raises Conflict with the count when others point to it."""
+        held = self.hold(entity, record_id, "delete")
+        self._check_version(entity, held.row, version, {})
+        refuse_linked(self.work, entity, record_id)
+        for key in entity.lines:
+            child = self.work.entity(key)
+            for row in self._all_lines(child, record_id):
+                refuse_linked(self.work, child, row["id"])
+                self._delete(child, row)
+        return self._delete(entity, held.row)
+
+    def _all_lines(self, child: CompiledEntity, parent_id: int, deleted: datetime | None = None) -> list[Row]:
+        ids = self.work.pointing(child, child.parent_field, [parent_id], deleted=deleted)
+        return list(self.work.fetch(child.key, ids, lock=True).values())
+
+    def _delete(self, entity: CompiledEntity, row: Row) -> Row:
+        self.work.set_deleted(entity, row, self.work.ctx.now)
+        self.work.forget_tokens(entity, row["id"])
+        self.work.note(entity, "delete", row, None, None)
+        self.settling.changed(entity, row, None)
+        return row
+
+    def restore(self, entity: CompiledEntity, record_id: int) -> Row:
+        """A deleted record back, with the lines deleted with it. Raises NotFound after 30 days, Conflict when its key was taken meanwhile."""
+        work = self.work
+        row = work.fetch(entity.key, [record_id], lock=True).get(record_id)
+        if row is None or row["deleted_at"] is None or row["deleted_at"] < work.ctx.now - RESTORABLE:
+            raise NotFound("nothing_to_restore", entity=entity.key, id=record_id)
+        grant, truth = work.grant(entity), work.truth(entity, row)
+        if not grant.admits("read", truth):
+            raise NotFound("nothing_to_restore", entity=entity.key, id=record_id)
+        if not grant.admits("delete", truth):
+            raise Denied("may_not_restore", entity=entity.key, id=record_id)
+        at = row["deleted_at"]
+        back = self._restore(entity, row)
+        for key in entity.lines:
+            child = work.entity(key)
+            for line in self._all_lines(child, record_id, deleted=at):
+                self._restore(child, line)
+        return back
+
+    def _restore(self, entity: CompiledEntity, row: Row) -> Row:
+        work = self.work
+        try:
+            work.set_deleted(entity, row, None)
+        except sa.exc.IntegrityError as error:
+            raise conflict_of(work, entity, error, row) from error
+        before = dict(row)
+        names = [name for name in own_values(work, entity, row, None) if row[name] != before.get(name)]
+        work.update_computed(entity, [(before, row, names)] if names else [])
+        work.remember_tokens(entity, row)
+        work.note(entity, "restore", row, None, None)
+        self.settling.changed(entity, None, row)
+        return row
+
+
+@dataclass(slots=True)
+class Line:
+    """A child line: to be made (no ``before``), changed, or deleted (no ``proposal``)."""
+
+    entity: CompiledEntity
+    proposal: Proposal | None
+    before: Row | None
+
+
+def whole_columns(work: Work, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:
+    """The columns ``whole_row`` reads."""
+    return [*(entity.table.c[name] for name in HEAD), *(entity.table.c[column] for _, column in storage(work.workspace, entity).stored)]
+
+
+def holding(work: Work, entity: CompiledEntity, verb: str) -> Statement:
+    """A visible row with one flag per role: whether that role admits the verb on it. Locked on PostgreSQL."""
+    scope = scope_of(work.workspace, work.ctx.actor, entity)
+    flags = [scope.holds(clause.rows[verb]).label(f"f_{index}") for index, clause in enumerate(scope.grant.clauses)]
+    wanted = sa.bindparam("p_id", type_=sa.BigInteger, required=True)
+    select = scope.select(*whole_columns(work, entity), *flags).where(scope.column("id") == wanted)
+    return Statement.of(select.with_for_update(of=entity.table) if work.workspace.database.dialect == "postgresql" else select)
+
+

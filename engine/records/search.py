@@ -1,0 +1,165 @@
+"""Quick search: tokens kept in the saving transaction, and the condition that finds them under the reader's fields. Cutting texts is fields/tokens.py.
+
+Fields a reader may see only masked, and encrypted ones, are found by their full value or last four alone (blind indexes), and that is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from engine.fields.base import Value, Wrong
+from engine.fields.tokens import found_in, query_tokens, runs
+from engine.records.values import blinded
+from engine.scope import Scope
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity, CompiledField
+
+SEARCH_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A search without its text: ``fields`` by tokens, ``blind`` and ``last4`` by blind index; the values are in ``binds``."""
+
+    fields: tuple[str, ...]
+    blind: tuple[str, ...]
+    last4: tuple[str, ...]
+    binds: Mapping[str, Any]
+    noted: tuple[tuple[str, str], ...]
+    loose: bool                                            # the index may find more than the text: re-check
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """Names the search for the plan."""
+        return ("search", self.fields, self.blind, self.last4)
+
+    def by_tokens_only(self) -> bool:
+        """Whether only the token index is asked."""
+        return bool(self.fields) and not self.blind and not self.last4
+
+    def terms(self, scope: Scope) -> list[sa.ColumnElement[bool]]:
+        """WHERE terms; where only SQLite's token index is asked, ``token_source`` carries the search instead."""
+        ways: list[sa.ColumnElement[bool]] = [self._tokens(scope)] if self.fields else []
+        for name, how, kept in (*((name, "blind", "bi_column") for name in self.blind), *((name, "last4", "bi4_column") for name in self.last4)):
+            item = scope.entity.fields[name]
+            term = scope.source.c[getattr(item, kept).key] == sa.bindparam(f"x_{how}_{name}", type_=sa.String)
+            guard = scope.grant.guards.get(name)
+            ways.append(term if guard is None or guard.always_visible else sa.and_(term, scope.visible(guard)))
+        return [sa.or_(*ways)] if ways else [sa.false()]
+
+    def _tokens(self, scope: Scope) -> sa.ColumnElement[bool]:
+        table = scope.entity.search_table
+        if table is not None:
+            found = sa.select(table.c.rowid).where(table.c.match.op("MATCH")(sa.bindparam("x_match", type_=sa.Text)))
+            return scope.source.c.id.in_(found)
+        column = scope.source.c.search__tokens
+        return sa.or_(*(column.contains(sa.bindparam(f"x_tokens_{name}", type_=postgresql.ARRAY(sa.Text))) for name in self.fields))
+
+    def keeps(self, scope: Scope, text: str, record: Mapping[str, Value]) -> bool:
+        """The exact check of a record the index found."""
+        if not self.loose or self.blind or self.last4:
+            return True
+        return any(found_in(scope.entity.fields[name].definition.search, text, record.get(name)) for name in self.fields)
+
+
+def sought(ctx: Context, scope: Scope, text: str) -> Sought:
+    """What a reader's search asks: only of fields that exist for them."""
+    text = text.strip()[:SEARCH_LENGTH]
+    fields: list[str] = []
+    binds: dict[str, Any] = {}
+    matching: list[str] = []
+    for name in scope.entity.search_fields:
+        item = scope.entity.fields[name]
+        if name not in scope.grant.open or item.encrypted or not item.letter:
+            continue
+        wanted = query_tokens(text, item.letter)
+        if wanted:
+            fields.append(name)
+            binds[f"x_tokens_{name}"] = wanted
+            matching.append("(" + " AND ".join(f'"{token}"' for token in wanted) + ")")
+    if scope.entity.search_table is not None:
+        binds = {"x_match": " OR ".join(matching)} if matching else {}
+    blind, last4 = _sealed(scope, text, binds)
+    noted = (*((name, "full") for name in blind), *((name, "last4") for name in last4))
+    return Sought(tuple(fields), blind, last4, binds, noted, _is_loose(text))
+
+
+def _sealed(scope: Scope, text: str, binds: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    blind, last4 = [], []
+    cipher = scope.workspace.cipher
+    for name in scope.entity.fields:
+        item = scope.entity.fields[name]
+        if not item.encrypted or not item.definition.search or name not in scope.grant.readable:
+            continue
+        if item.bi4_column is not None and len(text) == 4 and text.isalnum():
+            last4.append(name)
+            binds[f"x_last4_{name}"] = cipher.blind4(item.value.type, text)
+        elif (hidden := _blind_of(scope, item, text)) is not None:
+            blind.append(name)
+            binds[f"x_blind_{name}"] = hidden
+    return tuple(blind), tuple(last4)
+
+
+def _blind_of(scope: Scope, item: CompiledField, text: str) -> str | None:
+    if item.bi_column is None or not any(character.isdecimal() for character in text):
+        return None
+    try:
+        read = item.reader or item.type.reader(item.value, scope.workspace.scope.of(scope.entity.key))
+        return blinded(scope.workspace.cipher, item, read(text))
+    except Wrong:
+        return None
+
+
+def _is_loose(text: str) -> bool:
+    found = runs(text)
+    return len(found) != 1 or len(found[0]) > (4 if found[0][0].isascii() else 2)
+
+
+# --- keeping tokens ----------------------------------------------------------------------------------------------------------------------
+
+
+def row_tokens(entity: CompiledEntity, row: Mapping[str, Value]) -> list[str]:
+    """All tokens of a row, each once."""
+    found: dict[str, None] = {}
+    for name in entity.search_fields:
+        item = entity.fields[name]
+        if item.letter and not item.encrypted and row.get(name) is not None:
+            found.update(dict.fromkeys(item.letter + piece for piece in item.type.search_tokens(row[name], item.value)))
+    return list(found)
+
+
+def is_searched(entity: CompiledEntity) -> bool:
+    """Whether records of the entity keep tokens."""
+    return any(entity.fields[name].letter and not entity.fields[name].encrypted for name in entity.search_fields)
+
+
+def token_columns(entity: CompiledEntity, row: Mapping[str, Value]) -> dict[str, Any]:
+    """PostgreSQL: the token column to write with the row itself."""
+    if entity.search_table is not None or not is_searched(entity):
+        return {}
+    return {"search__tokens": row_tokens(entity, row)}
+
+
+def write_tokens(connection: sa.Connection, entity: CompiledEntity, rows: Sequence[tuple[int, Mapping[str, Value]]], *, fresh: bool) -> None:
+    """SQLite: put tokens of rows into the search table, in place of the old ones unless the rows are fresh."""
+    table = entity.search_table
+    if table is None or not rows:
+        return
+    options = {"scoped": True}
+    if not fresh:
+        connection.execute(sa.delete(table).where(table.c.rowid == sa.bindparam("was")).execution_options(**options), [{"was": row_id} for row_id, _ in rows])
+    connection.execute(sa.insert(table).execution_options(**options), [{"rowid": row_id, "tokens": " ".join(row_tokens(entity, row))} for row_id, row in rows])
+
+
+def drop_tokens(connection: sa.Connection, entity: CompiledEntity, ids: Sequence[int]) -> None:
+    """SQLite: forget the tokens of deleted rows (PostgreSQL's rows carry their own and are skipped as deleted)."""
+    table = entity.search_table
+    if table is not None and ids:
+        connection.execute(sa.delete(table).where(table.c.rowid.in_(list(ids))).execution_options(scoped=True))

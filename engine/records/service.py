@@ -1,0 +1,166 @@
+"""The only writer of records: create, update, delete, restore, many at once. Opens the transaction; the steps of a save stand in saving.py."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine import system_tables as tables
+from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
+from engine.records import loading
+from engine.records.record import ANY, Record, RowResult, Saved, Version
+from engine.records.saving import Saving
+from engine.records.seen import seen_record
+from engine.records.work import Row, Work
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity
+
+T = TypeVar("T")
+IDEMPOTENT_FOR = timedelta(hours=24)
+Raw = Mapping[str, object]
+
+__all__ = ["ANY", "create", "update", "delete", "restore", "bulk", "load", "touch", "Saved", "RowResult"]  # noqa: RUF022
+
+
+def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None) -> Saved:
+    """Make a record with its child lines. ``raw``: JSON or form values by field key, child lines as arrays under the line entity's key.
+
+    The same idempotency key with the same content gives the first answer again for 24 h. Raises Invalid with every fault, Denied, NotFound, Conflict.
+    """
+    def work(ctx: Context) -> Saved:
+        if idempotency_key is not None:
+            earlier = _begin_once(ctx, entity, raw, idempotency_key)
+            if earlier is not None:
+                return _saved(Work(ctx), _entity(ctx, entity), earlier)
+        saved = _save(ctx, entity, lambda saving, compiled: saving.create(compiled, raw))
+        if idempotency_key is not None:
+            _end_once(ctx, idempotency_key, saved.id)
+        return saved
+    return _transact(ctx, work)
+
+
+def update(ctx: Context, entity: str, record_id: int, raw: Raw, version: Version) -> Saved:
+    """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers.
+
+    Raises Conflict "stale" (params ``current``, ``mine``, ``version``) when someone was faster, else as ``create``.
+    """
+    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.update(compiled, record_id, raw, version)))
+
+
+def delete(ctx: Context, entity: str, record_id: int, version: Version) -> Saved:
+    """Take a record, with its child lines, out of every read path. Raises Conflict "still_linked" with the count when others point to it."""
+    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.delete(compiled, record_id, version)))
+
+
+def restore(ctx: Context, entity: str, record_id: int) -> Saved:
+    """Bring a deleted record back within 30 days. Raises Conflict "duplicate" when its key was taken meanwhile."""
+    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.restore(compiled, record_id)))
+
+
+def bulk(ctx: Context, entity: str, rows: Sequence[Raw]) -> list[RowResult]:
+    """Creates (rows without ``id``) and updates (with ``id`` and ``version``) in one transaction; a refused row leaves the others alone."""
+    def work(ctx: Context) -> list[RowResult]:
+        return [_one(ctx, entity, index, raw) for index, raw in enumerate(rows)]
+    return _transact(ctx, work)
+
+
+def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False) -> list[RowResult]:
+    """Make many records at once, set by set: the same checks, history, tokens and derived values at import speed; a refused row leaves the others alone.
+
+    ``trusted``: links are known to be there (demo data made in the same run). Rows hold entered fields only, no child lines.
+    """
+    return _transact(ctx, lambda ctx: loading.load(Work(ctx), _entity(ctx, entity), list(rows), trusted=trusted))
+
+
+def touch(ctx: Context, entity: str, ids: Sequence[int]) -> None:
+    """Compute the stored derived values of these records anew (a setting came into force, a repair)."""
+    def work(ctx: Context) -> None:
+        saving = Saving(Work(ctx))
+        saving.settling.recompute(_entity(ctx, entity), ids)
+        saving.finish()
+    _transact(ctx, work)
+
+
+def _transact(ctx: Context, work: Callable[[Context], T]) -> T:
+    """Run in the open write transaction, or in one of its own, which is run again as a whole when it loses a race."""
+    if ctx.transaction == "write":
+        return work(ctx)
+    return ctx.workspace.database.transact(lambda connection: work(ctx.within(connection)), background=ctx.background)
+
+
+def _entity(ctx: Context, key: str) -> CompiledEntity:
+    compiled = ctx.workspace.entities.get(key)
+    if compiled is None:
+        raise NotFound("unknown_entity", entity=key)
+    return compiled
+
+
+def _save(ctx: Context, entity: str, step: Callable[[Saving, CompiledEntity], Row]) -> Saved:
+    compiled = _entity(ctx, entity)
+    saving = Saving(Work(ctx))
+    row = step(saving, compiled)
+    saving.finish()
+    return _saved(saving.work, compiled, row["id"])
+
+
+def _saved(work: Work, entity: CompiledEntity, record_id: int) -> Saved:
+    row = work.row(entity.key, record_id)
+    record = seen_record(work, entity, row) if row is not None else Record(id=record_id, version=0)
+    return Saved(record, tuple(work.changes))
+
+
+def _one(ctx: Context, entity: str, index: int, raw: Raw) -> RowResult:
+    record_id = raw.get("id")
+    given = {key: value for key, value in raw.items() if key not in ("id", "version")}
+    try:
+        with ctx.open.begin_nested():
+            if record_id is None:
+                saved = create(ctx, entity, given)
+                return RowResult(index, "created", saved.id, saved.version)
+            version = raw.get("version")
+            if not isinstance(record_id, int) or not isinstance(version, int):
+                raise Invalid("invalid", faults=(Fault("/version", "version_required"),))
+            saved = update(ctx, entity, record_id, given, version)
+            return RowResult(index, "updated" if saved.changes else "unchanged", saved.id, saved.version)
+    except (Invalid, Denied, NotFound, Conflict) as refusal:
+        return refused(index, refusal)
+
+
+def refused(index: int, refusal: Refusal) -> RowResult:
+    """The result of a row that was refused."""
+    faults = tuple(Fault(fault.pointer, fault.code, fault.params) for fault in refusal.faults)
+    return RowResult(index, "refused", code=refusal.code, faults=faults, params=refusal.params)
+
+
+def _digest(entity: str, raw: Raw) -> str:
+    return hashlib.sha256(orjson.dumps([entity, raw], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)).hexdigest()
+
+
+def _begin_once(ctx: Context, entity: str, raw: Raw, key: str) -> int | None:
+    """Claim an idempotency key; gives the id of the record it already made. Raises Invalid when it came with other content."""
+    if not 0 < len(key) <= 200:
+        raise Invalid("idempotency_key_invalid")
+    once, digest = tables.idempotency, _digest(entity, raw)
+    insert: Any = (sqlite if ctx.workspace.database.dialect == "sqlite" else postgresql).insert(once)
+    fresh = {"digest": digest, "at": ctx.now, "answer": sa.null(), "status": None}
+    claimed = ctx.open.execute(insert.values(caller=ctx.actor.caller, key=key, **fresh).on_conflict_do_update(
+        index_elements=[once.c.caller, once.c.key], set_=fresh, where=once.c.at < ctx.now - IDEMPOTENT_FOR).returning(once.c.key)).first()
+    if claimed is not None:
+        return None
+    row = ctx.open.execute(sa.select(once.c.digest, once.c.answer).where(once.c.caller == ctx.actor.caller, once.c.key == key)).one()
+    if row.digest != digest:
+        raise Invalid("idempotency_key_reused", key=key)
+    return int(row.answer["id"])
+
+
+def _end_once(ctx: Context, key: str, record_id: int) -> None:
+    once = tables.idempotency
+    ctx.open.execute(sa.update(once).where(once.c.caller == ctx.actor.caller, once.c.key == key).values(status=201, answer={"id": record_id}))

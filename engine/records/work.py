@@ -1,0 +1,263 @@
+"""One write transaction's work: rows read, rows changed, and what is written once at its end (history, tokens). Decides nothing about values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine import system_tables as tables
+from engine.access import Grant, grant_of, remember
+from engine.clock import raise_permission_version
+from engine.expressions.evaluate import Evaluator
+from engine.expressions.language import Expression
+from engine.fields.base import Value
+from engine.records import history
+from engine.records.record import Change
+from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
+from engine.records.values import storage
+from engine.scope import engine_select, environment
+from metadata.definitions import WIDENED_ENTITIES
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity
+
+Row = dict[str, Value]
+_CHUNK = 500
+#: System columns of every row, in order.
+HEAD = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
+
+
+class Work:
+    """Lives as long as its transaction. ``changes`` lists every row changed, in order."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.workspace = ctx.workspace
+        self.connection = ctx.open
+        self.changes: list[Change] = []
+        self.evaluator = Evaluator(environment(ctx), self.row)
+        self._rows: dict[tuple[str, int], Row | None] = {}
+        self._entries: list[dict[str, Any]] = []
+        self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
+        self._rights_changed = False
+
+    # --- reading ------------------------------------------------------------------------------------------------------------------------
+
+    def entity(self, key: str) -> CompiledEntity:
+        return self.workspace.entities[key]
+
+    def grant(self, entity: CompiledEntity) -> Grant:
+        return grant_of(self.workspace, self.ctx.actor, entity)
+
+    def row(self, entity: str, record_id: int) -> Row | None:
+        """A whole row, deleted ones included, as it stands in this transaction; None when there is none."""
+        if (entity, record_id) not in self._rows:
+            self.fetch(entity, [record_id])
+        return self._rows.get((entity, record_id))
+
+    def fetch(self, entity: str, ids: Collection[int], *, lock: bool = False) -> dict[int, Row]:
+        """Whole rows by id, locked until the transaction ends when asked (SQLite's writer has no rival)."""
+        compiled = self.entity(entity)
+        wanted = sorted(one for one in ids if lock or (entity, one) not in self._rows)
+        select = whole_select(self.workspace, compiled, lock=lock and self.workspace.database.dialect == "postgresql")
+        for start in range(0, len(wanted), _CHUNK):
+            part = wanted[start:start + _CHUNK]
+            self._rows.update(dict.fromkeys(((entity, one) for one in part), None))
+            for found in self.connection.execute(select, {"ids": part}):
+                row = whole_row(self.workspace, compiled, found)
+                self._rows[entity, row["id"]] = row
+        return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
+
+    def pointing(self, entity: CompiledEntity, link: str, targets: Collection[int], *, deleted: datetime | None = None, limit: int | None = None) -> list[int]:
+        """Ids of the rows whose link leads to one of the targets; those deleted at that instant where one is given."""
+        column = entity.fields[link].column
+        assert column is not None
+        found: list[int] = []
+        ordered = sorted(targets)
+        for start in range(0, len(ordered), _CHUNK):
+            select = engine_select(entity, entity.table.c.id, deleted=deleted is not None).where(column.in_(ordered[start:start + _CHUNK])).limit(limit)
+            if deleted is not None:
+                select = select.where(entity.table.c.deleted_at == deleted)
+            found += self.connection.execute(select).scalars()
+        return found
+
+    def keep(self, entity: str, row: Row) -> None:
+        """Note a row as it now stands."""
+        self._rows[entity, row["id"]] = row
+
+    # --- evaluating ---------------------------------------------------------------------------------------------------------------------
+
+    def value(self, entity: CompiledEntity, expression: Expression, row: Mapping[str, Value], old: Mapping[str, Value] | None = None) -> Value:
+        """The value of an expression for a row."""
+        return self.evaluator.value(expression, self._full(entity, expression, row), old=old)
+
+    def truth(self, entity: CompiledEntity, row: Mapping[str, Value], old: Mapping[str, Value] | None = None, **spaces: Value) -> Callable[[Expression], bool]:
+        """A function from conditions to whether they hold for a row."""
+        def holds(expression: Expression) -> bool:
+            return bool(self.evaluator.truth(expression, self._full(entity, expression, row), old=old, **spaces))
+        return holds
+
+    def _full(self, entity: CompiledEntity, expression: Expression, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        """The row with the volatile formulas an expression reads put in."""
+        volatile = [name for name in expression.fields if (item := entity.fields.get(name)) is not None and item.volatile]
+        if not volatile:
+            return row
+        full = dict(row)
+        for name in volatile:
+            formula = entity.fields[name].formula
+            if formula is not None:
+                full[name] = self.value(entity, formula, row)
+        return full
+
+    # --- writing ------------------------------------------------------------------------------------------------------------------------
+
+    def insert(self, entity: CompiledEntity, row: Row) -> int:
+        """Insert a row and give its id; the row gets its head."""
+        head = self.new_head()
+        columns = {**head, **storage(self.workspace, entity).columns(row, self.workspace.cipher), **token_columns(entity, row)}
+        statement = sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True)
+        row.update(head, id=int(self.connection.execute(statement, columns).scalar_one()))
+        self.keep(entity.key, row)
+        if entity.search_table is not None and is_searched(entity):
+            self._tokens.setdefault(entity.key, {})[row["id"]] = (row, True)
+        return int(row["id"])
+
+    def insert_many(self, entity: CompiledEntity, rows: Sequence[tuple[Row, dict[str, Any]]]) -> None:
+        """Insert rows whose column values are given; their ids are drawn together."""
+        if not rows:
+            return
+        head = self.new_head()
+        for record_id, (row, columns) in zip(self._draw_ids(entity, len(rows)), rows, strict=True):
+            row.update(head, id=record_id)
+            columns.update(head, id=record_id, **token_columns(entity, row))
+        self.connection.execute(sa.insert(entity.table).execution_options(scoped=True), [columns for _, columns in rows])
+        if entity.search_table is not None and is_searched(entity):
+            self._tokens.setdefault(entity.key, {}).update((row["id"], (row, True)) for row, _ in rows)
+
+    def _draw_ids(self, entity: CompiledEntity, many: int) -> list[int]:
+        """New ids of a record table: from its sequence; on SQLite nobody else can write meanwhile."""
+        if self.workspace.database.dialect == "sqlite":
+            sequence = sa.table("sqlite_sequence", sa.column("name", sa.Text), sa.column("seq", sa.Integer))
+            last = self.connection.execute(sa.select(sequence.c.seq).where(sequence.c.name == entity.table.name)).scalar() or 0
+            return list(range(last + 1, last + many + 1))
+        schema = self.workspace.database.schema
+        owner = f'"{schema}"."{entity.table.name}"' if schema else f'"{entity.table.name}"'
+        drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"))
+        return sorted(self.connection.execute(sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))).scalars())
+
+    def new_head(self) -> Row:
+        """The system columns of a new row, but its id."""
+        now, person = self.ctx.now, self.ctx.actor.person_id
+        return {"version": 1, "created_at": now, "created_by": person, "updated_at": now, "updated_by": person, "deleted_at": None}
+
+    def update(self, entity: CompiledEntity, before: Row, after: Row, names: Sequence[str], *, entered: bool) -> bool:
+        """Write the named fields of a row; ``entered``: people's values, so the version rises and must be the one read. False: it was not."""
+        table = entity.table
+        written = {name: after.get(name) for name in names}
+        columns = storage(self.workspace, entity).columns(written, self.workspace.cipher)
+        searched = any(name in entity.search_fields for name in names)
+        if searched:
+            columns.update(token_columns(entity, after))
+        statement = sa.update(table).where(table.c.id == before["id"]).execution_options(scoped=True)
+        if entered:
+            head = {"version": before["version"] + 1, "updated_at": self.ctx.now, "updated_by": self.ctx.actor.person_id}
+            columns.update(head)
+            after.update(head)
+            statement = statement.where(table.c.version == before["version"])
+        if self.connection.execute(statement.values(columns)).rowcount != 1:
+            return False
+        self.keep(entity.key, after)
+        if searched and entity.search_table is not None:
+            self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
+        return True
+
+    def update_computed(self, entity: CompiledEntity, changes: Sequence[tuple[Row, Row, Sequence[str]]]) -> None:
+        """Write derived values of rows, those with the same fields in one call; versions stay."""
+        kept, cipher = storage(self.workspace, entity), self.workspace.cipher
+        groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for before, after, names in changes:
+            written = {name: after.get(name) for name in names}
+            columns = kept.columns(written, cipher)
+            if any(name in entity.search_fields for name in names):
+                columns.update(token_columns(entity, after))
+                if entity.search_table is not None:
+                    self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
+            groups.setdefault(tuple(columns), []).append({"w_id": before["id"], **{f"w_{column}": value for column, value in columns.items()}})
+            self.keep(entity.key, after)
+        table = entity.table
+        for columns, rows in groups.items():
+            statement = sa.update(table).where(table.c.id == sa.bindparam("w_id")).execution_options(scoped=True).values(
+                {column: sa.bindparam(f"w_{column}", type_=table.c[column].type) for column in columns})
+            self.connection.execute(statement, rows)
+
+    def set_deleted(self, entity: CompiledEntity, row: Row, at: datetime | None) -> None:
+        """Delete a row softly, or take that back; its version rises."""
+        head = {"deleted_at": at, "version": row["version"] + 1, "updated_at": self.ctx.now, "updated_by": self.ctx.actor.person_id}
+        table = entity.table
+        self.connection.execute(sa.update(table).where(table.c.id == row["id"]).values(head).execution_options(scoped=True))
+        row.update(head)
+        self.keep(entity.key, row)
+
+    def forget_tokens(self, entity: CompiledEntity, record_id: int) -> None:
+        """The tokens of a deleted row go at the end."""
+        if entity.search_table is not None:
+            self._tokens.setdefault(entity.key, {})[record_id] = (None, False)
+
+    def remember_tokens(self, entity: CompiledEntity, row: Row) -> None:
+        """The tokens of a restored row come at the end."""
+        if entity.search_table is not None:
+            self._tokens.setdefault(entity.key, {})[row["id"]] = (row, False)
+
+    def note(self, entity: CompiledEntity, verb: str, row: Row, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None,
+             computed: Sequence[str] = ()) -> None:
+        """A history row and a change."""
+        self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed))
+        kind = "computed" if computed and after is not None and set(computed) == set(after) and verb == "update" else verb
+        self.changes.append(Change(entity.key, row["id"], kind, row["version"], before or {}, after or {}, self.ctx.now))
+        self._rights_changed = self._rights_changed or entity.key in WIDENED_ENTITIES
+
+    def finish(self) -> None:
+        """Write what was gathered: history in one insert, then search tokens."""
+        history.write(self.connection, self._entries)
+        self._entries = []
+        for key, rows in self._tokens.items():
+            entity = self.entity(key)
+            drop_tokens(self.connection, entity, [one for one, (row, _) in rows.items() if row is None])
+            for fresh in (True, False):
+                write_tokens(self.connection, entity, [(one, row) for one, (row, new) in rows.items() if row is not None and new is fresh], fresh=fresh)
+        self._tokens = {}
+        if self._rights_changed:
+            raise_permission_version(self.connection)
+
+    def stage(self, entity: CompiledEntity, row: Row, before: Value, after: Value) -> None:
+        """A row in the stage log, with the seconds spent in the stage before."""
+        log = tables.stage_log
+        since = self.connection.execute(sa.select(sa.func.max(log.c.at, type_=log.c.at.type)).where(
+            log.c.entity == entity.key, log.c.record == row["id"])).scalar() if before is not None else None
+        seconds = int((self.ctx.now - (since or row["created_at"])).total_seconds()) if before is not None else None
+        self.connection.execute(sa.insert(log).values(entity=entity.key, record=row["id"], from_stage=before, to_stage=after, at=self.ctx.now,
+                                                      by=self.ctx.actor.person_id, seconds=seconds))
+
+
+def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> sa.Select[Any]:
+    """Every stored field of the rows ``ids``, deleted ones included."""
+    def build() -> sa.Select[Any]:
+        table = entity.table
+        columns = [*(table.c[name] for name in HEAD), *(table.c[column] for _, column in storage(workspace, entity).stored)]
+        select = engine_select(entity, *columns, deleted=True).where(table.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger)))
+        return select.order_by(table.c.id).with_for_update() if lock else select
+    return remember(workspace, ("whole", entity.key, lock), build)
+
+
+def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> Row:
+    """A row of ``whole_select`` with its envelopes opened."""
+    kept = storage(workspace, entity)
+    names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *(key for key, _ in kept.stored)))
+    row = dict(zip(names, found, strict=True))
+    return kept.open(row, workspace.cipher) if kept.sealed else row
+
+
