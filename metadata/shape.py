@@ -5,7 +5,7 @@ What the names in it refer to is metadata/check's business.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
@@ -48,6 +48,17 @@ def shape_problems(kind: str, document: Any, file: str = "") -> list[Problem]:
         return [Problem("json_too_deep", file, params={"limit": MAX_DEPTH})]
     found = [problem for error in _validator(kind).iter_errors(document) for problem in _problems(error, file)]
     return sorted(found, key=lambda problem: (problem.pointer, problem.code))
+
+
+def option_problems(options: Mapping[str, Any], document: Mapping[str, Any]) -> list[Problem]:
+    """In what options differ from the JSON Schema properties their word has; pointers start at the options."""
+    found = [problem for error in _options_validator(json.dumps(options, sort_keys=True)).iter_errors(document) for problem in _problems(error, "")]
+    return sorted(found, key=lambda problem: (problem.pointer, problem.code))
+
+
+@lru_cache(maxsize=256)
+def _options_validator(options: str) -> Any:
+    return _TYPES({"type": "object", "properties": json.loads(options)}, registry=registry())
 
 
 def too_deep(document: Any) -> bool:
@@ -166,14 +177,15 @@ def _problems(error: ValidationError, file: str) -> Iterator[Problem]:
         yield Problem("shape_missing", file, pointer(*path), {"word": word})
     elif kind == "enum":
         yield Problem("shape_not_one_of", file, pointer(*path),
-                      {"value": _short(error.instance), "allowed": ", ".join(error.validator_value), "meant": closest(error.instance, error.validator_value)})
+                      {"value": _short(error.instance), "allowed": ", ".join(map(str, error.validator_value)), "meant": closest(error.instance, error.validator_value)})
     elif kind in _COUNTS:
         yield Problem(_COUNTS[kind], file, pointer(*path), {"limit": error.validator_value})
     elif kind == "uniqueItems":
         for number in _repeated(error.instance):
             yield Problem("shape_repeated", file, pointer(*path, number), {"value": _short(error.instance[number])})
     else:
-        yield Problem(str(error.schema.get("x-code", "shape_pattern")), file, pointer(*path), {"value": _short(error.instance), "word": str(path[-1]) if path else ""})
+        code = str(error.schema.get("x-code", "shape_pattern")) if kind == "pattern" else "shape_wrong"
+        yield Problem(code, file, pointer(*path), {"value": _short(error.instance), "word": str(path[-1]) if path else ""})
 
 
 def _names(types: str | list[str]) -> list[str]:
