@@ -8,11 +8,12 @@ from itertools import product
 from random import Random
 from typing import Any
 
-from engine.demo.recipes import Draw, Kitchen, Row, World
+from engine.demo.kitchen import Draw, Kitchen, Row, World
+from engine.demo.recipes import VERBS
 from engine.errors import Fault, Invalid
 
-#: Takes rows of one entity (field key -> raw value), gives their ids in the same order.
-Sink = Callable[[str, Sequence[Row]], Sequence[int]]
+#: Takes rows of one entity (field key -> raw value), gives their ids in the same order, None for a row that was refused.
+Sink = Callable[[str, Sequence[Row]], Sequence[int | None]]
 
 CHUNK = 1000                # parents made before their children are
 _WORDS = frozenset({"entity", "rows", "least", "grid", "let", "fields", "children", "link", "only", "note"})
@@ -39,7 +40,7 @@ def read_block(doc: Mapping[str, Any], world: World, seed: str, pointer: str, *,
     if scale not in doc.get("only", (scale,)):
         return None
     entity = str(doc["entity"])
-    kitchen = Kitchen(world, Random(f"{seed}:{pointer}"), entity)
+    kitchen = Kitchen(world, Random(f"{seed}:{pointer}"), entity, VERBS)
     let = {name: kitchen.recipe(item, f"{pointer}/let/{name}") for name, item in doc.get("let", {}).items()}
     fields = {name: kitchen.recipe(item, f"{pointer}/fields/{name}") for name, item in doc.get("fields", {}).items()}
     children = tuple(block for number, item in enumerate(doc.get("children", ())) if (block := read_block(
@@ -71,7 +72,8 @@ class Walk:
     def _put(self, block: Block, rows: list[Row]) -> None:
         if not rows:
             return
-        ids = self.sink(block.entity, [{name: value for name in block.fields if (value := row[name]) is not None} | _link_of(block, row) for row in rows])
+        given = self.sink(block.entity, [{name: value for name in block.fields if (value := row[name]) is not None} | _link_of(block, row) for row in rows])
+        rows, ids = [row for row, record in zip(rows, given, strict=True) if record is not None], [record for record in given if record is not None]
         self.made[block.entity] = self.made.get(block.entity, 0) + len(ids)
         kept = self.world.kept.get(block.entity)
         if kept is not None:

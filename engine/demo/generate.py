@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.demo.blocks import Sink, Walk, read_block
-from engine.demo.recipes import Sample, World
+from engine.demo.kitchen import Sample, World
 from engine.demo.times import Profile, Window
 from engine.demo.words import Names, Numbers
 from engine.errors import Fault, Invalid
@@ -29,7 +29,8 @@ def description_of(preset: str) -> Mapping[str, Any] | None:
     for place in places:
         file = Path(place) / preset / "samples" / "demo.json"
         if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))
+            found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            return found
     return None
 
 

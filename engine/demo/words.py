@@ -49,13 +49,13 @@ class Names:
         if kind < titles and gender in self._titles:
             return str(self._surnames.draw(random) + random.choice(self._titles[gender]))
         if self._long and titles <= kind < titles + long:
-            return random.choice(self._long)
+            return str(random.choice(self._long))
         surname = random.choice(self._double) if self._double and titles + long <= kind < titles + long + double else self._surnames.draw(random)
         letters = self._given.get(gender) or next(iter(self._given.values()))
         given = random.choice(letters) + (random.choice(letters) if random.random() < 0.62 else "")
         if self._rare and kind > 1 - rare:
             given = random.choice(self._rare)
-        return str(surname) + given
+        return f"{surname}{given}"
 
 
 class Numbers:
