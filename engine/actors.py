@@ -196,6 +196,14 @@ def enter_person(home: Home, workspace_name: str, login: str, *, locale: str = "
     return Context(home, workspace, actor, state.now, locale, cause or Cause(), refresh=_refresh)
 
 
+def enter_id(home: Home, workspace_name: str, person_id: int, *, locale: str = "zh", cause: Cause | None = None) -> Context:
+    """A context for a person by id: background work on somebody's behalf. Raises NotFound when the person may no longer enter."""
+    workspace, state = home.look(workspace_name)
+    with workspace.database.read() as connection:
+        actor = load_actor(connection, workspace, state, person_id)
+    return Context(home, workspace, actor, state.now, locale, cause or Cause(), refresh=_refresh)
+
+
 def memberships(home: Home, login: str) -> list[str]:
     """The names of the workspaces that have an active person of this login."""
     found = []

@@ -1,0 +1,336 @@
+"""An import as a whole: the file kept, its columns mapped, run in chunks by a job or at once, every row reported, undone as one step.
+
+A row's outcome is ``created``, ``merged`` or ``refused``; the three together equal the rows of data. Rows that are no data are counted by reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine import jobs
+from engine.access import grant, rights
+from engine.actors import enter_as, enter_id
+from engine.context import Cause, Context
+from engine.errors import Denied, Invalid, NotFound
+from engine.exchange.importing import Importer, Outcome
+from engine.exchange.mapping import ColumnMapping, check_mapping, guess, plan_of, save_mapping, saved
+from engine.exchange.rows import RowReader, is_passed
+from engine.exchange.sheets import SheetRow, Sheets, read_sheets
+from engine.fields.base import title_of
+from engine.system_tables import import_batch, import_row
+
+if TYPE_CHECKING:
+    from engine.workspace import CompiledEntity
+
+JOB = "import"
+CHUNK = 500
+SAMPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """An import. ``headers`` are all headers of the file in order, ``targets`` where each goes; ``counts`` what became of the rows."""
+
+    id: int
+    entity: str
+    file_name: str
+    state: str
+    headers: tuple[str, ...]
+    targets: tuple[str, ...]
+    guessed: frozenset[str]
+    counts: Mapping[str, Any]
+    created_at: datetime
+    by: int | None
+    token: str
+    sample: tuple[tuple[Any, ...], ...] = ()
+    job: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One row of the report. ``faults`` and ``warnings`` carry codes and params; ``raw`` the cells as they stood, where something is to be said."""
+
+    sheet: str
+    row: int
+    outcome: str
+    record: int | None
+    faults: tuple[Mapping[str, Any], ...]
+    warnings: tuple[Mapping[str, Any], ...]
+    raw: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class _Undone:
+    """One record a batch touched: made by it or only changed, and the versions around."""
+
+    entity: str
+    record: int
+    made: bool
+    before: int
+    after: int
+
+
+# --- begin ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def begin(ctx: Context, entity: str, path: Path, file_name: str) -> Batch:
+    """Keep a file and look at it: headers, a guess where each goes, a sample. Raises Denied without the right, Invalid for files that are no sheets."""
+    compiled = _importable(ctx, entity)
+    plan = plan_of(ctx.workspace, compiled)
+    sheets = read_sheets(path, _known(compiled, ctx))
+    if not sheets.tables:
+        raise Invalid("import_no_rows", file=file_name)
+    headers = _headers(sheets)
+    mapping = saved(ctx, compiled, headers) or guess(ctx, compiled, headers)
+    token = secrets.token_hex(16)
+    target = _path(ctx, token)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.copyfile(path, target)
+    by_header = dict(zip(headers, mapping.targets, strict=True))
+    total = sum(not is_passed(row, plan) for table in sheets.tables for row in table.rows)
+    sample = [[_shown(cell) for cell in _aligned(table.headers, headers, row)] for table in sheets.tables[:1] for row in table.rows[:SAMPLE]]
+    with ctx.writing() as inner:
+        number = inner.open.execute(import_batch.insert().returning(import_batch.c.id), {
+            "entity": entity, "file_name": file_name[:200], "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), "state": "checked",
+            "mapping": {"headers": headers, "targets": [by_header[header] for header in headers], "guessed": [headers[at] for at in mapping.guessed]},
+            "options": {"token": token, "sample": sample}, "counts": {"rows": total, "passed": _passed(sheets, plan)}, "created_at": inner.now,
+            "by": inner.actor.person_id}).scalar_one()
+    return find(ctx, int(number))
+
+
+def _importable(ctx: Context, entity: str) -> CompiledEntity:
+    granted = grant(ctx, entity)
+    if not rights(ctx, "import") or not granted.allowed("create"):
+        raise Denied("import_denied", entity=entity)
+    return ctx.workspace.entities[entity]
+
+
+def _known(entity: CompiledEntity, ctx: Context) -> Iterator[str]:
+    yield from plan_of(ctx.workspace, entity).headers()
+    for key, item in entity.fields.items():
+        yield key
+        yield title_of(item.definition, "zh")
+        yield title_of(item.definition, "en")
+
+
+def _headers(sheets: Sheets) -> list[str]:
+    return list(dict.fromkeys(header for table in sheets.tables for header in table.headers if header))
+
+
+def _aligned(own: Sequence[str], headers: Sequence[str], row: SheetRow) -> list[Any]:
+    by_header = dict(zip(own, row.cells, strict=False))
+    return [by_header.get(header) for header in headers]
+
+
+def _shown(cell: Any) -> Any:
+    return cell.get("at") if isinstance(cell, dict) else cell
+
+
+def _passed(sheets: Sheets, plan: Any) -> dict[str, int]:
+    found = {reason: count for reason, count in sheets.counts().items() if reason != "data"}
+    said = sum(is_passed(row, plan) for table in sheets.tables for row in table.rows)
+    if said:
+        found["not_rows"] = said
+    return found
+
+
+def _path(ctx: Context, token: str) -> Path:
+    return ctx.home.settings.home / "imports" / ctx.workspace.name / token
+
+
+def find(ctx: Context, batch: int) -> Batch:
+    """One import, its own importer's or for those with the right. Raises NotFound."""
+    with ctx.reading() as inner:
+        row = inner.open.execute(sa.select(import_batch).where(import_batch.c.id == batch)).one_or_none()
+    if row is None or not (rights(ctx, "import") or row.by == ctx.actor.person_id):
+        raise NotFound("unknown_import", id=batch)
+    return _batch(row)
+
+
+def _batch(row: Any) -> Batch:
+    mapping, options = row.mapping or {}, row.options or {}
+    return Batch(row.id, row.entity, row.file_name, row.state, tuple(mapping.get("headers", ())), tuple(mapping.get("targets", ())),
+                 frozenset(mapping.get("guessed", ())), row.counts or {}, row.created_at, row.by, options.get("token", ""),
+                 tuple(tuple(cells) for cells in options.get("sample", ())), options.get("job"))
+
+
+def newest(ctx: Context, entity: str = "", limit: int = 20) -> list[Batch]:
+    """The newest imports."""
+    select = sa.select(import_batch).order_by(import_batch.c.id.desc()).limit(limit)
+    if not rights(ctx, "import"):
+        raise Denied("import_denied", entity=entity)
+    with ctx.reading() as inner:
+        return [_batch(row) for row in inner.open.execute(select.where(import_batch.c.entity == entity) if entity else select)]
+
+
+def set_mapping(ctx: Context, batch: int, targets: Mapping[str, str], save_as: str = "") -> Batch:
+    """A person's mapping by header; headers not named keep theirs. ``save_as`` keeps it for files with the same headers."""
+    found = find(ctx, batch)
+    compiled = _importable(ctx, found.entity)
+    chosen = [targets.get(header, old) for header, old in zip(found.headers, found.targets, strict=True)]
+    mapping = check_mapping(ctx, compiled, chosen)
+    with ctx.writing() as inner:
+        inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(mapping={"headers": list(found.headers), "targets": chosen}))
+    if save_as:
+        save_mapping(ctx, found.entity, save_as, found.headers, mapping)
+    return find(ctx, batch)
+
+
+# --- run -----------------------------------------------------------------------------------------------------------------------------------
+
+
+class _Rehearsed(Exception):
+    """Ends the transaction of a dry chunk without a commit."""
+
+
+def run(ctx: Context, batch: int, *, dry: bool = False, start: int = 0, checkpoint: Callable[[Context, Mapping[str, Any]], None] | None = None) -> Batch:
+    """Import (or rehearse) the rows from number ``start`` on, a chunk to a transaction; ``checkpoint`` is called inside each."""
+    found = find(ctx, batch)
+    compiled = _importable(ctx, found.entity)
+    plan = plan_of(ctx.workspace, compiled)
+    path = _path(ctx, found.token)
+    sheets = read_sheets(path, _known(compiled, ctx))
+    context = ctx.because(Cause("import", found.file_name, {"batch": batch}))
+    importer = Importer(found.entity, plan, found.file_name, dry=dry)
+    rows = list(_rows(ctx, compiled, found, sheets))
+    _clear(ctx, batch, dry, start)
+    counts = dict(found.counts) if start else {"rows": len(rows), "passed": _passed(sheets, plan)}
+    for at in range(start, len(rows), CHUNK):
+        some = rows[at:at + CHUNK]
+        counts = _chunk(context, importer, batch, some, counts, dry, lambda inner, done=at + len(some): checkpoint and checkpoint(
+            inner, {"done": done, "total": len(rows)}))
+    with ctx.writing() as inner:
+        inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(
+            state="checked" if dry else "done", counts={**counts, "dry": dry}, done_at=None if dry else inner.now))
+    return find(ctx, batch)
+
+
+def _rows(ctx: Context, entity: CompiledEntity, batch: Batch, sheets: Sheets) -> Iterator[tuple[RowReader, SheetRow]]:
+    plan = plan_of(ctx.workspace, entity)
+    targets = dict(zip(batch.headers, batch.targets, strict=True))
+    for table in sheets.tables:
+        mapping = ColumnMapping(tuple(targets.get(header, "") for header in table.headers))
+        reader = RowReader(ctx.workspace, entity, plan, table.headers, mapping, ctx.now)
+        for row in table.rows:
+            if not is_passed(row, plan):
+                yield reader, row
+
+
+def _clear(ctx: Context, batch: int, dry: bool, start: int) -> None:
+    """A new run begins a new report."""
+    with ctx.writing() as inner:
+        if start == 0:
+            inner.open.execute(import_row.delete().where(import_row.c.batch == batch))
+        inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(state="reading" if dry else "running"))
+
+
+def _chunk(ctx: Context, importer: Importer, batch: int, rows: Sequence[tuple[RowReader, SheetRow]], counts: dict[str, Any], dry: bool,
+           checkpoint: Callable[[Context], object]) -> dict[str, Any]:
+    outcomes: list[Outcome] = []
+    try:
+        with ctx.writing() as inner:
+            outcomes = importer.chunk(inner, rows)
+            if dry:
+                raise _Rehearsed
+            _keep(inner, batch, outcomes)
+            counts = _counted(counts, outcomes)
+            inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(counts=counts))
+            checkpoint(inner)
+    except _Rehearsed:
+        counts = _counted(counts, outcomes)
+        with ctx.writing() as inner:
+            _keep(inner, batch, outcomes, dry=True)
+            checkpoint(inner)
+    return counts
+
+
+def _counted(counts: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    found = dict(counts)
+    for outcome in outcomes:
+        found[outcome.outcome] = found.get(outcome.outcome, 0) + 1
+        found["warned"] = found.get("warned", 0) + bool(outcome.warnings)
+        found["reviews"] = found.get("reviews", 0) + outcome.reviews
+    return found
+
+
+def _keep(ctx: Context, batch: int, outcomes: Sequence[Outcome], *, dry: bool = False) -> None:
+    """The report: one row for each row of the file, and one for each further record it touched."""
+    rows: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        said = [{"pointer": fault.pointer, "code": fault.code, "params": _json(fault.params), **({"warning": True} if fault in outcome.warnings else {})}
+                for fault in (*outcome.faults, *outcome.warnings)]
+        base = {"batch": batch, "sheet": outcome.row.sheet, "row": outcome.row.number}
+        touched = [] if dry else outcome.touched
+        main = next((item for item in touched if item[1] == outcome.record), None)
+        rows.append({**base, "outcome": outcome.outcome, "entity": main[0] if main else None, "record": None if dry else outcome.record,
+                     "versions": [main[2], main[3]] if main else None, "faults": said or None, "raw": [_shown(cell) for cell in outcome.row.cells] if said else None})
+        rows += [{**base, "outcome": "also", "entity": item[0], "record": item[1], "versions": [item[2], item[3]], "faults": None, "raw": None}
+                 for item in touched if item is not main]
+    if rows:
+        ctx.open.execute(import_row.insert(), rows)
+
+
+def _json(params: Mapping[str, object]) -> dict[str, Any]:
+    return {key: value if isinstance(value, str | int | float | bool | None) else str(value) for key, value in params.items()}
+
+
+def start(ctx: Context, batch: int, *, dry: bool = False) -> int:
+    """Have the import (or its rehearsal) run by a job; gives the job's id."""
+    found = find(ctx, batch)
+    _importable(ctx, found.entity)
+    if found.state in ("done", "undone", "running"):
+        raise Invalid("import_already_run", state=found.state)
+    with ctx.writing() as inner:
+        job = jobs.put(inner.open, ctx.workspace.name, JOB, {"batch": batch, "dry": dry, "locale": ctx.locale}, person=ctx.actor.person_id,
+                       key=f"import:{ctx.workspace.name}:{batch}:{dry}")
+        inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(
+            options={"token": found.token, "sample": [list(cells) for cells in found.sample], "job": job}))
+    return job
+
+
+def run_job(job: jobs.JobRun) -> Mapping[str, Any]:
+    """The job: resumes at the chunk it had not committed."""
+    cause = Cause("import", "", {"batch": job.args["batch"]})
+    ctx = enter_id(job.home, job.workspace, job.person, locale=job.args.get("locale", "zh"), cause=cause) if job.person else enter_as(
+        job.home, job.workspace, "operator", cause=cause)
+    ctx = replace(ctx, background=True)
+    dry = bool(job.args.get("dry"))
+    batch = run(ctx, job.args["batch"], dry=dry, start=0 if dry else int(job.progress.get("done", 0)),
+                checkpoint=lambda inner, progress: job.checkpoint(inner.open, progress))
+    return {"counts": dict(batch.counts), "batch": batch.id}
+
+
+# --- report --------------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A page of the report; ``next`` is where it goes on."""
+
+    rows: list[ReportRow] = field(default_factory=list)
+    next: int | None = None
+
+
+def report(ctx: Context, batch: int, *, outcome: str = "", after: int = 0, limit: int = 100) -> Report:
+    """What became of each row. ``outcome``: only created, merged, refused, or ``said`` for those with faults or warnings."""
+    find(ctx, batch)
+    table = import_row
+    select = sa.select(table).where(table.c.batch == batch, table.c.id > after, table.c.outcome != "also").order_by(table.c.id).limit(limit + 1)
+    if outcome == "said":
+        select = select.where(table.c.raw.is_not(None), sa.func.length(sa.cast(table.c.faults, sa.Text)) > 4)
+    elif outcome:
+        select = select.where(table.c.outcome == outcome)
+    with ctx.reading() as inner:
+        found = inner.open.execute(select).all()
+    rows = [ReportRow(row.sheet or "", row.row, row.outcome, row.record, tuple(item for item in row.faults or () if not item.get("warning")),
+                      tuple(item for item in row.faults or () if item.get("warning")), tuple(row.raw or ())) for row in found[:limit]]
+    return Report(rows, found[limit - 1].id if len(found) > limit else None)
