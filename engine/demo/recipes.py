@@ -151,9 +151,9 @@ def _between(kitchen: Kitchen, profile: Profile, ends: Sequence[str], skew: floa
         if since is None or until is None:
             return None
         share = (row.get("nth", 0) + random.random()) / max(1, row.get("of", 1))
-        found = profile.near(since + (until - since) * share ** skew, random)
+        found: datetime = max(profile.near(since + (until - since) * share ** skew, random), since)
         latest: datetime = max(until, since)
-        return min(max(found, since), latest)
+        return min(found, latest)
 
     return draw
 
