@@ -10,18 +10,10 @@ from metadata.check.fields import parameters
 from metadata.check.findings import Spot
 from metadata.definitions import ENGINE_ENTITIES, WIDENED_ENTITIES, Field
 from metadata.shape import numbered
+from metadata.step_words import ALWAYS, VERBS, step_key, verb_of
 from metadata.vocabulary import ExpressionPlace
 from metadata.words import closest, key_problem, name_problem
 
-#: Words every step takes, and of each verb those it takes besides. Verbs in the order in which they are looked for.
-_ALWAYS = ("key", "if", "note")
-VERBS: Mapping[str, tuple[str, ...]] = {
-    "set": ("on", "in", "where", "expect", "refuse", "message", "soft"),
-    "ask": ("about", "needed", "who", "not", "need", "fields", "opinion", "within", "escalate", "as", "approved", "refused", "expired", "withdrawn", "finally",
-            "message"),
-    "let": (), "find": ("where", "sort", "take", "show", "scope", "as"), "lock": (), "decide": ("with", "as"), "create": ("values", "once", "as"), "delete": (),
-    "each": ("as", "then", "apart", "done"), "do": ("with", "as", "on"), "notify": ("message", "template", "channel", "hours"),
-    "refuse": ("message", "at", "soft"), "if": ("then", "else")}
 _NEEDS: Mapping[str, tuple[str, ...]] = {"ask": ("who",), "create": ("values",), "each": ("then",), "if": ("then",)}
 _MAX_DEPTH = 8
 
@@ -76,26 +68,8 @@ def steps(spot: Spot, items: Sequence[Mapping[str, Any]], frame: Frame, depth: i
     return frame
 
 
-def verb_of(step: Mapping[str, Any]) -> str:
-    """The verb of a step, '' when it has none."""
-    return next((verb for verb in VERBS if verb in step), "")
-
-
-def step_key(step: Mapping[str, Any], verb: str) -> str:
-    """``key``, else ``as``, else the refusal's code, else verb and object; merge, trace and sentences go by it."""
-    told = step.get("key") or step.get("as") or (step["refuse"] if verb == "refuse" else "")
-    if told:
-        return str(told)
-    value = step[verb]
-    if verb == "set":
-        return " ".join(["set", *([str(step.get("on") or step.get("in"))] if "on" in step or "in" in step else []), *sorted(map(str, value))])
-    if verb == "let":
-        return " ".join(["let", *value])
-    return f"{verb} {value}" if isinstance(value, str) else verb
-
-
 def _words(spot: Spot, step: Mapping[str, Any], verb: str) -> None:
-    allowed = (verb, *_ALWAYS, *VERBS[verb])
+    allowed = (verb, *ALWAYS, *VERBS[verb])
     for word in step:
         if word not in allowed:
             spot_of = spot / word

@@ -1,0 +1,158 @@
+"""What has changed between two bundles, in the words an administrator would use: place by place, with the value before and after."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from metadata.bundle import Bundle
+from metadata.definitions import KINDS, SINGLE_KINDS
+from metadata.documents import pointer
+from metadata.keyed import by_key, identical, same_order
+from metadata.messages import sentence, shown
+from metadata.schemas import Schema, schema_document, schema_of, step_into
+from metadata.shape import Path
+from metadata.text import Label, label_text
+
+_NAMED = ("label", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One change. ``path`` is a JSON pointer (into the new document, or the old one where the place is gone); ``where`` its steps in words.
+
+    ``code``: definition_added, definition_removed, part_added, part_removed, part_changed, part_retired, part_restored, order_changed.
+    ``subject``: what was added, removed or retired. ``before`` and ``after`` are None where there was or is nothing.
+    """
+
+    kind: str
+    key: str
+    path: str
+    code: str
+    where: tuple[Label, ...]
+    subject: Label = ""
+    before: Any = None
+    after: Any = None
+
+    @property
+    def params(self) -> Mapping[str, object]:
+        """The parameters of the sentence, still in all languages."""
+        return {"where": self.where, "subject": self.subject, "before": self.before, "after": self.after}
+
+    def sentence(self, locale: str = "zh") -> str:
+        """The change in one sentence."""
+        where = " › ".join(label_text(part, locale) for part in self.where)
+        return sentence(self.code, {"where": where, "subject": label_text(self.subject, locale), "before": shown(self.before, locale),
+                                    "after": shown(self.after, locale)}, locale)
+
+
+def compare(old: Bundle, new: Bundle) -> list[Difference]:
+    """Every change of the own documents, kinds in their fixed order, then keys."""
+    found: list[Difference] = []
+    order = list(KINDS)
+    for kind, key in sorted({*old.documents, *new.documents}, key=lambda place: (order.index(place[0]), place[1])):
+        before, after = old.documents.get((kind, key)), new.documents.get((kind, key))
+        name = _kind_name(kind, key, after if after is not None else before)
+        if before is None:
+            found.append(Difference(kind, key, "", "definition_added", (), name, None, after))
+        elif after is None:
+            found.append(Difference(kind, key, "", "definition_removed", (), name, before, None))
+        elif not identical(before, after):
+            found += _Comparing(kind, key).node(before, after, schema_of(kind), (), (name,))
+    return found
+
+
+def _kind_name(kind: str, key: str, document: Mapping[str, Any] | None) -> Label:
+    """A definition in words: kind and title."""
+    words = title_of(schema_document(kind))
+    if kind in SINGLE_KINDS:
+        return words
+    title = (document or {}).get("title", key)
+    return {locale: f"{label_text(words, locale)}{quoted(label_text(title, locale, key), locale)}" for locale in ("zh", "en")}
+
+
+def quoted(text: str, locale: str) -> str:
+    """A name in the quotation marks of the language."""
+    return f"「{text}」" if locale == "zh" else f" “{text}”"
+
+
+def title_of(raw: Mapping[str, Any]) -> Label:
+    """The title of a place of a schema in both languages."""
+    title = str(raw.get("title", ""))
+    return {"zh": title, "en": str(raw.get("x-en", {}).get("title", title))}
+
+
+class _Comparing:
+    """Compares two documents of one definition."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        self.kind, self.key = kind, key
+
+    def node(self, before: Any, after: Any, schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
+        """Changes at and below one place."""
+        if identical(before, after):
+            return
+        if isinstance(before, dict) and isinstance(after, dict) and not _named(schema):
+            yield from self.members(before, after, schema, path, where)
+            return
+        if isinstance(before, list) and isinstance(after, list):
+            first, second = by_key(before), by_key(after)
+            if first is not None and second is not None:
+                yield from self.items(first, second, schema, path, where)
+                return
+        yield Difference(self.kind, self.key, pointer(*path), "part_changed", where, "", before, after)
+
+    def members(self, before: Mapping[str, Any], after: Mapping[str, Any], schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
+        """Changes of an object's members: words by their title in the schema, people's own keys by the title they have."""
+        for key in dict.fromkeys([*after, *before]):
+            if key == "$schema":
+                continue
+            below = step_into(schema, key)
+            known = key in schema.properties
+            at = Difference(self.kind, self.key, pointer(*path, key), "", where, title_of(below.raw) if known else _own_name(key, after.get(key, before.get(key))))
+            if key == "retired" and known:
+                code = "part_retired" if after.get(key) is True else "part_restored"
+                if bool(before.get(key)) != bool(after.get(key)):
+                    yield _as(at, code, before.get(key), after.get(key))
+            elif known and (key not in before or key not in after):
+                yield _as(at, "part_changed", before.get(key), after.get(key), (*where, at.subject))
+            elif key not in before:
+                yield _as(at, "part_added", None, after[key])
+            elif key not in after:
+                yield _as(at, "part_removed", before[key], None)
+            else:
+                yield from self.node(before[key], after[key], below, (*path, key), (*where, at.subject))
+        if not schema.properties and not same_order(list(before), list(after)):
+            yield Difference(self.kind, self.key, pointer(*path), "order_changed", where, "", list(before), list(after))
+
+    def items(self, before: Mapping[Any, Any], after: Mapping[Any, Any], schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
+        """Changes of a keyed list."""
+        places = {**{key: number for number, key in enumerate(before)}, **{key: number for number, key in enumerate(after)}}
+        for key in dict.fromkeys([*after, *before]):
+            at = Difference(self.kind, self.key, pointer(*path, places[key]), "", where, _own_name(str(key), after.get(key, before.get(key))))
+            if key not in before:
+                yield _as(at, "part_added", None, after[key])
+            elif key not in after:
+                yield _as(at, "part_removed", before[key], None)
+            else:
+                yield from self.node(before[key], after[key], step_into(schema, 0), (*path, places[key]), (*where, at.subject))
+        if not same_order(list(before), list(after)):
+            yield Difference(self.kind, self.key, pointer(*path), "order_changed", where, "", list(before), list(after))
+
+
+def _as(at: Difference, code: str, before: Any, after: Any, where: tuple[Label, ...] | None = None) -> Difference:
+    return Difference(at.kind, at.key, at.path, code, at.where if where is None else where, at.subject, before, after)
+
+
+def _named(schema: Schema) -> bool:
+    """Whether a label or text stands here: one value to people, though an object in JSON."""
+    return str(schema.raw.get("$ref", "")).rpartition("/")[2] in _NAMED
+
+
+def _own_name(key: str, value: Any) -> Label:
+    """A thing with a key of its own: the title it has, else the key."""
+    title = value.get("title", value.get("section")) if isinstance(value, Mapping) else None
+    if isinstance(title, str) and title:
+        return title
+    if isinstance(title, Mapping) and title:
+        return {locale: label_text(title, locale, key) for locale in ("zh", "en")}
+    return key
