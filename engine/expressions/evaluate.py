@@ -1,0 +1,261 @@
+"""The Python face: simpleeval's walk over the checked tree, for one record at a time. Never raises for values of the types that were checked.
+
+One evaluator per request or job (it holds the moment and the acting person); it is not shared by threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from simpleeval import SimpleEval  # type: ignore[import-untyped]
+
+from engine.expressions import operations
+from engine.expressions.language import Expression
+from engine.expressions.nodes import (
+    Arithmetic,
+    Call,
+    Choose,
+    Compare,
+    Convert,
+    EnvironmentCall,
+    Field,
+    Hop,
+    Items,
+    LinkField,
+    Literal,
+    Logic,
+    MapValue,
+    Negative,
+    Node,
+    Not,
+    Space,
+)
+from engine.expressions.types import DOUBLE
+
+Value = Any
+#: Reads the record an entity's id names, as a mapping of typed values; None when it is not there (or not to be seen).
+Follow = Callable[[str, int], Mapping[str, Value] | None]
+
+#: The id ``me`` has where nobody acts: no record's, and never equal to an empty link.
+NOBODY = 0
+_NOTHING: Mapping[str, Value] = {}
+
+
+def no_records(entity: str, record: int) -> None:
+    """For expressions without links."""
+    return None
+
+
+def same_value(field_type: str, value: Value) -> Value:
+    """For workspaces without encrypted fields."""
+    return value
+
+
+def no_holidays(name: str) -> Collection[date]:
+    """For workspaces without holiday calendars."""
+    return ()
+
+
+def nobody(role: str) -> Sequence[int]:
+    """For expressions that do not ask for people."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What is fixed for a whole run. ``now`` is aware UTC; ``me`` maps the acting person's fields (``id`` included), None for nobody.
+
+    ``normal(field_type, value)`` is the stored form of an encrypted value, ``blind`` its blind index; ``people(role)`` the active ones' ids,
+    ``holidays(name)`` the closed days of a named calendar.
+    """
+
+    now: datetime
+    timezone: ZoneInfo
+    me: Mapping[str, Value] | None = None
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    normal: Callable[[str, Value], Value] = same_value
+    blind: Callable[[str, Value], Value] = same_value
+    people: Callable[[str], Sequence[int]] = nobody
+    holidays: Callable[[str], Collection[date]] = no_holidays
+
+    @property
+    def today(self) -> date:
+        """The local date of ``now``."""
+        return self.now.astimezone(self.timezone).date()
+
+
+class Evaluator(SimpleEval):  # type: ignore[misc]
+    """Evaluates expressions in one environment."""
+
+    def __init__(self, environment: Environment, hops: Follow = no_records) -> None:
+        # The base constructor builds tables this subclass does not use and touches the process-wide warning filters.
+        self.environment = environment
+        self.hops = hops
+        self._row: Mapping[str, Value] = _NOTHING
+        self._spaces: Mapping[str, Value] = _NOTHING
+
+    def value(self, expression: Expression, row: Mapping[str, Value], *, old: Mapping[str, Value] | None = None, hops: Follow | None = None,
+              **spaces: Value) -> Value:
+        """The value for a row, of the expression's type; a text of no length is empty. ``spaces`` are carried names and spaces by name."""
+        return self.of_node(expression.tree, row, old=old, hops=hops, spaces=spaces)
+
+    def truth(self, expression: Expression, row: Mapping[str, Value], *, old: Mapping[str, Value] | None = None, hops: Follow | None = None,
+              **spaces: Value) -> bool:
+        """Whether a condition holds for a row; empty is false."""
+        return bool(self.of_node(expression.tree, row, old=old, hops=hops, spaces=spaces))
+
+    def of_node(self, node: Node, row: Mapping[str, Value] = _NOTHING, *, old: Mapping[str, Value] | None = None, hops: Follow | None = None,
+                spaces: Mapping[str, Value] = _NOTHING) -> Value:
+        """The value of a part of an expression."""
+        kept = self._row, self._spaces, self.hops
+        self._row = row
+        self._spaces = spaces if old is None else {**spaces, "old": old}
+        if hops is not None:
+            self.hops = hops
+        try:
+            found = _NODES[node.__class__](self, node)
+            return None if found == "" else found
+        finally:
+            self._row, self._spaces, self.hops = kept
+
+    def _eval(self, node: Node) -> Value:
+        return _NODES[node.__class__](self, node)
+
+    def _literal(self, node: Literal) -> Value:
+        return node.value
+
+    def _field(self, node: Field) -> Value:
+        return self._row.get(node.key)
+
+    def _link_field(self, node: LinkField) -> Value:
+        found = self._row.get(node.key)
+        return found if found.__class__ is int or found is None else _record_id(found)
+
+    def _hop(self, node: Hop) -> Value:
+        link = self._row.get(node.link)
+        if link is None:
+            return None
+        return self._of_record(node.entity, link, node.key, node.type.linked)
+
+    def _of_record(self, entity: str, record: Value, key: str, linked: bool) -> Value:
+        """A field of a record given as id, as link or as the mapping itself; a column of a list of records."""
+        if record is None:
+            return None
+        if isinstance(record, Mapping):
+            found = record.get(key)
+        elif isinstance(record, Sequence) and not isinstance(record, tuple | str):
+            return [item for item in (self._of_record(entity, one, key, False) for one in record) if item is not None]
+        else:
+            target = self.hops(entity, _record_id(record))
+            found = None if target is None else target.get(key)
+        return _record_id(found) if linked or found.__class__ is tuple else found
+
+    def _space(self, node: Space) -> Value:
+        path = node.path
+        head = path[0]
+        if head == "me":
+            found: Value = self.environment.me
+        elif head == "setting":
+            found = self.environment.settings
+        else:
+            found = self._spaces.get(head)
+        if len(path) == 1:
+            if head == "me" and found is None:
+                return NOBODY
+            return _record_id(found) if node.type.linked else found
+        linked = node.type.linked
+        if len(path) == 2:
+            return self._of_record(node.root, found, path[1], linked)
+        return self._of_record(node.hop, self._of_record(node.root, found, path[1], False), path[2], linked)
+
+    def _map_value(self, node: MapValue) -> Value:
+        kept = self.environment.settings.get(node.key)
+        if not isinstance(kept, Mapping):
+            return None
+        code = self._eval(node.index)
+        return kept[code] if code in kept else kept.get("else")
+
+    def _call(self, node: Call) -> Value:
+        return node.function.python(*[_NODES[part.__class__](self, part) for part in node.args])
+
+    def _environment_call(self, node: EnvironmentCall) -> Value:
+        return node.function.python(self.environment, *[_NODES[part.__class__](self, part) for part in node.args])
+
+    def _compare(self, node: Compare) -> bool:
+        left, right = node.left, node.right
+        first, second = _NODES[left.__class__](self, left), _NODES[right.__class__](self, right)
+        if left.type.sealed:
+            return self._compare_sealed(node, first, second)
+        if left.type.dynamic:
+            return _compare_unknown(node.op, first, second)
+        return operations.COMPARISONS[node.op](first, second)
+
+    def _compare_sealed(self, node: Compare, left: Value, right: Value) -> bool:
+        normal, kind = self.environment.normal, node.left.type.sealed
+        others = [normal(kind, item) for item in right] if isinstance(right, list) else None if right is None else normal(kind, right)
+        return operations.COMPARISONS[node.op](None if left is None else normal(kind, left), others)
+
+    def _logic(self, node: Logic) -> bool:
+        if node.op == "and":
+            for part in node.parts:
+                if not _NODES[part.__class__](self, part):
+                    return False
+            return True
+        for part in node.parts:
+            if _NODES[part.__class__](self, part):
+                return True
+        return False
+
+    def _not(self, node: Not) -> bool:
+        return not self._eval(node.part)
+
+    def _arithmetic(self, node: Arithmetic) -> Value:
+        return operations.ARITHMETIC[node.op](self._eval(node.left), self._eval(node.right))
+
+    def _negative(self, node: Negative) -> Value:
+        return operations.negate(self._eval(node.part))
+
+    def _convert(self, node: Convert) -> Value:
+        return operations.convert(self._eval(node.part), node.factor, node.type == DOUBLE)
+
+    def _choose(self, node: Choose) -> Value:
+        for test, result in node.branches:
+            if _NODES[test.__class__](self, test):
+                return self._eval(result)
+        return self._eval(node.otherwise)
+
+    def _items(self, node: Items) -> list[Value]:
+        found: list[Value] = []
+        for part in node.items:
+            value = self._eval(part)
+            if isinstance(value, list):
+                found += [item for item in value if item is not None]
+            elif value is not None:
+                found.append(value)
+        return found
+
+
+def _record_id(value: Value) -> Value:
+    """The id of a record given as id, as (id, label) or as a mapping."""
+    if isinstance(value, Mapping):
+        return value.get("id")
+    return value[0] if isinstance(value, tuple) and value else value
+
+
+def _compare_unknown(op: str, left: Value, right: Value) -> bool:
+    try:
+        return operations.COMPARISONS[op](left, right)
+    except TypeError:
+        return False
+
+
+_NODES: Mapping[type, Callable[[Evaluator, Any], Value]] = {
+    Literal: Evaluator._literal, Field: Evaluator._field, LinkField: Evaluator._link_field, Hop: Evaluator._hop, Space: Evaluator._space,
+    MapValue: Evaluator._map_value, Call: Evaluator._call, EnvironmentCall: Evaluator._environment_call, Compare: Evaluator._compare,
+    Logic: Evaluator._logic, Not: Evaluator._not, Arithmetic: Evaluator._arithmetic, Negative: Evaluator._negative, Convert: Evaluator._convert,
+    Choose: Evaluator._choose, Items: Evaluator._items,
+}
