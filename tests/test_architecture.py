@@ -28,7 +28,7 @@ LEVELS = (
     ("engine.workspace", "engine.context", "engine.home", "engine.provenance", "engine.accounts"),
     ("engine.actors",),
     ("engine.access", "engine.scope"),
-    ("engine.records.values", "engine.records.query", "engine.records.filters", "engine.records.history", "engine.records.derived", "engine.records.search"),
+    ("engine.records.values", "engine.records.attachments", "engine.records.query", "engine.records.filters", "engine.records.history", "engine.records.derived", "engine.records.search"),
     ("engine.records",),
     ("engine.publishing", "engine.drafts", "engine.files", "engine.jobs", "engine.exchange", "engine.demo", "engine.backup", "engine.members"),
     ("engine.api",),
