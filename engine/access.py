@@ -109,6 +109,10 @@ class Grant:
         """Whether the field may be masked or hidden in some row this grant reads."""
         return name in self.guards
 
+    def shows(self, name: str) -> bool:
+        """Whether the field stands in clear in some row: only then may people filter, sort and search by it (there, and only there)."""
+        return name in self.open or (name in self.guards and bool(self.guards[name].clear))
+
     def admits(self, verb: str, truth: Truth) -> bool:
         """Whether the verb is allowed on the row that ``truth`` looks at."""
         return any(holds(clause.rows[verb], truth) for clause in self.clauses)

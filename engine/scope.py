@@ -6,22 +6,23 @@ Decides nothing (access.py does) and runs nothing (records/query.py does).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from engine.access import Grant, Guard, Rows, grant_of, remember
-from engine.expressions.language import Expression, Names, parse
+from engine.expressions.language import Expression, Names, NameSpace, parse
 from engine.expressions.binds import Bound
 from engine.expressions.evaluate import Environment, Evaluator
 from engine.expressions.to_sql import bind_values, condition, needed_in, value
+from engine.expressions.types import BOOLEAN, Type, link_to
 from engine.fields.base import FieldType, Reader, Value, Wrong
+from engine.workspace_types import SYSTEM_TYPES
 from metadata.definitions import Field
 
 if TYPE_CHECKING:
     from engine.context import Actor, Context
-    from engine.expressions.types import Type
     from engine.workspace import CompiledEntity, CompiledField, Workspace
 
 Clause = sa.ColumnElement[bool]
@@ -43,22 +44,32 @@ class TableNames:
         self.dialect = workspace.database.dialect
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
-        """The column of a field; a formula that is not stored is put in its place."""
+        """The column of a field; a formula that is not stored is put in its place. For a person: empty in rows where they see it masked."""
         field = self._entity.fields.get(name)
         if field is None:
             return self._columns[name]  # type: ignore[no-any-return]
+        found = self._stored(field)
+        return found if self._actor is None else self._guarded(name, found)
+
+    def _guarded(self, name: str, found: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        guard = grant_of(self._workspace, self._actor, self._entity).guards.get(name) if self._actor is not None else None
+        if guard is None:
+            return found
+        return sa.case((clear_term(guard, TableNames(self._workspace, self._entity, self._columns)), found), else_=sa.null())
+
+    def _stored(self, field: CompiledField) -> sa.ColumnElement[Any]:
         if field.column is not None:
             return self._columns[field.column.key]  # type: ignore[no-any-return]
         if field.formula is not None:
             return value(field.formula, TableNames(self._workspace, self._entity, self._columns))
-        raise KeyError(name)
+        raise KeyError(field.key)
 
     def blind(self, name: str) -> sa.ColumnElement[Any]:
         """The blind-index column of an encrypted field."""
         companion = self._entity.fields[name].bi_column
         if companion is None:
             raise KeyError(name)
-        return self._columns[companion.key]  # type: ignore[no-any-return]
+        return self._guarded(name, self._columns[companion.key])
 
     def hop(self, link: str) -> tuple[sa.FromClause, TableNames]:
         """The table a link leads to, as an alias of its own, and the names there."""
@@ -77,6 +88,17 @@ def row_clauses(rows: bool | tuple[Expression, ...], names: TableNames) -> list[
     if isinstance(rows, bool):
         return [] if rows else [sa.false()]
     return [sa.or_(*(condition(item, names) for item in rows))]
+
+
+def _term(rows: Rows, names: TableNames, *, negate: bool = False) -> Clause:
+    if isinstance(rows, bool):
+        return sa.true() if rows is not negate else sa.false()
+    return condition(rows, names, negate=negate)
+
+
+def clear_term(guard: Guard, names: TableNames) -> Clause:
+    """True exactly where a guarded field is shown in clear."""
+    return sa.or_(sa.false(), *(sa.and_(_term(rows, names), _term(mask, names, negate=True)) for rows, mask in guard.clear))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +135,15 @@ class Scope:
 
     def visible(self, guard: Guard) -> Clause:
         """Whether a guarded field is there, per row."""
-        return sa.or_(sa.false(), *(self._term(rows) for rows in guard.visible))
+        return sa.or_(sa.false(), *(_term(rows, self.names) for rows in guard.visible))
 
     def clear(self, guard: Guard) -> Clause:
-        """Whether a guarded field is shown in clear, per row."""
-        return sa.case((sa.or_(sa.false(), *(sa.and_(self._term(rows), self._not(mask)) for rows, mask in guard.clear)), sa.true()), else_=sa.false())
+        """Whether a guarded field is shown in clear, per row; never unknown."""
+        return sa.case((clear_term(guard, self.names), sa.true()), else_=sa.false())
 
-    def _term(self, rows: Rows) -> Clause:
-        return (sa.true() if rows else sa.false()) if isinstance(rows, bool) else condition(rows, self.names)
-
-    def _not(self, rows: Rows) -> Clause:
-        return (sa.false() if rows else sa.true()) if isinstance(rows, bool) else condition(rows, self.names, negate=True)
+    def shown(self, name: str) -> sa.ColumnElement[Any]:
+        """A column as its reader sees it: empty where it is masked."""
+        return TableNames(self.workspace, self.entity, self.source.c, self.actor).column(name)
 
     def user_terms(self, source: str) -> Clause:
         """A person's own condition as a WHERE term: over open fields of rows and links they may see. Raises ExpressionRefused."""
@@ -140,12 +160,32 @@ def scope_of(workspace: Workspace, actor: Actor, entity: CompiledEntity, *, alia
 def user_expression(workspace: Workspace, actor: Actor, entity: CompiledEntity, source: str) -> Expression:
     """A condition a person gave, parsed with the names that exist for them: what they may not read is as unknown as what is not there."""
     roles = ("*",) if actor.kind == "system" else actor.roles
-    return remember(workspace, ("where", entity.key, roles, source), lambda: parse(source, user_names(workspace, actor, entity), wants=_boolean()))
+    return remember(workspace, ("where", entity.key, roles, source), lambda: parse(source, user_names(workspace, actor, entity), BOOLEAN))
 
 
 def user_names(workspace: Workspace, actor: Actor, entity: CompiledEntity) -> Names:
-    """The names a person may use in conditions on an entity."""
-    raise NotImplementedError
+    """The names a person may use in conditions on an entity: fields they may read in clear in some row, links only to such."""
+    def known(key: str) -> Mapping[str, Type]:
+        target = workspace.entities.get(key)
+        if target is None:
+            return {}
+        granted = grant_of(workspace, actor, target)
+        if not granted.allowed("read"):
+            return {}
+        return {**SYSTEM_TYPES, **{name: item.expression_type for name, item in target.fields.items() if granted.shows(name)}}
+
+    whole = workspace.book.names(entity.key, frozenset({"me"}))
+    return replace(whole, fields=known(entity.key), hops=lambda type_: known(type_.entity) if type_.entity else None)
+
+
+def link_condition(workspace: Workspace, owner: CompiledEntity, field: CompiledField) -> Expression:
+    """Which records a link field may point to: an expression over the target in which ``record`` is the row that links."""
+    def build() -> Expression:
+        names = workspace.book.names(field.target, frozenset({"me"}))
+        spaces = {**names.spaces, "record": NameSpace(link_to(owner.key))}
+        return parse(str(field.definition.options["where"]), replace(names, spaces=spaces), BOOLEAN)
+
+    return remember(workspace, ("link condition", owner.key, field.key), build)
 
 
 def split_alternatives(rows: bool | tuple[Expression, ...]) -> tuple[Expression, ...]:

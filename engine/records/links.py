@@ -14,7 +14,7 @@ from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
 from engine.records.values import storage
 from engine.records.work import HEAD, Row, Work, whole_row
-from engine.scope import bound, engine_select, scope_of
+from engine.scope import bound, engine_select, link_condition, scope_of
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField

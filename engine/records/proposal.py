@@ -94,7 +94,14 @@ def _defaults(work: Work, proposal: Proposal, named: Collection[str]) -> None:
         if name in named:
             continue
         default = entity.fields[name].default
-        row[name] = work.value(entity, default, row) if isinstance(default, Expression) else default
+        row[name] = work.value(entity, default, row) if isinstance(default, Expression) else _constant(work, entity, name)
+
+
+def _constant(work: Work, entity: CompiledEntity, name: str) -> Value:
+    """The typed value of a default written as in JSON."""
+    item = entity.fields[name]
+    found = remember(work.workspace, ("default", entity.key, name), lambda: (item.reader(item.default) if item.reader is not None else None,))
+    return list(found[0]) if isinstance(found[0], list) else found[0]
 
 
 def _default_order(work: Work, entity: CompiledEntity) -> tuple[str, ...]:

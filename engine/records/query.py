@@ -211,15 +211,15 @@ def count(ctx: Context, entity: str, where: str | tuple[str, ...] = "", *, exact
 
 
 def group(ctx: Context, entity: str, where: str | tuple[str, ...], by: str) -> dict[Value, int]:
-    """Counts of the visible records by the values of one open field (kanban columns); None stands for the empty ones."""
+    """Counts of the visible records by the values of one field (kanban columns); None stands for the empty and the masked ones."""
     asked = _asked(ctx, Query(entity, where, fields=("id",)))
     scope = asked.plan.scope
     item = scope.entity.fields.get(by)
-    if item is None or by not in scope.grant.open or item.encrypted:
+    if item is None or not scope.grant.shows(by) or item.encrypted:
         raise Invalid("group_invalid", faults=(Fault("/by", "unknown_field", {"field": by}),))
 
     def build() -> Statement:
-        column = scope.column(by)
+        column = scope.shown(by)
         return Statement.of(scope.select(column, sa.func.count()).where(*asked.plan.terms).group_by(column))
 
     statement = remember(ctx.workspace, ("group", asked.plan.name, roles_of(ctx), by), build)

@@ -118,7 +118,7 @@ def order_of(scope: Scope, sort: Sequence[str]) -> Order:
         if code:
             faults.append(Fault("/sort", code, {"field": name}))
         else:
-            keys.append(SortKey(name, scope.column(name), descending, name not in NEVER_EMPTY))
+            keys.append(SortKey(name, scope.shown(name), descending, name not in NEVER_EMPTY))
     if faults:
         raise Invalid("sort_invalid", faults=faults)
     return Order(tuple(keys), scope.column("id"), descending)
@@ -131,6 +131,6 @@ def unsortable(scope: Scope, name: str) -> str:
     field = scope.entity.fields.get(name)
     if field is None or name not in scope.grant.readable:
         return "unknown_field"
-    if name not in scope.grant.open or field.encrypted or field.volatile or field.column is None or not field.type.sortable:
+    if not scope.grant.shows(name) or field.encrypted or field.volatile or field.column is None or not field.type.sortable:
         return "not_sortable"
     return ""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from engine.access import Guard
 from engine.fields.base import Value, Wrong
 from engine.fields.tokens import found_in, query_tokens, runs
 from engine.records.values import blinded
-from engine.scope import Scope
+from engine.scope import Scope, clear_term
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -45,8 +46,8 @@ class Sought:
         return bool(self.fields) and not self.blind and not self.last4
 
     def terms(self, scope: Scope) -> list[sa.ColumnElement[bool]]:
-        """WHERE terms; where only SQLite's token index is asked, ``token_source`` carries the search instead."""
-        ways: list[sa.ColumnElement[bool]] = [self._tokens(scope)] if self.fields else []
+        """WHERE terms; a field that is masked in some rows is searched only in the others."""
+        ways = [self._tokens(scope, names, guard) for names, guard in self.groups(scope)]
         for name, how, kept in (*((name, "blind", "bi_column") for name in self.blind), *((name, "last4", "bi4_column") for name in self.last4)):
             item = scope.entity.fields[name]
             term = scope.source.c[getattr(item, kept).key] == sa.bindparam(f"x_{how}_{name}", type_=sa.String)
@@ -54,13 +55,22 @@ class Sought:
             ways.append(term if guard is None or guard.always_visible else sa.and_(term, scope.visible(guard)))
         return [sa.or_(*ways)] if ways else [sa.false()]
 
-    def _tokens(self, scope: Scope) -> sa.ColumnElement[bool]:
+    def groups(self, scope: Scope) -> list[tuple[tuple[str, ...], Guard | None]]:
+        """The token fields, those with the same rule per row together."""
+        groups: dict[Guard | None, list[str]] = {}
+        for name in self.fields:
+            groups.setdefault(scope.grant.guards.get(name), []).append(name)
+        return [(tuple(names), guard) for guard, names in groups.items()]
+
+    def _tokens(self, scope: Scope, names: tuple[str, ...], guard: Guard | None) -> sa.ColumnElement[bool]:
         table = scope.entity.search_table
         if table is not None:
-            found = sa.select(table.c.rowid).where(table.c.match.op("MATCH")(sa.bindparam("x_match", type_=sa.Text)))
-            return scope.source.c.id.in_(found)
-        column = scope.source.c.search__tokens
-        return sa.or_(*(column.contains(sa.bindparam(f"x_tokens_{name}", type_=postgresql.ARRAY(sa.Text))) for name in self.fields))
+            asked = sa.bindparam(f"x_match_{names[0]}", type_=sa.Text)
+            term: sa.ColumnElement[bool] = scope.source.c.id.in_(sa.select(table.c.rowid).where(table.c.match.op("MATCH")(asked)))
+        else:
+            column = scope.source.c.search__tokens
+            term = sa.or_(*(column.contains(sa.bindparam(f"x_tokens_{name}", type_=postgresql.ARRAY(sa.Text))) for name in names))
+        return term if guard is None else sa.and_(term, clear_term(guard, scope.names))
 
     def keeps(self, scope: Scope, text: str, record: Mapping[str, Value]) -> bool:
         """The exact check of a record the index found."""
@@ -72,23 +82,23 @@ class Sought:
 def sought(ctx: Context, scope: Scope, text: str) -> Sought:
     """What a reader's search asks: only of fields that exist for them."""
     text = text.strip()[:SEARCH_LENGTH]
-    fields: list[str] = []
-    binds: dict[str, Any] = {}
-    matching: list[str] = []
+    tokens: dict[str, list[str]] = {}
     for name in scope.entity.search_fields:
         item = scope.entity.fields[name]
-        if name not in scope.grant.open or item.encrypted or not item.letter:
-            continue
-        wanted = query_tokens(text, item.letter)
-        if wanted:
-            fields.append(name)
-            binds[f"x_tokens_{name}"] = wanted
-            matching.append("(" + " AND ".join(f'"{token}"' for token in wanted) + ")")
-    if scope.entity.search_table is not None:
-        binds = {"x_match": " OR ".join(matching)} if matching else {}
+        if scope.grant.shows(name) and not item.encrypted and item.letter:
+            wanted = query_tokens(text, item.letter)
+            if wanted:
+                tokens[name] = wanted
+    binds: dict[str, Any] = {f"x_tokens_{name}": wanted for name, wanted in tokens.items()}
     blind, last4 = _sealed(scope, text, binds)
     noted = (*((name, "full") for name in blind), *((name, "last4") for name in last4))
-    return Sought(tuple(fields), blind, last4, binds, noted, _is_loose(text))
+    found = Sought(tuple(tokens), blind, last4, binds, noted, _is_loose(text))
+    if scope.entity.search_table is not None:
+        for names, _ in found.groups(scope):
+            binds[f"x_match_{names[0]}"] = " OR ".join("(" + " AND ".join(f'"{token}"' for token in tokens[name]) + ")" for name in names)
+        for name in tokens:
+            del binds[f"x_tokens_{name}"]
+    return found
 
 
 def _sealed(scope: Scope, text: str, binds: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
