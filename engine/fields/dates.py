@@ -17,6 +17,8 @@ _SHORT_YEAR = re.compile(r"(\d{2})\s*(?:年|[-/.])\s*(\d{1,2})\s*(?:月|[-/.])\s
 _MD = re.compile(r"(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
 _TIME = re.compile(r"(凌晨|早上|早晨|上午|中午|下午|傍晚|晚上|晚|am|pm)?\s*(\d{1,2})\s*(?:[:点时]\s*(?:(\d{1,2})|(半)|(一刻|三刻))?\s*分?(?:[:]?\s*(\d{1,2})(?:\.\d+)?\s*秒?)?)\s*(am|pm)?",
                    re.ASCII)
+#: What programs write after a day that has no time.
+_MIDNIGHT = re.compile(r"00:00:00(?:\.0+)?")
 _HALVES = ("上午", "下午", "早上", "晚上", "中午", "傍晚")
 _AFTERNOON = {"下午", "傍晚", "晚上", "晚", "pm"}
 _RELATIVE = {"今天": 0, "今日": 0, "昨天": 1, "昨日": 1, "前天": 2, "大前天": 3}
@@ -47,7 +49,7 @@ def read_moment(text: str, today: date | None = None) -> Moment:
         raise Wrong("date_invalid")
     day, rest = _day(plain, today)
     rest = re.sub(r"^[\s,t]*(?:\(?(?:周|星期|礼拜)[一二三四五六日天]\)?)?[\s,]*", "", rest)
-    return Moment(day, _time(rest) if rest else None)
+    return Moment(day, _time(rest) if rest and not _MIDNIGHT.fullmatch(rest) else None)
 
 
 def _day(plain: str, today: date | None) -> tuple[date, str]:
