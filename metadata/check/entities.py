@@ -170,8 +170,8 @@ def importing(spot: Spot, entity: str, block: Mapping[str, Any]) -> None:
         reader = readers.get(column.get("reader", column.get("read", "")))
         into = column.get("into")
         for part, field in into.items() if isinstance(into, Mapping) else ():
-            if reader is not None and reader.parts and "units" not in column:
-                findings.among(at / "into" / part, "part", part, reader.parts)
+            if reader is not None and reader.parts:
+                findings.among(at / "into" / part, "part", part, (*reader.parts, *column.get("with", {}).get("labels", ())))
             if isinstance(field, str):
                 _target(at / "into" / part, entity, field)
         if isinstance(into, str):
