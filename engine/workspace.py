@@ -1,11 +1,11 @@
 """A published Bundle compiled once: tables, readers, expressions, who links to whom. Immutable; a new version is a new Workspace beside the old.
 
-Reads no records and changes nothing; publishing makes versions, this makes them usable.
+The nouns; how they are made from definitions is workspace_compile.py's business, how a version is found and read workspace_load.py's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from engine.expressions.types import Type
     from engine.fields.scope import FieldScope
     from engine.registry import Registry
+    from engine.workspace_types import TypeBook
     from metadata.bundle import Bundle
+
+#: Plans and expressions kept per version; when there are more, all are forgotten and made again.
+CACHE_LIMIT = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class CompiledEntity:
     derived_order: tuple[str, ...] = ()
     search_fields: tuple[str, ...] = ()
     search_table: sa.Table | None = None                   # SQLite only; PostgreSQL keeps tokens in table.c.search__tokens
-    digest: str = ""                                       # of all this depends on; equal digests may share the object
+    depends: object = None                                 # all this was made from; an equal one of the next version shares the object
 
     @property
     def title(self) -> Label:
@@ -158,10 +162,12 @@ class Workspace:
     timezone: ZoneInfo
     scope: FieldScope
     cipher: Cipher
+    book: TypeBook
     sandbox: bool = False
     demo: bool = False
     entities: Mapping[str, CompiledEntity] = field(default_factory=dict)
     settings: Mapping[str, Value] = field(default_factory=dict)     # values in force, as expressions see them
+    settings_raw: Mapping[str, Any] = field(default_factory=dict)   # values set in this workspace and in force, as JSON
     cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)   # plans and expressions of this version
 
     @property
@@ -172,3 +178,21 @@ class Workspace:
     def entity(self, key: str) -> CompiledEntity:
         """The entity of this key; KeyError when there is none (edges turn a user's mistake into NotFound before)."""
         return self.entities[key]
+
+    def expression(self, entity: str | None, source: str, wants: str = "", spaces: Iterable[str] = ("me",),
+                   params: Mapping[str, Mapping[str, Any]] | None = None) -> Expression:
+        """A checked expression over an entity's fields, made once per version; ``wants``: a type's notation. Raises ExpressionRefused.
+
+        ``spaces``: which of me, old, record, param are open besides ``setting``. With ``params`` nothing is kept.
+        """
+        opened = frozenset(spaces)
+        if params:
+            return self.book.parse(entity, source, wants, opened, params)
+        place = ("expression", entity, source, wants, opened)
+        found = self.cache.get(place)
+        if found is None:
+            found = self.book.parse(entity, source, wants, opened)
+            if len(self.cache) > CACHE_LIMIT:
+                self.cache.clear()
+            self.cache[place] = found
+        return found  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
@@ -83,7 +84,7 @@ def create_index(connection: sa.Connection, spec: IndexSpec, condition: sa.Colum
     """Build one index; ``beside``: CONCURRENTLY, outside a transaction (PostgreSQL)."""
     op = operations(connection)
     columns: list[str | sa.TextClause] = [sa.text(f'"{name}" DESC') if name in spec.descending else name for name in spec.columns]
-    extra: dict[str, object] = {"postgresql_concurrently": True} if beside else {}
+    extra: dict[str, Any] = {"postgresql_concurrently": True} if beside else {}
     if condition is not None:
         extra |= {"sqlite_where": condition, "postgresql_where": condition}
     if spec.method:

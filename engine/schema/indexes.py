@@ -186,16 +186,17 @@ def _of_lists(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
 
 
 def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSpec | None]:
-    """The list's own condition before its sort, each row permission before its sort, its quick filters, kanban and calendar."""
+    """The list's own condition before its sort, the permitted rows before it, its quick filters where nothing else narrows it, its calendar."""
     sort = _sort_columns(view.entity, view.sort, stored) or ()
     title = view.title or view.key
-    own = _scope_columns(view.entity, view.where, stored)
+    own = [_narrowest(branch, view.entity, stored) for branch in _scope_columns(view.entity, view.where, stored)]
     for branch in own or [()]:
         yield _sorted_spec(view.entity, branch, sort, Reason("index_list", title))
-    for branch in _grant_scopes(bundle, view.entity, stored):
-        if all(branch[0] not in scope for scope in own):
-            yield _sorted_spec(view.entity, branch, sort, Reason("index_list_rows", title))
-    for key in dict.fromkeys((*view.quick, *((view.kanban,) if view.kanban else ()))):
+    narrow = bool(own) and all(_selective(branch[0], view.entity, stored) for branch in own)
+    if not narrow:
+        for column in _grant_scopes(bundle, view, stored):
+            yield _sorted_spec(view.entity, (column,), sort, Reason("index_list_rows", title))
+    for key in dict.fromkeys((*view.quick, *((view.kanban,) if view.kanban else ()))) if not own else ():
         physical = stored.get((view.entity, key))
         if physical is not None and not physical.blind and _indexable(physical):
             yield _sorted_spec(view.entity, (physical.column,), sort, Reason("index_quick", title))
@@ -203,19 +204,30 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
         yield _sorted_spec(view.entity, (), day, Reason("index_calendar", title))
 
 
+def _selective(column: str, entity: str, stored: Stored) -> bool:
+    """A link narrows to few rows; a choice or a boolean leaves many."""
+    return any(item.column == column and bool(item.target) for place, item in stored.items() if place[0] == entity)
+
+
+def _narrowest(branch: tuple[str, ...], entity: str, stored: Stored) -> tuple[str, ...]:
+    """The link of a condition alone, which other lists share; else all it fixes."""
+    links = tuple(column for column in branch if _selective(column, entity, stored))
+    return links[:1] or branch
+
+
 def _indexable(stored: StoredField) -> bool:
     """Lists and JSON values have no order: a b-tree over them helps nobody."""
     return type(stored.type).__name__ not in ("JsonList", "JsonValue", "JSON")
 
 
-def _grant_scopes(bundle: Bundle, entity: str, stored: Stored) -> list[tuple[str, ...]]:
-    """First columns by which roles see rows of an entity, each once."""
-    found: dict[tuple[str, ...], None] = {}
+def _grant_scopes(bundle: Bundle, view: ListView, stored: Stored) -> list[str]:
+    """Links by which those who get a list see its rows, each once."""
+    found: dict[str, None] = {}
     for role in bundle.roles.values():
-        grant = role.grants.get(entity)
-        if grant is not None and isinstance(grant.read, str):
-            for branch in _scope_columns(entity, grant.read, stored):
-                found[branch[:1]] = None
+        grant = role.grants.get(view.entity)
+        if grant is not None and isinstance(grant.read, str) and (not view.audience or role.key in view.audience):
+            for branch in _scope_columns(view.entity, grant.read, stored):
+                found.update(dict.fromkeys(column for column in branch if _selective(column, view.entity, stored)))
     return list(found)
 
 

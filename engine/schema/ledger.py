@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from engine.errors import Invalid
 from engine.fields.base import FieldType
-from engine.schema.tables import StoredField, link_target, stored_field
+from engine.fields.computed import target_of
+from engine.schema.tables import StoredField, stored_field
 from engine.system_tables import physical_column
 from metadata.definitions import Field
 
@@ -69,7 +70,7 @@ def signature(shape: Shape) -> str:
     elif isinstance(kind, sa.String) and shape.type.name != "rich_text":
         meaning = "text"
     elif shape.type.family == "link":
-        meaning = f"{shape.type.name if not isinstance(kind, sa.BigInteger) else 'link'}:{link_target(shape.value)}"
+        meaning = f"{shape.type.name if not isinstance(kind, sa.BigInteger) else 'link'}:{target_of(shape.value)}"
     elif shape.type.name == "decimal":
         meaning = f"decimal:{shape.value.options.get('scale', 2)}"
     elif shape.type.name in ("choices", "tags"):
@@ -116,9 +117,9 @@ class Layout:
 def lay_out(shapes: Mapping[tuple[str, str], Shape], ledger: Ledger, version: int) -> Layout:
     """Give each stored field its column: the one it has, the one it had, or a new one (``key``, then ``key__2``)."""
     by_field: dict[tuple[str, str], list[Column]] = {}
-    for column in ledger.columns:
-        if column.type != SEARCH_TYPE:
-            by_field.setdefault((column.entity, column.field), []).append(column)
+    for known_column in ledger.columns:
+        if known_column.type != SEARCH_TYPE:
+            by_field.setdefault((known_column.entity, known_column.field), []).append(known_column)
     letters = {(item.entity, item.field): item.column.removeprefix("search__") for item in ledger.columns if item.type == SEARCH_TYPE}
     stored: dict[tuple[str, str], StoredField] = {}
     signatures: dict[tuple[str, str], str] = {}

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from engine.fields.base import FieldType
+from engine.fields.computed import target_of
 from engine.storage import Instant, Key
 from metadata.definitions import Field
 
@@ -63,17 +64,8 @@ def stored_field(entity: str, field: Field, kind: FieldType, value: Field, colum
     type_ = kind.column(value)
     if type_ is None:
         return None
-    target = str(link_target(value)) if kind.family == "link" and isinstance(type_, sa.BigInteger) else ""
+    target = target_of(value) if kind.family == "link" and isinstance(type_, sa.BigInteger) else ""
     return StoredField(entity, field.key, column, type_, target, field.encrypted, field.encrypted and bool(field.options.get("last4")), letter)
-
-
-def link_target(field: Field) -> str:
-    """The entity a link field points to: its option ``entity``, or the type's own name for person and team; "" for other types."""
-    if field.type in ("person", "people"):
-        return "person"
-    if field.type == "team":
-        return "team"
-    return str(field.options.get("entity") or field.options.get("to") or "")
 
 
 def field_columns(stored: StoredField) -> list[sa.Column[Any]]:

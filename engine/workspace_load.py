@@ -1,0 +1,94 @@
+"""Finding a workspace's current version in its database and making it a Workspace; making the candidate of a version not yet published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.clock import State
+from engine.crypto import Cipher
+from engine.database import Database
+from engine.fields.base import FieldType, Wrong
+from engine.fields.scope import FieldScope
+from engine.provenance import load_bundle
+from engine.schema.ledger import Ledger, Shape, read_ledger
+from engine.system_tables import setting_value
+from engine.workspace import Workspace
+from engine.workspace_compile import compile_entities, shapes
+from metadata.bundle import Bundle
+from metadata.definitions import Field, Setting
+
+if TYPE_CHECKING:
+    from engine.home import Home
+
+
+def load_workspace(connection: sa.Connection, home: Home, database: Database, state: State, known: Workspace | None) -> Workspace:
+    """The version ``state`` names. ``known``: an earlier version in this process, whose unchanged entities are shared."""
+    same = known is not None and known.version == state.version
+    bundle = known.bundle if known is not None and same else load_bundle(connection, state.version)
+    raw = _in_force(connection, state.now)
+    cipher = known.cipher if known is not None else home.cipher(connection, state.name)
+    ledger = read_ledger(connection, database.schema)
+    return _compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known)
+
+
+def _compiled(home: Home, database: Database, state: State, bundle: Bundle, number: int, ledger: Ledger, raw: Mapping[str, Any], cipher: Cipher,
+              known: Workspace | None) -> Workspace:
+    registry = home.registry
+    compiled = compile_entities(bundle, registry, state.timezone, ledger, number, database.dialect, known.entities if known else None)
+    scope = compiled.book.scope
+    return Workspace(
+        name=state.name, title=state.title, version=number, bundle=bundle, database=database, registry=registry, timezone=state.timezone, scope=scope,
+        cipher=cipher, book=compiled.book, sandbox=state.sandbox, demo=state.demo, entities=compiled.entities if number else {},
+        settings=settings_values(bundle, raw, registry.field_types, scope), settings_raw=raw)
+
+
+def compile_candidate(old: Workspace, bundle: Bundle, number: int, ledger: Ledger) -> Workspace:
+    """The workspace as it will be when ``bundle`` is published as version ``number`` over ``old``."""
+    compiled = compile_entities(bundle, old.registry, old.timezone, ledger, number, old.database.dialect, old.entities)
+    raw = {key: value for key, value in old.settings_raw.items() if key in bundle.settings.values}
+    values = settings_values(bundle, raw, old.registry.field_types, compiled.book.scope)
+    return replace(old, version=number, bundle=bundle, scope=compiled.book.scope, book=compiled.book, entities=compiled.entities, settings=values, cache={})
+
+
+def shapes_of(candidate: Workspace) -> dict[tuple[str, str], Shape]:
+    """As what each live field of a compiled workspace is kept."""
+    return shapes(candidate.book)
+
+
+# --- settings ------------------------------------------------------------------------------------------------------------------------------
+
+
+def _in_force(connection: sa.Connection, now: datetime) -> dict[str, Any]:
+    """The newest value of each setting whose time has come."""
+    columns = setting_value.c
+    rows = connection.execute(sa.select(columns.key, columns.value).where(columns.in_force_from <= now).order_by(columns.in_force_from, columns.id))
+    return dict(rows.tuples().all())
+
+
+def settings_values(bundle: Bundle, raw: Mapping[str, Any], types: Mapping[str, FieldType], scope: FieldScope) -> dict[str, Any]:
+    """Settings as expressions see them: what was set here, else the definition's default; typed like fields."""
+    return {key: _typed(setting, raw.get(key, setting.default), types, scope) for key, setting in bundle.settings.values.items()}
+
+
+def _typed(setting: Setting, value: Any, types: Mapping[str, FieldType], scope: FieldScope) -> Any:
+    if setting.type == "map" and isinstance(value, dict):
+        return {code: _read(Field(setting.key, setting.of, options=setting.body), item, types, scope) for code, item in value.items()}
+    if setting.type in ("map", "calendar", "table"):
+        return value
+    return _read(Field(setting.key, setting.type, options=setting.body), value, types, scope)
+
+
+def _read(like: Field, value: Any, types: Mapping[str, FieldType], scope: FieldScope) -> Any:
+    """A typed value; one that does not fit its type (a value set before the definition changed) counts as empty."""
+    if value is None or like.type not in types:
+        return value
+    try:
+        return types[like.type].reader(like, scope)(value)
+    except (Wrong, KeyError):
+        return None
+
