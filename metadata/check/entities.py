@@ -8,7 +8,7 @@ from metadata.check.findings import Findings, Spot, own_documents, placeholders
 from metadata.definitions import ENGINE_ENTITIES, WIDENED_ENTITIES, Field
 from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
-from metadata.words import closest, key_problem
+from metadata.words import closest, key_problem, name_problem
 
 _NOT_IN_UNIQUE = ("links", "people", "choices", "tags", "files", "file", "image", "json", "rich_text", "long_text", "lookup", "formula", "rollup")
 _NOT_IN_LABEL = ("json", "rich_text", "long_text", "file", "files", "image")
@@ -21,6 +21,8 @@ def entities(findings: Findings) -> None:
         spot = findings.spot("entity", key)
         if key in ENGINE_ENTITIES and key not in WIDENED_ENTITIES:
             spot.report("key_engine_entity", key=key)
+        elif code := name_problem(key):
+            spot.report(code, key=key, proposal=f"{key}_")
         for name, field in document.get("fields", {}).items():
             field_expressions(spot / "fields" / name, field, key)
         _label(spot / "label", key, document)
@@ -135,6 +137,8 @@ def _lines(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
         return
     link_key = document.get("parent_field", parent)
     at = spot / ("parent_field" if "parent_field" in document else "lines_of")
+    if entity in findings.field_names(parent):
+        (spot / "lines_of").report("lines_clash", name=entity, entity=parent)
     link: Field | None = findings.own_field(at, entity, link_key)
     if link is not None and (link.type != "link" or findings.target(link) != parent):
         at.report("lines_link", name=link.key, entity=parent)

@@ -26,9 +26,25 @@ def roles(findings: Findings) -> None:
                 _grant(spot / "grants" / entity, entity, grant, actions)
         if not document.get("grants") and not document.get("can"):
             spot.report("role_empty", severity="warning")
+    _granted_to_nobody(findings, [document for _, document in documents])
     everybody = [document for (kind, _), document in findings.whole.documents.items() if kind == "role" and isinstance(document, Mapping)]
     if everybody and not any("people" in document.get("can", ()) for document in everybody if isinstance(document.get("can", ()), list)):
         findings.spot("role", documents[0][0] if documents else "").report("nobody_administers", severity="warning")
+
+
+def _granted_to_nobody(findings: Findings, documents: list[Mapping[str, Any]]) -> None:
+    """Entities that no role may read."""
+    if not documents:
+        return
+    for entity, _ in own_documents(findings, "entity"):
+        if not any(may_read(document, entity) for document in documents):
+            findings.spot("entity", entity).report("entity_granted_to_nobody", severity="warning", entity=entity)
+
+
+def may_read(role: Mapping[str, Any], entity: str) -> bool:
+    """Whether a role grants reading some records of an entity, by itself or under *."""
+    grants = role.get("grants", {})
+    return grants.get(entity, grants.get(ALL, {})).get("read") not in (None, False)
 
 
 def _grant(spot: Spot, entity: str, grant: Mapping[str, Any], actions: frozenset[str]) -> None:

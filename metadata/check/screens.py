@@ -5,6 +5,7 @@ from typing import Any
 
 from metadata.check.entities import action_names, module
 from metadata.check.findings import Findings, Spot, own_documents
+from metadata.check.roles import may_read
 from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
 from metadata.words import key_problem
@@ -78,7 +79,10 @@ def lists(findings: Findings) -> None:
     for key, document in own_documents(findings, "list"):
         spot, entity = findings.spot("list", key), document["entity"]
         findings.refer(spot / "entity", "entity", entity)
-        findings.roles(spot / "for", numbered(document.get("for", ())))
+        for number, role in numbered(document.get("for", ())):
+            at, granted = spot / "for" / number, findings.bundle.documents.get(("role", role))
+            if findings.refer(at, "role", role) and granted is not None and not may_read(granted, entity):
+                at.report("audience_cannot_read", severity="warning", role=role, entity=entity)
         if "module" in document:
             module(spot / "module", document["module"])
         findings.expression(spot / "where", document.get("where"), ExpressionPlace(entity, "boolean", sql=True))
