@@ -49,7 +49,7 @@ def _job(holder: MetaData) -> Table:
     return _table(
         "job", holder, _key(), Column("workspace", String(40), nullable=False), Column("queue", String(40), nullable=False),
         Column("name", String(80), nullable=False), Column("key", String(200), unique=True), Column("args", JsonValue, nullable=False),
-        Column("run_at", Instant, nullable=False), Column("attempts", Integer, nullable=False, server_default=sa.text("0")),
+        Column("run_at", Instant, nullable=False), Column("attempts", Integer, nullable=False, default=0),
         Column("worker", String(80)), Column("progress", JsonValue), Column("error", Text), Column("person", BigInteger),
         Column("created_at", Instant, nullable=False), Column("done_at", Instant), Index("ix_job_queue_run_at", "queue", "run_at"),
         Index("ix_job_workspace", "workspace", "id"))
@@ -91,7 +91,7 @@ draft = Table("draft", WORKSPACE, Column("kind", String(20), primary_key=True), 
 
 draft_entry = _table("draft_entry", WORKSPACE, _key(), Column("kind", String(20), nullable=False), Column("key", String(40), nullable=False),
                      Column("number", Integer, nullable=False), Column("operation", JsonValue, nullable=False), Column("before", Text), Column("after", Text),
-                     Column("undone", Boolean, nullable=False, server_default=sa.false()), Column("at", Instant, nullable=False), Column("by", BigInteger),
+                     Column("undone", Boolean, nullable=False, default=False), Column("at", Instant, nullable=False), Column("by", BigInteger),
                      Index("ix_draft_entry_kind_key_number", "kind", "key", "number"))
 
 #: The column a field's values lie in, given once; ``key__2`` after a type change. ``type``: the field type it was made for.
@@ -137,7 +137,7 @@ file = _table("file", WORKSPACE, _key(), Column("token", String(64), nullable=Fa
 #: ``owner`` NULL = shared with everybody who may open the list.
 saved_view = _table("saved_view", WORKSPACE, _key(), Column("list", String(40), nullable=False), Column("entity", String(40), nullable=False),
                     Column("title", Text, nullable=False), Column("owner", BigInteger), Column("body", JsonValue, nullable=False),
-                    Column("version", Integer, nullable=False, server_default=sa.text("1")), Column("at", Instant, nullable=False),
+                    Column("version", Integer, nullable=False, default=1), Column("at", Instant, nullable=False),
                     Column("by", BigInteger), Index("ix_saved_view_list", "list", "owner"))
 
 api_token = _table("api_token", WORKSPACE, _key(), Column("digest", String(64), nullable=False, unique=True), Column("person", BigInteger, nullable=False),

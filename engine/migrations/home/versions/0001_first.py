@@ -25,7 +25,7 @@ def upgrade() -> None:
         "job", sa.Column("id", Key, primary_key=True, autoincrement=True), sa.Column("workspace", sa.String(40), nullable=False),
         sa.Column("queue", sa.String(40), nullable=False), sa.Column("name", sa.String(80), nullable=False),
         sa.Column("key", sa.String(200), nullable=True), sa.Column("args", JsonValue(), nullable=False),
-        sa.Column("run_at", Instant(), nullable=False), sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("run_at", Instant(), nullable=False), sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(80), nullable=True), sa.Column("progress", JsonValue(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True), sa.Column("person", sa.BigInteger(), nullable=True),
         sa.Column("created_at", Instant(), nullable=False), sa.Column("done_at", Instant(), nullable=True), sa.UniqueConstraint("key"),

@@ -45,8 +45,8 @@ def _first_part() -> None:
         "draft_entry", sa.Column("id", Key, primary_key=True, autoincrement=True), sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("key", sa.String(40), nullable=False), sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("operation", JsonValue(), nullable=False), sa.Column("before", sa.Text(), nullable=True),
-        sa.Column("after", sa.Text(), nullable=True), sa.Column("undone", sa.Boolean(), nullable=False, server_default=sa.false()),
-        sa.Column("at", Instant(), nullable=False), sa.Column("by", sa.BigInteger(), nullable=True), sqlite_autoincrement=True)
+        sa.Column("after", sa.Text(), nullable=True), sa.Column("undone", sa.Boolean(), nullable=False), sa.Column("at", Instant(), nullable=False),
+        sa.Column("by", sa.BigInteger(), nullable=True), sqlite_autoincrement=True)
     op.create_index("ix_draft_entry_kind_key_number", "draft_entry", ["kind", "key", "number"])
     op.create_table(
         "file", sa.Column("id", Key, primary_key=True, autoincrement=True), sa.Column("token", sa.String(64), nullable=False),
@@ -86,7 +86,7 @@ def _second_part() -> None:
         "job", sa.Column("id", Key, primary_key=True, autoincrement=True), sa.Column("workspace", sa.String(40), nullable=False),
         sa.Column("queue", sa.String(40), nullable=False), sa.Column("name", sa.String(80), nullable=False),
         sa.Column("key", sa.String(200), nullable=True), sa.Column("args", JsonValue(), nullable=False),
-        sa.Column("run_at", Instant(), nullable=False), sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("run_at", Instant(), nullable=False), sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(80), nullable=True), sa.Column("progress", JsonValue(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True), sa.Column("person", sa.BigInteger(), nullable=True),
         sa.Column("created_at", Instant(), nullable=False), sa.Column("done_at", Instant(), nullable=True), sa.UniqueConstraint("key"),
@@ -110,7 +110,7 @@ def _third_part() -> None:
         "saved_view", sa.Column("id", Key, primary_key=True, autoincrement=True), sa.Column("list", sa.String(40), nullable=False),
         sa.Column("entity", sa.String(40), nullable=False), sa.Column("title", sa.Text(), nullable=False),
         sa.Column("owner", sa.BigInteger(), nullable=True), sa.Column("body", JsonValue(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False, server_default=sa.text("1")), sa.Column("at", Instant(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False), sa.Column("at", Instant(), nullable=False),
         sa.Column("by", sa.BigInteger(), nullable=True), sqlite_autoincrement=True)
     op.create_index("ix_saved_view_list", "saved_view", ["list", "owner"])
     op.create_table(
