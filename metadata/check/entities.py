@@ -5,7 +5,7 @@ from typing import Any
 
 from metadata.check.fields import field_expressions
 from metadata.check.findings import Findings, Spot, own_documents, placeholders
-from metadata.definitions import ENGINE_ENTITIES, WIDENED_ENTITIES, Field
+from metadata.definitions import ENGINE_ENTITIES, RECORD_ACTIONS, WIDENED_ENTITIES, Field
 from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
 from metadata.words import closest, key_problem, name_problem
@@ -48,7 +48,7 @@ def module(spot: Spot, name: str) -> None:
 
 def action_names(findings: Findings) -> frozenset[str]:
     """All actions that exist: of rules and of the vocabulary."""
-    found = set(findings.vocabulary.actions)
+    found = {*findings.vocabulary.actions, *RECORD_ACTIONS}
     for (kind, _), document in findings.whole.documents.items():
         trigger = document.get("on") if kind == "rule" and isinstance(document, Mapping) else None
         if isinstance(trigger, Mapping) and isinstance(trigger.get("action"), str):
