@@ -92,7 +92,7 @@ def load_bundle(connection: sa.Connection, number: int) -> Bundle:
         version_of(connection, number)
     rows = connection.execute(sa.select(version_document.c.kind, version_document.c.key, document.c.digest, document.c.text).join(
         document, document.c.digest == version_document.c.digest).where(version_document.c.version == number)).all()
-    return Bundle({(kind, key): _parsed(digest, text) for kind, key, digest, text in rows}, DOCUMENTS)
+    return Bundle({(kind, key): _parsed(digest, text) for kind, key, digest, text in rows}, DOCUMENTS, texts={(kind, key): text for kind, key, _, text in rows})
 
 
 def origins(connection: sa.Connection, number: int) -> dict[Place, Origin]:

@@ -52,11 +52,12 @@ class Bundle:
     ``documents`` holds this bundle's own documents only.
     """
 
-    def __init__(self, documents: Documents | None = None, base: Documents | None = None, positions: Mapping[Key, Positions] | None = None) -> None:
+    def __init__(self, documents: Documents | None = None, base: Documents | None = None, positions: Mapping[Key, Positions] | None = None,
+                 texts: Mapping[Key, str] | None = None) -> None:
         self.documents: Documents = MappingProxyType(dict(documents or {}))
         self.base: Documents = MappingProxyType(dict(base or {}))
         self.positions: Mapping[Key, Positions] = MappingProxyType(dict(positions or {}))
-        self._texts: dict[Key, str] = {}
+        self._texts: dict[Key, str] = dict(texts or {})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and self.digest == other.digest and dict(self.base) == dict(other.base)
@@ -183,9 +184,8 @@ class Bundle:
         for key, document in changes.items():
             if document is None:
                 documents.pop(key, None)
-        other = Bundle(documents, self.base, {key: at for key, at in self.positions.items() if key not in changes})
-        other._texts = {key: text for key, text in self._texts.items() if key not in changes}
-        return other
+        return Bundle(documents, self.base, {key: at for key, at in self.positions.items() if key not in changes},
+                      {key: text for key, text in self._texts.items() if key not in changes})
 
     # -- folders
 

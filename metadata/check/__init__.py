@@ -5,6 +5,7 @@ A document with a fault is checked on without its faulty part, and what mentions
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -69,6 +70,9 @@ def _sound_documents(findings: Findings) -> dict[Key, Mapping[str, Any]]:
             continue
         if (code := key_problem(key)) and (kind, key) not in findings.whole.positions:
             findings.problems.append(Problem(code, file, params={"key": key[:80]}))
+        if not code and _is_clean(kind, document):
+            found[(kind, key)] = document
+            continue
         if (kind, key) not in findings.whole.positions:
             document = _as_text(findings, file, document)
         problems = shape_problems(kind, document, file)
@@ -78,6 +82,17 @@ def _sound_documents(findings: Findings) -> dict[Key, Mapping[str, Any]]:
         if rest is not None and not code:
             found[(kind, key)] = rest
     return found
+
+
+def _is_clean(kind: str, document: Any) -> bool:
+    """Whether a document has the shape of its kind; remembered, so that checking a bundle anew costs only what changed in it."""
+    return not too_deep(document) and _is_clean_text(kind, json.dumps(document))
+
+
+@lru_cache(maxsize=1024)
+def _is_clean_text(kind: str, text: str) -> bool:
+    parsed = parse_document(text)
+    return not parsed.problems and not shape_problems(kind, parsed.document)
 
 
 def _as_text(findings: Findings, file: str, document: Any) -> Any:
