@@ -19,12 +19,14 @@ import sqlalchemy as sa
 
 from engine import system_tables as tables
 from engine.clock import State, move, read_state, wall
+from engine.crypto import Keys
 from engine.database import Database, PostgresServer, check_sqlite, create_file, open_sqlite
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
 from engine.migrations import Branch, head, state_of, upgrade
 from engine.rates import DatabaseRates, MemoryRates, Rates
 from engine.settings import Settings
 from engine.workspace import Workspace
+from engine.workspace_load import load_workspace
 
 if TYPE_CHECKING:
     from engine.registry import Registry
@@ -70,6 +72,7 @@ class Home:
         self.settings = settings
         self.registry = registry
         self.database = database
+        self.keys = Keys.open(settings)
         self.rates: Rates = MemoryRates() if server is None else DatabaseRates(database)
         self._server = server
         self._load = load
@@ -77,10 +80,11 @@ class Home:
         self._mutex = Lock()
 
     @classmethod
-    def open(cls, settings: Settings, registry: Registry, load: Loader, *, migrate: bool = False) -> Home:
+    def open(cls, settings: Settings, registry: Registry, load: Loader = load_workspace, *, migrate: bool = False) -> Home:
         """Open the installation; a new one is made. Raises Unavailable with the one reason it cannot be opened.
 
         ``migrate``: system tables of an older release are brought up to date (after a backup on SQLite); otherwise they are refused.
+        ``load``: how a version is made a Workspace, for tests that need none.
         """
         check_sqlite()
         server = None if settings.embedded else PostgresServer(settings)
@@ -179,7 +183,8 @@ class Home:
                 with database.write() as connection:
                     connection.execute(tables.workspace_state.insert().values(
                         id=1, name=name, title=title or name, version=0, permission_version=1, settings_version=1, sandbox=sandbox, demo=demo,
-                        now=(now or wall()) if sandbox else None, release=head("workspace"), timezone=timezone, hold_outgoing=False, created_at=wall()))
+                        now=(now or wall()) if sandbox else None, release=head("workspace"), timezone=timezone, hold_outgoing=False,
+                        keys=self.keys.new_ring(), created_at=wall()))
                 yield database
             except BaseException:
                 self._remove(name)
