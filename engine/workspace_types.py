@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from engine.expressions.checking import ROLES, names_for
 from engine.expressions.functions import Functions
 from engine.expressions.language import Expression, parse
-from engine.expressions.names import Names, NameSpace
+from engine.expressions.names import Names
 from engine.expressions.shelf import FUNCTIONS
-from engine.expressions.types import ANY, INSTANT, INTEGER, PERSON, TEXT, Type, UnknownType, link_to
+from engine.expressions.types import ANY, INSTANT, INTEGER, PERSON, Type, UnknownType
 from engine.fields.base import FieldType
 from engine.fields.computed import shape
 from engine.fields.scope import FieldScope
 from metadata.bundle import Bundle
 from metadata.definitions import Field, read_fields
+from metadata.vocabulary import ExpressionPlace
 
 SYSTEM_TYPES: Mapping[str, Type] = {
     "id": INTEGER, "version": INTEGER, "created_at": INSTANT, "created_by": PERSON, "updated_at": INSTANT, "updated_by": PERSON}
@@ -43,6 +45,9 @@ class _Fields(Mapping[str, Type]):
         if key not in self._keys:
             raise KeyError(key)
         return self._book.shown(self._entity, key).expression
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
@@ -102,23 +107,27 @@ class TypeBook:
         return parse(source, self.names(entity, spaces, params), Type.read(wants) if wants else None, self.functions)
 
     def names(self, entity: str | None, spaces: frozenset[str], params: Mapping[str, Mapping[str, Any]] | None = None) -> Names:
-        """The names open to an expression: the entity's fields, settings, and the wanted spaces (me, old, record, param)."""
-        opened: dict[str, NameSpace | Mapping[str, Type] | Type] = {"setting": self.settings()}
-        if "me" in spaces:
-            opened["me"] = NameSpace(PERSON, {"role": TEXT, "teams": Type("list", item=link_to("team")), "lead": PERSON})
-        for space in spaces & {"old", "record"}:
-            if entity is not None:
-                opened[space] = NameSpace(link_to(entity))
-        if "param" in spaces:
-            opened["param"] = {key: self.shown_of(entity or "", item).expression for key, item in read_fields(params or {}).items()}
-        return Names(self.fields(entity) if entity else {}, self._hop, opened, entity, self._codes)
+        """The names open to an expression: the entity's fields, settings, and the wanted spaces (me, old, record, param, lines, run)."""
+        return names_for(self, ExpressionPlace(entity, spaces=spaces, params=params or {}))
 
-    def _hop(self, type_: Type) -> Mapping[str, Type] | None:
-        return self.fields(type_.entity) if type_.entity in self.bundle.entities else None
+    def parameter(self, key: str, document: Mapping[str, Any]) -> Type:
+        """The type of a parameter given as a field document."""
+        return self.shown_of("", read_fields({key: document})[key]).expression
 
-    def _codes(self, choices: str) -> Collection[str] | None:
+    def codes(self, choices: str) -> Collection[str] | None:
+        """The codes of an option set, of the roles for ``role``; None when there is no such set."""
         known = self.bundle.choices.get(choices)
-        return known.options if known else None
+        if known is not None:
+            return known.options
+        return self.bundle.roles if choices == ROLES else None
+
+    def lines(self, entity: str) -> list[str]:
+        """Entities edited as lines of one."""
+        return [key for key, item in self.bundle.entities.items() if item.lines_of == entity] if entity else []
+
+    def knows(self, entity: str) -> bool:
+        """Whether there is such an entity."""
+        return entity in self.bundle.entities
 
     def settings(self) -> Mapping[str, Type]:
         """Settings with their types."""

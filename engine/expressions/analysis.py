@@ -175,7 +175,7 @@ class Analysis:
     def _in_space(self, path: tuple[str, ...], space: NameSpace, column: int) -> Node:
         known = self._names.attributes(space)
         if known is None:
-            return Space(ANY, column, path)
+            return Space(space.attributes.get(path[1], ANY) if len(path) == 2 else ANY, column, path)
         kind = self._attribute(known, path[1], path[0], column)
         root = space.type.entity if space.type is not None and space.type.linked else ""
         if len(path) == 2:

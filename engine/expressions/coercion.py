@@ -223,7 +223,7 @@ class Coercion:
         if op == "mul":
             return self._multiplied(left, right, column)
         kind, (first, second) = self.common((left, right))
-        return fold(Arithmetic(INTEGER if kind == NULL or kind == ANY else kind, column, op, first, second))
+        return fold(Arithmetic(INTEGER if kind in (NULL, ANY) else kind, column, op, first, second))
 
     def _multiplied(self, left: Node, right: Node, column: int) -> Node:
         names = {left.type.name, right.type.name}
