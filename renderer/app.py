@@ -1,0 +1,98 @@
+"""create_app: the one place where pages, API, plugins, assets and errors are wired together. Holds no rule of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from engine.errors import Denied, NotFound, Refusal
+from engine.home import Home
+from renderer import errors
+from renderer.asset_store import AssetStore
+from renderer.pages import home as home_pages
+from renderer.pages import kitchen, session
+from renderer.requests import Site, Visit, failed, refused
+from renderer.security import PUBLIC, Guard, Pace, check_routes
+from renderer.templates import Pages
+from renderer.translations import preferred
+
+API_PREFIXES = ("/api/", "/intake/")
+
+
+def create_app(home: Home) -> FastAPI:
+    """The application of an opened installation. Raises RuntimeError when a route carries no permission or assets are missing."""
+    assets = AssetStore()
+    if assets.missing:
+        raise RuntimeError(f"static files are missing ({', '.join(assets.missing)}): run 'make setup' or 'python -m renderer.assets'")
+    secure = home.settings.public_url.startswith("https://")
+    app = FastAPI(title="Tangram", docs_url=None, redoc_url=None, openapi_url=None, middleware=[
+        Middleware(Guard, max_body=home.settings.max_body, max_upload=home.settings.max_upload, secure=secure),
+        Middleware(GZipMiddleware, minimum_size=700, compresslevel=4)])
+    app.state.site = Site(home, Pages(assets), Pace(), secure)
+    _add_static(app, assets)
+    for module in page_modules():
+        app.router.routes.extend(module.routes.found)
+    _add_errors(app)
+    check_routes(app.router.routes)
+    return app
+
+
+def page_modules() -> Iterable[object]:
+    """The modules of pages, each with its ``routes``."""
+    return (session, home_pages, kitchen)
+
+
+def _add_static(app: FastAPI, assets: AssetStore) -> None:
+    async def static(request: Request) -> Response:
+        return assets.respond(request, request.path_params["name"]) or PlainTextResponse("not found", 404)
+
+    async def favicon(request: Request) -> Response:
+        return assets.respond(request, assets.url("favicon.svg").removeprefix("/static/")) or PlainTextResponse("not found", 404)
+
+    for path, endpoint in (("/static/{name}", static), ("/favicon.ico", favicon)):
+        endpoint.permission = PUBLIC  # type: ignore[attr-defined]
+        app.router.add_route(path, endpoint, methods=["GET"])
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith(API_PREFIXES)
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Errors outside a page's own handler: unknown addresses, wrong methods, refusals and failures of the API."""
+
+    async def refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        if _is_api(request):
+            return errors.problem_response(error, preferred(request.headers.get("accept-language", "")))
+        return refused(_visit(request), error)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            return await refusal(request, NotFound("no_such_page"))
+        if error.status_code == 405:
+            response = await refusal(request, Denied("method_not_allowed"))
+            response.status_code = 405
+            return response
+        return PlainTextResponse(str(error.detail), error.status_code)
+
+    async def failure(request: Request, error: Exception) -> Response:
+        if not _is_api(request):
+            return failed(_visit(request), error)
+        number = errors.note_failure(error, f"{request.method} {request.url.path}")
+        body = errors.failure_problem(number, preferred(request.headers.get("accept-language", "")))
+        return JSONResponse(body, 500, media_type="application/problem+json")
+
+    app.add_exception_handler(Refusal, refusal)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, failure)
+
+
+def _visit(request: Request) -> Visit:
+    return Visit(request, request.app.state.site, preferred(request.headers.get("accept-language", "")), PUBLIC)

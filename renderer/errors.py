@@ -1,0 +1,76 @@
+"""From the families of refusal to answers: status, JSON problem, full page or htmx toast, in the reader's language. Causes nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from secrets import token_hex
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from engine.errors import Conflict, Denied, Invalid, NotFound, Refusal, Unavailable
+from engine.messages import sentence, told, told_faults
+from renderer.security import NotLoggedIn, TooLarge
+
+log = logging.getLogger("tangram.request")
+
+_FAMILIES: tuple[tuple[type[Refusal], int], ...] = (
+    (NotLoggedIn, 401), (TooLarge, 413), (Invalid, 422), (Denied, 403), (NotFound, 404), (Conflict, 409), (Unavailable, 503))
+_CODES = {"too_many_attempts": 429, "version_missing": 428, "database_full": 507, "csrf_failed": 403}
+_TITLES = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 422: "Unprocessable Content",
+           428: "Precondition Required", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable", 507: "Insufficient Storage"}
+
+
+def status_of(refusal: Refusal) -> int:
+    """The HTTP status of a refusal."""
+    if refusal.code in _CODES:
+        return _CODES[refusal.code]
+    return next((status for family, status in _FAMILIES if isinstance(refusal, family)), 500)
+
+
+def problem(refusal: Refusal, locale: str) -> dict[str, Any]:
+    """The problem document (RFC 9457) of a refusal."""
+    status = status_of(refusal)
+    errors = [{"pointer": fault.pointer, "code": fault.code, "message": text}
+              for fault, (_pointer, text) in zip(refusal.faults, told_faults(refusal, locale), strict=True)]
+    found: dict[str, Any] = {"type": f"urn:tangram:{refusal.code}", "title": _TITLES.get(status, "Error"), "status": status,
+                             "detail": told(refusal, locale), "code": refusal.code, "errors": errors}
+    for name in ("current", "mine", "count", "limit"):
+        if name in refusal.params:
+            found[name] = refusal.params[name]
+    return found
+
+
+def problem_response(refusal: Refusal, locale: str) -> Response:
+    """The JSON answer of a refusal."""
+    body = orjson.dumps(problem(refusal, locale), default=str)
+    return Response(body, status_of(refusal), headers(refusal), "application/problem+json")
+
+
+def headers(refusal: Refusal) -> dict[str, str]:
+    """Headers a refusal brings along."""
+    found = {"Cache-Control": "no-store"}
+    if "retry_after" in refusal.params:
+        found["Retry-After"] = str(refusal.params["retry_after"])
+    return found
+
+
+def sentences(refusal: Refusal, locale: str) -> str:
+    """A refusal with its faults as one text for a toast."""
+    parts = [text for _pointer, text in told_faults(refusal, locale)][:3]
+    return told(refusal, locale) if not parts else ("；" if locale == "zh" else "; ").join(dict.fromkeys(parts))
+
+
+def note_failure(error: BaseException, where: str) -> str:
+    """Log a programming mistake with its cause chain; gives the id people can quote."""
+    number = token_hex(4)
+    log.error("%s failed, id %s", where, number, exc_info=error)
+    return number
+
+
+def failure_problem(number: str, locale: str) -> Mapping[str, Any]:
+    """The problem document of a failure that is ours."""
+    return {"type": "urn:tangram:failure", "title": _TITLES[500], "status": 500, "detail": sentence("failure", {"id": number}, locale), "code": "failure",
+            "id": number, "errors": []}

@@ -1,0 +1,249 @@
+"""Pages of one record: see it, make it, change it, delete it, what happened to it. Reads forms, calls the one writer, shows what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from engine.context import Context
+from engine.errors import Conflict, Invalid, NotFound
+from engine.fields.base import Wrong
+from engine.records import service
+from engine.records.preview import may
+from engine.records.query import get
+from engine.records.record import Record
+from metadata.text import label_text
+from renderer.bound_field import shown_text
+from renderer.bound_form import BoundForm, FormBinder, form_for, read_form
+from renderer.bound_record import around, head, profile, record_label, related, steps, told
+from renderer.requests import Routes, Visit
+from renderer.shell import first_list
+from renderer.translations import _
+
+routes = Routes()
+_OWN_NAMES = frozenset({"csrf", "version", "use", "form", "again", "add_line", "drop_line", "base"})
+_DROP = re.compile(r"^([a-z][a-z0-9_]{0,39})\[(\d{1,4})\]$")
+
+
+def entity_of(visit: Visit) -> str:
+    """The entity the address names. Raises NotFound when there is none, or none for this person."""
+    key = str(visit.path["entity"])
+    if key not in visit.ctx.workspace.entities:
+        raise NotFound("unknown_entity", entity=key)
+    return key
+
+
+def address(visit: Visit, entity: str, record: int) -> str:
+    """A record's page."""
+    return f"{visit.base}/r/{entity}/{record}"
+
+
+def _list_address(visit: Visit, entity: str) -> str:
+    view = first_list(visit.ctx, entity)
+    return f"{visit.base}/l/{view.key}" if view is not None else f"{visit.base}/"
+
+
+# --- forms ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def _typed(visit: Visit, entity: str) -> dict[str, Any]:
+    raw = {name: value for name, value in visit.raw().items() if name not in _OWN_NAMES}
+    lines = visit.ctx.workspace.entities[entity].lines
+    found = read_form(raw, lines)
+    added = visit.text("add_line")
+    if added in lines:
+        found.setdefault(added, []).append({})
+    dropped = _DROP.match(visit.text("drop_line"))
+    if dropped and dropped[1] in found:
+        found[dropped[1]] = [row for index, row in enumerate(found[dropped[1]]) if index != int(dropped[2])]
+    return found
+
+
+def _bound(ctx: Context, visit: Visit, entity: str, record: int | None, raw: Mapping[str, Any] | None, refusal: Invalid | Conflict | None = None,
+           version: int | None = None) -> BoundForm:
+    given = {name: value for name, value in visit.request.query_params.items() if name in ctx.workspace.entities[entity].fields} if record is None else {}
+    use, key = visit.text("use") or visit.request.query_params.get("use", "full"), visit.text("form") or visit.request.query_params.get("form", "")
+    form = form_for(ctx, entity, use, key)
+    action = f"{visit.base}/r/{entity}/new" if record is None else f"{visit.base}/r/{entity}/{record}/edit"
+    cancel = _cancel(visit, entity, record, given)
+    return FormBinder(ctx, form, visit.base, record=record, raw=raw, given=given, refusal=refusal).bind(action, cancel, version)
+
+
+def _cancel(visit: Visit, entity: str, record: int | None, given: Mapping[str, Any]) -> str:
+    if record is not None:
+        return address(visit, entity, record)
+    fields = visit.ctx.workspace.entities[entity].fields
+    for name, value in given.items():
+        if fields[name].definition.type == "link" and str(value).isdigit():
+            return f"{visit.base}/r/{fields[name].target}/{value}"
+    return _list_address(visit, entity)
+
+
+def _form_page(visit: Visit, entity: str, record: int | None, *, raw: Mapping[str, Any] | None = None, refusal: Invalid | Conflict | None = None,
+               version: int | None = None, status: int = 200) -> Response:
+    with visit.ctx.snapshot() as ctx:
+        form = _bound(ctx, visit, entity, record, raw, refusal, version)
+        label = record_label(ctx, ctx.workspace.entities[entity], get(ctx, entity, record)) if record is not None else ""
+    title = label_text(visit.ctx.workspace.entities[entity].title, visit.locale, entity)
+    data = {"form": form, "title": title, "label": label, "query": urlencode(list(visit.request.query_params.multi_items()))}
+    if visit.wants_part:
+        return visit.part("_form.html", status=status, **data)
+    return visit.page("form.html", status=status, **data)
+
+
+@routes.get("/w/{ws}/r/{entity}/new")
+def new(visit: Visit) -> Response:
+    """An empty form, filled with what the address says."""
+    return _form_page(visit, entity_of(visit), None)
+
+
+@routes.post("/w/{ws}/r/{entity}/new")
+def create(visit: Visit) -> Response:
+    """Make the record, or show the form again with every fault."""
+    entity = entity_of(visit)
+    raw = _typed(visit, entity)
+    try:
+        saved = service.create(visit.ctx, entity, raw)
+    except (Invalid, Conflict) as refusal:
+        return _form_page(visit, entity, None, raw=raw, refusal=refusal, status=422)
+    title = label_text(visit.ctx.workspace.entities[entity].title, visit.locale, entity)
+    if visit.text("again"):
+        query = urlencode(list(visit.request.query_params.multi_items()))
+        return visit.redirect(f"{visit.base}/r/{entity}/new" + (f"?{query}" if query else ""), toast=_("%(name)s saved", name=title))
+    return visit.redirect(_after(visit, entity, saved.id, raw), toast=_("%(name)s saved", name=title))
+
+
+def _after(visit: Visit, entity: str, record: int, raw: Mapping[str, Any]) -> str:
+    """After a quick form: back to the record it was opened from; else the new record."""
+    if visit.text("use") == "quick":
+        fields = visit.ctx.workspace.entities[entity].fields
+        for name in visit.request.query_params:
+            if name in fields and fields[name].definition.type == "link" and str(raw.get(name, "")).isdigit():
+                return f"{visit.base}/r/{fields[name].target}/{raw[name]}"
+    return address(visit, entity, record)
+
+
+@routes.get("/w/{ws}/r/{entity}/{id}/edit")
+def edit(visit: Visit) -> Response:
+    """The form of a standing record."""
+    return _form_page(visit, entity_of(visit), visit.number("id"))
+
+
+@routes.post("/w/{ws}/r/{entity}/{id}/edit")
+def save(visit: Visit) -> Response:
+    """Save on the version the person saw; a stale one shows both values."""
+    entity, record = entity_of(visit), visit.number("id")
+    raw = _chosen(visit, _typed(visit, entity))
+    version = int(visit.text("version")) if visit.text("version").isdigit() else 0
+    try:
+        service.update(visit.ctx, entity, record, raw, version)
+    except Conflict as conflict:
+        if conflict.code != "stale" or "current" not in conflict.params:
+            return _form_page(visit, entity, record, raw=raw, refusal=conflict, version=version, status=422)
+        return _conflict_page(visit, entity, record, raw, conflict)
+    except Invalid as refusal:
+        return _form_page(visit, entity, record, raw=raw, refusal=refusal, version=version, status=422)
+    return visit.redirect(address(visit, entity, record), toast=_("Saved"))
+
+
+def _chosen(visit: Visit, raw: dict[str, Any]) -> dict[str, Any]:
+    """After a conflict: the fields for which the other person's value was kept are left alone."""
+    return {name: value for name, value in raw.items() if visit.text(f"keep:{name}") != "theirs"}
+
+
+def _conflict_page(visit: Visit, entity: str, record: int, raw: Mapping[str, Any], conflict: Conflict) -> Response:
+    current: Record = conflict.params["current"]  # type: ignore[assignment]
+    compiled = visit.ctx.workspace.entities[entity]
+    surroundings = around(visit.ctx, entity, visit.base)
+    rows, same = [], {}
+    for name, given in raw.items():
+        item = compiled.fields.get(name)
+        if item is None or item.reader is None or name not in current:
+            same[name] = given
+            continue
+        theirs = shown_text(item, current[name], surroundings)
+        try:
+            mine = shown_text(item, item.reader(given), surroundings)
+        except Wrong:
+            mine = str(given)
+        if mine == theirs or (isinstance(current[name], tuple) and str(current[name][0]) == str(given)):
+            same[name] = given
+        else:
+            rows.append({"name": name, "label": label_text(item.definition.title, visit.locale, name), "mine": mine, "theirs": theirs, "values": _texts(given)})
+    lines = compiled.lines
+    data = {"rows": rows, "same": [(name, _texts(given)) for name, given in same.items() if name not in lines],
+            "lines": [(f"{name}[{index}].{key}", _texts(value)) for name in lines if name in raw for index, row in enumerate(raw[name]) for key, value in row.items()],
+            "line_names": [name for name in lines if name in raw], "version": current.version, "action": f"{visit.base}/r/{entity}/{record}/edit",
+            "cancel": address(visit, entity, record), "title": label_text(compiled.title, visit.locale, entity)}
+    if visit.wants_part:
+        return visit.part("_conflict.html", status=409, **data)
+    return visit.page("conflict.html", status=409, **data)
+
+
+def _texts(given: Any) -> list[str]:
+    return [str(item) for item in given] if isinstance(given, list) else ["" if given is None else str(given)]
+
+
+@routes.post("/w/{ws}/r/{entity}/refresh")
+def refresh_new(visit: Visit) -> Response:
+    """The form of a new record with what is typed, its conditions decided anew."""
+    entity = entity_of(visit)
+    return _form_page(visit, entity, None, raw=_typed(visit, entity))
+
+
+@routes.post("/w/{ws}/r/{entity}/{id}/refresh")
+def refresh(visit: Visit) -> Response:
+    """The form of a standing record with what is typed, its conditions decided anew."""
+    entity = entity_of(visit)
+    version = int(visit.text("version")) if visit.text("version").isdigit() else None
+    return _form_page(visit, entity, visit.number("id"), raw=_typed(visit, entity), version=version)
+
+
+# --- the record ----------------------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/w/{ws}/r/{entity}/{id}")
+def show(visit: Visit) -> Response:
+    """Everything about one record: who and where it stands, its values, what belongs to it, what happened."""
+    entity, number = entity_of(visit), visit.number("id")
+    with visit.ctx.snapshot() as ctx:
+        record = get(ctx, entity, number)
+        compiled = ctx.workspace.entities[entity]
+        events, following = told(ctx, compiled, number, visit.base)
+        data = {
+            "entity": entity, "record": record, "label": record_label(ctx, compiled, record), "title": label_text(compiled.title, visit.locale, entity),
+            "icon_name": compiled.definition.icon or "file-text", "head": head(ctx, compiled, record, visit.base), "steps": steps(ctx, compiled, record),
+            "profile": profile(ctx, compiled, record, visit.base), "related": related(ctx, compiled, record, visit.base), "events": events, "following": following,
+            "may_edit": may(ctx, entity, number, "update"), "may_delete": may(ctx, entity, number, "delete"), "list_address": _list_address(visit, entity),
+            "here": address(visit, entity, number)}
+    return visit.page("record.html", **data)
+
+
+@routes.get("/w/{ws}/r/{entity}/{id}/timeline")
+def more_events(visit: Visit) -> Response:
+    """The next page of what happened."""
+    entity, number = entity_of(visit), visit.number("id")
+    with visit.ctx.snapshot() as ctx:
+        events, following = told(ctx, ctx.workspace.entities[entity], number, visit.base, visit.request.query_params.get("cursor") or None)
+    return visit.part("_timeline.html", events=events, following=following, here=address(visit, entity, number))
+
+
+@routes.post("/w/{ws}/r/{entity}/{id}/delete")
+def delete(visit: Visit) -> Response:
+    """Delete softly; the toast says how to get it back."""
+    entity, number = entity_of(visit), visit.number("id")
+    version = int(visit.text("version")) if visit.text("version").isdigit() else 0
+    service.delete(visit.ctx, entity, number, version)
+    return visit.redirect(f"{_list_address(visit, entity)}?deleted={entity}.{number}", toast=_("Deleted; it can be restored for 30 days"))
+
+
+@routes.post("/w/{ws}/r/{entity}/{id}/restore")
+def restore(visit: Visit) -> Response:
+    """Bring a deleted record back."""
+    entity, number = entity_of(visit), visit.number("id")
+    service.restore(visit.ctx, entity, number)
+    return visit.redirect(address(visit, entity, number), toast=_("Restored"))

@@ -1,0 +1,160 @@
+"""What surrounds every page: menus of the person's roles, the person, the strip of a demo or sandbox, the phone's tab bar. Bound here, drawn by base.html."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.access import grant_of, remember
+from engine.context import Context
+from engine.workspace import Workspace
+from metadata.definitions import ListView
+from metadata.text import label_text
+from renderer.translations import _
+
+if TYPE_CHECKING:
+    from renderer.requests import Visit
+
+PHONE_TABS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MenuItem:
+    """One line of the side bar. ``prefix``: addresses below it count as this item, too."""
+
+    key: str
+    title: str
+    icon: str
+    href: str
+    prefix: str = ""
+    entity: str = ""
+
+    def current(self, path: str) -> bool:
+        """Whether a page at ``path`` belongs to this item."""
+        return path == self.href or bool(self.prefix and path.startswith(self.prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The parts that depend on the workspace's version, the roles and the language only."""
+
+    brand: str
+    caption: str
+    menus: tuple[MenuItem, ...]
+    settings: tuple[MenuItem, ...]
+    tabs: tuple[MenuItem, ...]
+    create: tuple[MenuItem, ...]
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """What base.html shows around a page."""
+
+    locale: str
+    csrf: str
+    path: str
+    base: str = ""
+    frame: Frame | None = None
+    person: str = ""
+    roles: str = ""
+    login: str = ""
+    strip: str = ""
+    flash: dict[str, str] | None = None
+    now: Any = None
+
+
+def page_view(visit: Visit) -> PageView:
+    """The surroundings of a whole page."""
+    path, flash = visit.request.url.path, visit.take_flash()
+    account = visit.session.account if visit.session else None
+    if visit.context is None:
+        return PageView(visit.locale, visit.csrf(), path, login=account.login if account else "", person=account.name if account else "", flash=flash)
+    ctx = visit.ctx
+    roles = ("、" if visit.locale == "zh" else ", ").join(label_text(ctx.workspace.roles[key].title, visit.locale, key) for key in ctx.actor.roles)
+    return PageView(visit.locale, visit.csrf(), path, visit.base, frame(ctx, visit.base), ctx.actor.name, roles, account.login if account else "",
+                    strip(ctx), flash, ctx.now)
+
+
+def part_view(visit: Visit) -> PageView:
+    """What fragments may need of it: language, addresses, a token for plain forms."""
+    return PageView(visit.locale, visit.csrf(), visit.request.url.path, visit.base if visit.context else "", now=visit.context.now if visit.context else None)
+
+
+def strip(ctx: Context) -> str:
+    """What a demo or sandbox says of itself on every page."""
+    local = ctx.now.astimezone(ctx.workspace.timezone)
+    if ctx.workspace.sandbox:
+        return _("Rehearsal: the clock stands at %(time)s and moves only when told to; nothing is sent outside.", time=f"{local:%Y-%m-%d %H:%M}")
+    if ctx.workspace.demo:
+        return _("Demo workspace: all people and records here are made up.")
+    return ""
+
+
+def frame(ctx: Context, base: str) -> Frame:
+    """Menus and names for these roles; made once per version, set of roles and language."""
+    return remember(ctx.workspace, ("frame", ctx.actor.roles, ctx.locale), lambda: _frame(ctx, base))
+
+
+def _frame(ctx: Context, base: str) -> Frame:
+    workspace, locale = ctx.workspace, ctx.locale
+    menus = tuple(_menus(ctx, base))
+    settings = tuple(item for right, item in (
+        ("people", MenuItem("people", _("People and roles"), "users-group", f"{base}/people", f"{base}/people")),
+        ("import", MenuItem("imports", _("Imports"), "table-import", f"{base}/imports", f"{base}/import")),
+        ("design", MenuItem("design", _("Design"), "forms", f"{base}/design", f"{base}/design")),
+        ("publish", MenuItem("publish", _("Publish"), "rocket", f"{base}/publish", f"{base}/publish")),
+    ) if right in ctx.actor.rights)
+    create = tuple(MenuItem(key, label_text(entity.title, locale, key), entity.definition.icon or "file-text", f"{base}/r/{key}/new")
+                   for key, entity in workspace.entities.items()
+                   if key in {item.entity for item in menus} and grant_of(workspace, ctx.actor, entity).allowed("create"))
+    title = label_text(workspace.title, locale, workspace.name)
+    caption = label_text(workspace.bundle.preset.title, locale) if workspace.bundle.preset else ""
+    return Frame(title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base))
+
+
+def _menus(ctx: Context, base: str) -> list[MenuItem]:
+    preset = ctx.workspace.bundle.preset
+    found = []
+    for menu in preset.menus if preset else ():
+        audience = menu.get("for") or ()
+        view = ctx.workspace.bundle.lists.get(str(menu.get("list", ""))) or first_list(ctx, str(menu.get("entity", "")))
+        if (audience and not set(audience) & set(ctx.actor.roles)) or view is None or not may_open(ctx, view):
+            continue
+        found.append(MenuItem(str(menu["key"]), label_text(menu.get("title"), ctx.locale, str(menu["key"])), str(menu.get("icon", "point")), f"{base}/l/{view.key}",
+                              entity=view.entity))
+    if not found and preset is not None and not preset.menus:
+        found = [MenuItem(view.key, label_text(view.title, ctx.locale, view.key), "list", f"{base}/l/{view.key}", entity=view.entity) for view in open_lists(ctx)]
+    return found
+
+
+def _home(ctx: Context, menus: Sequence[MenuItem], base: str) -> str:
+    preset = ctx.workspace.bundle.preset
+    homes = preset.homes if preset else {}
+    wanted = next((homes[role] for role in ctx.actor.roles if role in homes), homes.get("else", ""))
+    return next((item.href for item in menus if item.key == wanted), menus[0].href if menus else f"{base}/")
+
+
+def may_open(ctx: Context, view: ListView) -> bool:
+    """Whether a list is for one of the actor's roles and its entity is readable at all."""
+    entity = ctx.workspace.entities.get(view.entity)
+    if entity is None or (view.audience and not set(view.audience) & set(ctx.actor.roles)):
+        return False
+    return grant_of(ctx.workspace, ctx.actor, entity).allowed("read")
+
+
+def open_lists(ctx: Context, entity: str = "") -> list[ListView]:
+    """The lists the actor may open, in the order of their keys' files; of one entity when given."""
+    return [view for view in ctx.workspace.bundle.lists.values() if (not entity or view.entity == entity) and may_open(ctx, view)]
+
+
+def first_list(ctx: Context, entity: str) -> ListView | None:
+    """The list that stands for an entity."""
+    found = open_lists(ctx, entity) if entity else []
+    return found[0] if found else None
+
+
+def list_title(workspace: Workspace, view: ListView, locale: str) -> str:
+    """A list's title, the entity's when it has none."""
+    return label_text(view.title, locale) or label_text(workspace.entities[view.entity].title, locale, view.entity)

@@ -1,0 +1,82 @@
+"""The Jinja environment: translations, icons, labels, field macros, static addresses. Decides nothing; templates get bound views."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nh3
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateNotFound
+from markupsafe import Markup
+
+from metadata.text import Label, label_text
+from renderer import formats, translations
+from renderer.asset_store import AssetStore
+
+FOLDER = Path(__file__).resolve().parent / "templates"
+FACES = ("input", "cell", "detail", "filter")
+_FALLBACK_ICON = "point"
+_ICON_NAME = re.compile(r"^[a-z0-9-]{1,60}$")
+
+
+class Pages:
+    """Renders templates by name. One for the process; thread-safe."""
+
+    def __init__(self, assets: AssetStore, plugin_folders: Mapping[str, Path] | None = None) -> None:
+        self.assets = assets
+        self._icons = assets.icons()
+        self._drawn: dict[tuple[str, str], Markup] = {}
+        loaders: list[BaseLoader] = [FileSystemLoader(FOLDER)]
+        if plugin_folders:
+            loaders.append(PrefixLoader({f"plugin-{name}": FileSystemLoader(folder) for name, folder in plugin_folders.items()}))
+        self._plugin_folders = dict(plugin_folders or {})
+        self.environment = Environment(
+            loader=ChoiceLoader(loaders), autoescape=True, auto_reload=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"])
+        install: Callable[..., None] = self.environment.install_gettext_callables  # type: ignore[attr-defined]
+        install(translations.gettext, translations.ngettext, newstyle=True, pgettext=translations.pgettext, npgettext=translations.npgettext)
+        self.environment.globals.update(
+            icon=self.icon, asset=assets.url, face=self.face, clean_html=clean_html, locales=translations.LOCALES, locale=translations.current)
+        self.environment.filters.update(label=label, short_count=formats.count, file_size=formats.size, initial=formats.initial)
+
+    def render(self, name: str, **data: Any) -> str:
+        """A template with its data, in the language of the running request."""
+        return self.environment.get_template(name).render(data)
+
+    def icon(self, name: str, size: str = "") -> Markup:
+        """An icon of the sprite; a plain dot for a name it does not have."""
+        found = self._drawn.get((name, size))
+        if found is None:
+            shown = name if name in self._icons else f"number-{name}" if f"number-{name}" in self._icons else _FALLBACK_ICON
+            css = f"icon {size}".rstrip() if _ICON_NAME.match(size or "icon") else "icon"
+            found = Markup('<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(css, self.assets.url("icons.svg"), shown)
+            self._drawn[name, size] = found
+        return found
+
+    def face(self, widget: str, face: str) -> Callable[..., Markup]:
+        """One face (input, cell, detail, filter) of a widget's macro file; that of plain text when the widget has none."""
+        if face not in FACES:
+            raise KeyError(face)
+        macro: Callable[..., Markup] = getattr(self._macros(widget), face)
+        return macro
+
+    def _macros(self, widget: str) -> Any:
+        for name in (f"fields/{widget}.html", *(f"plugin-{plugin}/fields/{widget}.html" for plugin in self._plugin_folders)):
+            try:
+                return self.environment.get_template(name).module
+            except TemplateNotFound:
+                continue
+        return self.environment.get_template("fields/text.html").module
+
+
+def label(value: Label | None, fallback: str = "") -> str:
+    """A definition's label in the reader's language."""
+    return label_text(value, translations.current(), fallback)
+
+
+def clean_html(text: str) -> Markup:
+    """Rich text once more through the allow-list; the one place where stored HTML becomes markup."""
+    return Markup(nh3.clean(text, tags={"p", "br", "b", "strong", "i", "em", "u", "s", "ul", "ol", "li", "blockquote", "a", "h3", "h4"},
+                            attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}))
