@@ -18,6 +18,7 @@ from engine.access import rights
 from engine.actors import system_actor
 from engine.clock import State, read_state
 from engine.context import Cause, Context
+from engine.crypto import Keys
 from engine.database import Database
 from engine.drafts import DraftChange, forget, preview
 from engine.errors import Conflict, Denied, Fault, Invalid, Refusal, Unavailable
@@ -44,7 +45,7 @@ from engine.schema.plan import SchemaPlan, Step, plan_schema
 from engine.schema.tables import SYSTEM_COLUMNS, table_name
 from engine.system_tables import draft, version, workspace_state
 from engine.workspace import Workspace
-from engine.workspace_load import compile_candidate, shapes_of
+from engine.workspace_load import compile_candidate, remember_published, shapes_of
 from metadata.bundle import Bundle
 from metadata.check import check
 from metadata.compare import Difference, compare
@@ -203,6 +204,8 @@ def publish(ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | No
             if pause is None:
                 raise Unavailable("publish_locked") from error
             sleep(pause)
+    if published.state == "live" and plan.candidate is not None:
+        remember_published(ctx.workspace, plan.candidate, published.number)
     ctx.home.look_again(ctx.workspace.name)
     if published.state == "preparing" and wait:
         finish_preparing(ctx.home, ctx.workspace.name, published.number)
@@ -236,6 +239,8 @@ def _publish(ctx: Context, connection: sa.Connection, plan: Plan, note: str, res
     schema, candidate = plan.schema, plan.candidate
     assert schema is not None and candidate is not None
     number, slow = last_number(connection) + 1, schema.slow
+    if number != candidate.version:
+        raise Conflict("publish_stale", version=state.version)
     apply_tables(connection, schema, database.schema)
     note_layout(connection, schema.layout, number)
     if not slow:
@@ -350,7 +355,9 @@ def create_workspace(home: Home, name: str, bundle: Bundle, *, title: str = "", 
     Gone without a trace when the definitions are wrong (Invalid with all problems) or anything else fails.
     """
     taken = from_preset(bundle) if sources is None else sources
-    with home.creating(name, title, sandbox=sandbox, demo=demo, now=now, timezone=timezone):
+    with home.creating(name, title, sandbox=sandbox, demo=demo, now=now, timezone=timezone) as database:
+        with database.write() as connection:
+            connection.execute(workspace_state.update().values(keys=Keys.open(home.settings).new_ring()))
         ctx = operator(home, name)
         publish(ctx, plan_publish(ctx, with_base(bundle), taken=taken, base_texts=base_texts))
     return home.workspace(name)

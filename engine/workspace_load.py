@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.clock import State
-from engine.crypto import Cipher
+from engine.crypto import Cipher, Keys
 from engine.database import Database
 from engine.fields.base import FieldType, Wrong
 from engine.fields.scope import FieldScope
 from engine.provenance import load_bundle
 from engine.schema.ledger import Ledger, Shape, read_ledger
-from engine.system_tables import setting_value
+from engine.system_tables import setting_value, workspace_state
 from engine.workspace import Workspace
 from engine.workspace_compile import compile_entities, shapes
 from metadata.bundle import Bundle
@@ -28,12 +28,23 @@ if TYPE_CHECKING:
 
 def load_workspace(connection: sa.Connection, home: Home, database: Database, state: State, known: Workspace | None) -> Workspace:
     """The version ``state`` names. ``known``: an earlier version in this process, whose unchanged entities are shared."""
+    made = known.cache.get(("published", state.version)) if known is not None else None
+    if isinstance(made, Workspace) and made.timezone == state.timezone:
+        raw = _in_force(connection, state.now)
+        return replace(made, title=state.title, sandbox=state.sandbox, demo=state.demo, settings_raw=raw, cache={},
+                       settings=settings_values(made.bundle, raw, made.registry.field_types, made.scope))
     same = known is not None and known.version == state.version
     bundle = known.bundle if known is not None and same else load_bundle(connection, state.version)
     raw = _in_force(connection, state.now)
-    cipher = known.cipher if known is not None else home.cipher(connection, state.name)
+    cipher = known.cipher if known is not None else _cipher(connection, home)
     ledger = read_ledger(connection, database.schema)
     return _compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known)
+
+
+def _cipher(connection: sa.Connection, home: Home) -> Cipher:
+    """The workspace's cipher: its own keys, unwrapped by the installation's secret."""
+    ring = connection.execute(sa.select(workspace_state.c["keys"])).scalar_one()
+    return Keys.open(home.settings).cipher(ring)
 
 
 def _compiled(home: Home, database: Database, state: State, bundle: Bundle, number: int, ledger: Ledger, raw: Mapping[str, Any], cipher: Cipher,
@@ -53,6 +64,11 @@ def compile_candidate(old: Workspace, bundle: Bundle, number: int, ledger: Ledge
     raw = {key: value for key, value in old.settings_raw.items() if key in bundle.settings.values}
     values = settings_values(bundle, raw, old.registry.field_types, compiled.book.scope)
     return replace(old, version=number, bundle=bundle, scope=compiled.book.scope, book=compiled.book, entities=compiled.entities, settings=values, cache={})
+
+
+def remember_published(old: Workspace, candidate: Workspace, number: int) -> None:
+    """After its commit: this process need not compile a version again that it has just made. ``old`` forgets it with itself."""
+    old.cache["published", number] = candidate
 
 
 def shapes_of(candidate: Workspace) -> dict[tuple[str, str], Shape]:
