@@ -109,7 +109,8 @@ class Compiler:
             case Compare():
                 return self._compare(node, positive)
             case Call(function=function) if function.holds is not None:
-                return sql_rewrites.over_link(self, node, positive) or function.holds(self, node, positive)
+                rewritten = sql_rewrites.over_link(self, node, positive)
+                return function.holds(self, node, positive) if rewritten is None else rewritten
         found = self.value(node)
         return found.is_(sa.true()) if positive else found.is_not(sa.true())
 
