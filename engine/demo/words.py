@@ -68,10 +68,9 @@ class Numbers:
 
     def draw(self) -> str:
         """The next number; none comes twice."""
-        prefix = self._prefixes[self._count % len(self._prefixes)]
-        number = (self._next + self._count // len(self._prefixes)) * _FACTOR % _MODULUS
+        number = (self._next + self._count) * _FACTOR % _MODULUS
         self._count += 1
-        return f"{prefix}{number:08}"
+        return f"{self._prefixes[number // 7 % len(self._prefixes)]}{number:08}"
 
 
 def sentences(templates: Sequence[str], phrases: Mapping[str, Sequence[str]]) -> Callable[[Random], str]:
