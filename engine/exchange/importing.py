@@ -17,6 +17,7 @@ from engine.exchange.merging import Disagreement, Merger
 from engine.exchange.related import ChildWriter
 from engine.exchange.rows import RowDraft, RowReader
 from engine.exchange.sheets import SheetRow
+from engine.fields.base import Wrong
 from engine.records import service
 from engine.records.query import Query, page
 from engine.records.record import ANY, Record, RowResult
@@ -154,9 +155,8 @@ class Importer:
             if item is not None and item.reader is not None:
                 try:
                     found[key] = item.reader(given)
-                except Exception as wrong:
-                    if not hasattr(wrong, "code"):
-                        raise
+                except Wrong:
+                    continue
         return found
 
     def _merge_into(self, target: _Target, merger: Merger, standing: Mapping[str, Any], draft: RowDraft) -> None:

@@ -1,0 +1,105 @@
+"""Records over JSON: list, get, create, change, delete, timeline, bulk. Every answer obeys the caller's rows, fields and masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from engine.context import Context
+from engine.errors import Fault, Invalid
+from engine.records import service
+from engine.records.history import timeline
+from engine.records.jsonshape import moment_json, record_json
+from engine.records.query import Query, get, page
+from renderer.api.shapes import Body, answer, json_object, json_value, texts, truth, version_of, whole
+from renderer.requests import ApiContext, guarded
+
+router = APIRouter(prefix="/api/{ws}")
+OWN_PARAMETERS = frozenset({"where", "sort", "fields", "limit", "cursor", "count", "search", "labels"})
+BULK_LIMIT = 1000
+
+
+def _query(request: Request, entity: str) -> Query:
+    given = request.query_params
+    equals: dict[str, Any] = {name: given.getlist(name) for name in given if name not in OWN_PARAMETERS}
+    count = given.get("count", "").lower()
+    return Query(entity, where=given.get("where", ""), sort=texts(given, "sort"), fields=texts(given, "fields") or None,
+                 limit=whole(given, "limit", 50, 1, 200), cursor=given.get("cursor") or None,
+                 count="exact" if count == "exact" else "capped" if truth(given, "count") else None, search=given.get("search", ""), equals=equals)
+
+
+@router.get("/records/{entity}", **guarded("read"))
+def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
+    """A page of records."""
+    found = page(ctx, _query(request, entity))
+    return answer({"items": [record_json(ctx, entity, record) for record in found.items], "next": found.next, "count": found.count,
+                   "count_capped": found.count_capped})
+
+
+@router.post("/records/{entity}", **guarded("create"))
+def create_record(ctx: ApiContext, request: Request, entity: str, body: Body) -> Response:
+    """A new record; the same Idempotency-Key gives the same answer once."""
+    saved = service.create(ctx, entity, json_object(body), idempotency_key=_idempotency_key(request))
+    return _saved(ctx, entity, saved, 201)
+
+
+@router.get("/records/{entity}/{id}", **guarded("read"))
+def get_record(ctx: ApiContext, request: Request, entity: str, id: int) -> Response:
+    """One record."""
+    record = get(ctx, entity, id, texts(request.query_params, "fields") or None)
+    return answer(record_json(ctx, entity, record), ETag=f'"{record.version}"')
+
+
+@router.patch("/records/{entity}/{id}", **guarded("update"))
+def change_record(ctx: ApiContext, request: Request, entity: str, id: int, body: Body) -> Response:
+    """Changed fields of one record, on the version they were read at."""
+    raw = json_object(body)
+    version = version_of(request, raw)
+    return _saved(ctx, entity, service.update(ctx, entity, id, raw, version), 200)
+
+
+@router.delete("/records/{entity}/{id}", **guarded("delete"))
+def delete_record(ctx: ApiContext, request: Request, entity: str, id: int, body: Body) -> Response:
+    """Delete softly, on the version it was read at."""
+    service.delete(ctx, entity, id, version_of(request, json_object(body)))
+    return Response(status_code=204)
+
+
+@router.post("/records/{entity}/{id}/restore", **guarded("delete"))
+def restore_record(ctx: ApiContext, entity: str, id: int) -> Response:
+    """Bring a deleted record back."""
+    return _saved(ctx, entity, service.restore(ctx, entity, id), 200)
+
+
+@router.get("/records/{entity}/{id}/timeline", **guarded("read"))
+def record_timeline(ctx: ApiContext, request: Request, entity: str, id: int) -> Response:
+    """Who changed what, when, why; newest first."""
+    found = timeline(ctx, entity, id, request.query_params.get("cursor") or None)
+    return answer({"items": [moment_json(ctx, entity, moment) for moment in found.items], "next": found.next})
+
+
+@router.post("/bulk/{entity}", **guarded("update"))
+def bulk(ctx: ApiContext, entity: str, body: Body) -> Response:
+    """Many creates and updates in one call; one result per row, each row whole or not at all."""
+    given = json_value(body)
+    rows = given.get("rows") if isinstance(given, dict) else given
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Invalid("bulk_rows_expected", faults=[Fault("/rows", "bulk_rows_expected")])
+    if len(rows) > BULK_LIMIT:
+        raise Invalid("bulk_too_many", faults=[Fault("/rows", "bulk_too_many", {"limit": BULK_LIMIT})])
+    results = service.bulk(ctx, entity, rows)
+    return answer({"results": [{"index": item.index, "outcome": item.outcome, "id": item.id, "version": item.version, "code": item.code or None,
+                                "errors": [{"pointer": fault.pointer, "code": fault.code} for fault in item.faults]} for item in results]})
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= 200:
+        raise Invalid("idempotency_key_wrong")
+    return key
+
+
+def _saved(ctx: Context, entity: str, saved: Any, status: int) -> Response:
+    return answer(record_json(ctx, entity, saved.record), status, ETag=f'"{saved.version}"', **(
+        {"Location": f"/api/{ctx.workspace.name}/records/{entity}/{saved.id}"} if status == 201 else {}))

@@ -1,0 +1,324 @@
+"""A form ready for its template: definition + record (or what was typed) + grant + faults. Every condition was decided by the engine; none is here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.access import grant_of
+from engine.errors import Refusal
+from engine.expressions.language import Expression
+from engine.fields.base import Wrong
+from engine.fields.values import Link, Masked
+from engine.messages import told_faults
+from engine.records.attachments import file_fields, put_files
+from engine.records.preview import Preview, preview
+from engine.records.query_labels import labels
+from metadata.definitions import Form, Item, Section
+from metadata.text import label_text
+from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity, CompiledField
+
+_LINE_NAME = re.compile(r"^([a-z][a-z0-9_]{0,39})\[(\d{1,4})\]\.([a-z][a-z0-9_]{0,39})$")
+LINES_AT_MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BoundLine:
+    """One child line: its fields, or its id alone where nothing of it can be changed."""
+
+    index: int
+    id: str
+    fields: tuple[BoundField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundLines:
+    """The child lines of a section as a small table."""
+
+    entity: str
+    title: str
+    headings: tuple[tuple[str, bool], ...]
+    rows: tuple[BoundLine, ...]
+    can_add: bool = False
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSection:
+    """A block of the form; ``columns`` 1 to 3."""
+
+    key: str
+    title: str
+    columns: int
+    tab: str
+    fields: tuple[BoundField, ...] = ()
+    lines: BoundLines | None = None
+    collapsed: bool = False
+
+    @property
+    def faulty(self) -> bool:
+        """Whether something in it was refused."""
+        return any(item.errors for item in self.fields) or (self.lines is not None and any(item.errors for row in self.lines.rows for item in row.fields))
+
+
+@dataclass(frozen=True, slots=True)
+class BoundForm:
+    """A whole form. ``version`` is the one the person sees; ``refresh``: some condition depends on what is typed."""
+
+    entity: str
+    key: str
+    title: str
+    action: str
+    cancel: str
+    record: int | None
+    version: int | None
+    sections: tuple[BoundSection, ...]
+    tabs: tuple[tuple[str, str, bool], ...] = ()
+    errors: tuple[str, ...] = ()
+    use: str = "full"
+    hidden: Mapping[str, str] = field(default_factory=dict)
+
+
+# --- which form ----------------------------------------------------------------------------------------------------------------------------
+
+
+def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> Form:
+    """The form a person gets: the named one, else the first of this use for one of their roles, else one with every field."""
+    forms = [item for item in ctx.workspace.bundle.forms.values() if item.entity == entity and (
+        not item.audience or set(item.audience) & set(ctx.actor.roles) or ctx.actor.kind == "system")]
+    if key:
+        named = next((item for item in forms if item.key == key), None)
+        if named is not None:
+            return named
+    fitting = sorted((item for item in forms if item.use == use), key=lambda item: not item.audience)
+    if fitting or use == "full":
+        return fitting[0] if fitting else every_field(ctx.workspace.entities[entity])
+    return form_for(ctx, entity)
+
+
+def every_field(entity: CompiledEntity) -> Form:
+    """A form nobody has written: all fields in two columns, then the child lines."""
+    items = tuple(Item(field=key) for key, item in entity.fields.items() if not item.derived and key != entity.parent_field)
+    sections = [Section("all", columns=2, items=items), *(Section(child, lines=child) for child in entity.lines)]
+    return Form(key="", title=entity.title, body={}, entity=entity.key, layout=tuple(sections))
+
+
+# --- what was typed ------------------------------------------------------------------------------------------------------------------------
+
+
+def read_form(raw: Mapping[str, Any], lines: Iterable[str]) -> dict[str, Any]:
+    """A posted form as raw input: ``member[0].name`` becomes a line of ``member``; a posted ``member[]`` alone says that no line is left."""
+    found: dict[str, Any] = {}
+    rows: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in lines if f"{name}[]" in raw}
+    for name, value in raw.items():
+        match = _LINE_NAME.match(name)
+        if match and match[1] in rows:
+            rows[match[1]].setdefault(int(match[2]), {})[match[3]] = value
+        elif "[" not in name and ":" not in name:
+            found[name] = value
+    for name, items in rows.items():
+        found[name] = [_line(item) for _, item in sorted(items.items()) if any(value not in ("", [], "false") for key, value in item.items())]
+    return found
+
+
+def _line(given: dict[str, Any]) -> dict[str, Any]:
+    found = dict(given)
+    for name in ("id", "version"):
+        text = str(found.pop(name, ""))
+        if text.isdigit():
+            found[name] = int(text)
+    return found
+
+
+# --- binding -------------------------------------------------------------------------------------------------------------------------------
+
+
+class FormBinder:
+    """Binds one form for one request. ``raw``: what was typed (None: a fresh form); ``refusal``: why a save was refused."""
+
+    def __init__(self, ctx: Context, form: Form, base: str, *, record: int | None = None, raw: Mapping[str, Any] | None = None,
+                 given: Mapping[str, Any] | None = None, refusal: Refusal | None = None) -> None:
+        self.ctx = ctx
+        self.form = form
+        self.entity = ctx.workspace.entities[form.entity]
+        self.record = record
+        self.raw = raw
+        self.given = dict(given or {})
+        self.base = base
+        self.look: Preview = preview(ctx, form.entity, {**(given or {}), **(raw or {})} if record is None else dict(raw or {}), record)
+        faults = [(fault.pointer, text) for fault, (_, text) in zip(refusal.faults, told_faults(refusal, ctx.locale), strict=True)] if refusal else []
+        self.errors = group_errors(faults)
+        self.around = Surroundings(ctx.workspace.scope.of(form.entity), ctx.locale, base)
+        self.triggers = self._triggers()
+        self._placed: set[str] = set()
+        self._labels = self._link_labels()
+
+    def bind(self, action: str, cancel: str, version: int | None = None) -> BoundForm:
+        """The bound form. Errors at no field of it stand at its head."""
+        sections = tuple(section for item in self.form.layout if (section := self._section(item)) is not None)
+        tabs = tuple((key, label_text(title, self.ctx.locale, key), any(section.faulty for section in sections if section.tab == key))
+                     for key, title in self.form.tabs.items() if any(section.tab == key for section in sections))
+        placed = {f"/{name}" for name in self._placed}
+        loose = tuple(text for pointer, texts in self.errors.items() if pointer not in placed and not self._line_pointer(pointer) for text in texts)
+        seen = self.look.seen
+        hidden = {key: str(value) for key, value in {**self.given, **(self.raw or {})}.items()
+                  if self.record is None and key in self.look.writable and key not in self._placed and isinstance(value, str | int)}
+        return BoundForm(self.form.entity, self.form.key, label_text(self.form.title, self.ctx.locale), action, cancel, self.record,
+                         version if version is not None else seen.version if seen is not None else None, sections, tabs, loose, self.form.use, hidden)
+
+    def _line_pointer(self, pointer: str) -> bool:
+        return pointer.count("/") == 3
+
+    def _expression(self, source: str) -> Expression:
+        return self.ctx.workspace.expression(self.entity.key, source, wants="boolean")
+
+    def _holds(self, condition: bool | str | Expression | None) -> bool:
+        if condition is None or condition == "":
+            return True
+        if isinstance(condition, bool):
+            return condition
+        return self.look.truth(self._expression(condition) if isinstance(condition, str) else condition)
+
+    def _triggers(self) -> frozenset[str]:
+        """The fields some condition on this form reads: changing them asks the server anew."""
+        sources = [text for section in self.form.layout for text in (section.show, *(word for item in section.items for word in (item.show, item.required, item.read_only)))
+                   if isinstance(text, str) and text]
+        found = {name for source in sources for name in self._expression(source).fields}
+        for item in self.entity.fields.values():
+            for condition in (item.show, item.required, item.read_only):
+                if isinstance(condition, Expression):
+                    found |= condition.fields
+            parent = item.definition.options.get("parent")
+            if isinstance(parent, str):
+                found.add(parent)
+        return frozenset(found)
+
+    def _section(self, section: Section) -> BoundSection | None:
+        if not self._holds(section.show):
+            return None
+        title = label_text(section.title, self.ctx.locale)
+        if section.lines:
+            lines = self._lines(section)
+            return None if lines is None else BoundSection(section.key, title or lines.title, 1, section.tab, lines=lines)
+        fields = tuple(bound for item in section.items if (bound := self._item(item)) is not None)
+        return BoundSection(section.key, title, section.columns, section.tab, fields, collapsed=section.collapsed) if fields else None
+
+    def _item(self, item: Item) -> BoundField | None:
+        known = self.entity.fields.get(item.field)
+        if known is None or (item.field not in self.look.readable and item.field not in self.look.writable):
+            return None
+        if not self._holds(known.show) or not self._holds(item.show):
+            return None
+        self._placed.add(item.field)
+        writable = item.field in self.look.writable and not known.derived
+        read_only = not writable or self._fixed(known) or (item.read_only is True) or (isinstance(item.read_only, str) and item.read_only != "" and self._holds(item.read_only))
+        value = self._value(known)
+        if isinstance(value, Masked):
+            read_only = True
+        required = (known.required is not False and self._holds(known.required)) or (item.required is not False and item.required != "" and self._holds(item.required))
+        bound = bound_field(known, value, self.around, raw=self._typed(known, read_only), parent=self._parent(known), span=item.span, read_only=read_only,
+                            required=required and not read_only, refresh=item.field in self.triggers, errors=self.errors.get(f"/{item.field}", ()),
+                            source=f"{self.base}/pick/{self.entity.key}/{item.field}" if known.target else self._source(known))
+        overrides: dict[str, Any] = {}
+        if item.title:
+            overrides["label"] = label_text(item.title, self.ctx.locale)
+        if item.help:
+            overrides["help"] = label_text(item.help, self.ctx.locale)
+        return replace(bound, **overrides) if overrides else bound
+
+    def _source(self, known: CompiledField) -> str:
+        return f"{self.base}/regions?field={self.entity.key}.{known.key}&id=f" if known.type.widget == "region" else ""
+
+    def _fixed(self, known: CompiledField) -> bool:
+        if self.record is not None and known.definition.once and self.look.seen is not None and self.look.seen.get(known.key) is not None:
+            return True
+        return known.read_only is not False and self._holds(known.read_only)
+
+    def _value(self, known: CompiledField) -> Any:
+        seen = self.look.seen
+        held = seen.get(known.key) if seen is not None else None
+        if isinstance(held, Masked):
+            return held
+        value = self.look.row.get(known.key) if known.column is not None else held
+        return self._labelled(known, value)
+
+    def _labelled(self, known: CompiledField, value: Any) -> Any:
+        if known.target and isinstance(value, int):
+            return Link(value, self._labels.get((known.target, value)))
+        if known.target and isinstance(value, list):
+            return [Link(item, self._labels.get((known.target, item))) if isinstance(item, int) else item for item in value]
+        if known.definition.type in ("file", "image", "files") and value is not None:
+            holder = {known.key: value}
+            put_files(self.ctx, [holder], [item for item in file_fields(self.entity) if item.key == known.key])
+            return holder[known.key]
+        return value
+
+    def _link_labels(self) -> dict[tuple[str, int], str]:
+        wanted: dict[str, set[int]] = {}
+        for known in self.entity.fields.values():
+            if known.target:
+                value = self.look.row.get(known.key)
+                for number in value if isinstance(value, list) else [value]:
+                    if isinstance(number, int):
+                        wanted.setdefault(known.target, set()).add(number)
+        return {(target, number): text for target, numbers in wanted.items() for number, text in labels(self.ctx, target, sorted(numbers)).items() if text}
+
+    def _typed(self, known: CompiledField, read_only: bool) -> Any:
+        """What the person typed, where it could not be read; what could is shown as it was understood."""
+        if self.raw is None or read_only or known.key not in self.raw or f"/{known.key}" not in {fault.pointer for fault in self.look.faults} | set(self.errors):
+            return None
+        return self.raw[known.key]
+
+    def _parent(self, known: CompiledField) -> Any:
+        parent = known.definition.options.get("parent")
+        return self.look.row.get(parent) or "" if isinstance(parent, str) else None
+
+    # --- lines ------------------------------------------------------------------------------------------------------------------------------
+
+    def _lines(self, section: Section) -> BoundLines | None:
+        child = self.ctx.workspace.entities.get(section.lines)
+        granted = grant_of(self.ctx.workspace, self.ctx.actor, child) if child is not None else None
+        if child is None or granted is None or not granted.allowed("read"):
+            return None
+        names = [item.field for item in section.items] or [key for key, item in child.fields.items() if not item.derived and key != child.parent_field]
+        shown = [child.fields[name] for name in names if name in child.fields and name in granted.readable]
+        writable = granted.writable if (granted.allowed("create") or granted.allowed("update")) else frozenset()
+        rows = tuple(self._line(child, shown, writable, index, row) for index, row in enumerate(self._line_rows(section.lines)))
+        return BoundLines(section.lines, label_text(child.definition.plural or child.title, self.ctx.locale), tuple(
+            (label_text(item.definition.title, self.ctx.locale, item.key), item.required is True) for item in shown), rows,
+            granted.allowed("create") and len(rows) < LINES_AT_MOST, self.errors.get(f"/{section.lines}", ()))
+
+    def _line_rows(self, name: str) -> Sequence[Mapping[str, Any]]:
+        if self.raw is not None and name in self.raw:
+            return list(self.raw[name])
+        return list(self.look.seen.get(name) or ()) if self.look.seen is not None else []
+
+    def _line(self, child: CompiledEntity, shown: Sequence[CompiledField], writable: frozenset[str], index: int, row: Mapping[str, Any]) -> BoundLine:
+        typed = self.raw is not None and child.key in self.raw
+        around = replace(self.around, scope=self.ctx.workspace.scope.of(child.key))
+        fields = []
+        for item in shown:
+            value = row.get(item.key)
+            pointer = f"/{child.key}/{index}/{item.key}"
+            masked = isinstance(value, Masked)
+            value, raw = self._line_value(item, value, typed)
+            bound = bound_field(item, value, around, raw=raw, name=f"{child.key}[{index}].{item.key}", read_only=item.derived or masked or item.key not in writable,
+                                errors=self.errors.get(pointer, ()), help="", source=f"{self.base}/pick/{child.key}/{item.key}" if item.target else "")
+            fields.append(bound)
+        return BoundLine(index, str(row.get("id") or ""), tuple(fields))
+
+    @staticmethod
+    def _line_value(item: CompiledField, value: Any, typed: bool) -> tuple[Any, Any]:
+        """(typed value, raw text) of a line's field: what was typed is understood where it can be."""
+        if not typed or item.reader is None:
+            return value, None
+        try:
+            return item.reader(value), None
+        except Wrong:
+            return None, value
