@@ -157,9 +157,19 @@ def home_of(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 _count = iter(range(1, 100_000))
 
 
+@pytest.fixture(scope="module")
+def make_module_world(home_of: Callable[[str], Home]) -> Callable[..., World]:
+    """As ``make_world``, for worlds that several tests only read."""
+    return _maker(home_of)
+
+
 @pytest.fixture
 def make_world(home_of: Callable[[str], Home]) -> Callable[..., World]:
     """Makes a world on a kind of database, with changed or added documents."""
+    return _maker(home_of)
+
+
+def _maker(home_of: Callable[[str], Home]) -> Callable[..., World]:
     def make(kind: str = "sqlite", documents: dict[tuple[str, str], Any] | None = None) -> World:
         home = home_of(kind)
         name = f"w{next(_count)}"
