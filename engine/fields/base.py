@@ -65,6 +65,34 @@ def stored_as(field: Field, plain: sa.types.TypeEngine[Any]) -> sa.types.TypeEng
     return sa.Text() if field.encrypted else plain
 
 
+Option = Mapping[str, object]
+
+
+def option(schema: Mapping[str, object], title: tuple[str, str], help: tuple[str, str] = ("", "")) -> Option:
+    """One option of a type as JSON Schema, titled (zh, en) the way metadata's own schemas are, so that panels draw both alike."""
+    described: dict[str, object] = {"title": title[0]}
+    english: dict[str, object] = {"title": title[1]}
+    if help[0]:
+        described["description"] = help[0]
+        english["description"] = help[1]
+    return {**described, "x-en": english, **schema}
+
+
+#: A unit of measure: a text or one per language.
+UNIT_OPTION = option({"oneOf": [{"type": "string", "maxLength": 20}, {"type": "object", "additionalProperties": {"type": "string", "maxLength": 20}}]},
+                     ("单位", "Unit"), ("显示在数字后面", "Shown after the number"))
+CURRENCY_OPTION = option({"type": "string", "pattern": "^[A-Z]{3}$", "default": "CNY"}, ("币种", "Currency"), ("ISO 4217 代码", "ISO 4217 code"))
+ENDS_OPTION = option({"enum": ["day"]}, ("到当天结束", "To the end of a day"),
+                     ("N 日存为次日零点（不含），显示为 N 日", "A day N is kept as the midnight after it (exclusive) and shown as N"))
+WHERE_OPTION = option({"type": "string", "maxLength": 2000, "x-expression": "boolean"}, ("可选范围", "Which may be chosen"),
+                      ("对方记录的条件；record.X 是正在编辑的记录", "A condition on the target; record.X is the record being edited"))
+
+
+def at_most(most: int) -> Option:
+    """The option that bounds a list."""
+    return option({"type": "integer", "minimum": 1, "maximum": most}, ("最多几项", "Most items"))
+
+
 class FieldType:
     """All faces of one kind of value. Instances hold no state; everything about one field comes in ``field``.
 
@@ -87,6 +115,7 @@ class FieldType:
     align: ClassVar[str] = "start"              # start | end
     hidden: ClassVar[bool] = False              # not offered to definitions: only the shape of a computed value
     json_types: ClassVar[tuple[type, ...]] = (str,)   # Python types of the JSON form; ``json_reader`` refuses others
+    schema_is_wider: ClassVar[bool] = False     # json_reader refuses more than a JSON Schema can say (depth and size of any JSON)
     default_mask: ClassVar[str] = ""            # mask used when a grant masks the field and the definition names none
 
     def word(self) -> FieldWord:

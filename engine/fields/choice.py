@@ -10,7 +10,22 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, HAS, ONE_OF, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.base import (
+    DIFFERS,
+    EMPTY,
+    EQUALS,
+    FILLED,
+    HAS,
+    ONE_OF,
+    FieldType,
+    Operator,
+    Reader,
+    Value,
+    Wrong,
+    at_most,
+    option,
+    stored_as,
+)
 from engine.fields.scope import FieldScope
 from engine.fields.storage import JsonList
 from engine.fields.text import NO_NUL, checked_text
@@ -96,7 +111,7 @@ class Boolean(FieldType):
 
 
 _CHOICES_OPTION: Mapping[str, Mapping[str, object]] = {
-    "choices": {"type": "string", "format": "choices", "title": {"zh": "选项集", "en": "Option set"}, "description": "Key of a file in choices/."}}
+    "choices": option({"type": "string", "x-refers": "choices"}, ("选项集", "Option set"), ("choices/ 下文件的键", "Key of a file in choices/"))}
 
 
 class Choice(FieldType):
@@ -111,8 +126,8 @@ class Choice(FieldType):
     required_options = ("choices",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
         **_CHOICES_OPTION,
-        "parent": {"type": "string", "format": "field", "title": {"zh": "上级字段", "en": "Parent field"},
-                   "description": "A choice of the same entity; only options that name its value as parent may be chosen."}}
+        "parent": option({"type": "string", "x-refers": "field"}, ("上级字段", "Parent field"),
+                         ("同一实体的单选字段；只能选属于其值的选项", "A choice of the same entity; only options that name its value as parent may be chosen"))}
 
     def expression_type(self, field: Field) -> str:
         """choice:SET"""
@@ -163,19 +178,19 @@ class Choice(FieldType):
 
     def check_parent(self, value: Value, parent: Value, field: Field, scope: FieldScope) -> None:
         """Wrong unless the option may stand under the parent field's value (both typed); empty values and options without parents always may."""
-        option = self.choices(field, scope).options.get(value) if value is not None else None
-        if option is not None and option.parents and parent not in option.parents:
+        chosen = self.choices(field, scope).options.get(value) if value is not None else None
+        if chosen is not None and chosen.parents and parent not in chosen.parents:
             raise Wrong("choice_parent", value=value)
 
     def offered(self, field: Field, scope: FieldScope, parent: Value = None, locale: str = "zh") -> list[tuple[str, str, str]]:
         """(code, label, colour name) of the options people may pick now, in order; all of them when no parent is given."""
-        return [(code, label_text(option.title, locale, code), option.colour) for code, option in self.choices(field, scope).options.items()
-                if not option.retired and (parent is None or not option.parents or parent in option.parents)]
+        return [(code, label_text(item.title, locale, code), item.colour) for code, item in self.choices(field, scope).options.items()
+                if not item.retired and (parent is None or not item.parents or parent in item.parents)]
 
     def colour(self, value: Value, field: Field, scope: FieldScope) -> str:
         """The colour name of a value's option; '' when it has none."""
-        option = self.choices(field, scope).options.get(value)
-        return option.colour if option else ""
+        chosen = self.choices(field, scope).options.get(value)
+        return chosen.colour if chosen else ""
 
     def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
         """The option's label; its code when the option is gone."""
@@ -191,7 +206,7 @@ class Choice(FieldType):
 
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """A live option; None when the set is empty."""
-        codes = [code for code, option in self.choices(field, scope).options.items() if not option.retired]
+        codes = [code for code, item in self.choices(field, scope).options.items() if not item.retired]
         return random.choice(codes) if codes else None
 
     def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
@@ -202,23 +217,23 @@ class Choice(FieldType):
 def known_spellings(choices: Choices) -> dict[str, str]:
     """Spelling -> code. Live options before retired ones; a code before a label, a label before other spellings."""
     found: dict[str, str] = {}
-    options = sorted(choices.options.values(), key=lambda option: option.retired)
-    for option in options:
-        found.setdefault(spelling(option.code), option.code)
-    for option in options:
-        labels: Iterable[str] = (option.title,) if isinstance(option.title, str) else option.title.values()
+    items = sorted(choices.options.values(), key=lambda item: item.retired)
+    for item in items:
+        found.setdefault(spelling(item.code), item.code)
+    for item in items:
+        labels: Iterable[str] = (item.title,) if isinstance(item.title, str) else item.title.values()
         for text in labels:
-            found.setdefault(spelling(text), option.code)
-    for option in options:
-        for text in option.also:
-            found.setdefault(spelling(text), option.code)
+            found.setdefault(spelling(text), item.code)
+    for item in items:
+        for text in item.also:
+            found.setdefault(spelling(text), item.code)
     return found
 
 
 def option_label(choices: Choices, code: str, locale: str) -> str:
     """The label of an option, its code when there is none."""
-    option = choices.options.get(code)
-    return label_text(option.title, locale, code) if option else code
+    item = choices.options.get(code)
+    return label_text(item.title, locale, code) if item else code
 
 
 def _cell_text(choices: Choices, code: str) -> str:
@@ -272,7 +287,7 @@ class ChoiceList(Several):
     required_options = ("choices",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
         **_CHOICES_OPTION, "parent": Choice.options["parent"],
-        "maxItems": {"type": "integer", "minimum": 1, "title": {"zh": "最多选几项", "en": "At most"}}}
+        "maxItems": at_most(1000)}
 
     def expression_type(self, field: Field) -> str:
         """choices:SET"""
@@ -292,7 +307,7 @@ class ChoiceList(Several):
                 return None
             found = set()
             for item in items:
-                code = codes.get(spelling(str(item)) if by_spelling else item) if isinstance(item, str) or by_spelling else None  # type: ignore[arg-type]
+                code = codes.get(spelling(str(item))) if by_spelling else codes.get(item) if isinstance(item, str) else None
                 if code is None:
                     raise Wrong("choice_unknown", value=str(item)[:60])
                 found.add(code)
@@ -309,7 +324,7 @@ class ChoiceList(Several):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """A list of codes, none of them empty."""
-        return full_list(super().json_reader(field, scope))
+        return full_list(super().json_reader(field, scope), field.options.get("maxItems"))
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """By code, label or other spelling; a label that holds a separator is tried whole first."""
@@ -345,23 +360,24 @@ class ChoiceList(Several):
     def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
         """A list of codes."""
         codes = list(self.choices(field, scope).options)
-        schema: dict[str, object] = {"type": "array", "items": {"type": "string", "enum": codes}}
-        if field.options.get("maxItems"):
-            schema |= {"maxItems": field.options["maxItems"], "uniqueItems": True}
-        return schema
+        most = {"maxItems": field.options["maxItems"]} if field.options.get("maxItems") else {}
+        return {"type": "array", "items": {"type": "string", "enum": codes}, **most}
 
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """One to three live options."""
-        codes = [code for code, option in self.choices(field, scope).options.items() if not option.retired]
+        codes = [code for code, item in self.choices(field, scope).options.items() if not item.retired]
         most = min(len(codes), int(field.options.get("maxItems") or 3))
         return random.sample(codes, random.randint(1, most)) if codes else []
 
 
-def full_list(read: Reader) -> Reader:
-    """A JSON list reader that refuses null and empty items instead of dropping them."""
+def full_list(read: Reader, most: int | None) -> Reader:
+    """A JSON list reader that refuses null and empty items instead of dropping them, and counts all items."""
     def strict(raw: object) -> Value:
-        if isinstance(raw, list) and any(item is None or item == "" for item in raw):
-            raise Wrong("list_item_empty")
+        if isinstance(raw, list):
+            if any(item is None or item == "" for item in raw):
+                raise Wrong("list_item_empty")
+            if most is not None and len(raw) > most:
+                raise Wrong("too_many_items", maximum=most)
         return read(raw)
 
     return strict
@@ -376,7 +392,7 @@ class Tags(Several):
     icon = "tags"
     widget = "tags"
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "maxItems": {"type": "integer", "minimum": 1, "maximum": 200, "title": {"zh": "最多几个", "en": "At most"}}}
+        "maxItems": at_most(200)}
     longest: ClassVar[int] = 40
     most: ClassVar[int] = 50
 
@@ -408,14 +424,11 @@ class Tags(Several):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """A list of texts."""
-        read, most = full_list(super().json_reader(field, scope)), self.limit(field)
+        read = full_list(super().json_reader(field, scope), self.limit(field))
 
         def strict(raw: object) -> Value:
-            if isinstance(raw, list):
-                if any(type(item) is not str or len(item) > self.longest for item in raw):
-                    raise Wrong("tag_too_long", maximum=self.longest)
-                if len(raw) > most:
-                    raise Wrong("too_many_items", maximum=most)
+            if isinstance(raw, list) and any(type(item) is not str or len(item) > self.longest for item in raw):
+                raise Wrong("tag_too_long", maximum=self.longest)
             return read(raw)
 
         return strict

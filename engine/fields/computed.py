@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import EMPTY, FILLED, FieldType, Operator, Reader, Value, Wrong
+from engine.fields.base import CURRENCY_OPTION, EMPTY, ENDS_OPTION, FILLED, UNIT_OPTION, FieldType, Operator, Reader, Value, Wrong, option
 from engine.fields.scope import FieldScope
 from metadata.definitions import Field
 from metadata.text import Label
@@ -26,6 +26,7 @@ _SYSTEM = {"id": "integer", "version": "integer", "created_at": "instant", "upda
 #: Notation -> field type, and the option that carries what stands behind the colon.
 _CARRIERS = {"decimal": ("decimal", "scale"), "choice": ("choice", "choices"), "choices": ("choices", "choices"), "link": ("link", "to"), "links": ("links", "to"),
              "list": ("json", ""), "null": ("text", ""), "any": ("json", "")}
+_FROM = "^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$"
 _SHOWN = ("unit", "currency", "ends")
 _DEEPEST = 8
 
@@ -175,12 +176,11 @@ class Formula(Derived):
     title: ClassVar[Label] = {"zh": "公式", "en": "Formula"}
     required_options = ("value",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "value": {"type": "string", "format": "expression", "title": {"zh": "表达式", "en": "Expression"}},
-        "of": {"type": "string", "pattern": "^[a-z]+(?::[a-z0-9_]+)?$", "title": {"zh": "结果类型", "en": "Type of the result"},
-               "description": "As expressions write types: text, money, decimal:2, choice:KEY, link:ENTITY. Found out when not said."},
-        "unit": {"oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}], "title": {"zh": "单位", "en": "Unit"}},
-        "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "title": {"zh": "币种", "en": "Currency"}},
-        "ends": {"enum": ["day"], "title": {"zh": "到当天结束", "en": "To the end of a day"}}}
+        "value": option({"type": "string", "maxLength": 2000, "x-expression": "any"}, ("表达式", "Expression")),
+        "of": option({"type": "string", "pattern": "^[a-z]+(?::[a-z0-9_]+)?$"}, ("结果类型", "Type of the result"),
+                     ("表达式的类型写法：text、money、decimal:2、choice:KEY、link:ENTITY；不写则自动得出",
+                      "As expressions write types: text, money, decimal:2, choice:KEY, link:ENTITY; found out when not said")),
+        "unit": UNIT_OPTION, "currency": CURRENCY_OPTION, "ends": ENDS_OPTION}
 
 
 class Rollup(Derived):
@@ -191,13 +191,13 @@ class Rollup(Derived):
     icon = "sum"
     required_options = ("from", "measure")
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "from": {"type": "string", "pattern": "^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$", "title": {"zh": "来源", "en": "From"},
-                 "description": "ENTITY.LINK: records of that entity whose link points here."},
-        "measure": {"enum": list(MEASURES), "title": {"zh": "统计方式", "en": "Measure"}},
-        "of": {"type": "string", "title": {"zh": "统计字段", "en": "Of which field"}},
-        "by": {"type": "string", "title": {"zh": "排序依据", "en": "Ordered by"}, "description": "For earliest and latest; when it was made unless said."},
-        "where": {"type": "string", "format": "expression", "title": {"zh": "条件", "en": "Only those where"}},
-        **{word: Formula.options[word] for word in ("unit", "ends")}}
+        "from": option({"type": "string", "pattern": _FROM}, ("来源", "From"), ("实体.关联字段：关联到本记录的那些记录", "ENTITY.LINK: records of that entity whose link points here")),
+        "measure": option({"enum": list(MEASURES)}, ("统计方式", "Measure")),
+        "of": option({"type": "string", "x-refers": "field"}, ("统计字段", "Of which field")),
+        "by": option({"type": "string", "x-refers": "field"}, ("排序依据", "Ordered by"),
+                     ("用于最早与最新；不写则按建立时间", "For earliest and latest; when it was made unless said")),
+        "where": option({"type": "string", "maxLength": 2000, "x-expression": "boolean"}, ("条件", "Only those where")),
+        "unit": UNIT_OPTION, "ends": ENDS_OPTION}
 
 
 class Lookup(Derived):
@@ -208,8 +208,7 @@ class Lookup(Derived):
     icon = "arrow-up-right"
     required_options = ("from",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "from": {"type": "string", "pattern": "^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$", "title": {"zh": "来源", "en": "From"},
-                 "description": "LINK.FIELD: a field of the record this link points to."}}
+        "from": option({"type": "string", "pattern": _FROM}, ("来源", "From"), ("关联字段.字段：所关联记录的一个字段", "LINK.FIELD: a field of the record this link points to"))}
 
 
 __all__ = ["MEASURES", "Formula", "Infer", "Lookup", "NoShape", "Rollup", "carrier", "column_for", "shape", "target_of"]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import EMPTY, FILLED, FieldType, Operator, Reader, Value, Wrong
+from engine.fields.base import EMPTY, FILLED, FieldType, Operator, Reader, Value, Wrong, at_most, option
 from engine.fields.choice import Several, split_list
 from engine.fields.link import link_schema, read_id
 from engine.fields.scope import FieldScope
@@ -17,9 +17,9 @@ from metadata.definitions import Field
 from metadata.text import Label
 
 _ACCEPT: Mapping[str, Mapping[str, object]] = {
-    "accept": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+/[a-z0-9.+*-]+$"}, "title": {"zh": "允许的文件类型", "en": "Kinds of file"},
-               "description": "Media types such as image/* or application/pdf; judged by content."},
-    "max_size": {"type": "integer", "minimum": 1, "title": {"zh": "最大字节数", "en": "Largest size in bytes"}}}
+    "accept": option({"type": "array", "items": {"type": "string", "pattern": "^[a-z]+/[a-z0-9.+*-]+$"}}, ("允许的文件类型", "Kinds of file"),
+                     ("如 image/* 或 application/pdf，按内容判断", "Media types such as image/* or application/pdf, judged by content")),
+    "max_size": option({"type": "integer", "minimum": 1}, ("最大字节数", "Largest size in bytes"))}
 
 
 def file_id(raw: object) -> int | None:
@@ -122,7 +122,7 @@ class FileList(Several):
     widget = "files"
     operators: ClassVar[tuple[Operator, ...]] = (EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        **_ACCEPT, "maxItems": {"type": "integer", "minimum": 1, "maximum": 100, "title": {"zh": "最多几个", "en": "At most"}}}
+        **_ACCEPT, "maxItems": at_most(100)}
     most: ClassVar[int] = 100
 
     def accepts(self, field: Field) -> tuple[str, ...]:

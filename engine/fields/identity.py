@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from random import Random
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong
+from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option
 from engine.fields.masks import masked
 from engine.fields.scope import FieldScope
 from metadata.definitions import Field
@@ -59,7 +59,7 @@ class IdNumber(FieldType):
     icon = "id"
     sortable = False
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, DIFFERS, EMPTY, FILLED)
-    options = {"last4": {"type": "boolean", "title": {"zh": "可按后四位查找", "en": "Found by its last four characters"}}}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {"last4": option({"type": "boolean"}, ("可按后四位查找", "Found by its last four characters"))}
     default_mask = "id"
 
     def expression_type(self, field: Field) -> str:

@@ -52,6 +52,7 @@ class JsonType(FieldType):
     icon = "braces"
     widget = "json"
     sortable = False
+    schema_is_wider = True
     json_types = (dict, list, str, int, float, bool)
     operators: ClassVar[tuple[Operator, ...]] = (EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {}

@@ -8,16 +8,30 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import EMPTY, EQUALS, FILLED, HAS, INTEGER_LIMIT, ONE_OF, FieldType, Operator, Reader, Value, Wrong
+from engine.fields.base import (
+    EMPTY,
+    EQUALS,
+    FILLED,
+    HAS,
+    INTEGER_LIMIT,
+    ONE_OF,
+    WHERE_OPTION,
+    FieldType,
+    Operator,
+    Option,
+    Reader,
+    Value,
+    Wrong,
+    at_most,
+    option,
+)
 from engine.fields.choice import Several, split_list
 from engine.fields.scope import FieldScope
 from engine.fields.values import Link, link_id
 from metadata.definitions import Field
 from metadata.text import Label
 
-_WHERE: Mapping[str, Mapping[str, object]] = {
-    "where": {"type": "string", "format": "expression", "title": {"zh": "可选范围", "en": "Which may be chosen"},
-              "description": "An expression over the target; ``record.X`` is the record being edited."}}
+_WHERE: Mapping[str, Option] = {"where": WHERE_OPTION}
 _ID: Mapping[str, object] = {"type": "integer", "minimum": 1, "maximum": INTEGER_LIMIT}
 
 
@@ -82,7 +96,7 @@ class LinkType(FieldType):
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, ONE_OF, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "to": {"type": "string", "format": "entity", "title": {"zh": "关联到", "en": "Links to"}}, **_WHERE}
+        "to": option({"type": "string", "x-refers": "entity"}, ("关联到", "Links to")), **_WHERE}
 
     def target(self, field: Field) -> str:
         """The entity it points to."""
@@ -182,7 +196,7 @@ class LinkList(Several):
     operators: ClassVar[tuple[Operator, ...]] = (HAS, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        **LinkType.options, "maxItems": {"type": "integer", "minimum": 1, "maximum": 500, "title": {"zh": "最多几个", "en": "At most"}}}
+        **LinkType.options, "maxItems": at_most(500)}
     most: ClassVar[int] = 500
 
     def target(self, field: Field) -> str:

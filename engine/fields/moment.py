@@ -11,7 +11,22 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from engine.fields.base import AT_LEAST, AT_MOST, BETWEEN, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.base import (
+    AT_LEAST,
+    AT_MOST,
+    BETWEEN,
+    EMPTY,
+    ENDS_OPTION,
+    EQUALS,
+    FILLED,
+    FieldType,
+    Operator,
+    Reader,
+    Value,
+    Wrong,
+    option,
+    stored_as,
+)
 from engine.fields.dates import Moment, date_of, of_cell, read_moment
 from engine.fields.durations import ISO_PATTERN, duration_words, iso, read_duration
 from engine.fields.scope import FieldScope
@@ -40,8 +55,8 @@ class Date(FieldType):
     widget = "date"
     operators: ClassVar[tuple[Operator, ...]] = MOMENT_OPERATORS
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "minimum": {"type": "string", "format": "date", "pattern": _ISO_DATE.pattern, "title": {"zh": "最早", "en": "Earliest"}},
-        "maximum": {"type": "string", "format": "date", "pattern": _ISO_DATE.pattern, "title": {"zh": "最晚", "en": "Latest"}}}
+        "minimum": option({"type": "string", "format": "date", "pattern": _ISO_DATE.pattern}, ("最早", "Earliest")),
+        "maximum": option({"type": "string", "format": "date", "pattern": _ISO_DATE.pattern}, ("最晚", "Latest"))}
 
     def expression_type(self, field: Field) -> str:
         """date"""
@@ -155,9 +170,7 @@ class InstantType(FieldType):
     icon = "clock"
     widget = "instant"
     operators: ClassVar[tuple[Operator, ...]] = MOMENT_OPERATORS
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "ends": {"enum": ["day"], "title": {"zh": "到当天结束", "en": "To the end of a day"},
-                 "description": "A day N is kept as the midnight after it (exclusive) and shown as N."}}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {"ends": ENDS_OPTION}
 
     def expression_type(self, field: Field) -> str:
         """instant"""
@@ -224,7 +237,7 @@ class InstantType(FieldType):
         """2026-11-23 10:24 in the workspace's zone; only the day where the field ends one."""
         if value is None:
             return ""
-        local = value.astimezone(scope.timezone)
+        local: datetime = value.astimezone(scope.timezone)
         if field.options.get("ends") == "day" and local.time() == time():
             return (local.date() - timedelta(days=1)).isoformat()
         return local.isoformat(sep=" ", timespec="minutes")[:16]
@@ -263,7 +276,7 @@ class InstantType(FieldType):
 
 
 def _rfc(local: datetime) -> str:
-    text = local.isoformat()
+    text: str = local.isoformat()
     return text if len(local.strftime("%z")) == 5 else local.astimezone(UTC).isoformat()
 
 

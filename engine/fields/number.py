@@ -14,16 +14,20 @@ from engine.fields.base import (
     AT_LEAST,
     AT_MOST,
     BETWEEN,
+    CURRENCY_OPTION,
     DIFFERS,
     EMPTY,
     EQUALS,
     FILLED,
     INTEGER_LIMIT,
+    UNIT_OPTION,
     FieldType,
     Operator,
+    Option,
     Reader,
     Value,
     Wrong,
+    option,
     stored_as,
 )
 from engine.fields.scope import FieldScope
@@ -35,14 +39,11 @@ NUMBER_OPERATORS = (EQUALS, DIFFERS, AT_LEAST, AT_MOST, BETWEEN, EMPTY, FILLED)
 SCALED_LIMIT = 999_999_999_999_999
 
 
-def _bounds(unit: str) -> dict[str, Mapping[str, object]]:
-    return {"minimum": {"type": "number", "title": {"zh": "最小值", "en": "Smallest"}, "description": f"In {unit}."},
-            "maximum": {"type": "number", "title": {"zh": "最大值", "en": "Largest"}, "description": f"In {unit}."}}
+def _bounds(zh: str = "", en: str = "") -> dict[str, Option]:
+    return {"minimum": option({"type": "number"}, ("最小值", "Smallest"), (zh, en)), "maximum": option({"type": "number"}, ("最大值", "Largest"), (zh, en))}
 
 
-_UNIT: Mapping[str, Mapping[str, object]] = {
-    "unit": {"oneOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}], "title": {"zh": "单位", "en": "Unit"},
-             "description": "Shown after the number."}}
+_UNIT: Mapping[str, Option] = {"unit": UNIT_OPTION}
 
 
 def grouped(value: int, places: int = 0) -> str:
@@ -57,15 +58,16 @@ def unscaled(value: int, places: int) -> int | float:
     """The JSON number of a scaled integer: 1250 with 2 places is 12.5."""
     if not places:
         return value
-    whole, rest = divmod(value, 10 ** places)
-    return whole if not rest else value / 10 ** places
+    factor: int = 10 ** places
+    whole, rest = divmod(value, factor)
+    return whole if not rest else value / factor
 
 
 def scaled_float(raw: float, places: int) -> int:
     """The scaled integer of a double that stands for exactly one decimal at the scale; Wrong for any other, NaN and infinity included."""
     if not -1e16 < raw < 1e16:
         raise Wrong("number_invalid")
-    factor = 10 ** places
+    factor: int = 10 ** places
     candidate = round(raw * factor)
     if candidate / factor != raw:
         raise Wrong("number_scale", scale=places)
@@ -78,7 +80,8 @@ def scaled_text(raw: str, places: int) -> int | None:
     if not text:
         return None
     if text.isascii() and text.isdigit() and len(text) < 17:
-        return int(text) * 10 ** places
+        factor: int = 10 ** places
+        return int(text) * factor
     value = number_of(text)
     if value is None:
         raise Wrong("number_invalid")
@@ -213,7 +216,7 @@ class Integer(Number):
     name = "integer"
     title: ClassVar[Label] = {"zh": "整数", "en": "Whole number"}
     icon = "123"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_bounds("whole units"), **_UNIT}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_bounds(), **_UNIT}
 
     def expression_type(self, field: Field) -> str:
         """integer"""
@@ -228,8 +231,8 @@ class DecimalNumber(Number):
     icon = "decimal"
     limit = SCALED_LIMIT
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "scale": {"type": "integer", "minimum": 0, "maximum": 6, "default": 2, "title": {"zh": "小数位", "en": "Decimal places"}},
-        **_bounds("units"), **_UNIT}
+        "scale": option({"type": "integer", "minimum": 0, "maximum": 6, "default": 2}, ("小数位", "Decimal places")),
+        **_bounds(), **_UNIT}
 
     def expression_type(self, field: Field) -> str:
         """decimal:SCALE"""
@@ -258,8 +261,7 @@ class Money(Number):
     icon = "currency-yuan"
     widget = "money"
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "default": "CNY", "title": {"zh": "币种", "en": "Currency"}},
-        **_bounds("minor units (fen)")}
+        "currency": CURRENCY_OPTION, **_bounds("以分为单位", "In minor units (fen)")}
 
     def expression_type(self, field: Field) -> str:
         """money"""
@@ -313,7 +315,7 @@ class Percent(Number):
     title: ClassVar[Label] = {"zh": "百分比", "en": "Percent"}
     icon = "percentage"
     widget = "percent"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = _bounds("basis points (1/100 of a per cent)")
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = _bounds("以万分之一为单位", "In basis points (1/100 of a per cent)")
 
     def expression_type(self, field: Field) -> str:
         """percent"""

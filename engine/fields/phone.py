@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 
-from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong
+from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option
 from engine.fields.masks import area_length, masked
 from engine.fields.scope import FieldScope
 from engine.fields.tokens import text_tokens
@@ -112,8 +112,8 @@ class Phone(FieldType):
     sortable = False
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, DIFFERS, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "last4": {"type": "boolean", "title": {"zh": "可按后四位查找", "en": "Found by its last four digits"},
-                  "description": "For an encrypted field: keeps a blind index of the last four digits, which shows how often each occurs."}}
+        "last4": option({"type": "boolean"}, ("可按后四位查找", "Found by its last four digits"),
+                        ("加密字段另存后四位的盲索引，会暴露各后四位出现的次数", "An encrypted field keeps a blind index of them, which shows how often each occurs"))}
     default_mask = "phone"
 
     def expression_type(self, field: Field) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from engine.fields import regions
-from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong
+from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option
 from engine.fields.scope import FieldScope
 from engine.fields.text import NO_NUL, Text
 from engine.fields.tokens import text_tokens
@@ -27,7 +27,7 @@ class Region(FieldType):
     widget = "region"
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, DIFFERS, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "level": {"enum": list(regions.LEVELS), "title": {"zh": "精确到", "en": "Down to"}, "description": "How deep the steps go; less is always accepted."}}
+        "level": option({"enum": list(regions.LEVELS)}, ("精确到", "Down to"), ("可选到哪一级；较粗的总是可以", "How deep the steps go; less is always accepted"))}
 
     def expression_type(self, field: Field) -> str:
         """region"""

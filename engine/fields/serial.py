@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import EMPTY, EQUALS, FILLED, STARTS, FieldType, Operator, Reader, Value, Wrong
+from engine.fields.base import EMPTY, EQUALS, FILLED, STARTS, FieldType, Operator, Reader, Value, Wrong, option
 from engine.fields.scope import FieldScope
 from engine.fields.text import NO_NUL, checked_text
 from engine.fields.tokens import text_tokens
@@ -33,17 +33,19 @@ class SerialTemplate:
 
     def period(self, day: date) -> str:
         """The counter's period on a day of the workspace: ``202603`` for a template with year and month, '' for one without dates."""
-        return "".join(day.strftime(content) for kind, content in self.pieces if kind == "date")
+        return "".join(f"{day:{content}}" for kind, content in self.pieces if kind == "date")
 
     def write(self, day: date, number: int) -> str:
         """The serial number of a drawn number; more digits than the template has are written out."""
-        written = {"text": lambda content: content, "date": day.strftime, "number": lambda content: f"{number:0{self.digits}d}"}
-        return "".join(written[kind](content) for kind, content in self.pieces)
+        counted = f"{number:0{self.digits}d}"
+        return "".join(content if kind == "text" else counted if kind == "number" else f"{day:{content}}" for kind, content in self.pieces)
 
     def number_in(self, text: str) -> int | None:
         """The drawn number inside a serial of this template; None when the text is not of it. Lets a counter start after what was imported."""
-        groups = {"text": re.escape, "date": lambda content: "[0-9]{4}" if content == "%Y" else "[0-9]{2}", "number": lambda content: "([0-9]+)"}
-        found = re.fullmatch("".join(groups[kind](content) for kind, content in self.pieces), text)
+        dates = {"%Y": "[0-9]{4}"}
+        pattern = "".join(re.escape(content) if kind == "text" else "([0-9]+)" if kind == "number" else dates.get(content, "[0-9]{2}")
+                          for kind, content in self.pieces)
+        found = re.fullmatch(pattern, text)
         return int(found[1]) if found and len(found[1]) <= 15 else None
 
 
@@ -78,8 +80,9 @@ class Serial(FieldType):
     required_options = ("template",)
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, STARTS, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "template": {"type": "string", "maxLength": 60, "pattern": TEMPLATE_PATTERN, "title": {"zh": "编号规则", "en": "Template"},
-                     "description": "Text with {yyyy} {yy} {mm} {dd} and one counter {0000}; counting starts anew with each period."}}
+        "template": option({"type": "string", "maxLength": 60, "pattern": TEMPLATE_PATTERN}, ("编号规则", "Template"),
+                           ("文字加 {yyyy} {yy} {mm} {dd} 与一个计数 {0000}；每个周期重新计数",
+                            "Text with {yyyy} {yy} {mm} {dd} and one counter {0000}; counting starts anew with each period"))}
 
     def template(self, field: Field) -> SerialTemplate:
         """The parsed template of a field."""

@@ -12,22 +12,22 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import nh3
-import re2
+import re2  # type: ignore[import-untyped]
 import sqlalchemy as sa
 
-from engine.fields.base import CONTAINS, DIFFERS, EMPTY, EQUALS, FILLED, STARTS, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.base import CONTAINS, DIFFERS, EMPTY, EQUALS, FILLED, STARTS, FieldType, Operator, Reader, Value, Wrong, option
 from engine.fields.scope import FieldScope
 from engine.fields.tokens import text_tokens
 from metadata.definitions import Field
 from metadata.text import Label
 
 LENGTH_OPTIONS: Mapping[str, Mapping[str, object]] = {
-    "minLength": {"type": "integer", "minimum": 0, "title": {"zh": "最短字数", "en": "Shortest length"}, "description": "In characters (code points)."},
-    "maxLength": {"type": "integer", "minimum": 1, "maximum": 100_000, "title": {"zh": "最长字数", "en": "Longest length"}, "description": "In characters (code points)."},
+    "minLength": option({"type": "integer", "minimum": 0}, ("最短字数", "Shortest length"), ("按字符计", "In characters (code points)")),
+    "maxLength": option({"type": "integer", "minimum": 1, "maximum": 100_000}, ("最长字数", "Longest length"), ("按字符计", "In characters (code points)")),
 }
 PATTERN_OPTION: Mapping[str, Mapping[str, object]] = {
-    "pattern": {"type": "string", "maxLength": 500, "format": "regex", "title": {"zh": "格式（正则表达式）", "en": "Pattern (regular expression)"},
-                "description": "RE2 syntax; found anywhere in the text unless anchored with ^ and $."},
+    "pattern": option({"type": "string", "maxLength": 500}, ("格式（正则表达式）", "Pattern (regular expression)"),
+                      ("RE2 语法；不写 ^ 和 $ 时出现在任何位置都算", "RE2 syntax; found anywhere in the text unless anchored with ^ and $")),
 }
 TEXT_OPERATORS = (EQUALS, DIFFERS, CONTAINS, STARTS, EMPTY, FILLED)
 #: What may be in an encrypted text's filter: no part of it can be asked for.
@@ -385,4 +385,4 @@ def _ascii_only(read: Reader, code: str) -> Reader:
     return strict
 
 
-__all__ = ["CONTAINS", "Email", "LongText", "RichText", "Text", "Url", "checked_text", "is_web_address", "sanitised", "stored_as", "text_of_markup"]
+__all__ = ["CONTAINS", "Email", "LongText", "RichText", "Text", "Url", "checked_text", "is_web_address", "sanitised", "text_of_markup"]

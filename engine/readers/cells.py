@@ -6,12 +6,13 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.fields.base import Wrong
 from engine.fields.dates import of_cell
 from engine.fields.phone import read_phone
 from engine.readers.base import CellReader, Reading, ReadingScope
+from metadata.text import Label
 
 _BRACKETED = re.compile(r"[(\[{【][^)\]}】]*[)\]}】]")
 #: What people write where nothing is known.
@@ -46,8 +47,8 @@ class TextReader(CellReader):
     """The cells as one text."""
 
     name = "text"
-    parts = ("text",)
-    help = {"zh": "原样作为文字", "en": "The text as it stands"}
+    parts: ClassVar[tuple[str, ...]] = ("text",)
+    help: ClassVar[Label] = {"zh": "原样作为文字", "en": "The text as it stands"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """Several cells become several lines."""
@@ -58,8 +59,8 @@ class PersonReader(CellReader):
     """The name of a member of the workspace; who that is, the import finds."""
 
     name = "person"
-    parts = ("person",)
-    help = {"zh": "工作区人员的姓名", "en": "The name of a member of the workspace"}
+    parts: ClassVar[tuple[str, ...]] = ("person",)
+    help: ClassVar[Label] = {"zh": "工作区人员的姓名", "en": "The name of a member of the workspace"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """Without remarks in brackets and the spaces inside a Chinese name."""
@@ -76,8 +77,8 @@ class MomentReader(CellReader):
     """A date or a point in time in any of the forms sheets have; without a year it is the latest one past."""
 
     name = "moment"
-    parts = ("at", "date", "time")
-    help = {"zh": "日期或时间：2025/12/3、12月3日、45994、12月3日 下午3点", "en": "A date or time in any form sheets have"}
+    parts: ClassVar[tuple[str, ...]] = ("at", "date", "time")
+    help: ClassVar[Label] = {"zh": "日期或时间：2025/12/3、12月3日、45994、12月3日 下午3点", "en": "A date or time in any form sheets have"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """``at`` is a day when no time is written, else a local time with offset."""
@@ -95,8 +96,8 @@ class PhoneReader(CellReader):
     """One phone number or several in one cell."""
 
     name = "phone"
-    parts = ("phone", "extension", "more_phones")
-    help = {"zh": "一个或几个电话号码", "en": "One phone number or several"}
+    parts: ClassVar[tuple[str, ...]] = ("phone", "extension", "more_phones")
+    help: ClassVar[Label] = {"zh": "一个或几个电话号码", "en": "One phone number or several"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """The first one that is right leads; wrong ones beside it are warnings, wrong ones alone a refusal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.fields.base import Wrong
 from engine.fields.choice import known_spellings, spelling
@@ -13,6 +13,7 @@ from engine.fields.scope import FieldScope
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.readers.cells import cell_text, folded
 from metadata.definitions import Choices, Field
+from metadata.text import Label
 
 _SEPARATORS = re.compile(r"[,;/、|&+\n\s]+")
 _BRACKETED = re.compile(r"^(.*?)[(\[【](.*?)[)\]】]?$", re.DOTALL)
@@ -79,8 +80,8 @@ class ChoiceReader(CellReader):
     """One option or several of the option sets of the fields its parts go to."""
 
     name = "choice"
-    parts = ("code", "codes", "child")
-    help = {"zh": "选项，按代码、名称或别名；child 为下级选项（参数 map：先查的对照表）",
+    parts: ClassVar[tuple[str, ...]] = ("code", "codes", "child")
+    help: ClassVar[Label] = {"zh": "选项，按代码、名称或别名；child 为下级选项（参数 map：先查的对照表）",
             "en": "Options by code, label or other spelling; child: an option of the set below (option map: words looked up first)"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.fields.base import Wrong
 from engine.fields.phone import PhoneNumber, read_phone
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.readers.cells import cell_text, folded, is_nothing
+from metadata.text import Label
 
 #: Word -> (relation, gender); what a word says when it stands before a name, in brackets or beside a number.
 RELATIONS: Mapping[str, tuple[str, str]] = {
@@ -75,8 +76,8 @@ class PeopleReader(CellReader):
     """One person and those who belong to them, out of name and phone cells read together."""
 
     name = "people"
-    parts = ("name", "phone", "extension", "gender", "others", "more_phones")
-    help = {"zh": "姓名、称谓、电话与家人，可写在一格里；others 为其余的人（name phone gender relation），more_phones 为其余号码",
+    parts: ClassVar[tuple[str, ...]] = ("name", "phone", "extension", "gender", "others", "more_phones")
+    help: ClassVar[Label] = {"zh": "姓名、称谓、电话与家人，可写在一格里；others 为其余的人（name phone gender relation），more_phones 为其余号码",
             "en": "Names, titles, phones and family in one text; others: the other people, more_phones: further numbers of the first"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
@@ -309,6 +310,6 @@ def _meant(others: list[_Person], relation: str, gender: str) -> _Person | None:
     """The person without a number whom a word such as 先生 means: by relation, then by gender."""
     free = [person for person in others if person.phone is None]
     for person in free:
-        if relation and person.relation == relation and gender in ("", person.gender) or (relation and person.relation == relation and not person.gender):
+        if (relation and person.relation == relation and gender in ("", person.gender)) or (relation and person.relation == relation and not person.gender):
             return person
     return next((person for person in free if gender and person.gender == gender and person.relation in ("", relation)), None)

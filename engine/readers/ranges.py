@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.fields.amounts import CHINESE_NUMERAL, UNITS, number_of
 from engine.fields.base import INTEGER_LIMIT, Wrong
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.readers.cells import cell_text, folded, is_nothing
+from metadata.text import Label
 
 _NUMERAL = rf"(?:[0-9]+(?:,[0-9]{{3}})*(?:\.[0-9]+)?|[{CHINESE_NUMERAL}]+)"
 _UNIT = r"(?:百万|千万|[十百千]?万|[kKwW千百万亿])?亿?"
@@ -119,8 +120,8 @@ class AmountRangeReader(CellReader):
     """A span of money: least and most, in minor units; amounts after the words in ``labels`` become parts of that name."""
 
     name = "amount_range"
-    parts = ("min", "max")
-    help = {"zh": "金额区间：300-400万、三百万以内、350W、总价400万，首付120万（参数 unit、labels）",
+    parts: ClassVar[tuple[str, ...]] = ("min", "max")
+    help: ClassVar[Label] = {"zh": "金额区间：300-400万、三百万以内、350W、总价400万，首付120万（参数 unit、labels）",
             "en": "A span of money (options unit, labels); one number gives both ends"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
@@ -168,8 +169,8 @@ class NumberRangeReader(CellReader):
     """A span of plain numbers: least and most; units of measure after them are passed over."""
 
     name = "number_range"
-    parts = ("min", "max", "unit")
-    help = {"zh": "数值区间：100-120㎡、140+、120 左右", "en": "A span of numbers; one number gives both ends"}
+    parts: ClassVar[tuple[str, ...]] = ("min", "max", "unit")
+    help: ClassVar[Label] = {"zh": "数值区间：100-120㎡、140+、120 左右", "en": "A span of numbers; one number gives both ends"}
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """Warnings: ``approx``. Nothing understood: Wrong ``number_unread``."""
