@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
 from engine.fields.values import Link, Masked
+from engine.storage import JsonList
 
 if TYPE_CHECKING:
     from engine.records.history import Moment
@@ -20,10 +21,11 @@ _INSTANTS = ("created_at", "updated_at")
 def record_json(workspace: Workspace, entity: CompiledEntity, record: Mapping[str, Any]) -> dict[str, object]:
     """CONTRACT section 4: id, version, fields by key, child lines as arrays."""
     shapes = field_shapes(workspace, entity)
+    empty = _empty(workspace, entity)
     found: dict[str, object] = {}
     for key, value in record.items():
         if value is None:
-            found[key] = None
+            found[key] = [] if key in empty else None
             continue
         shape = shapes.get(key)
         if shape is not None:
@@ -44,6 +46,12 @@ def field_shapes(workspace: Workspace, entity: CompiledEntity) -> Mapping[str, S
         shapes.update(dict.fromkeys(_INSTANTS, lambda value: instant_json(workspace, value)))
         return shapes
     return remember(workspace, ("json shapes", entity.key), build)
+
+
+def _empty(workspace: Workspace, entity: CompiledEntity) -> frozenset[str]:
+    """Fields holding several values: without one they are an empty list."""
+    return remember(workspace, ("json lists", entity.key), lambda: frozenset(
+        key for key, item in entity.fields.items() if item.column is not None and isinstance(item.column.type, JsonList)))
 
 
 def _shape(to_json: Callable[[Any, Any, Any], object], field: Any, scope: Any) -> Shape:

@@ -1,0 +1,114 @@
+"""Derived values stay true: whatever is saved, stored roll-ups, lookups and formulas equal what a computation from scratch gives."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from engine.errors import Refusal
+from engine.records import history, query, service
+from engine.records.query import Query
+from tests.engine.records.conftest import NOW, World
+
+
+def recomputed(world: World, customer: dict[str, Any], visits: list[dict[str, Any]]) -> dict[str, Any]:
+    """The derived values of a customer from its visits, by hand."""
+    mine = [item for item in visits if item["customer"] is not None and item["customer"].id == customer["id"]]
+    scores = [item["score"] for item in mine if item["score"] is not None]
+    costs = [item["cost"] for item in mine if item["cost"] is not None]
+    times = [item["at"] for item in mine if item["at"] is not None]
+    late = datetime.max.replace(tzinfo=UTC)
+    first = min(mine, key=lambda item: (item["at"] is None, item["at"] or late, item["id"]), default=None)
+    last = min(mine, key=lambda item: (item["at"] is None, -(item["at"] or NOW).timestamp(), -item["id"]), default=None)
+    local = (max(times).astimezone(world.workspace.timezone) if times else None)
+    due = (datetime.combine(local.date() + timedelta(days=4), datetime.min.time(), world.workspace.timezone).astimezone(UTC) if local else None)
+    half_up = None if not costs else (2 * sum(costs) + len(costs)) // (2 * len(costs))
+    return {
+        "visits": len(mine), "good_visits": sum(score >= 5 for score in scores), "score_sum": sum(scores), "score_min": min(scores, default=None),
+        "score_max": max(scores, default=None), "spent": half_up, "first_kind": first["kind"] if first else None, "last_kind": last["kind"] if last else None,
+        "last_at": max(times, default=None), "warm": len(mine) >= 2 or customer["grade"] == "A", "due_at": due}
+
+
+def assert_true(world: World) -> None:
+    ctx = world.ctx("a1")
+    customers = query.page(ctx, Query("customer", limit=200)).items
+    visits = query.page(ctx, Query("visit", limit=200)).items
+    by_id = {item.id: item for item in customers}
+    people = {item.id: item for item in query.page(ctx, Query("person", limit=200)).items}
+    for customer in customers:
+        expected = recomputed(world, customer, visits)
+        assert {name: customer[name] for name in expected} == expected
+        owner = customer["owner"]
+        assert customer["team"] == (people[owner.id]["team"] if owner else None)
+    for visit in visits:
+        target = by_id.get(visit["customer"].id)
+        assert visit["grade"] == (target["grade"] if target else None)
+        assert (visit["hint"] or "") == ((target["name"] if target else "") + (visit["kind"] or ""))
+        assert visit["owner_team"] == (target["team"] if target else None)
+
+
+def step(world: World, chance: random.Random) -> None:
+    ctx = world.ctx("a1")
+    customers = [item.id for item in query.page(ctx, Query("customer", limit=200, fields=("id",))).items]
+    visits = [item.id for item in query.page(ctx, Query("visit", limit=200, fields=("id",))).items]
+    people = [world.person(login) for login in ("s1", "s3")]
+    raw = {"at": chance.choice([None, (NOW + timedelta(hours=chance.randint(-50, 50))).isoformat()]), "kind": chance.choice([None, "一", "二"]),
+           "score": chance.choice([None, *range(8)]), "cost": chance.choice([None, 100, 333])}
+    kind = chance.randrange(7)
+    if kind == 0 or not customers:
+        service.create(ctx, "customer", {"name": chance.choice("张王李"), "grade": chance.choice("ABC"), "owner": chance.choice([None, *people])})
+    elif kind in (1, 2) or not visits:
+        service.create(ctx, "visit", {**raw, "customer": chance.choice(customers)})
+    elif kind == 3:
+        service.update(ctx, "visit", chance.choice(visits), {**raw, "customer": chance.choice(customers)}, service.ANY)
+    elif kind == 4:
+        service.update(ctx, "customer", chance.choice(customers), {"grade": chance.choice("ABC"), "owner": chance.choice([None, *people])}, service.ANY)
+    elif kind == 5:
+        service.delete(ctx, "visit", chance.choice(visits), service.ANY)
+    else:
+        service.load(ctx, "visit", [{**raw, "customer": chance.choice(customers)} for _ in range(3)])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_random_saves_every_derived_value_equals_a_computation_from_scratch(world: World, seed: int):
+    chance = random.Random(seed)
+    for _ in range(25):
+        step(world, chance)
+    assert_true(world)
+    team = service.create(world.ctx(), "team", {"name": "丙组"})
+    service.update(world.ctx(), "person", world.person("s1"), {"team": team.id}, service.ANY)
+    assert_true(world)
+
+
+def test_a_computed_change_does_not_raise_the_version_and_is_noted_as_computed(world: World):
+    ctx = world.ctx("s1")
+    saved = service.create(ctx, "customer", {"name": "张三"})
+    made = service.create(ctx, "visit", {"customer": saved.id, "score": 6})
+    assert {(change.entity, change.kind) for change in made.changes} == {("visit", "create"), ("customer", "computed")}
+    found = query.get(ctx, "customer", saved.id)
+    assert found.version == 1 and found["visits"] == 1 and found["good_visits"] == 1
+    newest = history.timeline(ctx, "customer", saved.id).items[0]
+    assert {change.field for change in newest.changes} >= {"visits", "due_at"} and all(change.computed for change in newest.changes)
+    service.update(ctx, "customer", saved.id, {"grade": "A"}, 1)
+
+
+def test_a_refused_save_leaves_nothing_behind(world: World):
+    ctx = world.ctx("s1")
+    saved = service.create(ctx, "customer", {"name": "张三"})
+    with pytest.raises(Refusal):
+        service.create(ctx, "visit", {"customer": saved.id, "score": "x"})
+    assert query.get(ctx, "customer", saved.id)["visits"] == 0 and len(history.timeline(ctx, "customer", saved.id).items) == 1
+
+
+def test_touch_repairs_what_someone_broke(world: World, make_world: Callable[..., World]):
+    ctx = world.ctx("s1")
+    saved = service.create(ctx, "customer", {"name": "张三"})
+    service.create(ctx, "visit", {"customer": saved.id})
+    table = world.workspace.entities["customer"].table
+    with world.ctx().writing() as broken:
+        broken.open.execute(table.update().values(visits=77, warm=True).execution_options(scoped=True))
+    service.touch(world.ctx(), "customer", [saved.id])
+    found = query.get(ctx, "customer", saved.id)
+    assert found["visits"] == 1 and found["warm"] is False
