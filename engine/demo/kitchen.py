@@ -114,20 +114,29 @@ def reader(path: str, world: World) -> Draw:
     """Reads a path of the row; ``now`` is the end of the window."""
     if path == "now":
         return lambda row: world.window.now
-    if "." not in path:
-        return lambda row: row.get(path)
-    return lambda row: look(row, path)
+    return _path(path)
+
+
+def _path(path: str) -> Draw:
+    """``look`` with the path taken apart beforehand."""
+    first, _, rest = path.partition(".")
+    if not rest:
+        return lambda row: row.get(first)
+    if "." in rest:
+        return lambda row: look(row, path)
+    return lambda row: None if (below := row.get(first)) is None else below.get(rest)
 
 
 def _comparison(path: str, wanted: Any) -> Test:
+    read = _path(path)
     if wanted is None or wanted is True:
         there = wanted is True
-        return lambda row: (look(row, path) not in (None, False)) is there
+        return lambda row: (read(row) not in (None, False)) is there
     if isinstance(wanted, Mapping):
         low, high = wanted.get("from", -math.inf), wanted.get("below", math.inf)
-        return lambda row: (value := look(row, path)) is not None and low <= value < high
+        return lambda row: (value := read(row)) is not None and low <= value < high
     values = frozenset(wanted) if isinstance(wanted, list) else frozenset((wanted,))
-    return lambda row: look(row, path) in values
+    return lambda row: read(row) in values
 
 
 def _bounded(draw: Draw, low: Any, high: Any, step: Any) -> Draw:
