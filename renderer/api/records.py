@@ -12,6 +12,7 @@ from engine.records import service
 from engine.records.history import timeline
 from engine.records.jsonshape import moment_json, record_json
 from engine.records.query import Query, get, page
+from engine.records.record import Record, Saved
 from renderer.api.shapes import Body, answer, json_object, json_value, texts, truth, version_of, whole
 from renderer.requests import ApiContext, guarded
 
@@ -33,7 +34,7 @@ def _query(request: Request, entity: str) -> Query:
 def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
     """A page of records."""
     found = page(ctx, _query(request, entity))
-    return answer({"items": [record_json(ctx, entity, record) for record in found.items], "next": found.next, "count": found.count,
+    return answer({"items": [_json(ctx, entity, record) for record in found.items], "next": found.next, "count": found.count,
                    "count_capped": found.count_capped})
 
 
@@ -48,7 +49,7 @@ def create_record(ctx: ApiContext, request: Request, entity: str, body: Body) ->
 def get_record(ctx: ApiContext, request: Request, entity: str, id: int) -> Response:
     """One record."""
     record = get(ctx, entity, id, texts(request.query_params, "fields") or None)
-    return answer(record_json(ctx, entity, record), ETag=f'"{record.version}"')
+    return answer(_json(ctx, entity, record), ETag=f'"{record.version}"')
 
 
 @router.patch("/records/{entity}/{id}", **guarded("update"))
@@ -76,7 +77,7 @@ def restore_record(ctx: ApiContext, entity: str, id: int) -> Response:
 def record_timeline(ctx: ApiContext, request: Request, entity: str, id: int) -> Response:
     """Who changed what, when, why; newest first."""
     found = timeline(ctx, entity, id, request.query_params.get("cursor") or None)
-    return answer({"items": [moment_json(ctx, entity, moment) for moment in found.items], "next": found.next})
+    return answer({"items": [moment_json(ctx.workspace, ctx.workspace.entities[entity], moment) for moment in found.items], "next": found.next})
 
 
 @router.post("/bulk/{entity}", **guarded("update"))
@@ -93,6 +94,10 @@ def bulk(ctx: ApiContext, entity: str, body: Body) -> Response:
                                 "errors": [{"pointer": fault.pointer, "code": fault.code} for fault in item.faults]} for item in results]})
 
 
+def _json(ctx: Context, entity: str, record: Record) -> dict[str, object]:
+    return record_json(ctx.workspace, ctx.workspace.entities[entity], record)
+
+
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= 200:
@@ -100,6 +105,6 @@ def _idempotency_key(request: Request) -> str | None:
     return key
 
 
-def _saved(ctx: Context, entity: str, saved: Any, status: int) -> Response:
-    return answer(record_json(ctx, entity, saved.record), status, ETag=f'"{saved.version}"', **(
+def _saved(ctx: Context, entity: str, saved: Saved, status: int) -> Response:
+    return answer(_json(ctx, entity, saved.record), status, ETag=f'"{saved.version}"', **(
         {"Location": f"/api/{ctx.workspace.name}/records/{entity}/{saved.id}"} if status == 201 else {}))

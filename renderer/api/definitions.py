@@ -1,0 +1,117 @@
+"""Definitions over JSON: read them, put drafts, see the plan, publish, roll back; the schema of a record; the clock of a sandbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from engine import drafts, publishing
+from engine.access import grant, grant_of
+from engine.context import Context
+from engine.errors import Denied, Fault, Invalid, NotFound
+from engine.fields.schema import record_schema
+from metadata.definitions import KINDS
+from metadata.messages import sentence
+from renderer.api.shapes import Body, answer, json_object
+from renderer.requests import ApiContext, guarded
+
+router = APIRouter(prefix="/api/{ws}")
+
+
+@router.get("/definitions", **guarded(right="design"))
+def list_definitions(ctx: ApiContext) -> Response:
+    """All published definitions, with the version they are."""
+    bundle = ctx.workspace.bundle
+    return answer({"version": ctx.workspace.version, "digest": bundle.digest,
+                   "items": [{"kind": kind, "key": key, "title": document.get("title")} for (kind, key), document in bundle.documents.items()]})
+
+
+@router.get("/definitions/{kind}/{key}", **guarded(right="design"))
+def get_definition(ctx: ApiContext, kind: str, key: str) -> Response:
+    """One published definition as its document, and the draft of it if there is one."""
+    document = ctx.workspace.bundle.documents.get((kind, key))
+    if document is None:
+        raise NotFound("unknown_definition", kind=kind, key=key)
+    return answer({"kind": kind, "key": key, "version": ctx.workspace.version, "document": document})
+
+
+@router.put("/drafts/{kind}/{key}", **guarded(right="design"))
+def put_draft(ctx: ApiContext, kind: str, key: str, body: Body) -> Response:
+    """Put a whole document as the draft of a definition; ``number`` is the draft's number it is based on (0: none yet)."""
+    given = json_object(body)
+    document, number = given.get("document"), given.get("number", 0)
+    if kind not in KINDS or not isinstance(document, dict) or not isinstance(number, int):
+        raise Invalid("draft_wrong", faults=[Fault("/document", "draft_wrong")])
+    state = drafts.act(ctx, kind, key, {"op": "put", "document": document}, number)
+    return answer({"kind": kind, "key": key, "number": state.number})
+
+
+@router.get("/plan", **guarded(right="design"))
+def get_plan(ctx: ApiContext) -> Response:
+    """What publishing all drafts would do: differences, steps with affected rows, rights, problems."""
+    return answer(plan_json(publishing.plan_drafts(ctx), ctx.locale))
+
+
+def plan_json(plan: publishing.Plan, locale: str) -> dict[str, Any]:
+    """A plan as JSON; its digest confirms the publish."""
+    return {
+        "base_version": plan.base_version, "digest": plan.digest, "ready": plan.ready, "sentences": plan.sentences(locale),
+        "steps": [{"code": step.code, "risk": str(step.risk), "entity": step.entity, "field": step.field or None, "rows": step.rows, "slow": step.slow,
+                   "sentence": step.sentence(locale)} for step in plan.steps],
+        "problems": [{"file": item.file, "pointer": item.pointer, "line": item.line, "code": item.code, "severity": item.severity,
+                      "message": sentence(item.code, item.params, locale)} for item in plan.problems],
+        "conflicts": [{"kind": kind, "key": key, "pointers": list(pointers)} for (kind, key), pointers in plan.conflicts.items()]}
+
+
+@router.post("/publish", **guarded(right="publish"))
+def publish(ctx: ApiContext, body: Body) -> Response:
+    """Publish all drafts; ``digest`` is the one the plan gave."""
+    given = json_object(body)
+    digest = given.get("digest")
+    if not isinstance(digest, str):
+        raise Invalid("digest_missing", faults=[Fault("/digest", "digest_missing")])
+    done = publishing.publish(ctx, publishing.plan_drafts(ctx), note=str(given.get("note", ""))[:500], expect_digest=digest)
+    return answer({"version": done.number, "state": done.state})
+
+
+@router.post("/rollback", **guarded(right="publish"))
+def rollback(ctx: ApiContext, body: Body) -> Response:
+    """Publish an earlier version again as the newest."""
+    number = json_object(body).get("version")
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise Invalid("version_wrong", faults=[Fault("/version", "version_wrong")])
+    done = publishing.rollback(ctx, number)
+    return answer({"version": done.number, "state": done.state})
+
+
+@router.get("/schema/{entity}", **guarded("read"))
+def schema(ctx: ApiContext, request: Request, entity: str) -> Response:
+    """The record as plain JSON Schema, as this caller may see it."""
+    granted = grant(ctx, entity)
+    if not granted.allowed("read"):
+        raise NotFound("unknown_entity", entity=entity)
+    return answer(entity_schema(ctx, entity))
+
+
+def entity_schema(ctx: Context, entity: str) -> dict[str, Any]:
+    """The JSON Schema of an entity's record under the caller's grant."""
+    compiled = ctx.workspace.entities[entity]
+    return record_schema(ctx.workspace.scope.of(entity), compiled.fields.values(), grant_of(ctx.workspace, ctx.actor, compiled).readable, ctx.locale,
+                         entity, compiled.title)
+
+
+@router.put("/clock", **guarded(right="settings"))
+def clock(ctx: ApiContext, body: Body) -> Response:
+    """Move a sandbox's clock forward."""
+    given = json_object(body).get("now")
+    try:
+        moment = datetime.fromisoformat(str(given))
+    except ValueError:
+        raise Invalid("clock_wrong", faults=[Fault("/now", "clock_wrong")]) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ctx.workspace.timezone)
+    if not ctx.workspace.sandbox:
+        raise Denied("clock_of_live_workspace", workspace=ctx.workspace.name)
+    return answer({"now": ctx.home.move_clock(ctx.workspace.name, moment).isoformat()})
