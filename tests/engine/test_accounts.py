@@ -73,7 +73,7 @@ def test_every_failure_looks_and_lasts_the_same(home, li):
     times = {}
     for login, password in (("li.na", "wrong"), ("nobody", PASSWORD), ("invited", PASSWORD), ("invited", ""), ("gone", PASSWORD)):
         started = time.perf_counter()
-        with pytest.raises(Invalid, match="^login_wrong$"):
+        with pytest.raises(Invalid, match="login_wrong"):
             accounts.log_in(home, login, password)
         times[login] = time.perf_counter() - started
     assert min(times.values()) > 0.2 * max(times.values()), times

@@ -13,8 +13,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from engine import clock, migrations, system_tables
-from engine.context import Cause, Context
 from engine.actors import system_actor
+from engine.context import Cause, Context
 from engine.database import open_sqlite
 from engine.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from engine.home import Home
@@ -81,9 +81,8 @@ def test_what_a_killed_creation_left_is_replaced(home):
 
 
 def test_two_who_make_the_same_workspace_at_once_do_not_disturb_each_other(home):
-    with home.creating("demo", ""):
-        with pytest.raises(Conflict, match="workspace_being_made"), home.creating("demo", ""):
-            pass
+    with home.creating("demo", ""), pytest.raises(Conflict, match="workspace_being_made"), home.creating("demo", ""):
+        pass
     assert home.workspace("demo").version == 0
 
 

@@ -1,0 +1,113 @@
+"""The command line: which commands there are, what they take, and how their answers and refusals are told. Each command is one call of the engine (commands.py)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from engine.errors import Refusal
+from engine.messages import told, told_faults
+from renderer import commands
+from renderer.commands import Answer, problem_data, problem_line
+
+Command = Callable[[argparse.Namespace], Answer]
+
+
+def locale_of(environment: dict[str, str]) -> str:
+    """English where the terminal asks for it, Chinese otherwise."""
+    words = environment.get("LC_ALL") or environment.get("LC_MESSAGES") or environment.get("LANG") or ""
+    return "en" if words.lower().startswith("en") else "zh"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with its arguments."""
+    parser = argparse.ArgumentParser(prog="tangram", description="A CRM built from JSON definitions.")
+    parser.set_defaults(run=None)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Command, help: str, *arguments: tuple[tuple[str, ...], dict[str, object]], under: object = None) -> None:
+        made = (under or subparsers).add_parser(name, help=help, description=help)  # type: ignore[attr-defined]
+        made.add_argument("--json", action="store_true", help="answer as JSON")
+        for names, words in arguments:
+            made.add_argument(*names, **words)
+        made.set_defaults(run=run)
+
+    def group(name: str, help: str) -> object:
+        return subparsers.add_parser(name, help=help, description=help).add_subparsers(metavar="COMMAND", required=True)
+
+    def arg(*names: str, **words: object) -> tuple[tuple[str, ...], dict[str, object]]:
+        return names, words
+
+    workspace, login = arg("workspace", metavar="WORKSPACE"), arg("login", metavar="LOGIN")
+    command("serve", commands.serve, "web, and worker unless told otherwise", arg("--host"), arg("--port", type=int), arg("--processes", type=int, default=1),
+            arg("--no-worker", action="store_true"), arg("--first-run-demo", metavar="PRESET", help="when there is no workspace yet, make one named demo with demo data"))
+    command("worker", commands.worker, "run due work", arg("--once", action="store_true", help="run what is due and exit"))
+    made = group("workspace", "make, list, copy, keep and bring back workspaces")
+    command("create", commands.workspace_create, "a new workspace from a preset", arg("name", metavar="NAME"),
+            arg("--preset", required=True, help="a preset's name, or a folder"), arg("--title", default=""), arg("--demo", action="store_true", help="people log in by one click on this machine"),
+            arg("--sandbox", action="store_true", help="a rehearsal: its clock stands still"), arg("--now", metavar="ISO", help="where a sandbox's clock starts"), under=made)
+    command("list", commands.workspace_list, "all workspaces", under=made)
+    command("clone", commands.workspace_clone, "a new workspace with another's definitions, without its data", arg("source", metavar="FROM"), arg("name", metavar="NAME"),
+            arg("--title", default=""), arg("--sandbox", action="store_true"), under=made)
+    command("export", commands.workspace_export, "the definitions, with their base, as a folder or .zip", arg("name", metavar="NAME"), arg("file", metavar="FILE"), under=made)
+    command("check", commands.check, "all problems of a folder of definitions; with --database the drift between definitions and tables",
+            arg("path", metavar="PATH", nargs="?"), arg("--database", metavar="WORKSPACE"))
+    command("plan", commands.plan, "what publishing a folder would change", workspace, arg("path", metavar="PATH"))
+    command("publish", commands.publish, "publish a folder, all or nothing", workspace, arg("path", metavar="PATH"), arg("--note", default=""))
+    command("rollback", commands.rollback, "publish an earlier version again as the newest", workspace, arg("version", metavar="VERSION", type=int))
+    user, token = group("user", "people who log in"), group("token", "tokens for programs")
+    command("add", commands.user_add, "a person, an account, and a link to set a password", workspace, login, arg("--role", action="append", required=True),
+            arg("--team", default=""), arg("--name", default=""), under=user)
+    command("create", commands.token_create, "a bearer token, shown once", workspace, login, arg("--name", default=""), under=token)
+    command("clock", commands.clock, "move a sandbox's clock forward", workspace, arg("instant", metavar="ISO"))
+    command("migrate", commands.migrate, "bring the system tables up to this release")
+    command("settings", commands.settings, "every setting with its value and where it came from")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. 0 only on success, 1 when it was refused, 2 for a command that is not one."""
+    given = build_parser().parse_args(arguments)
+    locale = given.locale = locale_of(dict(os.environ))
+    try:
+        answer = given.run(given)
+    except Refusal as refusal:
+        _tell(refusal, locale, given.json)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    try:
+        _show(answer, given.json)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0 if answer.good else 1
+
+
+def _show(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(orjson.dumps(answer.data, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS).decode())
+    elif answer.lines:
+        sys.stdout.write("\n".join(answer.lines) + "\n")
+    sys.stdout.flush()
+
+
+def _tell(refusal: Refusal, locale: str, as_json: bool) -> None:
+    """A refusal on the error stream: one line, and one more for each fault or problem of definitions."""
+    given = refusal.params.get("problems")
+    problems = given if isinstance(given, list | tuple) else ()
+    faults = [] if problems else list(zip(refusal.faults, told_faults(refusal, locale), strict=True))
+    if as_json:
+        errors = [{"pointer": fault.pointer, "code": fault.code, "message": text} for fault, (_, text) in faults]
+        data = {"code": refusal.code, "message": told(refusal, locale), "errors": errors, "problems": [problem_data(problem) for problem in problems]}
+        sys.stderr.write(orjson.dumps(data, default=str, option=orjson.OPT_APPEND_NEWLINE).decode())
+        return
+    lines = [f"tangram: {told(refusal, locale)}", *(f"  {text}" for _, (_, text) in faults), *(f"  {problem_line(problem, locale)}" for problem in problems)]
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
