@@ -13,6 +13,7 @@ from engine import system_tables as tables
 from engine.errors import Fault, Invalid, NotFound
 from engine.fields.base import Value
 from engine.fields.values import Link
+from engine.records.bulk_insert import insert_rows
 from engine.records.query_labels import labels, put_labels
 from engine.records.query_plan import masker
 from engine.records.record import Record
@@ -22,6 +23,10 @@ from engine.scope import Scope, bound, needed_of, scope_of
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity
+
+
+#: From here on rows are inserted at driver speed.
+_MANY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +69,19 @@ def cause_json(ctx: Context) -> dict[str, Any]:
 
 
 def entry(ctx: Context, entity: CompiledEntity, record_id: int, verb: str, version: int, before: Mapping[str, Value] | None,
-          after: Mapping[str, Value] | None, computed: Sequence[str] = ()) -> dict[str, Any]:
+          after: Mapping[str, Value] | None, computed: Sequence[str] = (), sealed: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A row of the history table; encrypted values stay envelopes."""
     kept, cipher = storage(ctx.workspace, entity), ctx.workspace.cipher
     return {"entity": entity.key, "record": record_id, "version": version, "verb": verb, "at": ctx.now, "person": ctx.actor.person_id,
             "cause": cause_json(ctx), "before": None if before is None else kept.to_history(before, cipher),
-            "after": None if after is None else kept.to_history(after, cipher), "computed": list(computed) or None}
+            "after": None if after is None else kept.to_history(after, cipher, sealed), "computed": list(computed) or None}
 
 
-def write(connection: sa.Connection, entries: Sequence[Mapping[str, Any]]) -> None:
+def write(connection: sa.Connection, entries: Sequence[Mapping[str, Any]], schema: str | None) -> None:
     """Insert history rows, all in one statement."""
-    if entries:
+    if len(entries) > _MANY:
+        insert_rows(connection, tables.history, entries, schema)
+    elif entries:
         connection.execute(sa.insert(tables.history), list(entries))
 
 

@@ -140,7 +140,7 @@ def _follow(work: Work, settling: Settling, entity: CompiledEntity, rows: Sequen
     for row in rows:
         after = row.proposal.after
         stored = {name: after[name] for name in entity.fields if after.get(name) is not None}
-        work.note(entity, "create", after, None, stored, [name for name in row.proposal.computed if name in stored])
+        work.note(entity, "create", after, None, stored, [name for name in row.proposal.computed if name in stored], row.columns)
         settling.changed(entity, None, after)
         if stages is not None and after.get(stages.field) is not None:
             log.append({"entity": entity.key, "record": after["id"], "from_stage": None, "to_stage": after[stages.field], "at": work.ctx.now,

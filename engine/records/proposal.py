@@ -57,7 +57,7 @@ def propose_new(work: Work, entity: CompiledEntity, raw: Mapping[str, object], w
     """A new row. ``fixed``: values the engine sets itself (the parent of a child line)."""
     grant = work.grant(entity)
     taken = intake(work.workspace, entity).take(raw, writable, grant.readable, at)
-    row: Row = {**dict.fromkeys(_stored(work, entity)), **start_values(entity), **taken.values, **(fixed or {})}
+    row: Row = {**_blank(work, entity), **taken.values, **(fixed or {})}
     proposal = Proposal(entity, None, row, frozenset(taken.values), taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
     named = proposal.given | (fixed or {}).keys() | proposal.faulty()
     _defaults(work, proposal, named)
@@ -84,8 +84,10 @@ def propose_change(work: Work, entity: CompiledEntity, before: Row, raw: Mapping
     return proposal
 
 
-def _stored(work: Work, entity: CompiledEntity) -> tuple[str, ...]:
-    return remember(work.workspace, ("stored", entity.key), lambda: tuple(key for key, item in entity.fields.items() if item.column is not None))
+def _blank(work: Work, entity: CompiledEntity) -> Row:
+    """Every stored field of a new row, empty; roll-ups as they begin."""
+    return remember(work.workspace, ("blank", entity.key), lambda: {
+        **{key: None for key, item in entity.fields.items() if item.column is not None}, **start_values(entity)})
 
 
 def _defaults(work: Work, proposal: Proposal, named: Collection[str]) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from engine.access import Guard
 from engine.fields.base import Value, Wrong
 from engine.fields.tokens import found_in, query_tokens, runs
+from engine.records.bulk_insert import insert_rows
 from engine.records.values import blinded
 from engine.scope import Scope, clear_term
 
@@ -165,7 +166,11 @@ def write_tokens(connection: sa.Connection, entity: CompiledEntity, rows: Sequen
     options = {"scoped": True}
     if not fresh:
         connection.execute(sa.delete(table).where(table.c.rowid == sa.bindparam("was")).execution_options(**options), [{"was": row_id} for row_id, _ in rows])
-    connection.execute(sa.insert(table).execution_options(**options), [{"rowid": row_id, "tokens": " ".join(row_tokens(entity, row))} for row_id, row in rows])
+    written = [{"rowid": row_id, "tokens": " ".join(row_tokens(entity, row))} for row_id, row in rows]
+    if len(written) > 20:
+        insert_rows(connection, table, written, None)
+    else:
+        connection.execute(sa.insert(table).execution_options(**options), written)
 
 
 def drop_tokens(connection: sa.Connection, entity: CompiledEntity, ids: Sequence[int]) -> None:

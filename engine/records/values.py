@@ -88,15 +88,10 @@ class Storage:
 
     def columns(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
         """Column values for the given fields, companions of encrypted ones included."""
-        found: dict[str, Any] = {}
-        for key, column in self.stored:
-            if key not in values:
-                continue
-            sealed = self.sealed.get(key)
-            if sealed is None:
-                found[column] = values[key]
-            else:
-                found.update(_sealed(self.entity, sealed, values[key], cipher))
+        found: dict[str, Any] = {column: values[key] for key, column in self.stored if key in values}
+        for key, item in self.sealed.items():
+            if key in values:
+                found.update(_sealed(self.entity, item, values[key], cipher))
         return found
 
     def open(self, values: dict[str, Value], cipher: Cipher) -> dict[str, Value]:
@@ -106,14 +101,16 @@ class Storage:
                 values[key] = unseal(cipher, self.entity, item, values[key])
         return values
 
-    def to_history(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
-        """JSON of typed values as history keeps them: encrypted ones as envelopes."""
-        found: dict[str, Any] = {}
-        for key, given in values.items():
-            if key in self.sealed and given is not None:
-                found[key] = seal(cipher, self.entity, self.sealed[key], given)
-            else:
-                found[key] = given.isoformat() if isinstance(given, date | datetime) else given
+    def to_history(self, values: Mapping[str, Value], cipher: Cipher, sealed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """JSON of typed values as history keeps them: encrypted ones as envelopes. ``sealed``: columns whose envelopes are made already."""
+        found = dict(values)
+        for key in self.dated:
+            if found.get(key) is not None:
+                found[key] = found[key].isoformat()
+        for key, item in self.sealed.items():
+            if found.get(key) is not None:
+                made = None if sealed is None or item.column is None else sealed.get(str(item.column.key))
+                found[key] = made or seal(cipher, self.entity, item, found[key])
         return found
 
     def from_history(self, key: str, kept: Any, cipher: Cipher) -> Value:

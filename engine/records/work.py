@@ -15,6 +15,7 @@ from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.records import history
+from engine.records.bulk_insert import insert_rows
 from engine.records.record import Change
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
@@ -44,6 +45,8 @@ class Work:
         self._entries: list[dict[str, Any]] = []
         self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
         self._rights_changed = False
+        self._volatile: dict[Expression, tuple[str, ...]] = {}
+        self._constants: dict[Expression, Value] = {}
 
     # --- reading ------------------------------------------------------------------------------------------------------------------------
 
@@ -93,7 +96,16 @@ class Work:
 
     def value(self, entity: CompiledEntity, expression: Expression, row: Mapping[str, Value], old: Mapping[str, Value] | None = None) -> Value:
         """The value of an expression for a row."""
+        if not expression.fields and old is None:
+            return self.constant(expression)
         return self.evaluator.value(expression, self._full(entity, expression, row), old=old)
+
+    def constant(self, expression: Expression) -> Value:
+        """The value of an expression that reads no field: the same for the whole transaction."""
+        if expression not in self._constants:
+            self._constants[expression] = self.evaluator.value(expression, {})
+        found = self._constants[expression]
+        return list(found) if isinstance(found, list) else found
 
     def truth(self, entity: CompiledEntity, row: Mapping[str, Value], old: Mapping[str, Value] | None = None, **spaces: Value) -> Callable[[Expression], bool]:
         """A function from conditions to whether they hold for a row."""
@@ -103,7 +115,10 @@ class Work:
 
     def _full(self, entity: CompiledEntity, expression: Expression, row: Mapping[str, Value]) -> Mapping[str, Value]:
         """The row with the volatile formulas an expression reads put in."""
-        volatile = [name for name in expression.fields if (item := entity.fields.get(name)) is not None and item.volatile]
+        volatile = self._volatile.get(expression)
+        if volatile is None:
+            volatile = self._volatile[expression] = tuple(
+                name for name in expression.fields if (item := entity.fields.get(name)) is not None and item.volatile)
         if not volatile:
             return row
         full = dict(row)
@@ -134,7 +149,7 @@ class Work:
         for record_id, (row, columns) in zip(self._draw_ids(entity, len(rows)), rows, strict=True):
             row.update(head, id=record_id)
             columns.update(head, id=record_id, **token_columns(entity, row))
-        self.connection.execute(sa.insert(entity.table).execution_options(scoped=True), [columns for _, columns in rows])
+        insert_rows(self.connection, entity.table, [columns for _, columns in rows], self.workspace.database.schema)
         if entity.search_table is not None and is_searched(entity):
             self._tokens.setdefault(entity.key, {}).update((row["id"], (row, True)) for row, _ in rows)
 
@@ -213,16 +228,16 @@ class Work:
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, False)
 
     def note(self, entity: CompiledEntity, verb: str, row: Row, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None,
-             computed: Sequence[str] = ()) -> None:
-        """A history row and a change."""
-        self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed))
+             computed: Sequence[str] = (), sealed: Mapping[str, Any] | None = None) -> None:
+        """A history row and a change. ``sealed``: envelopes of ``after`` that were made already, by column."""
+        self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed, sealed))
         kind = "computed" if computed and after is not None and set(computed) == set(after) and verb == "update" else verb
         self.changes.append(Change(entity.key, row["id"], kind, row["version"], before or {}, after or {}, self.ctx.now))
         self._rights_changed = self._rights_changed or entity.key in WIDENED_ENTITIES
 
     def finish(self) -> None:
         """Write what was gathered: history in one insert, then search tokens."""
-        history.write(self.connection, self._entries)
+        history.write(self.connection, self._entries, self.workspace.database.schema)
         self._entries = []
         for key, rows in self._tokens.items():
             entity = self.entity(key)
