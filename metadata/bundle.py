@@ -1,7 +1,7 @@
 """All definitions of one workspace: read from a folder, looked up, replaced, written back canonically, and a digest. Whether they are right is check's business."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -53,11 +53,13 @@ class Bundle:
     """
 
     def __init__(self, documents: Documents | None = None, base: Documents | None = None, positions: Mapping[Key, Positions] | None = None,
-                 texts: Mapping[Key, str] | None = None) -> None:
+                 texts: Mapping[Key, str] | None = None, unread: Iterable[Key] = ()) -> None:
         self.documents: Documents = MappingProxyType(dict(documents or {}))
         self.base: Documents = MappingProxyType(dict(base or {}))
         self.positions: Mapping[Key, Positions] = MappingProxyType(dict(positions or {}))
         self._texts: dict[Key, str] = dict(texts or {})
+        #: Definitions whose file is there but could not be read: they are not missing.
+        self.unread: frozenset[Key] = frozenset(unread)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and self.digest == other.digest and dict(self.base) == dict(other.base)
@@ -185,7 +187,7 @@ class Bundle:
             if document is None:
                 documents.pop(key, None)
         return Bundle(documents, self.base, {key: at for key, at in self.positions.items() if key not in changes},
-                      {key: text for key, text in self._texts.items() if key not in changes})
+                      {key: text for key, text in self._texts.items() if key not in changes}, self.unread - changes.keys())
 
     # -- folders
 
@@ -201,7 +203,7 @@ class Bundle:
         """The bundle of a folder and what is wrong with its files. A file that cannot be read is a problem and no document."""
         reader = _FolderReader(Path(path))
         reader.read()
-        return Bundle(reader.documents, base, reader.positions), reader.problems
+        return Bundle(reader.documents, base, reader.positions, unread=reader.unread), reader.problems
 
 
 def widened(base: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -226,6 +228,7 @@ class _FolderReader:
         self.documents: dict[Key, Mapping[str, Any]] = {}
         self.positions: dict[Key, Positions] = {}
         self.problems: list[Problem] = []
+        self.unread: set[Key] = set()
         self.count = 0
 
     def read(self) -> None:
@@ -275,6 +278,7 @@ class _FolderReader:
         """One definition."""
         file = file_of(kind, key)
         self.count += 1
+        self.unread.add((kind, key))
         if self.count > MAX_FILES:
             if self.count == MAX_FILES + 1:
                 self.problems.append(Problem("folder_too_large", file, params={"limit": MAX_FILES}))
@@ -292,6 +296,7 @@ class _FolderReader:
         self.problems += problems
         if isinstance(document, dict):
             self.documents[(kind, key)] = document
+            self.unread.discard((kind, key))
             self.positions[(kind, key)] = positions
         elif not problems:
             self.problems.append(Problem("json_not_an_object", file, "", {}, *positions.place("")))

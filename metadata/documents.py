@@ -219,7 +219,7 @@ class _Scanner:
         text = match.group()
         if len(text) <= 400:
             value: int | float = float(text) if match.group(1) or match.group(2) else int(text)
-            if math.isfinite(value) and -MAX_NUMBER <= value < MAX_NUMBER:
+            if math.isfinite(value) if isinstance(value, float) else -MAX_NUMBER <= value < MAX_NUMBER:
                 return value
         self.found.append(("json_number_range", match.start(), self.place, {"text": text[:40]}))
         return 0

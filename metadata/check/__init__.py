@@ -86,7 +86,7 @@ def _sound_documents(findings: Findings) -> dict[Key, Mapping[str, Any]]:
 
 def _is_clean(kind: str, document: Any) -> bool:
     """Whether a document has the shape of its kind; remembered, so that checking a bundle anew costs only what changed in it."""
-    return not too_deep(document) and _is_clean_text(kind, json.dumps(document))
+    return not too_deep(document) and _is_clean_text(kind, json.dumps(document, ensure_ascii=False))
 
 
 @lru_cache(maxsize=1024)
@@ -100,7 +100,7 @@ def _as_text(findings: Findings, file: str, document: Any) -> Any:
     if too_deep(document):
         findings.problems.append(Problem("json_too_deep", file, params={"limit": MAX_DEPTH}))
         return {}
-    parsed = parse_document(json.dumps(document), file)
+    parsed = parse_document(json.dumps(document, ensure_ascii=False), file)
     findings.problems += [Problem(item.code, item.file, item.pointer, item.params) for item in parsed.problems]
     return document if not parsed.problems else parsed.document
 

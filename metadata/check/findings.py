@@ -55,8 +55,11 @@ class Findings:
         self.broken: set[str] = set()
         self._fields: dict[str, frozenset[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
-        for kind in {*(kind for kind, _ in bundle.documents), *(kind for kind, _ in bundle.base)}:
-            self._names[kind] = frozenset(key for of, key in (*bundle.documents, *bundle.base) if of == kind)
+        places = {*bundle.documents, *bundle.base, *bundle.unread}
+        for kind in {kind for kind, _ in places}:
+            self._names[kind] = frozenset(key for of, key in places if of == kind)
+        #: Whether the names of all actions are known.
+        self.all_actions = not any(kind == "rule" for kind, _ in bundle.unread)
 
     # -- noting
 
@@ -87,7 +90,7 @@ class Findings:
     def among(self, spot: Spot, what: str, name: object, known: Iterable[str]) -> bool:
         """Whether ``name`` is one of the known; reported as ``unknown_<what>`` when it is not."""
         names = known if isinstance(known, (set, frozenset, dict)) else set(known)
-        if name in names:
+        if name in names or (what == "action" and not self.all_actions):
             return True
         spot.report(f"unknown_{what}", name=str(name)[:80], meant=closest(name, sorted(names)))
         return False
@@ -102,12 +105,12 @@ class Findings:
     def field_names(self, entity: str) -> frozenset[str]:
         """All field keys of an entity, the engine's and faulty ones included; empty when the entity's fields are not known."""
         if entity not in self._fields:
-            names: set[str] = set()
+            names, place = set[str](), ("entity", entity)
             for documents in (self.whole.base, self.whole.documents):
-                document = documents.get(("entity", entity))
+                document = documents.get(place)
                 fields = document.get("fields") if isinstance(document, Mapping) else None
                 names |= {str(key) for key in fields} if isinstance(fields, Mapping) else set()
-            known = ("entity", entity) in self.whole.documents or ("entity", entity) in self.whole.base
+            known = place in self.whole.documents or (place in self.whole.base and place not in self.whole.unread)
             self._fields[entity] = frozenset({*names, *RESERVED_FIELDS}) if known else frozenset()
         return self._fields[entity]
 

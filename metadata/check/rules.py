@@ -7,7 +7,7 @@ from typing import Any
 from metadata.check.entities import module
 from metadata.check.fields import parameters
 from metadata.check.findings import Findings, Spot, own_documents
-from metadata.check.steps import Frame, steps
+from metadata.check.steps import Frame, calendar, steps
 from metadata.definitions import ENGINE_ENTITIES
 from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
@@ -52,6 +52,8 @@ def rules(findings: Findings) -> None:
 def _trigger(spot: Spot, verb: str, trigger: Mapping[str, Any], taken: dict[str, str], rule: str) -> str:
     """Check a trigger's words; the entity whose record the rule is about, '' when there is none."""
     findings = spot.findings
+    if "calendar" in trigger:
+        calendar(spot / "calendar", trigger["calendar"])
     for word in trigger:
         if word not in (verb, "note", *_ALLOWED[verb]):
             (spot / word).report("trigger_word", word=word, trigger=verb, meant=closest(word, _ALLOWED[verb]))

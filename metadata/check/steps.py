@@ -277,8 +277,8 @@ def _do(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
     known: dict[str, Mapping[str, Any] | None] = dict.fromkeys(findings.vocabulary.actions)
     for document in (rule.body for rule in findings.bundle.rules.values()):
         if "action" in document["on"]:
-            known[document["on"]["action"]] = document["on"].get("with", {})
-    if findings.among(spot / "do", "action", action, known) and (params := known[action]) is not None:
+            known.setdefault(document["on"]["action"], document["on"].get("with", {}))
+    if findings.among(spot / "do", "action", action, known) and (params := known.get(action)) is not None:
         owner = action.rpartition(".")[0]
         for name in step.get("with", {}):
             findings.among(spot / "with" / name, "param", name, {*params, *([owner] if owner else []), "record"})
@@ -309,6 +309,14 @@ def _ask(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame
     return frame
 
 
+def calendar(spot: Spot, name: str) -> None:
+    """A setting of type calendar."""
+    findings = spot.findings
+    calendars = {key for key, setting in findings.bundle.settings.values.items() if setting.type == "calendar"}
+    if ("settings", "settings") not in findings.whole.unread:
+        findings.among(spot, "calendar", name, calendars | findings.broken)
+
+
 def _notify(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
     findings = spot.findings
     findings.expression(spot / "notify", step["notify"], frame.place())
@@ -316,8 +324,7 @@ def _notify(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Fr
     if "message" not in step and "template" not in step:
         spot.report("step_missing", word="message", verb="notify")
     if "hours" in step:
-        calendars = {key for key, setting in findings.bundle.settings.values.items() if setting.type == "calendar"}
-        findings.among(spot / "hours", "calendar", step["hours"], calendars)
+        calendar(spot / "hours", step["hours"])
     return frame
 
 
