@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from metadata.merge import merge
 
 from engine.access import rights
 from engine.context import Context
@@ -23,6 +22,7 @@ from metadata.bundle import Bundle
 from metadata.canonical import canonical
 from metadata.definitions import KINDS
 from metadata.documents import parse_document
+from metadata.merge import merge
 
 HISTORY_LIMIT = 200
 
@@ -123,8 +123,8 @@ def _state(ctx: Context, kind: str, key: str) -> DraftState:
         if document is None:
             raise NotFound("draft_no_definition", kind=kind[:40], key=key[:60])
         return DraftState(kind, key, 0, document, False)
-    counts = dict(ctx.open.execute(sa.select(draft_entry.c.undone, sa.func.count()).where(
-        draft_entry.c.kind == kind, draft_entry.c.key == key).group_by(draft_entry.c.undone)).tuples().all())
+    counts: dict[bool, int] = dict(ctx.open.execute(sa.select(draft_entry.c.undone, sa.func.count()).where(
+        draft_entry.c.kind == kind, draft_entry.c.key == key).group_by(draft_entry.c.undone)).all())
     return DraftState(kind, key, row.number, _read_text(row.text), True, counts.get(False, 0), counts.get(True, 0), row.by, row.at)
 
 

@@ -109,7 +109,7 @@ def base_documents(connection: sa.Connection, known: Mapping[Place, Origin]) -> 
     texts: dict[str, str] = {}
     for start in range(0, len(wanted), _CHUNK):
         texts |= dict(connection.execute(sa.select(document.c.digest, document.c.text).where(
-            document.c.digest.in_(wanted[start:start + _CHUNK]))).tuples().all())
+            document.c.digest.in_(wanted[start:start + _CHUNK]))).all())
     return {place: _parsed(origin.base_digest, texts[origin.base_digest]) for place, origin in known.items() if origin.base_digest in texts}
 
 

@@ -24,6 +24,7 @@ from engine.records.derived_rollups import gather
 from engine.records.search import token_columns, write_tokens
 from engine.records.work import Row, Work
 from engine.schema.plan import SchemaPlan, Step
+from engine.schema.tables import plain_table
 from engine.scope import TableNames, bound, needed_of
 from engine.system_tables import history
 from engine.workspace import CompiledEntity, CompiledField, Workspace
@@ -194,10 +195,11 @@ class _Filler:
         now = entity.fields[step.field]
         if was is None or was.column is None or now.column is None:
             return
-        source = sa.select(entity.table.c.id, sa.column(was.column.key, was.column.type)).select_from(entity.table)
+        table = plain_table(entity.key, sa.Column(str(was.column.key), was.column.type))
+        source = sa.select(table.c.id, table.c[was.column.key])
         read = now.type.cell_reader(now.value, self.new.scope.of(entity.key))
         for work, ids in self.chunks(entity):
-            found = {one: kept for one, kept in work.connection.execute(source.where(entity.table.c.id.in_(ids)), execution_options={"scoped": True})
+            found = {one: kept for one, kept in work.connection.execute(source.where(table.c.id.in_(ids)), execution_options={"scoped": True})
                      if kept is not None}
             changes = []
             for one, before in work.fetch(entity.key, list(found), lock=True).items():

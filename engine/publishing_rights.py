@@ -8,7 +8,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from engine.schema.tables import table_name
+from engine.schema.tables import plain_table
 from engine.schema.words import say
 from engine.storage import JsonList
 from metadata.bundle import Bundle
@@ -41,9 +41,9 @@ class RightChange:
 
 def people_by_role(connection: sa.Connection) -> dict[str, int]:
     """How many active people hold each role."""
-    people = sa.table(table_name("person"), sa.column("roles", JsonList()), sa.column("active"), sa.column("deleted_at"))
+    people = plain_table("person", sa.Column("roles", JsonList()), sa.Column("active", sa.Boolean))
     found: dict[str, int] = {}
-    rows = connection.execute(sa.select(people.c.roles).where(people.c.deleted_at.is_(None), sa.type_coerce(people.c.active, sa.Boolean).is_not(sa.false())),
+    rows = connection.execute(sa.select(people.c.roles).where(people.c.deleted_at.is_(None), people.c.active.is_not(sa.false())),
                               execution_options={"scoped": True})
     for (roles,) in rows:
         for role in roles or ():

@@ -11,7 +11,7 @@ from engine.errors import Invalid
 from engine.expressions.to_sql import condition
 from engine.schema.indexes import IndexSpec
 from engine.schema.plan import Violation
-from engine.schema.tables import table_name
+from engine.schema.tables import plain_table
 from engine.scope import TableNames
 from engine.workspace import CompiledEntity, Workspace
 
@@ -64,8 +64,9 @@ class DataRows:
         self._there = there                            # entity -> physical columns the database has
         self._counts: dict[str, int] = {}
 
-    def _table(self, entity: str, *columns: str) -> sa.TableClause:
-        return sa.table(table_name(entity), *(sa.column(name) for name in ("id", "deleted_at", *columns)))
+    @staticmethod
+    def _table(entity: str, *columns: str) -> sa.Table:
+        return plain_table(entity, *(sa.Column(name) for name in columns))
 
     def _one(self, statement: sa.Select[Any]) -> int:
         return int(self._connection.execute(statement, execution_options=_SCOPED).scalar_one())

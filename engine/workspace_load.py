@@ -83,7 +83,7 @@ def _in_force(connection: sa.Connection, now: datetime) -> dict[str, Any]:
     """The newest value of each setting whose time has come."""
     columns = setting_value.c
     rows = connection.execute(sa.select(columns.key, columns.value).where(columns.in_force_from <= now).order_by(columns.in_force_from, columns.id))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def settings_values(bundle: Bundle, raw: Mapping[str, Any], types: Mapping[str, FieldType], scope: FieldScope) -> dict[str, Any]:

@@ -101,6 +101,11 @@ def entity_table(entity: str, fields: Iterable[StoredField], dialect: str, *, se
     return sa.Table(table_name(entity), sa.MetaData(), *columns, sqlite_autoincrement=True)
 
 
+def plain_table(entity: str, *columns: sa.Column[Any]) -> sa.Table:
+    """Some columns of a record table, for counting and for columns no definition names any more."""
+    return sa.Table(table_name(entity), sa.MetaData(), sa.Column("id", Key, primary_key=True), sa.Column("deleted_at", Instant), *columns)
+
+
 def search_table(entity: str) -> sa.Table:
     """The FTS5 table of an entity: ``rowid``, ``tokens``, and ``match``, the hidden column of the table's own name that MATCH is asked of."""
     name = search_name(entity)
