@@ -14,8 +14,12 @@ from engine.errors import Denied, NotFound, Refusal
 from engine.home import Home
 from renderer import errors
 from renderer.asset_store import AssetStore
+from renderer.api import definitions as definitions_api
+from renderer.api import openapi as openapi_api
+from renderer.api import records as records_api
+from renderer.api import work as work_api
+from renderer.pages import fields, imports, kitchen, records, session
 from renderer.pages import home as home_pages
-from renderer.pages import kitchen, session
 from renderer.requests import Site, Visit, failed, refused
 from renderer.security import PUBLIC, Guard, Pace, check_routes
 from renderer.templates import Pages
@@ -37,6 +41,8 @@ def create_app(home: Home) -> FastAPI:
     _add_static(app, assets)
     for module in page_modules():
         app.router.routes.extend(module.routes.found)
+    for api in (records_api, definitions_api, work_api, openapi_api):
+        app.include_router(api.router)
     _add_errors(app)
     check_routes(app.router.routes)
     return app
@@ -44,7 +50,7 @@ def create_app(home: Home) -> FastAPI:
 
 def page_modules() -> Iterable[object]:
     """The modules of pages, each with its ``routes``."""
-    return (session, home_pages, kitchen)
+    return (session, home_pages, fields, imports, records, kitchen)
 
 
 def _add_static(app: FastAPI, assets: AssetStore) -> None:
