@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger, Boolean, Date, Double, Text
+from sqlalchemy.types import TypeEngine
 
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal, Unavailable
 from engine.expressions.functions import Function, SqlFace, SqlHolds, SqlValue, declare
@@ -25,16 +28,21 @@ from engine.fields.base import (
     Operator,
     Value,
     Wrong,
+    option,
 )
 from engine.fields.base import Reader as ValueReader
 from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant, JsonList, JsonValue
 from engine.fields.values import FileValue, Link, Masked
+from engine.messages import include as include_messages
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.registry import Action, NamedMask, RegistrationRefused, Registry, mark, words_of
 from metadata.definitions import Field
 from metadata.text import Label, label_text
 from metadata.vocabulary import ActionWord
+
+#: What ``FieldType.column`` gives: BigInteger, Boolean, Date, Double, Text, Instant, JsonList, JsonValue.
+ColumnType = TypeEngine[Any]
 
 #: The surface's own version: a plugin names the one it was written for; it changes only when something here goes away.
 API_VERSION = 1
@@ -48,7 +56,8 @@ class Plugin:
     """What a plugin says of itself: one of these stands in its package as ``PLUGIN``.
 
     ``modules``: where its words are (dotted names; the package itself when empty). ``api``: the API_VERSION it was written for.
-    ``templates``: a folder with ``fields/<widget>.html`` for its field types' widgets. ``messages``: a JSON catalogue of its error codes.
+    ``templates``: a folder with ``fields/<widget>.html`` for its field types' widgets. ``messages``: its error codes with their sentences
+    (code -> {"zh", "en"}); each begins with the plugin's name and ``_``.
     """
 
     name: str
@@ -57,7 +66,7 @@ class Plugin:
     api: int = API_VERSION
     modules: tuple[str, ...] = ()
     templates: Path | None = None
-    messages: Path | None = None
+    messages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def field_type(item: _Type) -> _Type:
@@ -92,7 +101,7 @@ def action(name: str, *, params: Mapping[str, object] | None = None, title: Labe
 
 __all__ = [
     "API_VERSION", "AT_LEAST", "AT_MOST", "BETWEEN", "CONTAINS", "DIFFERS", "EMPTY", "EQUALS", "FILLED", "HAS", "ONE_OF", "STARTS",
-    "Action", "CellReader", "Conflict", "Denied", "Fault", "Field", "FieldScope", "FieldType", "FileValue", "Function", "Instant", "Invalid", "JsonList",
+    "Action", "BigInteger", "Boolean", "CellReader", "ColumnType", "Conflict", "Date", "Denied", "Double", "Fault", "Field", "FieldScope", "FieldType", "FileValue", "Function", "Instant", "Invalid", "JsonList",
     "JsonValue", "Label", "Link", "Masked", "NamedMask", "NotFound", "Operator", "Plugin", "Reading", "ReadingScope", "Refusal", "RegistrationRefused",
-    "Registry", "SqlFace", "Unavailable", "Value", "ValueReader", "Wrong", "action", "field_type", "function", "label_text", "reader", "words_of",
+    "Registry", "SqlFace", "Text", "Unavailable", "Value", "ValueReader", "Wrong", "action", "field_type", "function", "include_messages", "label_text", "option", "reader", "words_of",
 ]

@@ -1,9 +1,7 @@
-"""Choosing: yes or no, one of a set, several of a set, free tags. Which options there are, the bundle's option sets say."""
+"""Choosing one of a set or several. Which options there are, the bundle's option sets say."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar
@@ -15,7 +13,6 @@ from engine.fields.base import (
     EMPTY,
     EQUALS,
     FILLED,
-    HAS,
     ONE_OF,
     FieldType,
     Operator,
@@ -24,91 +21,11 @@ from engine.fields.base import (
     Wrong,
     at_most,
     option,
-    stored_as,
 )
+from engine.fields.lists import SEPARATORS, Several, full_list, spelling, split_list
 from engine.fields.scope import FieldScope
-from engine.fields.storage import JsonList
-from engine.fields.text import NO_NUL, checked_text
-from engine.fields.tokens import text_tokens
 from metadata.definitions import Choices, Field
 from metadata.text import Label, label_text
-
-_SEPARATORS = re.compile(r"[,;/\n、，；|]+")
-_TRUE = frozenset({"是", "有", "对", "真", "已", "yes", "y", "true", "t", "1", "on", "√", "✓", "✔", "x"})
-_FALSE = frozenset({"否", "无", "没有", "不", "不是", "错", "假", "未", "no", "n", "false", "f", "0", "off", "×", "✗"})
-
-
-def spelling(text: str) -> str:
-    """The form in which labels are compared: full width folded, no case, no white space."""
-    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-class Boolean(FieldType):
-    """Yes or no; empty counts as no in conditions."""
-
-    name = "boolean"
-    title: ClassVar[Label] = {"zh": "是否", "en": "Yes or no"}
-    group = "choice"
-    icon = "checkbox"
-    widget = "boolean"
-    json_types = (bool,)
-    operators: ClassVar[tuple[Operator, ...]] = (EQUALS, EMPTY, FILLED)
-
-    def expression_type(self, field: Field) -> str:
-        """boolean"""
-        return "boolean"
-
-    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
-        """A boolean."""
-        return stored_as(field, sa.Boolean())
-
-    def reader(self, field: Field, scope: FieldScope) -> Reader:
-        """true and false, and the words people use."""
-        def read(raw: object) -> Value:
-            if raw is True or raw is False or raw is None:
-                return raw
-            if isinstance(raw, str):
-                text = spelling(raw)
-                if not text:
-                    return None
-                if text in _TRUE:
-                    return True
-                if text in _FALSE:
-                    return False
-            elif isinstance(raw, int | float) and raw in (0, 1):
-                return bool(raw)
-            raise Wrong("boolean_expected")
-
-        return read
-
-    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
-        """是 or 否"""
-        if value is None:
-            return ""
-        if locale.startswith("zh"):
-            return "是" if value else "否"
-        return "Yes" if value else "No"
-
-    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """是 or 否"""
-        return None if value is None else "是" if value else "否"
-
-    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """``true`` or ``false``, ``""`` for empty."""
-        return "" if value is None else "true" if value else "false"
-
-    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
-        """A boolean."""
-        return {"type": "boolean"}
-
-    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
-        """Either."""
-        return random.random() < 0.5
-
-    def mask(self, value: Value, field: Field) -> str:
-        """Nothing is left."""
-        return "" if value is None else "***"
-
 
 _CHOICES_OPTION: Mapping[str, Mapping[str, object]] = {
     "choices": option({"type": "string", "x-refers": "choices"}, ("选项集", "Option set"), ("choices/ 下文件的键", "Key of a file in choices/"))}
@@ -238,42 +155,7 @@ def option_label(choices: Choices, code: str, locale: str) -> str:
 
 def _cell_text(choices: Choices, code: str) -> str:
     label = option_label(choices, code, "zh")
-    return label if known_spellings(choices).get(spelling(label)) == code and not _SEPARATORS.search(label) else code
-
-
-class Several(FieldType):
-    """What list types share: how a list is given, and that an empty one is empty. Not a type by itself."""
-
-    json_types = (list,)
-    sortable = False
-    operators: ClassVar[tuple[Operator, ...]] = (HAS, EMPTY, FILLED)
-
-    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
-        """A JSON list; NULL when empty."""
-        return stored_as(field, JsonList())
-
-    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """A list, ``[]`` when empty."""
-        return list(value) if value else []
-
-    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """The list itself: a control with several values."""
-        return list(value) if value else []
-
-    def mask(self, value: Value, field: Field) -> str:
-        """Nothing is left."""
-        return "***" if value else ""
-
-
-def split_list(raw: object) -> list[object]:
-    """The items of a list given as JSON list, repeated form values or one text with separators; [] for empty."""
-    if raw is None:
-        return []
-    if isinstance(raw, list | tuple):
-        return [item for item in raw if item is not None and item != ""]
-    if isinstance(raw, str):
-        return [item for part in _SEPARATORS.split(raw) if (item := part.strip())]
-    raise Wrong("list_expected")
+    return label if known_spellings(choices).get(spelling(label)) == code and not SEPARATORS.search(label) else code
 
 
 class ChoiceList(Several):
@@ -370,88 +252,3 @@ class ChoiceList(Several):
         return random.sample(codes, random.randint(1, most)) if codes else []
 
 
-def full_list(read: Reader, most: int | None) -> Reader:
-    """A JSON list reader that refuses null and empty items instead of dropping them, and counts all items."""
-    def strict(raw: object) -> Value:
-        if isinstance(raw, list):
-            if any(item is None or item == "" for item in raw):
-                raise Wrong("list_item_empty")
-            if most is not None and len(raw) > most:
-                raise Wrong("too_many_items", maximum=most)
-        return read(raw)
-
-    return strict
-
-
-class Tags(Several):
-    """Free words people stick to a record; each once, in the order they came."""
-
-    name = "tags"
-    title: ClassVar[Label] = {"zh": "标签", "en": "Tags"}
-    group = "choice"
-    icon = "tags"
-    widget = "tags"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "maxItems": at_most(200)}
-    longest: ClassVar[int] = 40
-    most: ClassVar[int] = 50
-
-    def expression_type(self, field: Field) -> str:
-        """tags"""
-        return "tags"
-
-    def limit(self, field: Field) -> int:
-        """Most tags of a record."""
-        return int(field.options.get("maxItems") or self.most)
-
-    def reader(self, field: Field, scope: FieldScope) -> Reader:
-        """Each tag is one line of text; white space inside becomes one space."""
-        most = self.limit(field)
-
-        def read(raw: object) -> Value:
-            found: dict[str, None] = {}
-            for item in split_list(raw):
-                tag = " ".join(checked_text(item).split())
-                if len(tag) > self.longest:
-                    raise Wrong("tag_too_long", maximum=self.longest)
-                if tag:
-                    found[tag] = None
-            if len(found) > most:
-                raise Wrong("too_many_items", maximum=most)
-            return list(found) or None
-
-        return read
-
-    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A list of texts."""
-        read = full_list(super().json_reader(field, scope), self.limit(field))
-
-        def strict(raw: object) -> Value:
-            if isinstance(raw, list) and any(type(item) is not str or len(item) > self.longest for item in raw):
-                raise Wrong("tag_too_long", maximum=self.longest)
-            return read(raw)
-
-        return strict
-
-    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
-        """The tags."""
-        return ("、" if locale.startswith("zh") else ", ").join(value or ())
-
-    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """The tags with 、 between them."""
-        return "、".join(value) if value else None
-
-    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
-        """A list of short texts."""
-        return {"type": "array", "maxItems": self.limit(field),
-                "items": {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": NO_NUL}}
-
-    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
-        """One or two tags."""
-        return random.sample(["重点", "回访", "老友", "急", "VIP"], random.randint(1, min(2, self.limit(field))))
-
-    def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
-        """Each tag as a text."""
-        if not value or not field.search or field.encrypted or field.mask:
-            return ()
-        return list(dict.fromkeys(token for tag in value for token in text_tokens("text", tag)))

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from engine.fields.base import EMPTY, FILLED, FieldType, Operator, Reader, Value, Wrong, at_most, option
-from engine.fields.choice import Several, split_list
 from engine.fields.link import link_schema, read_id
+from engine.fields.lists import Several, split_list
 from engine.fields.scope import FieldScope
 from engine.fields.values import FileValue
 from metadata.definitions import Field

@@ -25,7 +25,7 @@ from engine.fields.base import (
     at_most,
     option,
 )
-from engine.fields.choice import Several, split_list
+from engine.fields.lists import Several, split_list
 from engine.fields.scope import FieldScope
 from engine.fields.values import Link, link_id
 from metadata.definitions import Field

@@ -14,7 +14,6 @@ from engine.fields.base import (
     AT_LEAST,
     AT_MOST,
     BETWEEN,
-    CURRENCY_OPTION,
     DIFFERS,
     EMPTY,
     EQUALS,
@@ -39,7 +38,8 @@ NUMBER_OPERATORS = (EQUALS, DIFFERS, AT_LEAST, AT_MOST, BETWEEN, EMPTY, FILLED)
 SCALED_LIMIT = 999_999_999_999_999
 
 
-def _bounds(zh: str = "", en: str = "") -> dict[str, Option]:
+def bounds_options(zh: str = "", en: str = "") -> dict[str, Option]:
+    """Smallest and largest value as options, said to be in a unit."""
     return {"minimum": option({"type": "number"}, ("最小值", "Smallest"), (zh, en)), "maximum": option({"type": "number"}, ("最大值", "Largest"), (zh, en))}
 
 
@@ -216,7 +216,7 @@ class Integer(Number):
     name = "integer"
     title: ClassVar[Label] = {"zh": "整数", "en": "Whole number"}
     icon = "123"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_bounds(), **_UNIT}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**bounds_options(), **_UNIT}
 
     def expression_type(self, field: Field) -> str:
         """integer"""
@@ -232,7 +232,7 @@ class DecimalNumber(Number):
     limit = SCALED_LIMIT
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "scale": option({"type": "integer", "minimum": 0, "maximum": 6, "default": 2}, ("小数位", "Decimal places")),
-        **_bounds(), **_UNIT}
+        **bounds_options(), **_UNIT}
 
     def expression_type(self, field: Field) -> str:
         """decimal:SCALE"""
@@ -248,66 +248,6 @@ class DecimalNumber(Number):
         return self.places(field)
 
 
-_MINOR = {"JPY": 0, "KRW": 0, "VND": 0}
-_SIGNS = {"CNY": "¥", "USD": "$", "HKD": "HK$", "EUR": "€", "GBP": "£", "JPY": "¥"}
-
-
-class Money(Number):
-    """An exact amount in minor units (fen), a whole number everywhere; people type and see the major unit, 万 and 亿 included."""
-
-    name = "money"
-    title: ClassVar[Label] = {"zh": "金额", "en": "Money"}
-    help: ClassVar[Label] = {"zh": "以分存储，可输入 350万、3,287,654.32", "en": "Stored in minor units; 350万 or 3,287,654.32 may be typed"}
-    icon = "currency-yuan"
-    widget = "money"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "currency": CURRENCY_OPTION, **_bounds("以分为单位", "In minor units (fen)")}
-
-    def expression_type(self, field: Field) -> str:
-        """money"""
-        return "money"
-
-    def currency(self, field: Field) -> str:
-        """ISO 4217 code."""
-        return str(field.options.get("currency") or "CNY")
-
-    def places(self, field: Field) -> int:
-        """Places of the currency's minor unit."""
-        return _MINOR.get(self.currency(field), 2)
-
-    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A number in a cell is the major unit: 3500000 is 3,500,000.00."""
-        return self._reader(field, self.places(field), self.typed)
-
-    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
-        """Never rounded: 万 and 亿 (zh) only where two decimals of them say it all; a currency sign in other languages."""
-        if value is None:
-            return ""
-        places, currency = self.places(field), self.currency(field)
-        if not locale.startswith("zh"):
-            text = grouped(abs(value), places)
-            text = text.removesuffix("." + "0" * places) if places else text
-            return f"{'-' if value < 0 else ''}{_SIGNS.get(currency, currency + ' ')}{text}"
-        text = _in_wan(value, places)
-        return text if currency == "CNY" else f"{currency} {text}"
-
-    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
-        """A round amount within the bounds."""
-        low, high = self.bounds(field)
-        start = max(low, 0) if high > 0 else low
-        value = random.randint(start, min(high, start + 10 ** (self.places(field) + 6)))
-        return min(high, max(low, value // 10_000 * 10_000))
-
-
-def _in_wan(value: int, places: int) -> str:
-    unit = 10 ** places
-    for size, word in ((100_000_000, "亿"), (10_000, "万")):
-        if abs(value) >= size * unit and value % (size * unit // 100) == 0:
-            return f"{grouped_short(value // (size * unit // 100), 2)} {word}"
-    text = grouped(value, places)
-    return text.removesuffix("." + "0" * places) if places else text
-
-
 class Percent(Number):
     """A share in basis points (1250 is 12.5 %); people type and see per cent."""
 
@@ -315,7 +255,7 @@ class Percent(Number):
     title: ClassVar[Label] = {"zh": "百分比", "en": "Percent"}
     icon = "percentage"
     widget = "percent"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = _bounds("以万分之一为单位", "In basis points (1/100 of a per cent)")
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = bounds_options("以万分之一为单位", "In basis points (1/100 of a per cent)")
 
     def expression_type(self, field: Field) -> str:
         """percent"""
@@ -408,4 +348,4 @@ class Double(Number):
         return round(random.random(), 3)
 
 
-__all__ = ["Decimal", "DecimalNumber", "Double", "Integer", "Money", "Number", "Percent", "grouped", "grouped_short", "scaled_float", "unscaled"]
+__all__ = ["Decimal", "DecimalNumber", "Double", "Integer", "Number", "Percent", "grouped", "grouped_short", "scaled_float", "unscaled"]

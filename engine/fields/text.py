@@ -207,17 +207,15 @@ class LongText(Text):
         return "" if value is None else str(value)
 
 
-_TAGS = {"p", "br", "strong", "b", "em", "i", "u", "s", "ul", "ol", "li", "h3", "h4", "blockquote", "a", "code", "pre", "hr", "table", "thead", "tbody",
-         "tr", "th", "td", "span"}
-_ATTRIBUTES = {"a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
-_BLOCK_ENDS = re.compile(r"</(?:p|li|h3|h4|blockquote|pre|tr)>|<br\s*/?>|<hr\s*/?>", re.IGNORECASE)
+_TAGS = {"p", "br", "b", "strong", "i", "em", "u", "s", "ul", "ol", "li", "blockquote", "a", "h3", "h4"}
+_ATTRIBUTES = {"a": {"href"}}
+_BLOCK_ENDS = re.compile(r"</(?:p|li|h3|h4|blockquote)>|<br\s*/?>", re.IGNORECASE)
 _ANY_TAG = re.compile(r"<[^>]*>")
 
 
 def sanitised(markup: str) -> str:
     """The markup with every tag, attribute and address outside the allow-list removed (SECURITY R7)."""
-    return nh3.clean(markup, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={"http", "https", "mailto", "tel"}, link_rel="noopener noreferrer nofollow",
-                     strip_comments=True)
+    return nh3.clean(markup, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={"http", "https", "mailto"}, strip_comments=True)
 
 
 def text_of_markup(markup: str) -> str:
@@ -246,7 +244,7 @@ class RichText(LongText):
             if value is None:
                 return None
             markup = sanitised(value)
-            return markup if text_of_markup(markup) or "<hr" in markup else None
+            return markup if text_of_markup(markup) else None
 
         return clean
 

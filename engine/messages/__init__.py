@@ -11,9 +11,22 @@ from engine.errors import Refusal
 from metadata.text import label_text
 
 
-@cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
-    """code -> {"zh", "en"} of all areas. RuntimeError when two areas claim one code with different sentences."""
+    """code -> {"zh", "en"} of all areas and plugins. RuntimeError when two areas claim one code with different sentences."""
+    return _catalogue()
+
+
+def include(sentences: Mapping[str, Mapping[str, str]]) -> None:
+    """Adds a plugin's sentences while it is loaded. ValueError when one of its codes is taken."""
+    known = _catalogue()
+    taken = sorted(code for code, texts in sentences.items() if known.get(code, texts) != texts)
+    if taken:
+        raise ValueError(f"taken: {', '.join(taken)}")
+    known.update(sentences)
+
+
+@cache
+def _catalogue() -> dict[str, Mapping[str, str]]:
     found: dict[str, Mapping[str, str]] = {}
     for file in sorted(files(__name__).iterdir(), key=lambda item: item.name):
         if file.name.endswith(".json"):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.fields.base import Wrong
-from engine.fields.choice import known_spellings, spelling
+from engine.fields.choice import known_spellings
+from engine.fields.lists import spelling
 from engine.fields.scope import FieldScope
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.readers.cells import cell_text, folded

@@ -1,0 +1,148 @@
+"""Values that are lists: how a list is given, that an empty one is empty, and the simplest of them, free tags."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from engine.fields.base import EMPTY, FILLED, HAS, FieldType, Operator, Reader, Value, Wrong, at_most, stored_as
+from engine.fields.scope import FieldScope
+from engine.fields.storage import JsonList
+from engine.fields.text import NO_NUL, checked_text
+from engine.fields.tokens import text_tokens
+from metadata.definitions import Field
+from metadata.text import Label
+
+SEPARATORS = re.compile(r"[,;/\n、，；|]+")
+
+
+def spelling(text: str) -> str:
+    """The form in which labels are compared: full width folded, no case, no white space."""
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+class Several(FieldType):
+    """What list types share: how a list is given, and that an empty one is empty. Not a type by itself."""
+
+    json_types = (list,)
+    sortable = False
+    operators: ClassVar[tuple[Operator, ...]] = (HAS, EMPTY, FILLED)
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """A JSON list; NULL when empty."""
+        return stored_as(field, JsonList())
+
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """A list, ``[]`` when empty."""
+        return list(value) if value else []
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The list itself: a control with several values."""
+        return list(value) if value else []
+
+    def mask(self, value: Value, field: Field) -> str:
+        """Nothing is left."""
+        return "***" if value else ""
+
+
+def split_list(raw: object) -> list[object]:
+    """The items of a list given as JSON list, repeated form values or one text with separators; [] for empty."""
+    if raw is None:
+        return []
+    if isinstance(raw, list | tuple):
+        return [item for item in raw if item is not None and item != ""]
+    if isinstance(raw, str):
+        return [item for part in SEPARATORS.split(raw) if (item := part.strip())]
+    raise Wrong("list_expected")
+
+
+def full_list(read: Reader, most: int | None) -> Reader:
+    """A JSON list reader that refuses null and empty items instead of dropping them, and counts all items."""
+    def strict(raw: object) -> Value:
+        if isinstance(raw, list):
+            if any(item is None or item == "" for item in raw):
+                raise Wrong("list_item_empty")
+            if most is not None and len(raw) > most:
+                raise Wrong("too_many_items", maximum=most)
+        return read(raw)
+
+    return strict
+
+
+class Tags(Several):
+    """Free words people stick to a record; each once, in the order they came."""
+
+    name = "tags"
+    title: ClassVar[Label] = {"zh": "标签", "en": "Tags"}
+    group = "choice"
+    icon = "tags"
+    widget = "tags"
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "maxItems": at_most(200)}
+    longest: ClassVar[int] = 40
+    most: ClassVar[int] = 50
+
+    def expression_type(self, field: Field) -> str:
+        """tags"""
+        return "tags"
+
+    def limit(self, field: Field) -> int:
+        """Most tags of a record."""
+        return int(field.options.get("maxItems") or self.most)
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """Each tag is one line of text; white space inside becomes one space."""
+        most = self.limit(field)
+
+        def read(raw: object) -> Value:
+            found: dict[str, None] = {}
+            for item in split_list(raw):
+                tag = " ".join(checked_text(item).split())
+                if len(tag) > self.longest:
+                    raise Wrong("tag_too_long", maximum=self.longest)
+                if tag:
+                    found[tag] = None
+            if len(found) > most:
+                raise Wrong("too_many_items", maximum=most)
+            return list(found) or None
+
+        return read
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A list of texts."""
+        read = full_list(super().json_reader(field, scope), self.limit(field))
+
+        def strict(raw: object) -> Value:
+            if isinstance(raw, list) and any(type(item) is not str or len(item) > self.longest for item in raw):
+                raise Wrong("tag_too_long", maximum=self.longest)
+            return read(raw)
+
+        return strict
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """The tags."""
+        return ("、" if locale.startswith("zh") else ", ").join(value or ())
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """The tags with 、 between them."""
+        return "、".join(value) if value else None
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A list of short texts."""
+        return {"type": "array", "maxItems": self.limit(field),
+                "items": {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": NO_NUL}}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """One or two tags."""
+        return random.sample(["重点", "回访", "老友", "急", "VIP"], random.randint(1, min(2, self.limit(field))))
+
+    def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
+        """Each tag as a text."""
+        if not value or not field.search or field.encrypted or field.mask:
+            return ()
+        return list(dict.fromkeys(token for tag in value for token in text_tokens("text", tag)))
