@@ -277,7 +277,7 @@ def _scope_columns(entity: str, source: str, stored: Stored) -> list[tuple[str, 
 
 
 def _hop_columns(entity: str, source: str, stored: Stored) -> Iterator[tuple[str, str]]:
-    """(target entity, column) of conditions over one link: ``customer.owner == me``."""
+    """(target entity, column) of conditions over one link: ``LINK.owner == me``."""
     for branch in _branches(_tree(source)):
         for term in _terms(branch):
             side = term.left if isinstance(term, ast.Compare) else None
