@@ -12,7 +12,7 @@ from engine.demo.kitchen import Draw, Kitchen, Row, World
 from engine.demo.recipes import VERBS
 from engine.errors import Fault, Invalid
 
-#: Takes rows of one entity (field key -> raw value), gives their ids in the same order, None for a row that was refused.
+#: Takes rows of one entity (field key -> raw value; None = stays empty whatever its default), gives their ids in the same order, None for a row that was refused.
 Sink = Callable[[str, Sequence[Row]], Sequence[int | None]]
 
 CHUNK = 1000                # parents made before their children are
@@ -72,7 +72,7 @@ class Walk:
     def _put(self, block: Block, rows: list[Row]) -> None:
         if not rows:
             return
-        given = self.sink(block.entity, [{name: value for name in block.fields if (value := row[name]) is not None} | _link_of(block, row) for row in rows])
+        given = self.sink(block.entity, [{name: row[name] for name in block.fields} | _link_of(block, row) for row in rows])
         rows, ids = [row for row, record in zip(rows, given, strict=True) if record is not None], [record for record in given if record is not None]
         self.made[block.entity] = self.made.get(block.entity, 0) + len(ids)
         kept = self.world.kept.get(block.entity)

@@ -8,6 +8,7 @@ import pytest
 
 from engine.builtin import DOCUMENTS
 from engine.registry import default_registry
+from engine.workspace_checking import with_expressions
 from metadata.bundle import Bundle
 from metadata.canonical import canonical
 from metadata.check import check_folder
@@ -43,7 +44,7 @@ def labels(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_every_definition_checks_clean() -> None:
-    problems = check_folder(FOLDER, default_registry().vocabulary(), DOCUMENTS)
+    problems = check_folder(FOLDER, with_expressions(default_registry()).vocabulary(), DOCUMENTS)
     assert [(item.file, item.pointer, item.code, dict(item.params)) for item in problems] == []
 
 
@@ -100,7 +101,7 @@ def test_every_role_has_a_home_and_menus_it_may_read(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_list_offers_its_readers_only_fields_they_have(role: str) -> None:
     for view in BUNDLE.lists.values():
-        if view.audience and role not in view.audience or grant(role, view.entity).read is False:
+        if (view.audience and role not in view.audience) or grant(role, view.entity).read is False:
             continue
         fields = [*view.columns, *view.quick, *view.mobile.values(), *(name.lstrip("-") for name in view.sort)]
         missing = [name for name in fields if name != "id" and not readable(role, view.entity, name.split(".")[0])]

@@ -1,0 +1,124 @@
+"""A sales site of the preset on each database: a sandbox on a Sunday morning with a few people, no customers yet."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.actors import enter_as, enter_person
+from engine.builtin import DOCUMENTS
+from engine.context import Context
+from engine.home import Home
+from engine.publishing import create_workspace
+from engine.records import service
+from engine.records.query import Query, page
+from engine.records.record import Saved
+from engine.registry import default_registry
+from engine.settings import Settings
+from engine.workspace_load import load_workspace
+from metadata.bundle import Bundle
+
+FOLDER = Path(__file__).parents[2] / "presets" / "real_estate"
+MORNING = datetime.fromisoformat("2026-03-15T11:00:00+08:00")
+PEOPLE = (("jing", "consultant", "one"), ("qiang", "consultant", "one"), ("di", "consultant", "two"), ("ting", "supervisor", "one"), ("feng", "supervisor", "two"),
+          ("xiao", "manager", "site"), ("zhe", "director", "site"), ("ning", "receptionist", "site"), ("fei", "sales_admin", "site"), ("chao", "channel_manager", "site"),
+          ("yun", "finance", "site"), ("yue", "marketing", "site"), ("kai", "auditor", "site"), ("root", "admin", "site"))
+_numbers = count(1)
+_phones = count(13_900_000_001)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A workspace and short ways to act in it."""
+
+    home: Home
+    name: str
+
+    def ctx(self, login: str = "") -> Context:
+        """A context of that person; without a login, the operator's."""
+        return enter_person(self.home, self.name, login) if login else enter_as(self.home, self.name, "operator")
+
+    def person(self, login: str) -> int:
+        found = self.ctx(login).actor.person_id
+        assert found is not None
+        return found
+
+    def create(self, login: str, entity: str, **values: Any) -> Saved:
+        return service.create(self.ctx(login), entity, values)
+
+    def customer(self, login: str, **values: Any) -> Saved:
+        """A customer of that person with a telephone nobody else has."""
+        return self.create(login, "customer", **{"name": "张三丰", "phone": self.phone(), "source": "natural", **values})
+
+    def phone(self) -> str:
+        return str(next(_phones))
+
+    def ids(self, login: str, entity: str, where: str = "") -> set[int]:
+        """Ids of all records the person sees."""
+        ctx, found, cursor = self.ctx(login), set(), None
+        while True:
+            answer = page(ctx, Query(entity, where=where, fields=(), limit=200, cursor=cursor))
+            found |= {record["id"] for record in answer.items}
+            cursor = answer.next
+            if cursor is None:
+                return found
+
+
+@pytest.fixture(scope="session")
+def home_on(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Home]]:
+    """One home per kind of database; PostgreSQL is only started when asked for."""
+    homes: dict[str, Home] = {}
+
+    def make(kind: str) -> Home:
+        if kind not in homes:
+            env = {"TANGRAM_HOME": str(tmp_path_factory.mktemp("site")), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
+            if kind == "postgresql":
+                env["TANGRAM_DATABASE_URL"] = request.getfixturevalue("new_postgres_database")().replace("postgresql://", "postgresql+psycopg://")
+            homes[kind] = Home.open(Settings.from_environment(env), default_registry(), load_workspace, migrate=True)
+        return homes[kind]
+
+    yield make
+    for home in homes.values():
+        home.close()
+
+
+@pytest.fixture(scope="session")
+def preset() -> Bundle:
+    """The preset as it stands in its folder."""
+    return Bundle.read_folder(FOLDER, DOCUMENTS)[0]
+
+
+def _site(home: Home, preset: Bundle, people: Mapping[str, Any] | None = None) -> Site:
+    name = f"site{next(_numbers)}"
+    create_workspace(home, name, preset, title="云溪府", sandbox=True, now=MORNING)
+    site = Site(home, name)
+    ctx = site.ctx()
+    teams = {"site": service.create(ctx, "team", {"name": "案场"}).id}
+    teams |= {key: service.create(ctx, "team", {"name": key, "parent": teams["site"]}).id for key in ("one", "two")}
+    for login, role, team in PEOPLE:
+        service.create(ctx, "person", {"name": login, "login": login, "roles": [role], "team": teams[team]})
+    return site
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def site(home_on: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
+    """A site that the tests of a module share; each makes its own customers."""
+    return _site(home_on(request.param), preset)
+
+
+@pytest.fixture
+def fresh_site(home_on: Callable[[str], Home], preset: Bundle, database_kind: str) -> Site:
+    """A site of a test's own, for those that move its clock."""
+    return _site(home_on(database_kind), preset)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def demo_site(home_on: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
+    """An empty demo workspace."""
+    name = f"demo{next(_numbers)}"
+    create_workspace(home_on(request.param), name, preset, title="云溪府", sandbox=True, demo=True, now=MORNING)
+    return Site(home_on(request.param), name)

@@ -1,0 +1,118 @@
+"""Demo data of the preset on both databases: what a real site's data would keep true is true of it, and every role finds its lists filled."""
+
+import json
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+from engine.actors import enter_as, people_of
+from engine.demo.fill import Filled, fill
+from engine.demo.generate import description_of
+from engine.records.query import Query, page
+
+from .conftest import FOLDER, MORNING, Site
+
+FILLED: dict[str, Filled] = {}
+
+
+@pytest.fixture
+def filled(demo_site: Site) -> Site:
+    """The demo workspace, filled once per database."""
+    if demo_site.name not in FILLED:
+        FILLED[demo_site.name] = fill(demo_site.home, demo_site.name, "S")
+    return demo_site
+
+
+def rows(site: Site, entity: str, *fields: str, where: str = "") -> list[dict[str, Any]]:
+    ctx, found, cursor = enter_as(site.home, site.name, "operator"), [], None
+    while True:
+        answer = page(ctx, Query(entity, where=where, fields=fields, limit=200, cursor=cursor, labels=False))
+        found += answer.items
+        cursor = answer.next
+        if cursor is None:
+            return found
+
+
+def number(value: Any) -> int | None:
+    """The id of a link, however it was read."""
+    return None if value is None else getattr(value, "id", value)
+
+
+def test_the_description_lies_beside_the_preset() -> None:
+    assert description_of("real_estate") == json.loads((FOLDER / "samples" / "demo.json").read_text(encoding="utf-8"))
+    assert description_of("no_such_preset") is None
+
+
+def test_nothing_is_refused_and_the_sizes_are_those_of_a_small_site(filled: Site) -> None:
+    done = FILLED[filled.name]
+    assert (done.refused, done.reasons) == ({}, {})
+    assert done.made["customer"] == 1000 and 8000 < done.made["follow_up"] < 12_500 and 2400 < done.made["call"] < 3600 and 450 < done.made["visit"] < 620
+
+
+def test_there_is_somebody_to_log_in_as_for_every_role(filled: Site) -> None:
+    ctx = enter_as(filled.home, filled.name, "operator")
+    with ctx.reading() as inner:
+        people = people_of(inner.open, inner.workspace)
+    roles = Counter(role for _, _, _, held in people for role in held)
+    assert set(roles) == set(ctx.workspace.roles) and roles["consultant"] >= 6
+    assert {"李静", "王强", "周敏", "吴迪", "陈晨", "赵琳"} <= {name for _, _, name, _ in people}
+
+
+def test_private_customers_have_an_owner_and_an_end_of_protection_and_pool_customers_have_neither(filled: Site) -> None:
+    for row in rows(filled, "customer", "pool_state", "owner", "protect_until", "owned_since"):
+        held = row["pool_state"] in ("private", "frozen", "deal")
+        assert (row["owner"] is not None) is held is (row["owned_since"] is not None)
+        assert (row["protect_until"] is not None) is (row["pool_state"] == "private")
+
+
+def test_first_visits_are_the_earliest_and_only_visited_customers_have_visits(filled: Site) -> None:
+    visits = defaultdict(list)
+    for row in rows(filled, "visit", "customer", "at", "kind"):
+        visits[number(row["customer"])].append((row["at"], row["kind"]))
+    for found in visits.values():
+        assert [kind for _, kind in found].count("first") == 1
+        assert min(found)[0] == next(at for at, kind in found if kind == "first")
+    for row in rows(filled, "customer", "stage", "visits", "first_visit_at"):
+        seen = visits.get(row["id"], [])
+        assert row["visits"] == len(seen) and row["first_visit_at"] == min((at for at, _ in seen), default=None)
+        assert seen or row["stage"] in ("new", "contacted", "invited", "lost")
+
+
+def test_no_follow_up_of_a_held_customer_is_by_somebody_else_and_none_lies_in_the_future(filled: Site) -> None:
+    owners = {row["id"]: number(row["owner"]) for row in rows(filled, "customer", "owner")}
+    latest: dict[int | None, Any] = {}
+    for row in rows(filled, "follow_up", "customer", "author", "at", "method", "call_result", "is_effective", "why_not"):
+        customer = number(row["customer"])
+        assert owners[customer] in (None, number(row["author"]))
+        assert row["at"] <= MORNING and row["is_effective"] is (row["why_not"] is None)
+        assert (row["call_result"] is not None) is (row["method"] == "phone")
+        latest[customer] = max(latest.get(customer, row["at"]), row["at"])
+    assert {row["id"]: row["last_follow_at"] for row in rows(filled, "customer", "last_follow_at") if row["last_follow_at"]} == latest
+
+
+def test_open_tasks_belong_to_held_customers(filled: Site) -> None:
+    held = {row["id"] for row in rows(filled, "customer", where="pool_state in ('private', 'frozen')")}
+    tasks = rows(filled, "task", "customer", "status")
+    assert {number(row["customer"]) for row in tasks if row["status"] == "open"} <= held and len(tasks) > 3000
+
+
+def test_every_role_finds_its_lists_and_most_are_filled(filled: Site) -> None:
+    workspace = enter_as(filled.home, filled.name, "operator").workspace
+    logins = {person["roles"][0]: person["login"] for person in reversed(description_of("real_estate")["people"]) if "only" not in person}
+    empty = Counter[str]()
+    for role, login in logins.items():
+        ctx = filled.ctx(login)
+        for view in workspace.bundle.lists.values():
+            if not view.audience or role in view.audience:
+                answer = page(ctx, Query(view.entity, where=view.where, sort=view.sort, fields=view.columns, limit=20))
+                empty[view.key] += not answer.items
+    assert set(empty) == set(workspace.bundle.lists)
+    assert not {key for key in ("customers_today", "my_customers", "my_expiring", "customers_all", "customers_pool", "customers_board", "follow_ups", "visits",
+                                "appointments", "units", "units_available", "partners", "agents", "customers_channel", "customers_deal") if empty[key]}
+
+
+def test_filling_twice_with_another_seed_adds_customers_and_no_second_people(filled: Site) -> None:
+    before = len(rows(filled, "person"))
+    again = fill(filled.home, filled.name, "S", seed=2)
+    assert again.made["customer"] == 1000 and len(rows(filled, "person")) == before
