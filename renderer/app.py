@@ -42,7 +42,7 @@ def create_app(home: Home) -> FastAPI:
     for module in page_modules():
         app.router.routes.extend(module.routes.found)
     for api in (records_api, definitions_api, work_api, openapi_api):
-        app.include_router(api.router)
+        app.router.routes.extend(api.router.routes)
     _add_errors(app)
     check_routes(app.router.routes)
     return app
