@@ -5,7 +5,7 @@ What the steps are is engine/schema's business, merging folders publishing_folde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from engine.access import rights
 from engine.actors import system_actor
 from engine.clock import State, read_state
 from engine.context import Cause, Context
-from engine.crypto import Keys
 from engine.database import Database
 from engine.drafts import DraftChange, forget, preview
 from engine.errors import Conflict, Denied, Fault, Invalid, Refusal, Unavailable
@@ -349,17 +348,19 @@ def _build_beside(database: Database, candidate: Workspace, schema: SchemaPlan) 
 
 
 def create_workspace(home: Home, name: str, bundle: Bundle, *, title: str = "", sandbox: bool = False, demo: bool = False, now: datetime | None = None,
-                     timezone: str = "Asia/Shanghai", sources: Mapping[Place, Origin] | None = None, base_texts: Sequence[str] = ()) -> Workspace:
+                     timezone: str = "Asia/Shanghai", sources: Mapping[Place, Origin] | None = None, base_texts: Sequence[str] = (),
+                     then: Callable[[], object] | None = None) -> Workspace:
     """A new workspace with a preset's definitions as version 1, each noted as taken from that preset; no data but what ``bundle`` says.
 
-    Gone without a trace when the definitions are wrong (Invalid with all problems) or anything else fails.
+    Gone without a trace when the definitions are wrong (Invalid with all problems) or anything else fails. ``then``: what else belongs to
+    making it (demo data); the workspace appears to others only after it.
     """
     taken = from_preset(bundle) if sources is None else sources
-    with home.creating(name, title, sandbox=sandbox, demo=demo, now=now, timezone=timezone) as database:
-        with database.write() as connection:
-            connection.execute(workspace_state.update().values(keys=Keys.open(home.settings).new_ring()))
+    with home.creating(name, title, sandbox=sandbox, demo=demo, now=now, timezone=timezone):
         ctx = operator(home, name)
         publish(ctx, plan_publish(ctx, with_base(bundle), taken=taken, base_texts=base_texts))
+        if then is not None:
+            then()
     return home.workspace(name)
 
 

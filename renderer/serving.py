@@ -138,8 +138,7 @@ def greet(home: Home, url: str, locale: str) -> None:
 
 def first_run(home: Home, bundle: Bundle) -> None:
     """The workspace ``demo`` with a small set of demo data; whole, or not there."""
-    create_workspace(home, DEMO, bundle, demo=True)
-    fill(home, DEMO, "S")
+    create_workspace(home, DEMO, bundle, demo=True, then=lambda: fill(home, DEMO, "S"))
 
 
 def kinds() -> dict[str, JobKind]:

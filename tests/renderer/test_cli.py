@@ -234,11 +234,13 @@ def test_it_serves_and_stops_when_told(preset, tmp_path):
         assert url.startswith("http://127.0.0.1:")
         for _ in range(100):
             try:
-                with urllib.request.urlopen(url + "/healthz", timeout=2) as answer:
+                with urllib.request.urlopen(url + "/login", timeout=2) as answer:
                     assert answer.status == 200
                 break
             except OSError:
                 time.sleep(0.1)
+        else:
+            pytest.fail("nothing answers")
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) in (0, -signal.SIGTERM)
     finally:
