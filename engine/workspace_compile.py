@@ -60,8 +60,21 @@ def compile_entities(bundle: Bundle, registry: Registry, timezone: ZoneInfo, led
         maker = _Maker(bundle, book, entity, {item.key: item for item in groups.get(entity.key, ())}, dialect, tuple(incoming.get(entity.key, ())))
         depends = maker.depends()
         before = (known or {}).get(entity.key)
-        entities[entity.key] = before if before is not None and before.depends == depends else maker.make(depends)
+        entities[entity.key] = before if before is not None and _same_sources(before.depends, depends) else maker.make(depends)
     return Compiled(entities, book, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What an entity was compiled from. ``own`` must be equal for it to be taken over; of entities a hop away what was there must still be there."""
+
+    own: tuple[object, ...]
+    near: Mapping[str, frozenset[tuple[str, str, str]]]
+
+
+def _same_sources(before: object, now: Sources) -> bool:
+    return isinstance(before, Sources) and before.near.keys() == now.near.keys() and all(
+        surface <= now.near[key] for key, surface in before.near.items()) and before.own == now.own
 
 
 def _incoming(bundle: Bundle) -> dict[str, list[tuple[str, str]]]:
@@ -85,16 +98,18 @@ class _Maker:
     dialect: str
     incoming: tuple[tuple[str, str], ...]
 
-    def depends(self) -> object:
+    def depends(self) -> Sources:
         """Everything the result is made from; documents are compared by identity first, so equal ones cost nothing."""
-        near = dict.fromkeys((self.entity.key, "person", "team", *(target for item in self.entity.live_fields() if (target := target_of(item))),
+        near = dict.fromkeys(("person", "team", *(target for item in self.entity.live_fields() if (target := target_of(item))),
                               *(str(item.options.get("from", "")).partition(".")[0] for item in self.entity.live_fields() if item.type == "rollup")))
-        surfaces = tuple((key, tuple((name, str(type_), type_.sealed) for name, type_ in self.book.fields(key).items())) for key in near)
         roles = tuple((key, role.title) for key, role in self.bundle.roles.items())
         choices = {key: item.body for key, item in self.bundle.choices.items()}
         stored = tuple((item.key, item.column, item.target, item.blind, item.last4, item.letter) for item in self.stored.values())
-        return (self.entity.body, stored, surfaces, choices, roles, self.bundle.settings.body, str(self.book.timezone), self.incoming, self._lines(),
-                self.dialect)
+        return Sources((self.entity.body, stored, self._surface(self.entity.key), choices, roles, self.bundle.settings.body, str(self.book.timezone),
+                        self.incoming, self._lines(), self.dialect), {key: self._surface(key) for key in near})
+
+    def _surface(self, entity: str) -> frozenset[tuple[str, str, str]]:
+        return frozenset((name, str(type_), type_.sealed) for name, type_ in self.book.fields(entity).items())
 
     def _lines(self) -> tuple[str, ...]:
         return tuple(other.key for other in self.bundle.entities.values() if other.lines_of == self.entity.key)
