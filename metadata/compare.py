@@ -14,6 +14,13 @@ from metadata.shape import Path
 from metadata.text import Label, label_text
 
 _NAMED = ("label", "text")
+_LOCALES = ("zh", "en")
+#: Words of field types that most of them share, as people call them; others are called as they are written.
+_OPTION_WORDS: Mapping[str, Label] = {word: {"zh": zh, "en": en} for word, zh, en in (
+    ("minLength", "最短", "Shortest"), ("maxLength", "最长", "Longest"), ("minimum", "最小", "Minimum"), ("maximum", "最大", "Maximum"), ("pattern", "格式", "Pattern"),
+    ("choices", "选项集", "Option set"), ("parent", "上级字段", "Parent field"), ("to", "指向", "Leads to"), ("from", "取自", "Taken from"), ("of", "统计字段", "Of"),
+    ("by", "按", "By"), ("where", "条件", "Where"), ("measure", "统计方式", "Measure"), ("value", "公式", "Formula"), ("template", "编号模板", "Template"),
+    ("scale", "小数位", "Decimal places"), ("unit", "单位", "Unit"), ("currency", "币种", "Currency"), ("ends", "到当天结束", "Ends with the day"), ("last4", "后四位可查", "Found by the last four"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,8 @@ def _kind_name(kind: str, key: str, document: Mapping[str, Any] | None) -> Label
     words = title_of(schema_document(kind))
     if kind in SINGLE_KINDS:
         return words
-    title = (document or {}).get("title", key)
-    return {locale: f"{label_text(words, locale)}{quoted(label_text(title, locale, key), locale)}" for locale in ("zh", "en")}
+    title = as_label((document or {}).get("title"), key)
+    return {locale: f"{label_text(words, locale)}{quoted(label_text(title, locale, key), locale)}" for locale in _LOCALES}
 
 
 def quoted(text: str, locale: str) -> str:
@@ -148,11 +155,15 @@ def _named(schema: Schema) -> bool:
     return str(schema.raw.get("$ref", "")).rpartition("/")[2] in _NAMED
 
 
+def as_label(value: Any, fallback: Label) -> Label:
+    """A label as written, or the fallback where none (or something else) stands."""
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, Mapping) and value and all(isinstance(text, str) for text in value.values()):
+        return {str(locale): str(text) for locale, text in value.items()}
+    return fallback
+
+
 def _own_name(key: str, value: Any) -> Label:
     """A thing with a key of its own: the title it has, else the key."""
-    title = value.get("title", value.get("section")) if isinstance(value, Mapping) else None
-    if isinstance(title, str) and title:
-        return title
-    if isinstance(title, Mapping) and title:
-        return {locale: label_text(title, locale, key) for locale in ("zh", "en")}
-    return key
+    return as_label(value.get("title", value.get("section")) if isinstance(value, Mapping) else None, _OPTION_WORDS.get(key, key))

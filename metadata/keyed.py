@@ -49,15 +49,16 @@ def joined_order(base: Sequence[Hashable], ours: Sequence[Hashable], theirs: Seq
 
     The side that moved something gives the order; what only the other side has follows the neighbour it had there.
     """
+    wanted = set(kept)
+    base, ours, theirs = ([key for key in side if key in wanted] for side in (base, ours, theirs))
     clash = not same_order(ours, theirs) and not same_order(base, ours) and not same_order(base, theirs)
     lead, other = (theirs, ours) if same_order(base, ours) and not same_order(ours, theirs) else (ours, theirs)
-    wanted = set(kept)
-    order = [key for key in lead if key in wanted]
+    order = list(lead)
     there = set(order)
     before: Hashable | None = None
     for key in other:
-        if key in wanted and key not in there:
+        if key not in there:
             order.insert(order.index(before) + 1 if before in there else 0, key)
             there.add(key)
-        before = key if key in there else before
+        before = key
     return order, clash

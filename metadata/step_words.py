@@ -20,13 +20,12 @@ def verb_of(step: Mapping[str, Any]) -> str:
 
 
 def step_key(step: Mapping[str, Any], verb: str) -> str:
-    """``key``, else ``as``, else the refusal's code, else verb and object; merge, trace and sentences go by it."""
+    """``key``, else ``as``, else the refusal's code, else verb and object (of several fields or names the first); merge, trace and sentences go by it."""
     told = step.get("key") or step.get("as") or (step["refuse"] if verb == "refuse" else "")
     if told:
         return str(told)
     value = step[verb]
-    if verb == "set":
-        return " ".join(["set", *([str(step.get("on") or step.get("in"))] if "on" in step or "in" in step else []), *sorted(map(str, value))])
-    if verb == "let":
-        return " ".join(["let", *value])
+    if isinstance(value, Mapping):
+        owner = [str(step[word]) for word in ("on", "in") if word in step][:1] if verb == "set" else []
+        return " ".join([verb, *owner, *[str(name) for name in value][:1]])
     return f"{verb} {value}" if isinstance(value, str) else verb

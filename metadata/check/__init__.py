@@ -25,7 +25,7 @@ def check(bundle: Bundle, vocabulary: Vocabulary) -> list[Problem]:
     """Every problem of the bundle's own documents, in the order of files and places; lines are filled where it was read from files."""
     findings = Findings(bundle, vocabulary)
     documents = _sound_documents(findings)
-    findings.bundle = Bundle(documents, bundle.base)
+    findings.bundle = bundle.replace({key: documents.get(key) for key, given in bundle.documents.items() if documents.get(key) is not given})
     _drop_fields(findings, fields.entity_fields(findings))
     bad = fields.entity_references(findings)
     reported = len(findings.problems)
@@ -54,7 +54,12 @@ def check_folder(path: FilePath | str, vocabulary: Vocabulary, base: Documents |
 def ordered(problems: list[Problem]) -> list[Problem]:
     """Problems once each, by file, line and place; errors before warnings of the same place."""
     once = {(item.file, item.pointer, item.code, item.column, repr(sorted(item.params.items()))): item for item in reversed(problems)}
-    return sorted(once.values(), key=lambda item: (item.file, item.line, item.pointer, item.severity, item.column, item.code))
+    return [item for _, item in sorted(((_order(item), item) for item in once.values()), key=lambda pair: pair[0])]
+
+
+def _order(item: Problem) -> tuple[object, ...]:
+    at = tuple(token.zfill(6) if token.isdigit() else token for token in item.pointer.split("/"))
+    return (item.file, item.line, at, item.severity, item.column, item.code, repr(sorted(item.params.items())))
 
 
 def _sound_documents(findings: Findings) -> dict[Key, Mapping[str, Any]]:
