@@ -280,7 +280,7 @@ def _keep(ctx: Context, batch: int, outcomes: Sequence[Outcome], *, dry: bool = 
 
 
 def _json(params: Mapping[str, object]) -> dict[str, Any]:
-    return {key: value if isinstance(value, str | int | float | bool | None) else str(value) for key, value in params.items()}
+    return {key: value if isinstance(value, str | int | float | bool | dict | None) else str(value) for key, value in params.items()}
 
 
 def start(ctx: Context, batch: int, *, dry: bool = False) -> int:

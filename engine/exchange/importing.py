@@ -19,7 +19,8 @@ from engine.exchange.rows import RowDraft, RowReader
 from engine.exchange.sheets import SheetRow
 from engine.fields.base import Wrong
 from engine.records import service
-from engine.records.query import Query, page
+from engine.records.query import among
+from engine.records.query_labels import labels
 from engine.records.record import ANY, Record, RowResult
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Importer:
         self._find_people(ctx, drafts)
         outcomes = [Outcome(draft.row, REFUSED, faults=tuple(draft.faults), warnings=tuple(draft.warnings)) for draft in drafts]
         targets = self._targets(ctx, entity, drafts)
-        merger = Merger(ctx.workspace, entity, self._plan, ctx.locale)
+        merger = Merger(ctx.workspace, entity, self._plan, ctx.locale, lambda target, number: labels(ctx, target, [number]).get(number) or f"#{number}")
         self._create(ctx, entity, merger, [target for target in targets if target.id is None], outcomes)
         standing = [target for target in targets if target.id is not None and target.drafts and outcomes[target.drafts[0][0]].outcome != CREATED]
         self._fill(ctx, entity, merger, standing, outcomes)
@@ -198,14 +199,9 @@ class Importer:
             self._update(ctx, target, record, outcomes)
 
     def _standing(self, ctx: Context, entity: CompiledEntity, ids: Sequence[int]) -> dict[int, Record]:
-        fields = tuple(name for name, item in entity.fields.items() if not item.derived)
-        found: dict[int, Record] = {}
-        for start in range(0, len(ids), 200):
-            some = ", ".join(str(number) for number in ids[start:start + 200])
-            readable = tuple(name for name in fields if name in readable_of(ctx, entity))
-            result = page(ctx, Query(entity.key, f"id in ({some},)", fields=("id", "version", *readable), limit=200, labels=False))
-            found.update({record.id: record for record in result.items})
-        return found
+        readable = grant_of(ctx.workspace, ctx.actor, entity).readable
+        fields = [name for name, item in entity.fields.items() if not item.derived and name in readable]
+        return {record.id: record for record in among(ctx, entity.key, "id", ids, ("id", "version", *fields))}
 
     def _update(self, ctx: Context, target: _Target, record: Record, outcomes: list[Outcome]) -> None:
         refused: tuple[Fault, ...] = ()
@@ -245,7 +241,3 @@ class Importer:
                 outcomes[at].reviews += 1
                 outcomes[at].touched.append((self._plan.review, result.id, None, result.version or 1))
 
-
-def readable_of(ctx: Context, entity: CompiledEntity) -> frozenset[str]:
-    """Fields the importer may read; others are neither compared nor filled by guess."""
-    return grant_of(ctx.workspace, ctx.actor, entity).readable

@@ -14,7 +14,7 @@ from engine.exchange.rows import ChildDraft, RowDraft
 from engine.expressions.evaluate import Evaluator
 from engine.fields.base import Wrong
 from engine.records import service
-from engine.records.query import Query, page
+from engine.records.query import among
 from engine.records.record import ANY, Record
 from engine.scope import environment
 
@@ -108,16 +108,8 @@ class ChildWriter:
         ordered = self._order_field(child)
         fields = tuple(name for name in dict.fromkeys((child.link, *self._key_fields(child), *ordered)) if name in granted)
         found: dict[int, list[Record]] = {}
-        for start in range(0, len(parents), 100):
-            some = ", ".join(str(number) for number in parents[start:start + 100])
-            cursor = None
-            while True:
-                result = page(self._ctx, Query(child.entity, f"{child.link} in ({some},)", fields=("id", "version", *fields), limit=200, labels=False, cursor=cursor))
-                for record in result.items:
-                    found.setdefault(int(comparable(record[child.link])), []).append(record)
-                cursor = result.next
-                if cursor is None:
-                    break
+        for record in among(self._ctx, child.entity, child.link, parents, ("id", "version", *fields)):
+            found.setdefault(int(comparable(record[child.link])), []).append(record)
         return found
 
     def _keys_of_record(self, child: Child, parent: int, record: Record) -> Iterable[tuple[Any, ...]]:
@@ -151,12 +143,7 @@ class ChildWriter:
         wanted &= self._readable(self._entity.key)
         if not wanted:
             return {}
-        found: dict[int, Record] = {}
-        for start in range(0, len(parents), 200):
-            some = ", ".join(str(number) for number in parents[start:start + 200])
-            result = page(self._ctx, Query(self._entity.key, f"id in ({some},)", fields=("id", *sorted(wanted)), limit=200, labels=False))
-            found.update({record.id: record for record in result.items})
-        return found
+        return {record.id: record for record in among(self._ctx, self._entity.key, "id", parents, ("id", *sorted(wanted)))}
 
     # --- the first and the later ones ---------------------------------------------------------------------------------------------------------
 

@@ -42,8 +42,8 @@ class _Shown(dict[str, Any]):
 
 
 def sentence(code: str, params: Mapping[str, Any] | None = None, locale: str = "zh") -> str:
-    """The sentence of a code for a reader; the code itself when no catalogue has it."""
-    template = catalogue().get(code)
+    """The sentence of a code for a reader: its own ``message`` when a definition gave it one; the code itself when no catalogue has it."""
+    template = (params or {}).get("message") or catalogue().get(code)
     if template is None:
         return code
     return label_text(template, locale).format_map(_Shown(params or {}))
