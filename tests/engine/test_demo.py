@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.demo.generate import Generator
+from engine.demo.recipes import VERBS
 from engine.demo.times import Profile, Window
 from engine.demo.words import Names, Numbers, pattern, sentences
 from engine.errors import Invalid
@@ -163,3 +165,8 @@ def test_titles_stand_in_for_some_given_names() -> None:
 def test_sentences_and_patterns_fill_their_places() -> None:
     assert sentences(["{pain}，{unknown}"], {"pain": ["头痛"]})(Random(1)) == "头痛，{unknown}"
     assert pattern("{a}-{b:03}", {"a": "x", "b": 7}.get) == "x-007"
+
+
+def test_every_way_to_draw_a_value_is_in_the_handbook() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "demo.md").read_text(encoding="utf-8")
+    assert [verb for verb in VERBS if f'"{verb}"' not in text] == []
