@@ -1,0 +1,156 @@
+"""Who acts: people with team and rights as they are at this very moment, tokens of one workspace, and nobody who may not enter."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engine import accounts, actors
+from engine.errors import Conflict, Invalid, NotFound
+from engine.home import Home
+from engine.members import add_member
+from engine.records import service
+from engine.records.record import ANY
+from tests.engine.homes import Place, opened_home, small_place
+
+GUEST = {("role", "guest"): {"title": {"zh": "访客"}, "grants": {"plant": {"read": "owner == me"}}}}
+
+
+@pytest.fixture
+def home(database_kind: str, tmp_path: Path, new_postgres_database: Callable[[], str]) -> Iterator[Home]:
+    with opened_home(database_kind, tmp_path, new_postgres_database) as home:
+        yield home
+
+
+@pytest.fixture
+def place(home: Home) -> Place:
+    return small_place(home, changes=GUEST)
+
+
+def _team(place: Place, name: str, parent: int | None = None) -> int:
+    return service.create(place.ctx, "team", {"name": name, "parent": parent}).id
+
+
+def _set(place: Place, person: int, **raw: object) -> None:
+    service.update(place.ctx, "person", person, raw, ANY)
+
+
+def test_a_member_gets_a_record_an_account_and_a_link_once(home, place):
+    made = add_member(home, place.name, "Li.Na", ["guest"], name="李娜")
+    assert accounts.redeem_link(home, made.token, "correct horse battery").login == "li.na"
+    with pytest.raises(Conflict, match="person_exists"):
+        add_member(home, place.name, "li.na", ["guest"])
+    other = small_place(home)
+    assert add_member(home, other.name, "li.na", ["admin"]).token == ""
+    assert actors.memberships(home, "li.na") == sorted([place.name, other.name])
+
+
+def test_unknown_roles_and_teams_are_named_before_anything_is_made(home, place):
+    for words in ({"roles": ["guest", "king"]}, {"roles": ["guest"], "team": "北组"}):
+        with pytest.raises(Invalid) as caught:
+            add_member(home, place.name, "new", **words)
+        assert caught.value.faults[0].params.get("role", caught.value.faults[0].params.get("team")) in ("king", "北组")
+    assert accounts.find_account(home, "new") is None
+
+
+def test_an_actor_knows_team_teams_below_lead_roles_and_rights(home, place):
+    north = _team(place, "北区")
+    street = _team(place, "一组", north)
+    _team(place, "二组", north)
+    boss = add_member(home, place.name, "boss", ["admin", "guest"], team="北区").person
+    _set(place, boss, active=True)
+    service.update(place.ctx, "team", north, {"lead": boss}, ANY)
+    who = add_member(home, place.name, "li.na", ["guest"], team="一组")
+    ctx = actors.enter(home, place.name, accounts.get_account(home, who.account))
+    assert (ctx.actor.person_id, ctx.actor.team, ctx.actor.teams, ctx.actor.roles, ctx.actor.rights) == (who.person, street, (street,), ("guest",), frozenset())
+    above = actors.enter_person(home, place.name, "boss").actor
+    assert above.lead == boss and len(above.teams) == 3 and above.roles == ("admin", "guest") and "people" in above.rights
+    assert ctx.locale == "zh" and ctx.now == place.ctx.now
+
+
+def test_a_ring_of_teams_ends(home, place):
+    one = _team(place, "甲")
+    two = _team(place, "乙", one)
+    service.update(place.ctx, "team", one, {"parent": two}, ANY)
+    add_member(home, place.name, "li.na", ["guest"], team="甲")
+    assert actors.enter_person(home, place.name, "li.na").actor.teams == (one, two)
+
+
+def test_a_changed_role_counts_from_the_next_request_on_and_inside_the_next_write(home, place):
+    person = add_member(home, place.name, "li.na", ["guest"]).person
+    before = actors.enter_person(home, place.name, "li.na")
+    _set(place, person, roles=["admin"])
+    with before.writing() as inner:
+        assert inner.actor.roles == ("admin",)
+    assert actors.enter_person(home, place.name, "li.na").actor.roles == ("admin",)
+
+
+def test_who_is_inactive_deleted_or_over_cannot_enter(home, place):
+    who = add_member(home, place.name, "li.na", ["guest"])
+    account = accounts.get_account(home, who.account)
+    before = actors.enter(home, place.name, account)
+
+    def refused() -> None:
+        for enter in (lambda: actors.enter(home, place.name, account), lambda: actors.enter_person(home, place.name, "li.na")):
+            with pytest.raises(NotFound):
+                enter()
+        with pytest.raises(NotFound), before.writing():
+            pass
+        assert actors.memberships(home, "li.na") == []
+
+    _set(place, who.person, active=False)
+    refused()
+    _set(place, who.person, active=True, ends_at=(place.ctx.now + timedelta(days=1)).isoformat())
+    assert actors.enter(home, place.name, account).actor.person_id == who.person
+    home.move_clock(place.name, place.ctx.now + timedelta(days=1))
+    with pytest.raises(NotFound):
+        actors.enter(home, place.name, account)
+    _set(place, who.person, ends_at=None)
+    service.delete(place.ctx, "person", who.person, ANY)
+    refused()
+
+
+def test_nobody_enters_a_workspace_without_a_person_there(home, place):
+    stranger = accounts.ensure_account(home, "stranger", "")
+    for name in (place.name, "nowhere"):
+        with pytest.raises(NotFound, match="unknown_workspace"):
+            actors.enter(home, name, stranger)
+
+
+def test_a_role_that_is_gone_gives_nothing(home, place):
+    add_member(home, place.name, "li.na", ["guest", "admin"])
+    place.publish({("role", "guest"): None})
+    assert actors.enter_person(home, place.name, "li.na").actor.roles == ("admin",)
+
+
+def test_a_token_opens_its_own_workspace_until_revoked_over_or_disabled(home, place):
+    other = small_place(home)
+    who = add_member(home, place.name, "li.na", ["guest"])
+    add_member(home, other.name, "li.na", ["guest" if "guest" in other.workspace.roles else "admin"])
+    token = actors.create_token(home, place.name, "li.na", "reports")
+    ctx = actors.enter_with_token(home, place.name, token)
+    assert (ctx.actor.person_id, ctx.cause.kind) == (who.person, "api")
+    for name, given in ((other.name, token), (place.name, token + "x"), (place.name, "")):
+        with pytest.raises(NotFound):
+            actors.enter_with_token(home, name, given)
+    accounts.set_disabled(home, who.account, True)
+    with pytest.raises(NotFound):
+        actors.enter_with_token(home, place.name, token)
+    accounts.set_disabled(home, who.account, False)
+    mine, = actors.tokens_of(ctx, [who.person])
+    actors.revoke_token(ctx, mine.id, who.person + 1)
+    assert actors.enter_with_token(home, place.name, token)
+    actors.revoke_token(ctx, mine.id, who.person)
+    with pytest.raises(NotFound):
+        actors.enter_with_token(home, place.name, token)
+    brief = actors.create_token(home, place.name, "li.na", life=timedelta(microseconds=1))
+    with pytest.raises(NotFound):
+        actors.enter_with_token(home, place.name, brief)
+
+
+def test_system_principals_are_named_and_listed(home, place):
+    for name in actors.SYSTEM_ACTORS:
+        assert actors.enter_as(home, place.name, name).actor.kind == "system"
+    with pytest.raises(KeyError):
+        actors.system_actor("somebody")
