@@ -23,8 +23,10 @@ Value = Any
 class Wrong(Exception):
     """Raised by ``read`` and ``check``: the value is not one of this type. ``code`` is a key of engine/messages.json."""
 
+    __slots__ = ("code", "params")
+
     def __init__(self, code: str, **params: object) -> None:
-        super().__init__(code)
+        self.args = (code,)
         self.code = code
         self.params = params
 

@@ -184,6 +184,11 @@ class ChoiceList(Several):
         most = field.options.get("maxItems")
 
         def read(raw: object) -> Value:
+            if type(raw) is list and most is None:
+                try:                                        # the ordinary case: a list of codes
+                    return sorted(set(raw), key=place.__getitem__) or None
+                except (KeyError, TypeError):
+                    pass
             items = split_list(raw)
             if not items:
                 return None

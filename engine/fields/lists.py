@@ -65,7 +65,7 @@ def full_list(read: Reader, most: int | None) -> Reader:
     """A JSON list reader that refuses null and empty items instead of dropping them, and counts all items."""
     def strict(raw: object) -> Value:
         if isinstance(raw, list):
-            if any(item is None or item == "" for item in raw):
+            if None in raw or "" in raw:
                 raise Wrong("list_item_empty")
             if most is not None and len(raw) > most:
                 raise Wrong("too_many_items", maximum=most)

@@ -27,7 +27,7 @@ from engine.fields.base import (
     option,
     stored_as,
 )
-from engine.fields.dates import Moment, date_of, of_cell, read_moment
+from engine.fields.dates import FIRST_YEAR, LAST_YEAR, Moment, date_of, of_cell, read_moment
 from engine.fields.durations import ISO_PATTERN, duration_words, iso, read_duration
 from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant
@@ -73,10 +73,12 @@ class Date(FieldType):
 
         def read(raw: object) -> Value:
             if type(raw) is str:
-                text = raw.strip()
-                if not text:
+                if len(raw) == 10 and raw[4] == raw[7] == "-" and raw.isascii():
+                    value = _iso_date(raw)
+                elif not raw or raw.isspace():
                     return None
-                value = _iso_date(text) if _ISO_DATE.match(text) else read_moment(text).day
+                else:
+                    value = read_moment(raw).day
             elif raw is None:
                 return None
             else:
@@ -140,7 +142,13 @@ class Date(FieldType):
 
 
 def _iso_date(text: str) -> date:
-    return date_of(int(text[:4]), int(text[5:7]), int(text[8:]))
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise Wrong("date_invalid") from None
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise Wrong("date_out_of_range", first=FIRST_YEAR, last=LAST_YEAR)
+    return found
 
 
 def _day_of(raw: object) -> date:
@@ -182,14 +190,16 @@ class InstantType(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """RFC 3339; what has no offset is in the workspace's zone; a bare day is its midnight, or the next where the field ends a day."""
-        zone, ends_day = scope.timezone, field.options.get("ends") == "day"
+        zone, ends_day, local = scope.timezone, field.options.get("ends") == "day", _LOCAL.fullmatch
 
         def read(raw: object) -> Value:
             if type(raw) is str:
+                if local(raw):
+                    return _aware(_parsed(raw), zone)
                 text = raw.strip()
                 if not text:
                     return None
-                if _LOCAL.fullmatch(text):
+                if local(text):
                     return _aware(_parsed(text), zone)
                 return _moment_instant(read_moment(text), zone, ends_day)
             if raw is None:

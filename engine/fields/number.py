@@ -79,9 +79,12 @@ def scaled_text(raw: str, places: int) -> int | None:
     text = raw.strip()
     if not text:
         return None
-    if text.isascii() and text.isdigit() and len(text) < 17:
-        factor: int = 10 ** places
-        return int(text) * factor
+    if text.isascii():
+        if text.isdigit() and len(text) < 17:
+            factor: int = 10 ** places
+            return int(text) * factor
+        if text.isalpha():
+            raise Wrong("number_invalid")
     value = number_of(text)
     if value is None:
         raise Wrong("number_invalid")

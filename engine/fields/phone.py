@@ -132,6 +132,8 @@ class Phone(FieldType):
             if type(raw) is str:
                 if fast(raw):
                     return "+86" + raw
+                if raw.isdigit() and len(raw) < 7:
+                    raise Wrong("phone_invalid")
                 return read_phone(raw).value if raw.strip() else None
             if raw is None:
                 return None

@@ -100,13 +100,15 @@ class Text(FieldType):
         one_line = not self.lines
 
         def read(raw: object) -> Value:
-            if raw is None:
+            if type(raw) is str and raw.isprintable():      # then it holds no NUL, no half of a surrogate pair and no line break
+                value = raw.strip()
+            elif raw is None:
                 return None
-            value = (raw if type(raw) is str and raw.isascii() and "\0" not in raw else checked_text(raw)).strip()
+            else:
+                value = checked_text(raw).strip()
+                value = _BREAKS.sub(" ", value) if one_line else value.replace("\r\n", "\n").replace("\r", "\n")
             if not value:
                 return None
-            if not value.isprintable():
-                value = _BREAKS.sub(" ", value) if one_line else value.replace("\r\n", "\n").replace("\r", "\n")
             length = len(value)
             if length > longest:
                 raise Wrong("text_too_long", maximum=longest, length=length)
