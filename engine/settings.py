@@ -202,7 +202,7 @@ class Settings:
         return not self.database_url
 
     @property
-    def files_folder(self) -> Path:
+    def files(self) -> Path:
         """Where attachments lie."""
         return Path(self.files_url).absolute() if self.files_url else self.home / "files"
 

@@ -9,7 +9,7 @@ from engine.settings import WORDS, Settings
 
 def test_nothing_set_means_sqlite_in_the_folder_var():
     settings = Settings.from_environment({})
-    assert settings.embedded and settings.home.name == "var" and settings.files_folder == settings.home / "files"
+    assert settings.embedded and settings.home.name == "var" and settings.files == settings.home / "files"
     assert {row["source"] for row in settings.rows()} == {"default"}
 
 
