@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from engine.database_faults import LostRace, refuse_unscoped, told_plainly
 from engine.database_lock import FairLock
 from engine.errors import Unavailable
+from engine.expressions.sqlite_functions import register
 from engine.settings import Settings
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -172,6 +173,7 @@ def _opener(path: Path, settings: Settings, *, writing: bool) -> Callable[[], sq
         try:
             for word in words:
                 connection.execute(f"PRAGMA {word}").close()
+            register(connection)
         except sqlite3.Error:
             connection.close()
             raise
