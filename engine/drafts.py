@@ -5,6 +5,8 @@ What a gesture does stands in drafts_operations.py; publishing takes the drafts 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,11 +22,14 @@ from engine.errors import Conflict, Denied, Invalid, NotFound
 from engine.system_tables import draft, draft_entry
 from metadata.bundle import Bundle
 from metadata.canonical import canonical
-from metadata.definitions import KINDS
-from metadata.documents import parse_document
+from metadata.definitions import KINDS, SINGLE_KINDS
+from metadata.documents import MAX_BYTES, parse_document
 from metadata.merge import merge
+from metadata.shape import too_deep
+from metadata.words import key_problem
 
 HISTORY_LIMIT = 200
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +194,9 @@ def act(ctx: Context, kind: str, key: str, operation: Mapping[str, Json], number
     Raises Denied without the right to design, Invalid for an operation that makes no sense, NotFound for an item that is gone.
     """
     _may_design(ctx)
-    if kind not in KINDS:
+    if kind not in KINDS or key_problem(key) or (kind in SINGLE_KINDS and key != kind):
         raise NotFound("draft_no_definition", kind=kind[:40], key=key[:60])
+    _storable(operation)
     with ctx.writing() as ctx:
         _expect(ctx, kind, key, number)
         desk = _desk(ctx, (kind, key))
@@ -204,6 +210,15 @@ def act(ctx: Context, kind: str, key: str, operation: Mapping[str, Json], number
             if (kind, key) not in made:
                 _keep(ctx, (kind, key), _text(kind, _current(ctx, kind, key)))
         return _state(ctx, kind, key)
+
+
+def _storable(operation: Mapping[str, Json]) -> None:
+    """Refuse what no definition could hold and no database keeps: bottomless nesting, too much text, NUL, half characters."""
+    if not too_deep(operation):
+        text = json.dumps(operation, ensure_ascii=False)
+        if len(text) <= MAX_BYTES and "\\u0000" not in text and not _HALF.search(text):
+            return
+    raise Invalid("draft_bad_value", name="operation")
 
 
 def _expect(ctx: Context, kind: str, key: str, number: int) -> None:

@@ -113,9 +113,15 @@ class Published:
 
 
 def plan_publish(ctx: Context, bundle: Bundle, *, taken: Mapping[Place, Origin] | None = None, base_texts: Sequence[str] = ()) -> Plan:
-    """What publishing exactly these definitions would do; reads only."""
+    """What publishing exactly these definitions would do; reads only. Raises Denied without the right to design or publish."""
+    _may_plan(ctx)
     with ctx.snapshot(long=True) as ctx:
         return _plan(ctx, bundle, taken or {}, tuple(base_texts))
+
+
+def _may_plan(ctx: Context) -> None:
+    if not (rights(ctx, "publish") or rights(ctx, "design")):
+        raise Denied("publish_denied")
 
 
 def _plan(ctx: Context, bundle: Bundle, taken: Mapping[Place, Origin], base_texts: tuple[str, ...]) -> Plan:
@@ -165,6 +171,7 @@ def _reused_keys(plan: SchemaPlan, ledger: Ledger, old: Workspace, bundle: Bundl
 
 def plan_drafts(ctx: Context) -> Plan:
     """What publishing all drafts would do, naming who changed what."""
+    _may_plan(ctx)
     with ctx.snapshot(long=True) as ctx:
         found = preview(ctx)
         return replace(_plan(ctx, found.bundle, {}, ()), drafts=found.changes, conflicts=found.conflicts)
@@ -172,6 +179,7 @@ def plan_drafts(ctx: Context) -> Plan:
 
 def plan_folder(ctx: Context, path: Path | str) -> Plan:
     """What publishing a folder (or an exported archive) would do, merged with what changed in the workspace since its base."""
+    _may_plan(ctx)
     with ctx.snapshot(long=True) as ctx:
         source = read_source(ctx, path)
         if any(problem.severity == "error" for problem in source.problems):

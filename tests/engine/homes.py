@@ -12,9 +12,10 @@ from engine.builtin import DOCUMENTS
 from engine.context import Context
 from engine.home import Home
 from engine.publishing import Published, create_workspace, operator, plan_publish, publish
-from engine.registry import default_registry
+from engine.registry import engine_registry
 from engine.settings import Settings
 from engine.workspace import Workspace
+from engine.workspace_checking import with_expressions
 from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
 
@@ -47,7 +48,7 @@ def opened_home(kind: str, folder: Path, postgres: Callable[[], str]) -> Iterato
     words = {"TANGRAM_HOME": str(folder), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
     if kind == "postgresql":
         words["TANGRAM_DATABASE_URL"] = postgres()
-    home = Home.open(Settings.from_environment(words), default_registry(), load_workspace, migrate=True)
+    home = Home.open(Settings.from_environment(words), with_expressions(engine_registry()).freeze(), load_workspace, migrate=True)
     yield home
     home.close()
 

@@ -36,6 +36,14 @@ def home(homes: Homes, database_kind: str) -> Home:
     return homes.home(database_kind)
 
 
+def deep(levels: int) -> Any:
+    """A list in a list in a list …"""
+    found: Any = 1
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
 def act(place: Place, operation: dict[str, Any], definition: tuple[str, str] = FORM, ctx: Context | None = None) -> DraftState:
     ctx = ctx or place.ctx
     return drafts.act(ctx, *definition, operation, drafts.state(ctx, *definition).number)
@@ -196,6 +204,12 @@ def test_designing_is_a_right(place: Place) -> None:
         drafts.state(enter_person(place.home, place.name, "eve"), *FORM)
 
 
+@pytest.mark.parametrize(("kind", "key"), [("entity", "Bad Key"), ("entity", "a" * 60), ("nothing", "x"), ("settings", "other"), ("form", "../x")])
+def test_only_keys_that_can_be_published_can_be_drafted(place: Place, kind: str, key: str) -> None:
+    with pytest.raises(NotFound, match="draft_no_definition"):
+        drafts.act(place.ctx, kind, key, {"op": "put", "document": {}}, 0)
+
+
 def test_dropping_a_draft_brings_the_published_definition_back(place: Place) -> None:
     act(place, {"op": "columns", "section": "main", "columns": 1})
     drafts.drop(place.ctx, *FORM)
@@ -231,6 +245,9 @@ def test_a_draft_changed_after_the_plan_is_not_published_unseen(place: Place) ->
     ({"op": "add", "type": "text", "key": "class"}, "draft_key_python"), ({"op": "add", "type": "text", "key": "name"}, "draft_key_taken"),
     ({"op": "set", "item": "ghost", "name": "title", "value": "x"}, "draft_no_field"), ({"op": "set", "item": "name", "name": "", "value": 1}, "draft_bad_value"),
     ({"op": "tab_rename", "tab": "ghost", "title": "x"}, "draft_no_tab"), ({"op": "put", "document": 3}, "draft_bad_value"),
+    ({"op": "set", "item": "name", "name": "title", "value": "a\x00b"}, "draft_bad_value"),
+    ({"op": "set", "item": "name", "name": "title", "value": "\ud800"}, "draft_bad_value"),
+    ({"op": "put", "document": {"a": "x" * (1 << 20)}}, "draft_bad_value"), ({"op": "put", "document": {"a": deep(60)}}, "draft_bad_value"),
 ])
 def test_a_gesture_that_makes_no_sense_is_refused_and_changes_nothing(place: Place, operation: dict[str, Any], code: str) -> None:
     with pytest.raises((Invalid, NotFound)) as refused:

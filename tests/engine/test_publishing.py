@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
@@ -354,3 +355,24 @@ def test_drift_sees_a_lost_column_a_changed_condition_and_a_foreign_index(place:
         connection.execute(sa.text(f'ALTER TABLE {prefix}"r_visit" DROP COLUMN note'))
     assert {(item.code, item.what) for item in drift_of(place.ctx)} == {
         ("drift_table", "r_visit.note"), ("drift_index_changed", unique), ("drift_index_extra", "by_hand")}
+
+
+def test_publishing_waits_politely_for_readers(homes: Homes) -> None:
+    """A long reader holds the table on PostgreSQL: the publish gives way after half a second and tries again; other readers are not stopped."""
+    place = small_place(homes.home("postgresql"))
+    database = place.workspace.database
+    reading, release = Event(), Event()
+
+    def hold() -> None:
+        with database.snapshot(long=True) as connection:
+            connection.execute(sa.select(sa.func.count()).select_from(place.workspace.entities["plant"].table), execution_options={"scoped": True})
+            reading.set()
+            release.wait(10)
+
+    holder = Thread(target=hold)
+    holder.start()
+    reading.wait(10)
+    Timer(1.2, release.set).start()
+    assert place.with_fields("plant", late={"type": "text", "title": {"zh": "晚"}}).number == 2
+    holder.join()
+    assert drift_of(place.ctx) == []
