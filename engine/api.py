@@ -36,7 +36,7 @@ from engine.fields.storage import Instant, JsonList, JsonValue
 from engine.fields.values import FileValue, Link, Masked
 from engine.messages import include as include_messages
 from engine.readers.base import CellReader, Reading, ReadingScope
-from engine.registry import Action, NamedMask, RegistrationRefused, Registry, mark, words_of
+from engine.registry import Action, RegistrationRefused, Registry, mark, words_of
 from metadata.definitions import Field
 from metadata.text import Label, label_text
 from metadata.vocabulary import ActionWord
@@ -102,6 +102,6 @@ def action(name: str, *, params: Mapping[str, object] | None = None, title: Labe
 __all__ = [
     "API_VERSION", "AT_LEAST", "AT_MOST", "BETWEEN", "CONTAINS", "DIFFERS", "EMPTY", "EQUALS", "FILLED", "HAS", "ONE_OF", "STARTS",
     "Action", "BigInteger", "Boolean", "CellReader", "ColumnType", "Conflict", "Date", "Denied", "Double", "Fault", "Field", "FieldScope", "FieldType", "FileValue", "Function", "Instant", "Invalid", "JsonList",
-    "JsonValue", "Label", "Link", "Masked", "NamedMask", "NotFound", "Operator", "Plugin", "Reading", "ReadingScope", "Refusal", "RegistrationRefused",
+    "JsonValue", "Label", "Link", "Masked", "NotFound", "Operator", "Plugin", "Reading", "ReadingScope", "Refusal", "RegistrationRefused",
     "Registry", "SqlFace", "Text", "Unavailable", "Value", "ValueReader", "Wrong", "action", "field_type", "function", "include_messages", "label_text", "option", "reader", "words_of",
 ]

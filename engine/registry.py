@@ -52,12 +52,12 @@ def mark(item: _Class) -> _Class:
 
 
 def words_of(module: ModuleType) -> list[Word]:
-    """The words a module declares, in the order it declares them: marked classes, functions, actions and masks."""
+    """The words a module declares, in the order it declares them: marked classes, functions and actions."""
     found: list[Word] = []
     for item in vars(module).values():
         if isinstance(item, type) and item.__dict__.get(_MARK) and item.__module__ == module.__name__:
             found.append(item())
-        elif isinstance(item, Function | Action | NamedMask):
+        elif isinstance(item, Function | Action):
             found.append(item)
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 import sqlalchemy as sa
 
+from engine.fields.masks import masked
 from metadata.definitions import Field
 from metadata.text import Label, label_text
 from metadata.vocabulary import FieldFamily, FieldWord
@@ -182,9 +183,12 @@ class FieldType:
         raise NotImplementedError
 
     def mask(self, value: Value, field: Field) -> str:
-        """The masked text of a value (138****8000); the default hides all but the ends."""
+        """The masked text of a value (138****8000): the mask the definition names, else the type's own, else all but the first character."""
         text = "" if value is None else str(value)
-        return text if not text else text[0] + "*" * max(1, len(text) - 1)
+        name = field.mask or self.default_mask
+        if name:
+            return masked(name, text)
+        return text[0] + "*" * min(6, max(1, len(text) - 1)) if text else ""
 
     def plain(self, value: Value, field: Field) -> str:
         """The text that is encrypted for a field with ``"encrypted"``; ``from_plain`` gives the value back. JSON unless it is a text."""

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option
-from engine.fields.masks import masked
 from engine.fields.scope import FieldScope
 from metadata.definitions import Field
 from metadata.text import Label
@@ -105,10 +104,6 @@ class IdNumber(FieldType):
         born = date(1960, 1, 1) + timedelta(days=random.randrange(16_000))
         first17 = f"{random.choice(('110101', '310101', '330106', '440106'))}{born:%Y%m%d}{random.randint(0, 999):03d}"
         return first17 + check_character(first17)
-
-    def mask(self, value: Value, field: Field) -> str:
-        """3301**********0012"""
-        return "" if value is None else masked(field.mask or self.default_mask, str(value))
 
     def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
         """Never by a part (SECURITY R2)."""

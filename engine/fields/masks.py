@@ -53,5 +53,5 @@ MASKS: Mapping[str, Mask] = {"phone": mask_phone, "landline": mask_landline, "id
 
 
 def masked(name: str, text: str) -> str:
-    """The text under the mask of that name; under an unknown one nothing is left."""
-    return MASKS.get(name, mask_all)(text)
+    """The text under the mask of that name; under an unknown one nothing is left. Empty stays empty."""
+    return MASKS.get(name, mask_all)(text) if text else ""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import sqlalchemy as sa
 
 from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option
-from engine.fields.masks import area_length, masked
+from engine.fields.masks import area_length
 from engine.fields.scope import FieldScope
 from engine.fields.tokens import text_tokens
 from metadata.definitions import Field
@@ -173,10 +173,6 @@ class Phone(FieldType):
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """A mobile number."""
         return f"1{random.choice('3456789')}{random.randint(0, 999_999_999):09d}"
-
-    def mask(self, value: Value, field: Field) -> str:
-        """138****8000"""
-        return "" if value is None else masked(field.mask or self.default_mask, str(value))
 
     def blind(self, value: Value, field: Field) -> str:
         """The number without its extension."""

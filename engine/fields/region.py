@@ -166,6 +166,8 @@ class Address(Text):
         return f"浙江省杭州市西湖区晨光路{random.randint(1, 400)}号"[:self.limit(field)]
 
     def mask(self, value: Value, field: Field) -> str:
-        """The region stays."""
+        """The region stays unless another mask is named."""
+        if field.mask:
+            return super().mask(value, field)
         code, _ = self.parts(value)
         return f"{regions.full_name(code, '')}***" if code else "***" if value else ""

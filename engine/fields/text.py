@@ -154,11 +154,6 @@ class Text(FieldType):
             text += random.choice(_WORDS)
         return text[:max(longest, 1)]
 
-    def mask(self, value: Value, field: Field) -> str:
-        """The first character stays."""
-        text = "" if value is None else str(value)
-        return text if not text else text[0] + "*" * min(6, max(1, len(text) - 1))
-
     def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
         """By the field's ``search`` word; none for what is encrypted, or a number that can be masked (SECURITY R2).
 
@@ -273,7 +268,6 @@ class Email(Text):
     widget = "email"
     longest = 254
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
-    default_mask = "all"
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """The address forms browsers accept, with a domain that has a dot."""
@@ -306,7 +300,9 @@ class Email(Text):
         return f"user{random.randint(1, 99999)}@example.com"
 
     def mask(self, value: Value, field: Field) -> str:
-        """z***@example.com"""
+        """z***@example.com unless another mask is named."""
+        if field.mask:
+            return super().mask(value, field)
         local, _, domain = str(value or "").rpartition("@")
         return f"{local[:1]}***@{domain}" if value else ""
 
