@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.operators import custom_op
 
 from engine.access import Grant, Guard, Rows, grant_of, remember
-from engine.expressions.language import Expression, Names, NameSpace, parse
 from engine.expressions.binds import Bound
 from engine.expressions.evaluate import Environment, Evaluator
+from engine.expressions.language import Expression, Names, NameSpace, parse
+from engine.expressions.nodes import Compare, Field, Logic, Node, Space
 from engine.expressions.to_sql import bind_values, condition, needed_in, value
 from engine.expressions.types import BOOLEAN, Type, link_to
 from engine.fields.base import FieldType, Reader, Value, Wrong
 from engine.workspace_types import SYSTEM_TYPES
-from metadata.definitions import Field
+from metadata.definitions import Field as Definition
 
 if TYPE_CHECKING:
     from engine.context import Actor, Context
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 Clause = sa.ColumnElement[bool]
 
+#: More alternatives than this are asked as one condition.
+MOST_ALTERNATIVES = 6
 #: Read-only columns every record has that may be filtered and sorted by.
 OPEN_SYSTEM_FIELDS = ("id", "created_at", "created_by", "updated_at", "updated_by", "version")
 
@@ -189,8 +193,43 @@ def link_condition(workspace: Workspace, owner: CompiledEntity, field: CompiledF
 
 
 def split_alternatives(rows: bool | tuple[Expression, ...]) -> tuple[Expression, ...]:
-    """The alternatives of a row condition that may each use an index of their own; () when there is only one."""
-    return rows if isinstance(rows, tuple) and len(rows) > 1 else ()
+    """The alternatives of a row condition that may each use an index of their own; () when there is only one, or too many to ask one by one."""
+    if isinstance(rows, bool):
+        return ()
+    found: list[Expression] = []
+    for one in rows:
+        parts = one.tree.parts if isinstance(one.tree, Logic) and one.tree.op == "or" else (one.tree,)
+        found += [one] if len(parts) == 1 else [Expression(f"{one.source} [{index}]", part, BOOLEAN) for index, part in enumerate(parts)]
+    return tuple(found) if 1 < len(found) <= MOST_ALTERNATIVES else ()
+
+
+def is_narrow(rows: bool | tuple[Expression, ...]) -> bool:
+    """Whether a row condition leaves each person a small part of the table: it demands that a field of the record is the person."""
+    return isinstance(rows, tuple) and all(_demands_me(one.tree) for one in rows)
+
+
+def is_narrow_guard(guard: Guard) -> bool:
+    """Whether a field stands in clear only in a small part of each person's rows: those of which a field is the person."""
+    return bool(guard.clear) and all(
+        (not isinstance(rows, bool) and _demands_me(rows.tree)) or (not isinstance(mask, bool) and _denies_me(mask.tree)) for rows, mask in guard.clear)
+
+
+def _denies_me(node: Node) -> bool:
+    return isinstance(node, Compare) and node.op == "ne" and any(isinstance(side, Space) and side.path == ("me",) for side in (node.left, node.right))
+
+
+def _demands_me(node: Node) -> bool:
+    if isinstance(node, Logic):
+        return (any if node.op == "and" else all)(_demands_me(part) for part in node.parts)
+    if not isinstance(node, Compare) or node.op != "eq":
+        return False
+    sides = (node.left, node.right)
+    return any(isinstance(side, Space) and side.path == ("me",) for side in sides) and any(isinstance(side, Field) for side in sides)
+
+
+def unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The same value, which SQLite will not look up in an index: a hint to drive a statement from elsewhere."""
+    return sa.UnaryExpression(column, operator=custom_op("+"), type_=column.type)
 
 
 def engine_select(entity: CompiledEntity, *columns: sa.ColumnElement[Any], deleted: bool = False) -> sa.Select[Any]:
@@ -214,11 +253,11 @@ class SealedValues:
     def __init__(self, workspace: Workspace) -> None:
         self._cipher = workspace.cipher
         self._scope = workspace.scope
-        self._kinds: dict[str, tuple[FieldType, Field, Reader]] = {}
+        self._kinds: dict[str, tuple[FieldType, Definition, Reader]] = {}
 
-    def _kind(self, name: str) -> tuple[FieldType, Field, Reader]:
+    def _kind(self, name: str) -> tuple[FieldType, Definition, Reader]:
         if name not in self._kinds:
-            kind, bare = self._scope.types[name], Field(key="value", type=name)
+            kind, bare = self._scope.types[name], Definition(key="value", type=name)
             self._kinds[name] = kind, bare, kind.reader(bare, self._scope)
         return self._kinds[name]
 

@@ -136,9 +136,9 @@ def _asked(ctx: Context, query: Query) -> _Asked:
 
 def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, search: Sought | None) -> Plan:
     order = order_of(scope, query.sort)
-    terms = [*found.terms(scope), *(search.terms(scope) if search else ()), *(scope.user_terms(text) for text in where)]
+    terms = [*found.terms(scope), *(scope.user_terms(text) for text in where)]
     name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
-    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), name)
+    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name)
 
 
 def _scope(ctx: Context, entity: str) -> Scope:
@@ -221,7 +221,7 @@ def group(ctx: Context, entity: str, where: str | tuple[str, ...], by: str) -> d
 
     def build() -> Statement:
         column = scope.shown(by)
-        return Statement.of(scope.select(column, sa.func.count()).where(*asked.plan.terms).group_by(column))
+        return Statement.of(scope.select(column, sa.func.count()).where(*asked.plan.conditions()).group_by(column))
 
     statement = remember(ctx.workspace, ("group", asked.plan.name, roles_of(ctx), by), build)
     with ctx.reading() as ctx:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from engine.access import Guard
 from engine.expressions.binds import Bound
+from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.values import Masked
 from engine.records.query_order import Order
 from engine.records.record import Record
+from engine.records.search import Sought
 from engine.records.values import unseal
-from engine.scope import Scope, needed_of, row_clauses, split_alternatives
+from engine.scope import Scope, is_narrow, needed_of, row_clauses, split_alternatives
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledField
@@ -118,12 +120,13 @@ def masker(item: CompiledField) -> Callable[[Value], Masked]:
 
 @dataclass(slots=True)
 class Plan:
-    """One question's statements, built when first asked. ``terms`` are all conditions beside the reader's rows."""
+    """One question's statements, built when first asked. ``terms`` are all conditions beside the reader's rows and the search."""
 
     scope: Scope
     columns: Columns
     order: Order
     terms: tuple[sa.ColumnElement[bool], ...]
+    search: Sought | None
     name: str                                                 # what cursors are bound to
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
 
@@ -143,27 +146,78 @@ class Plan:
         key = ("count", capped)
         found = self.statements.get(key)
         if found is None:
-            rows = self.scope.select(self.scope.column("id")).where(*self.terms)
+            branches = [branch.ids(self.scope) for branch in self._branches(self.terms, streamed=False)]
             if capped:
-                rows = rows.limit(COUNT_CAP + 1)
-            found = self.statements[key] = Statement.of(sa.select(sa.func.count()).select_from(rows.subquery()).execution_options(scoped=True))
+                branches = [branch.limit(COUNT_CAP + 1) for branch in branches]
+            rows: Any = branches[0].subquery()
+            if len(branches) > 1:
+                together = sa.select(sa.union(*(sa.select(branch.subquery()) for branch in branches)).subquery())
+                rows = (together.limit(COUNT_CAP + 1) if capped else together).subquery()
+            found = self.statements[key] = Statement.of(sa.select(sa.func.count()).select_from(rows).execution_options(scoped=True))
         return found
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """Everything asked beside the reader's rows, as WHERE terms."""
+        return [*self.terms, *(self.search.terms(self.scope) if self.search is not None else ())]
 
     def _elements(self) -> list[sa.ColumnElement[Any]]:
         """The columns, and after them the sort values that a cursor is made of."""
         return [*self.columns.elements, *(key.column.label(f"s_{index}") for index, key in enumerate(self.order.keys))]
 
     def _limited(self, terms: Sequence[sa.ColumnElement[bool]], ordering: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+        """One limited select; on SQLite a union of limited branches where the reader's rows are alternatives over different columns."""
         limit = sa.bindparam("p_limit", type_=sa.Integer, required=True)
-        alternatives = split_alternatives(self.scope.grant.condition("read"))
-        if not alternatives or self.scope.names.dialect != "sqlite":
-            return self.scope.select(*self._elements()).where(*terms).order_by(*ordering).limit(limit)
-        source, record_id = self.scope.source, self.scope.column("id")
-        branches = [sa.select(record_id.label("id")).where(source.c.deleted_at.is_(None), *row_clauses((one,), self.scope.names), *terms)
-                    .order_by(*ordering).limit(limit).subquery() for one in alternatives]
-        together = sa.union(*(sa.select(branch.c.id) for branch in branches)).subquery()
-        return sa.select(*self._elements()).where(record_id.in_(sa.select(together.c.id))).order_by(*ordering).limit(limit) \
-            .execution_options(scoped=True)
+        branches = self._branches(terms, streamed=not self.order.keys)
+        record_id = self.scope.column("id")
+        if len(branches) == 1:
+            only = branches[0]
+            select = sa.select(*self._elements()).where(*only.terms).order_by(*only.ordering(ordering, self.order.id_descending)).limit(limit)
+            return select.execution_options(scoped=True)
+        parts = [branch.ids(self.scope).order_by(*branch.ordering(ordering, self.order.id_descending)).limit(limit).subquery() for branch in branches]
+        together = sa.union(*(sa.select(part.c.id) for part in parts)).subquery()
+        return sa.select(*self._elements()).where(record_id.in_(sa.select(together.c.id))).order_by(*ordering).limit(limit).execution_options(scoped=True)
+
+    def _branches(self, terms: Sequence[sa.ColumnElement[bool]], *, streamed: bool) -> list[Branch]:
+        """The ways to the rows: on SQLite one per alternative of the reader's rows and per way of a search, elsewhere one."""
+        scope, search, read = self.scope, self.search, self.scope.grant.condition("read")
+        if scope.names.dialect != "sqlite":
+            return [self._branch(read, [*terms, *(search.terms(scope) if search is not None else ())])]
+        alternatives: list[bool | tuple[Expression, ...]] = [(one,) for one in split_alternatives(read)] or [read]
+        if search is None:
+            return [self._branch(rows, terms) for rows in alternatives]
+        found = [self._branch(read, [*terms, term]) for term in search.sealed_terms(scope)]
+        if not search.fields:
+            return found or [self._branch(False, terms)]
+        narrow = search.is_narrow(scope)
+        return [*found, *(self._token_branch(rows, terms, streamed, narrow or is_narrow(rows)) for rows in ([read] if narrow else alternatives))]
+
+    def _branch(self, rows: bool | tuple[Expression, ...], terms: Sequence[sa.ColumnElement[bool]]) -> Branch:
+        return Branch((self.scope.source.c.deleted_at.is_(None), *row_clauses(rows, self.scope.names), *terms))
+
+    def _token_branch(self, rows: bool | tuple[Expression, ...], terms: Sequence[sa.ColumnElement[bool]], streamed: bool, narrow: bool) -> Branch:
+        assert self.search is not None
+        stream = self.search.stream(self.scope) if streamed and not narrow else None
+        if stream is None:
+            return self._branch(rows, [*terms, sa.or_(sa.false(), *self.search.token_terms(self.scope, narrow=narrow))])
+        return replace(self._branch(rows, [*terms, *stream[1]]), walked=stream[0].c.rowid)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One way to the rows: its terms, and the token index's own row number where that drives the statement."""
+
+    terms: tuple[sa.ColumnElement[bool], ...]
+    walked: sa.ColumnElement[int] | None = None
+
+    def ids(self, scope: Scope) -> sa.Select[Any]:
+        """The ids it leads to."""
+        return sa.select(scope.column("id").label("id")).where(*self.terms).execution_options(scoped=True)
+
+    def ordering(self, ordering: Sequence[sa.ColumnElement[Any]], descending: bool) -> Sequence[sa.ColumnElement[Any]]:
+        """The order, by the token index's own where that drives the statement (it is only asked in the order of ids)."""
+        if self.walked is None:
+            return ordering
+        return [self.walked.desc() if descending else self.walked.asc()]
 
 
 @dataclass(frozen=True, slots=True)

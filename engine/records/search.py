@@ -17,7 +17,7 @@ from engine.fields.base import Value, Wrong
 from engine.fields.tokens import found_in, query_tokens, runs
 from engine.records.bulk_insert import insert_rows
 from engine.records.values import blinded
-from engine.scope import Scope, clear_term
+from engine.scope import Scope, clear_term, is_narrow_guard, unindexed
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -42,19 +42,27 @@ class Sought:
         """Names the search for the plan."""
         return ("search", self.fields, self.blind, self.last4)
 
-    def by_tokens_only(self) -> bool:
-        """Whether only the token index is asked."""
-        return bool(self.fields) and not self.blind and not self.last4
-
     def terms(self, scope: Scope) -> list[sa.ColumnElement[bool]]:
-        """WHERE terms; a field that is masked in some rows is searched only in the others."""
-        ways = [self._tokens(scope, names, guard) for names, guard in self.groups(scope)]
+        """The search as WHERE terms: any of its ways."""
+        return [sa.or_(sa.false(), *self.token_terms(scope), *self.sealed_terms(scope))]
+
+    def token_terms(self, scope: Scope, *, narrow: bool = False) -> list[sa.ColumnElement[bool]]:
+        """One term per group of fields; one that is masked in some rows is searched only in the others. ``narrow``: the reader's rows are few, go by them."""
+        return [self._tokens(scope, names, guard, narrow) for names, guard in self.groups(scope)]
+
+    def sealed_terms(self, scope: Scope) -> list[sa.ColumnElement[bool]]:
+        """One term per field that is asked by blind index."""
+        found = []
         for name, how, kept in (*((name, "blind", "bi_column") for name in self.blind), *((name, "last4", "bi4_column") for name in self.last4)):
-            item = scope.entity.fields[name]
-            term = scope.source.c[getattr(item, kept).key] == sa.bindparam(f"x_{how}_{name}", type_=sa.String)
+            term = scope.source.c[getattr(scope.entity.fields[name], kept).key] == sa.bindparam(f"x_{how}_{name}", type_=sa.String)
             guard = scope.grant.guards.get(name)
-            ways.append(term if guard is None or guard.always_visible else sa.and_(term, scope.visible(guard)))
-        return [sa.or_(*ways)] if ways else [sa.false()]
+            found.append(term if guard is None or guard.always_visible else sa.and_(term, scope.visible(guard)))
+        return found
+
+    def is_narrow(self, scope: Scope) -> bool:
+        """Whether the token fields stand in clear only in few rows of each reader."""
+        guards = [guard for _, guard in self.groups(scope)]
+        return bool(guards) and all(guard is not None and is_narrow_guard(guard) for guard in guards)
 
     def groups(self, scope: Scope) -> list[tuple[tuple[str, ...], Guard | None]]:
         """The token fields, those with the same rule per row together."""
@@ -63,15 +71,27 @@ class Sought:
             groups.setdefault(scope.grant.guards.get(name), []).append(name)
         return [(tuple(names), guard) for guard, names in groups.items()]
 
-    def _tokens(self, scope: Scope, names: tuple[str, ...], guard: Guard | None) -> sa.ColumnElement[bool]:
+    def _tokens(self, scope: Scope, names: tuple[str, ...], guard: Guard | None, narrow: bool) -> sa.ColumnElement[bool]:
         table = scope.entity.search_table
         if table is not None:
             asked = sa.bindparam(f"x_match_{names[0]}", type_=sa.Text)
-            term: sa.ColumnElement[bool] = scope.source.c.id.in_(sa.select(table.c.rowid).where(table.c.match.op("MATCH")(asked)))
+            hits = sa.select(table.c.rowid).where(table.c.match.op("MATCH")(asked))
+            term: sa.ColumnElement[bool] = scope.source.c.id.in_(hits)
+            if narrow:      # by the reader's rows, not by the hits; and not at all when there are none
+                term = sa.and_(sa.exists(hits.limit(1)), unindexed(scope.source.c.id).in_(hits))
         else:
             column = scope.source.c.search__tokens
             term = sa.or_(*(column.contains(sa.bindparam(f"x_tokens_{name}", type_=postgresql.ARRAY(sa.Text))) for name in names))
         return term if guard is None else sa.and_(term, clear_term(guard, scope.names))
+
+    def stream(self, scope: Scope) -> tuple[sa.Table, list[sa.ColumnElement[bool]]] | None:
+        """SQLite, where one question to the token index is all: the index itself, to be walked in the order of ids, and the terms that go with it."""
+        groups, table = self.groups(scope), scope.entity.search_table
+        if table is None or len(groups) != 1:
+            return None
+        names, guard = groups[0]
+        terms = [table.c.match.op("MATCH")(sa.bindparam(f"x_match_{names[0]}", type_=sa.Text)), scope.source.c.id == unindexed(table.c.rowid)]
+        return table, terms if guard is None else [*terms, clear_term(guard, scope.names)]
 
     def keeps(self, scope: Scope, text: str, record: Mapping[str, Value]) -> bool:
         """The exact check of a record the index found."""

@@ -146,7 +146,7 @@ def test_labels_of_links_obey_the_readers_grant_on_the_target(world: World):
     visit = service.create(ctx, "visit", {"customer": mine.id, "kind": "上门"})
     assert query.get(ctx, "visit", visit.id)["customer"] == (mine.id, "张三丰")
     service.update(world.ctx(), "customer", mine.id, {"owner": None}, service.ANY)
-    assert query.get(ctx, "visit", visit.id)["customer"] == (mine.id, "张**")
+    assert query.get(ctx, "visit", visit.id)["customer"] == (mine.id, "张*")
     service.update(world.ctx(), "customer", mine.id, {"owner": world.person("s3")}, service.ANY)
     assert query.get(ctx, "visit", visit.id)["customer"] == (mine.id, None)
 
