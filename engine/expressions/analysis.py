@@ -218,9 +218,7 @@ class Analysis:
         for node in nodes:
             if node.type.listed and element in (NULL, ANY):
                 element = node.type.element
-        kind = Type("list", item=ANY if element == NULL else element.clear())
-        if any(node.type.sealed for node in nodes):
-            raise refuse(column, "sealed", type=str(kind))
+        kind = Type("list", item=ANY if element == NULL else element)
         return self.coercion.to(Items(kind, column, nodes), kind)
 
     def _negative(self, node: Node, column: int) -> Node:
@@ -240,7 +238,7 @@ class Analysis:
             return self._same("eq" if isinstance(op, ast.Is) else "ne", left, right, column)
         name = _COMPARES[type(op)]
         if name in ("in", "not_in"):
-            return self._member(name, left, right, column)
+            return self.member(name, left, right, column)
         return self._same(name, left, right, column) if name in ("eq", "ne") else self._ordered(name, left, right, column)
 
     def _same(self, op: str, left: Node, right: Node, column: int) -> Node:
@@ -273,7 +271,8 @@ class Analysis:
             raise refuse(column, "not_ordered", type=str(kind), operator=_SYMBOLS[op])
         return Compare(BOOLEAN, column, op, first, second)
 
-    def _member(self, op: str, left: Node, right: Node, column: int) -> Node:
+    def member(self, op: str, left: Node, right: Node, column: int) -> Node:
+        """``left in right`` or its contrary."""
         if isinstance(right, Items):
             kind, found = self.coercion.common((left, *(item for item in right.items if not item.type.listed)))
             if kind == BOOLEAN or kind.listed:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import visitors
 
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.nodes import EnvironmentCall, Node, Space, spell
 from engine.expressions.sql_types import sql_type
 from engine.expressions.zones import steps
-from engine.storage import JsonList, to_micros
+from engine.storage import JsonList
 
 Value = Any
 #: What a statement may be built for: binds known to be empty (or an empty list), true or false. Part of the key of a kept statement.
@@ -23,11 +24,11 @@ Shape = frozenset[tuple[str, str]]
 GENERAL: Shape = frozenset()
 
 _ZONE_TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
-    "utc_steps": sa.ARRAY(sa.DateTime(timezone=True)), "local_steps": sa.ARRAY(sa.DateTime()), "offsets": sa.ARRAY(sa.BigInteger())}
+    "name": sa.String(), "utc_steps": sa.ARRAY(sa.DateTime(timezone=True)), "local_steps": sa.ARRAY(sa.DateTime()), "offsets": JSONB()}
 
 
 class ZoneBound(sa.BindParameter[Any]):
-    """A bind for the time zone's steps: ``utc_steps``, ``local_steps`` or ``offsets`` (zones.Steps)."""
+    """A bind for the time zone: its name, ``utc_steps``, ``local_steps`` or ``offsets`` (zones.Steps)."""
 
     inherit_cache = True
     part: str
@@ -50,22 +51,21 @@ def bound(node: Node, *, sealed: str = "", expanding: bool = False) -> Bound:
     return found
 
 
-def zone_bound(part: str, dialect: str) -> sa.ColumnElement[Any]:
-    """The bind of one list of the zone's steps: JSON of microseconds on SQLite, an array on PostgreSQL."""
-    kind = _ZONE_TYPES[part] if dialect == "postgresql" else JsonList()
+def zone_bound(part: str) -> sa.ColumnElement[Any]:
+    """The bind of the zone's name or of one list of its steps (arrays and jsonb on PostgreSQL)."""
+    kind = _ZONE_TYPES[part]
     found = ZoneBound(f"e_zone_{part}", type_=kind, required=True)
     found.part = part
-    return sa.cast(found, kind) if dialect == "postgresql" else found
+    return found if part == "name" else sa.cast(found, kind)
 
 
-def _zone_value(item: ZoneBound, zone: ZoneInfo) -> Value:
+def _zone_value(part: str, zone: ZoneInfo) -> Value:
+    if part == "name":
+        return zone.key
     known = steps(zone)
-    lite = isinstance(item.type, JsonList)
-    if item.part == "offsets":
+    if part == "offsets":
         return [offset // timedelta(microseconds=1) for offset in known.offsets]
-    if item.part == "utc_steps":
-        return [to_micros(moment) for moment in known.utc] if lite else list(known.utc)
-    return [to_micros(local.replace(tzinfo=UTC)) for local in known.local] if lite else list(known.local)
+    return list(known.utc if part == "utc_steps" else known.local)
 
 
 def name_of(node: Node, *, sealed: str = "", expanding: bool = False) -> str:
@@ -89,7 +89,7 @@ def bind_values(evaluator: Evaluator, needed: Mapping[str, Bound | ZoneBound], *
     found: dict[str, Value] = {}
     for item in needed.values():
         if isinstance(item, ZoneBound):
-            found[item.key] = _zone_value(item, evaluator.environment.timezone)
+            found[item.key] = _zone_value(item.part, evaluator.environment.timezone)
             continue
         value = evaluator.of_node(item.node, old=old, spaces=spaces)
         if item.sealed:

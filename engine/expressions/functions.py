@@ -38,7 +38,7 @@ class SqlFace(Protocol):
         """Whether a value may be empty."""
 
     def zone(self, part: str) -> Column:
-        """The steps of the workspace's time zone as a bind: ``utc_steps``, ``local_steps`` or ``offsets``."""
+        """The workspace's time zone as a bind: its ``name``, or its ``utc_steps``, ``local_steps`` or ``offsets`` (PostgreSQL)."""
 
 
 class Site(Protocol):
@@ -51,6 +51,9 @@ class Site(Protocol):
 
     def list_of(self, column: int, nodes: tuple[Node, ...]) -> Node:
         """A list over checked items."""
+
+    def member(self, op: str, left: Node, right: Node, column: int) -> Node:
+        """``in`` or ``not_in`` over checked sides."""
 
 
 Typing = Callable[["Function", Site, int, tuple[Node, ...]], Node]
@@ -65,7 +68,7 @@ class Function:
     ``sql`` is the value's SQL, ``holds`` that of a condition with its polarity; neither: Python only. ``passes``: the result is one of the
     arguments, so a wanted type is wanted of them. ``volatile``: depends on the moment. ``hidden``: made by the compiler only.
     ``repeats``: how often its SQL repeats an argument. ``nullable``: may be
-    empty; ``strict``: only when an argument is.
+    empty; ``strict``: only when an argument is; ``hollow``: always when an argument is.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Function:
     repeats: int = 1
     nullable: bool = True
     strict: bool = False
+    hollow: bool = False
 
     @property
     def has_sql(self) -> bool:

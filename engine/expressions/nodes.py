@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.expressions.types import Type
@@ -167,6 +167,26 @@ def children(node: Node) -> Iterator[Node]:
             yield otherwise
         case _:
             return
+
+
+def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with each node directly under it changed."""
+    match node:
+        case Call(args=args):
+            return replace(node, args=tuple(map(change, args)))
+        case Logic(parts=parts):
+            return replace(node, parts=tuple(map(change, parts)))
+        case Items(items=items):
+            return replace(node, items=tuple(map(change, items)))
+        case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
+            return replace(node, left=change(left), right=change(right))
+        case Not(part=part) | Negative(part=part) | Convert(part=part):
+            return replace(node, part=change(part))
+        case MapValue(index=index):
+            return replace(node, index=change(index))
+        case Choose(branches=branches, otherwise=otherwise):
+            return replace(node, branches=tuple((change(test), change(result)) for test, result in branches), otherwise=change(otherwise))
+    return node
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -8,6 +8,10 @@ from engine.expressions.types import LIMIT
 
 Value = Any
 
+#: What ``squeeze`` drops: Unicode white space, the zero-width space and the byte order mark.
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200c))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
+_DROP = dict.fromkeys(map(ord, WHITE_SPACE))
+
 
 def equal(left: Value, right: Value) -> bool:
     """Empty equals empty only."""
@@ -84,6 +88,11 @@ def convert(value: Value, factor: int, double: bool) -> Value:
     if double:
         return float(value) / factor if factor != 1 else float(value)
     return multiply(value, factor)
+
+
+def squeeze(text: Value) -> Value:
+    """A text without any white space."""
+    return None if text is None else text.translate(_DROP)
 
 
 COMPARISONS: Mapping[str, Callable[[Value, Value], bool]] = {

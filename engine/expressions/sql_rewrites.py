@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from engine.expressions.coercion import is_null
-from engine.expressions.nodes import Call, Compare, Field, Hop, Items, LinkField, Literal, Logic, Node, Not, reads_row, walk
+from engine.expressions.nodes import (
+    Arithmetic, Call, Compare, Convert, Field, Hop, LinkField, Literal, Logic, Negative, Node, Not, mapped, reads_row, walk)
 from engine.expressions.operations import MIRROR
 from engine.expressions.shelf.times import DAY_START, SHIFTED
 from engine.expressions.types import BOOLEAN, INSTANT, INTEGER
@@ -108,8 +108,8 @@ def over_link(compiler: Compiler, node: Node, positive: bool) -> Column | None:
 def _holds_when_absent(compiler: Compiler, node: Node) -> bool | None:
     """Whether the condition holds for a link that leads nowhere; None when that is not known before the binds are."""
     match node:
-        case Compare(op="lt" | "le" | "gt" | "ge"):
-            return False
+        case Compare(op="lt" | "le" | "gt" | "ge", left=left, right=right):
+            return False if _empty_when_absent(left) or _empty_when_absent(right) else None
         case Compare(op="in" | "not_in" as op, left=left, right=right):
             simple = isinstance(left, Hop) or isinstance(right, Hop)
             return (op == "not_in") if simple else None
@@ -125,17 +125,22 @@ def _holds_when_absent(compiler: Compiler, node: Node) -> bool | None:
     return None
 
 
+def _empty_when_absent(node: Node) -> bool:
+    """Whether a value is surely empty for a link that leads nowhere."""
+    match node:
+        case Hop():
+            return True
+        case Arithmetic(left=left, right=right):
+            return _empty_when_absent(left) or _empty_when_absent(right)
+        case Convert(part=part) | Negative(part=part):
+            return _empty_when_absent(part)
+        case Call(function=function, args=args):
+            return function.hollow and any(map(_empty_when_absent, args))
+    return False
+
+
 def _inside(node: Node) -> Node:
     """The condition seen from the linked record: its fields bare."""
-    match node:
-        case Hop(key=key):
-            return (LinkField if node.type.linked else Field)(node.type, node.column, key)
-        case Compare(left=left, right=right):
-            return replace(node, left=_inside(left), right=_inside(right))
-        case Call(args=args):
-            return replace(node, args=tuple(map(_inside, args)))
-        case Items(items=items):
-            return replace(node, items=tuple(map(_inside, items)))
-    return node
-
-
+    if isinstance(node, Hop):
+        return (LinkField if node.type.linked else Field)(node.type, node.column, node.key)
+    return mapped(node, _inside)

@@ -34,22 +34,20 @@ def null_of(type: Type) -> Column:
     return sa.null() if type.name == "null" else sa.cast(sa.null(), sql_type(type))
 
 
-def held(dialect: str, column: Column, least: Any, most: Any) -> Column:
-    """A value strictly between two bounds, else NULL; the column is named once, so nesting does not grow."""
+def held(column: Column, least: Any, most: Any) -> Column:
+    """PostgreSQL: a value strictly between two bounds, else NULL; the value is named once, so nesting does not grow."""
     kind = column.type
-    if dialect == "postgresql":
-        inner = sa.func.least(sa.func.greatest(column, least, type_=kind), most, type_=kind)
-    else:
-        inner = sa.func.min(sa.func.max(column, least, type_=kind), most, type_=kind)
+    inner = sa.func.least(sa.func.greatest(column, least, type_=kind), most, type_=kind)
     return sa.func.nullif(sa.func.nullif(inner, most, type_=kind), least, type_=kind)
 
 
 def exact_product(dialect: str, left: Column, right: Column) -> Column:
     """A product of integers, NULL beyond LIMIT: never an overflow on PostgreSQL, never a rounded number on SQLite."""
-    kind: sa.types.TypeEngine[Any] = sa.Numeric() if dialect == "postgresql" else sa.BigInteger()
-    product = sa.cast(left, kind) * sa.cast(right, kind)
+    if dialect == "sqlite":
+        return sa.func.tangram_times(left, right, type_=sa.BigInteger)
     beyond = sa.literal(LIMIT + 1, sa.BigInteger())
-    return sa.cast(held(dialect, sa.type_coerce(product, kind), -beyond, beyond), sa.BigInteger)
+    product = sa.cast(left, sa.Numeric) * sa.cast(right, sa.Numeric)
+    return sa.cast(held(sa.type_coerce(product, sa.Numeric()), -beyond, beyond), sa.BigInteger)
 
 
 def json_size(dialect: str, column: Column) -> Column:

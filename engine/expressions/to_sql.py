@@ -236,12 +236,14 @@ class Compiler:
     def bound(self, node: Node) -> Column:
         """A value that reads no row."""
         if isinstance(node, Literal):
-            return null_of(node.type) if node.value is None else sa.literal(node.value, sql_type(node.type))
-        return bound(node)
+            found: Column = null_of(node.type) if node.value is None else sa.literal(node.value, sql_type(node.type))
+        else:
+            found = bound(node)
+        return sa.cast(found, sa.Double) if node.type == DOUBLE else found
 
     def zone(self, part: str) -> Column:
-        """The steps of the workspace's time zone."""
-        return zone_bound(part, self.dialect)
+        """The workspace's time zone as a bind."""
+        return zone_bound(part)
 
     def value(self, node: Node) -> Column:
         """The SQL of a value, NULL for empty."""

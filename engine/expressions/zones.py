@@ -1,11 +1,12 @@
 """Local days of a time zone, in Python and as the steps SQL looks offsets up in: the zone's rules come from Python's data on both databases.
 
-A local time that exists twice means the first, one that is skipped is read with the offset before the gap. Steps are known from 1800 to 2200;
-beyond, the nearest offset holds in SQL.
+A local time that exists twice means the first, one that is skipped is read with the offset before the gap. Steps are known from 1800 to 2400;
+beyond, the nearest offset holds on PostgreSQL.
 """
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,8 +19,9 @@ FIRST_DAY, LAST_DAY = date(1, 1, 1), date(9999, 12, 31)
 MOST_DAYS = 1_000_000
 MOST_MONTHS = 30_000
 
-_FROM, _TO = datetime(1800, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_FROM, _TO = datetime(1800, 1, 1, tzinfo=UTC), datetime(2400, 1, 1, tzinfo=UTC)
 _STRIDE = timedelta(days=5)
+_SECOND = timedelta(seconds=1)
 
 
 class Steps(NamedTuple):
@@ -54,7 +56,7 @@ def midnight(day: date, zone: ZoneInfo) -> datetime | None:
 
 @lru_cache(maxsize=64)
 def steps(zone: ZoneInfo) -> Steps:
-    """The offset changes of a zone between 1800 and 2200."""
+    """The offset changes of a zone between 1800 and 2400."""
     utc, local, offsets = [], [], [_offset(_FROM, zone)]
     here = _FROM
     while here < _TO:
@@ -81,3 +83,69 @@ def _change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
         middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
         low, high = (middle, high) if _offset(middle, zone) == before else (low, middle)
     return high
+
+
+def unit_start(day: date, unit: str) -> date:
+    """The first day of a day's week, month, quarter or year; the day itself for ``day``."""
+    if unit == "week":
+        return date.fromordinal(max(1, day.toordinal() - day.weekday()))
+    if unit == "month":
+        return day.replace(day=1)
+    if unit == "quarter":
+        return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
+    return day.replace(month=1, day=1) if unit == "year" else day
+
+
+def unit_end(day: date, unit: str) -> date | None:
+    """The first day after a day's unit; None beyond the calendar."""
+    start = unit_start(day, unit)
+    if unit in ("day", "week"):
+        return later_day(start, 1 if unit == "day" else 7)
+    return later_month(start, {"month": 1, "quarter": 3, "year": 12}[unit])
+
+
+def period_name(day: date, unit: str) -> str:
+    """2026-03-05, 2026-W10, 2026-03, 2026-Q1 or 2026."""
+    if unit == "week":
+        year, week, _ = day.isocalendar()
+        return f"{year:04d}-W{week:02d}"
+    if unit == "quarter":
+        return f"{day.year:04d}-Q{(day.month - 1) // 3 + 1}"
+    return day.isoformat()[:{"day": 10, "month": 7, "year": 4}[unit]]
+
+
+def later_day(day: date, number: int) -> date | None:
+    """A day so many days later; None beyond the calendar."""
+    if not -MOST_DAYS < number < MOST_DAYS:
+        return None
+    try:
+        found = day + timedelta(days=number)
+    except OverflowError:
+        return None
+    return found if FIRST_DAY < found < LAST_DAY else None
+
+def later_month(day: date, number: int) -> date | None:
+    """The same day of a later month, or that month's last; None beyond the calendar."""
+    if not -MOST_MONTHS < number < MOST_MONTHS:
+        return None
+    year, month = divmod(day.year * 12 + day.month - 1 + number, 12)
+    if not 1 <= year <= 9999:
+        return None
+    found = date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+    return found if FIRST_DAY < found < LAST_DAY else None
+
+
+def later(moment: datetime, number: int, seconds: int) -> datetime | None:
+    """A moment ``number`` times ``seconds`` later; None beyond the calendar."""
+    try:
+        found = moment + number * seconds * _SECOND
+    except OverflowError:
+        return None
+    return found if FIRST < found < LAST else None
+
+
+def same_time_later(moment: datetime, number: int, zone: ZoneInfo) -> datetime | None:
+    """The same local time on the same day of a later month; None beyond the calendar."""
+    local = local_time(moment, zone)
+    day = None if local is None else later_month(local.date(), number)
+    return None if day is None or local is None else moment_of(datetime.combine(day, local.time()), zone)

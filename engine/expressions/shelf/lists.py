@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.expressions.functions import Column, Function, Site, SqlFace, count
-from engine.expressions.nodes import Call, Compare, Items, Node
+from engine.expressions.nodes import Call, Items, Node
 from engine.expressions.problems import refuse
 from engine.expressions.sql_types import json_size
-from engine.expressions.types import ANY, BOOLEAN, INTEGER, TEXT, Type
+from engine.expressions.types import ANY, INTEGER, TEXT, Type
 
 Value = Any
 
@@ -25,8 +25,7 @@ def _has(function: Function, site: Site, column: int, args: tuple[Node, ...]) ->
     """``has(list, x)`` is ``x in list``."""
     count(function, column, args, 2, 2)
     _list_wanted(args[0])
-    element = args[0].type.element if args[0].type.listed or args[0].type.name == "rows" else ANY
-    return Compare(BOOLEAN, column, "in", site.coercion.to(args[1], element), args[0])
+    return site.member("in", args[1], args[0], column)
 
 
 def _size_typing(function: Function, site: Site, column: int, args: tuple[Node, ...]) -> Node:
@@ -53,6 +52,9 @@ def _sized(face: SqlFace, node: Node) -> Column:
 
 
 def _list(function: Function, site: Site, column: int, args: tuple[Node, ...]) -> Node:
+    sealed = next((node for node in args if node.type.sealed), None)
+    if sealed is not None:
+        raise refuse(sealed.column, "sealed", type=function.name)
     return site.list_of(column, args)
 
 
@@ -108,7 +110,7 @@ def _people(environment: Any, role: Value) -> list[int]:
 
 LISTS = (
     Function("has", "(list, T) -> boolean", {"zh": "列表里有这一项", "en": "the list holds the item"}, _has, _size, holds=lambda face, call, positive: sa.true()),
-    Function("size", "(list) -> integer", {"zh": "项数", "en": "number of items"}, _size_typing, _size, _size_sql),
+    Function("size", "(list) -> integer", {"zh": "项数", "en": "number of items"}, _size_typing, _size, _size_sql, nullable=False),
     Function("list", "(T or list...) -> list", {"zh": "组成列表，去掉空值并展开", "en": "a list of the values, empties dropped, lists flattened"}, _list, _size, _size_sql),
     Function("total", "(list) -> number", {"zh": "一列之和", "en": "sum of a column"}, _of_column, _total),
     Function("top", "(list) -> T", {"zh": "一列中最大的", "en": "greatest of a column"}, _of_column, _top),

@@ -9,14 +9,12 @@ import sqlalchemy as sa
 
 from engine.expressions.functions import Column, Function, Site, SqlFace, count, declared
 from engine.expressions.nodes import Call, Node, reads_row
+from engine.expressions.operations import WHITE_SPACE, squeeze
 from engine.expressions.problems import refuse
 from engine.expressions.types import INTEGER, TEXT
 
 Value = Any
 
-#: What ``squeeze`` drops: Unicode white space, the zero-width space and the byte order mark.
-WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200c))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
-_DROP = dict.fromkeys(map(ord, WHITE_SPACE))
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _FAR = 3
 
@@ -25,15 +23,11 @@ def _length(text: Value) -> Value:
     return None if text is None else len(text)
 
 
-def _squeeze(text: Value) -> Value:
-    return None if text is None else text.translate(_DROP)
-
-
 def _squeeze_sql(face: SqlFace, call: Call) -> Column:
     column = face.value(call.args[0])
     if face.dialect == "postgresql":
         return sa.func.translate(column, WHITE_SPACE, "", type_=sa.String)
-    return reduce(lambda text, character: sa.func.replace(text, character, "", type_=sa.String), WHITE_SPACE, column)
+    return sa.func.tangram_squeeze(column, type_=sa.String)
 
 
 def _lower(text: Value) -> Value:
@@ -149,10 +143,10 @@ def _length_sql(face: SqlFace, call: Call) -> Column:
 COUNT = Function("characters", "(integer) -> integer", "", declared("integer -> integer"), _count, hidden=True)
 TEXTS = (
     COUNT,
-    Function("length", "(text) -> integer", {"zh": "字符数", "en": "number of characters"}, declared("text -> integer"), _length, _length_sql),
-    Function("squeeze", "(text) -> text", {"zh": "去掉所有空白", "en": "without any white space"}, declared("text -> text"), _squeeze, _squeeze_sql),
-    Function("lower", "(text) -> text", {"zh": "英文字母转小写", "en": "ASCII letters in lower case"}, declared("text -> text"), _lower, _lower_sql),
-    Function("concat", "(text...) -> text", {"zh": "连接文本，空值当作空文本", "en": "texts joined, empties left out"}, _concat_typing, _concat, _concat_sql),
+    Function("length", "(text) -> integer", {"zh": "字符数", "en": "number of characters"}, declared("text -> integer"), _length, _length_sql, strict=True, hollow=True),
+    Function("squeeze", "(text) -> text", {"zh": "去掉所有空白", "en": "without any white space"}, declared("text -> text"), squeeze, _squeeze_sql, strict=True, hollow=True),
+    Function("lower", "(text) -> text", {"zh": "英文字母转小写", "en": "ASCII letters in lower case"}, declared("text -> text"), _lower, _lower_sql, strict=True, hollow=True),
+    Function("concat", "(text...) -> text", {"zh": "连接文本，空值当作空文本", "en": "texts joined, empties left out"}, _concat_typing, _concat, _concat_sql, nullable=False),
     Function("head", "(text, n) -> text", {"zh": "前 n 个字符", "en": "the first n characters"}, _part_typing, _head, _head_sql),
     Function("tail", "(text, n) -> text", {"zh": "后 n 个字符", "en": "the last n characters"}, _part_typing, _tail, _tail_sql),
     Function("contains", "(text, text) -> boolean", {"zh": "包含（区分大小写）", "en": "contains, exact case"}, declared("text, text -> boolean"), _contains,

@@ -13,7 +13,7 @@ from engine.expressions.nodes import Call, Compare, Literal, Logic, Node
 from engine.expressions.problems import meant, refuse
 from engine.expressions.sql_time import DAY, UNITS, SqlTime
 from engine.expressions.types import BOOLEAN, DATE, DOUBLE, DURATION, INSTANT, INTEGER, NULL, TEXT, Type
-from engine.expressions.zones import FIRST, FIRST_DAY, LAST, LAST_DAY, MOST_DAYS, MOST_MONTHS
+from engine.expressions.zones import FIRST, FIRST_DAY, LAST, LAST_DAY, MOST_DAYS
 from engine.storage import to_micros
 
 Value = Any
@@ -62,21 +62,6 @@ def _with_unit(function: Function, site: Site, column: int, args: tuple[Node, ..
     return function.call(TEXT if function.name == "period_of" else moment.type, column, (moment, unit))
 
 
-def _unit_start(day: date, unit: str) -> date:
-    if unit == "week":
-        return day - timedelta(days=day.weekday())
-    if unit == "month":
-        return day.replace(day=1)
-    if unit == "quarter":
-        return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
-    return day.replace(month=1, day=1) if unit == "year" else day
-
-
-def _unit_end(day: date, unit: str) -> date | None:
-    start = _unit_start(day, unit)
-    if unit in ("day", "week"):
-        return _later_day(start, 1 if unit == "day" else 7)
-    return _later_month(start, {"month": 1, "quarter": 3, "year": 12}[unit])
 
 
 def _as_given(environment: Any, moment: Value, day: date | None) -> Value:
@@ -86,18 +71,12 @@ def _as_given(environment: Any, moment: Value, day: date | None) -> Value:
 
 def _start_of(environment: Any, moment: Value, unit: str) -> Value:
     day = _day(environment, moment)
-    try:
-        return None if day is None else _as_given(environment, moment, _unit_start(day, unit))
-    except OverflowError:
-        return None
+    return None if day is None else _as_given(environment, moment, zones.unit_start(day, unit))
 
 
 def _end_of(environment: Any, moment: Value, unit: str) -> Value:
     day = _day(environment, moment)
-    try:
-        return None if day is None else _as_given(environment, moment, _unit_end(day, unit))
-    except OverflowError:
-        return None
+    return None if day is None else _as_given(environment, moment, zones.unit_end(day, unit))
 
 
 def _unit_sql(face: SqlFace, call: Call, name: str) -> Column:
@@ -107,19 +86,10 @@ def _unit_sql(face: SqlFace, call: Call, name: str) -> Column:
     return time.midnight(day) if moment.type == INSTANT else day
 
 
-def period_name(day: date, unit: str) -> str:
-    """2026-03-05, 2026-W10, 2026-03, 2026-Q1 or 2026."""
-    if unit == "week":
-        year, week, _ = day.isocalendar()
-        return f"{year:04d}-W{week:02d}"
-    if unit == "quarter":
-        return f"{day.year:04d}-Q{(day.month - 1) // 3 + 1}"
-    return day.isoformat()[:{"day": 10, "month": 7, "year": 4}[unit]]
-
 
 def _period_of(environment: Any, moment: Value, unit: str) -> Value:
     day = _day(environment, moment)
-    return None if day is None else period_name(day, unit)
+    return None if day is None else zones.period_name(day, unit)
 
 
 def _period_sql(face: SqlFace, call: Call) -> Column:
@@ -127,35 +97,7 @@ def _period_sql(face: SqlFace, call: Call) -> Column:
     return SqlTime(face).period(_day_sql(face, call.args[0]), unit.value if isinstance(unit, Literal) else "day")
 
 
-def _later_day(day: date, number: int) -> date | None:
-    if not -MOST_DAYS < number < MOST_DAYS:
-        return None
-    try:
-        found = day + timedelta(days=number)
-    except OverflowError:
-        return None
-    return found if FIRST_DAY < found < LAST_DAY else None
 
-
-def _later_month(day: date, number: int) -> date | None:
-    if not -MOST_MONTHS < number < MOST_MONTHS:
-        return None
-    months = day.year * 12 + day.month - 1 + number
-    year, month = divmod(months, 12)
-    if not 1 <= year <= 9999:
-        return None
-    following = date(year + month // 11, (month + 1) % 12 + 1, 1) if (year, month) < (9999, 11) else LAST_DAY
-    last = (following - timedelta(days=1)).day if following != LAST_DAY else 31
-    found = date(year, month + 1, min(day.day, last))
-    return found if FIRST_DAY < found < LAST_DAY else None
-
-
-def _later(moment: datetime, number: int, seconds: int) -> datetime | None:
-    try:
-        found = moment + number * seconds * _SECOND
-    except OverflowError:
-        return None
-    return found if FIRST < found < LAST else None
 
 
 def _moved_typing(function: Function, site: Site, column: int, args: tuple[Node, ...]) -> Node:
@@ -168,14 +110,14 @@ def _add_days(moment: Value, number: Value) -> Value:
     if moment is None or number is None:
         return None
     if not isinstance(moment, datetime):
-        return _later_day(moment, number)
-    return _later(moment, number, DAY) if -MOST_DAYS < number < MOST_DAYS else None
+        return zones.later_day(moment, number)
+    return zones.later(moment, number, DAY) if -MOST_DAYS < number < MOST_DAYS else None
 
 
 def _add_days_sql(face: SqlFace, call: Call) -> Column:
     moment, number = face.value(call.args[0]), face.value(call.args[1])
     time = SqlTime(face)
-    return time.moved(moment, time.some(number, MOST_DAYS), DAY) if call.type == INSTANT else time.add_days(moment, number)
+    return time.later(moment, number, DAY, MOST_DAYS) if call.type == INSTANT else time.add_days(moment, number)
 
 
 def _add_months(environment: Any, moment: Value, number: Value) -> Value:
@@ -183,16 +125,14 @@ def _add_months(environment: Any, moment: Value, number: Value) -> Value:
     if moment is None or number is None:
         return None
     if not isinstance(moment, datetime):
-        return _later_month(moment, number)
-    local = zones.local_time(moment, environment.timezone)
-    day = None if local is None else _later_month(local.date(), number)
-    return None if day is None or local is None else zones.moment_of(datetime.combine(day, local.time()), environment.timezone)
+        return zones.later_month(moment, number)
+    return zones.same_time_later(moment, number, environment.timezone)
 
 
 def _add_months_sql(face: SqlFace, call: Call) -> Column:
     moment, number = face.value(call.args[0]), face.value(call.args[1])
     time = SqlTime(face)
-    return time.add_local_months(moment, number) if call.type == INSTANT else time.add_months(moment, number)
+    return time.same_time_later(moment, number) if call.type == INSTANT else time.add_months(moment, number)
 
 
 def _add_time_typing(function: Function, site: Site, column: int, args: tuple[Node, ...]) -> Node:
@@ -206,12 +146,11 @@ def _add_time_typing(function: Function, site: Site, column: int, args: tuple[No
 def _add_time(moment: Value, length: Value) -> Value:
     if moment is None or length is None or not -MOST_DAYS * DAY < length < MOST_DAYS * DAY:
         return None
-    return _later(moment, length, 1)
+    return zones.later(moment, length, 1)
 
 
 def _add_time_sql(face: SqlFace, call: Call) -> Column:
-    time = SqlTime(face)
-    return time.moved(face.value(call.args[0]), time.some(face.value(call.args[1]), MOST_DAYS * DAY), 1)
+    return SqlTime(face).later(face.value(call.args[0]), face.value(call.args[1]), 1, MOST_DAYS * DAY)
 
 
 def _add_open_time(environment: Any, moment: Value, length: Value, calendar: Value) -> Value:
@@ -232,7 +171,7 @@ def _end_of_day_after(environment: Any, moment: Value, number: Value) -> Value:
     day = _day(environment, moment)
     if day is None or number is None:
         return None
-    following = _later_day(day, number + 1)
+    following = zones.later_day(day, number + 1)
     return None if following is None else zones.midnight(following, environment.timezone)
 
 
@@ -351,7 +290,7 @@ NOW = Function("now", "() -> instant", {"zh": "现在（整次运行不变）", 
                volatile=True, nullable=False)
 TODAY = Function("today", "() -> date", {"zh": "今天（工作区时区）", "en": "today in the workspace's time zone"}, declared("-> date"), _today, in_environment=True,
                  volatile=True, nullable=False)
-ELAPSED = Function("elapsed", "", "", declared("any, any, integer -> integer"), _elapsed, _elapsed_sql, hidden=True, strict=True)
+ELAPSED = Function("elapsed", "", "", declared("any, any, integer -> integer"), _elapsed, _elapsed_sql, hidden=True, strict=True, hollow=True)
 SHIFTED = Function("shifted", "", "", declared("any, integer, integer, integer -> any"), _shifted, hidden=True, strict=True)
 DAY_START = Function("day_start", "", "", declared("date, integer -> instant"), _day_start, hidden=True, strict=True, in_environment=True)
 LOCAL_INSTANT = Function("local_instant", "", "", declared("text -> instant"), _local_instant, hidden=True, in_environment=True)
@@ -365,23 +304,23 @@ def _elapsed_function(name: str, signature: str, zh: str, en: str) -> Function:
 TIMES = (
     NOW, TODAY, ELAPSED, SHIFTED, DAY_START, LOCAL_INSTANT, ADD_OPEN_TIME,
     Function("date_of", "(instant) -> date", {"zh": "所在的日期", "en": "the local date of an instant"}, declared("instant -> date"), _date_of,
-             lambda face, call: _day_sql(face, call.args[0]), in_environment=True, repeats=2),
+             lambda face, call: _day_sql(face, call.args[0]), in_environment=True, repeats=2, hollow=True),
     Function("start_of", "(instant, unit) -> instant", {"zh": "所在日、周、月、季、年的开始", "en": "when its day, week, month, quarter or year begins"}, _with_unit,
-             _start_of, lambda face, call: _unit_sql(face, call, "unit_start"), in_environment=True, repeats=8),
+             _start_of, lambda face, call: _unit_sql(face, call, "unit_start"), in_environment=True, repeats=8, hollow=True),
     Function("end_of", "(instant, unit) -> instant", {"zh": "所在日、周、月、季、年的结束（不含）", "en": "when its day, week, month, quarter or year is over"}, _with_unit,
-             _end_of, lambda face, call: _unit_sql(face, call, "unit_end"), in_environment=True, repeats=8),
+             _end_of, lambda face, call: _unit_sql(face, call, "unit_end"), in_environment=True, repeats=8, hollow=True),
     Function("period_of", "(instant, unit) -> text", {"zh": "所在周期，如 2026-03、2026-W12", "en": "its period, as 2026-03 or 2026-W12"}, _with_unit, _period_of,
-             _period_sql, in_environment=True, repeats=4),
+             _period_sql, in_environment=True, repeats=4, hollow=True),
     Function("add_days", "(date or instant, n) -> the same", {"zh": "加 n 天（时刻按 24 小时）", "en": "n days later (of an instant: 24 hours each)"}, _moved_typing,
-             _add_days, _add_days_sql),
+             _add_days, _add_days_sql, hollow=True),
     Function("add_months", "(date or instant, n) -> the same", {"zh": "加 n 个月，月末取最后一天", "en": "n months later, at most that month's last day"}, _moved_typing,
-             _add_months, _add_months_sql, in_environment=True, repeats=16),
+             _add_months, _add_months_sql, in_environment=True, repeats=16, hollow=True),
     Function("add_time", "(instant, duration, calendar or null) -> instant", {"zh": "加一段时间，可只算营业时间", "en": "later by a duration, of open time if a calendar is given"},
-             _add_time_typing, _add_time, _add_time_sql),
+             _add_time_typing, _add_time, _add_time_sql, hollow=True),
     Function("open_at", "(instant, calendar) -> instant", {"zh": "若已开门即本身，否则下次开门时", "en": "itself if open, else the next opening"},
              declared("instant, calendar -> instant"), _open_at, in_environment=True),
     Function("end_of_day_after", "(instant, n) -> instant", {"zh": "n 天后当日结束（次日零点，不含）", "en": "midnight after n more days: n days, inclusive"},
-             _end_of_day_after_typing, _end_of_day_after, _end_of_day_after_sql, in_environment=True, repeats=8),
+             _end_of_day_after_typing, _end_of_day_after, _end_of_day_after_sql, in_environment=True, repeats=8, hollow=True),
     _elapsed_function("minutes_between", "(instant, instant)", "从前者到后者的整分钟数", "whole minutes from the first to the second"),
     _elapsed_function("hours_between", "(instant, instant)", "从前者到后者的整小时数", "whole hours from the first to the second"),
     _elapsed_function("days_between", "(date or instant, the same)", "从前者到后者的整天数", "whole days from the first to the second"),
