@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import Fault
 from engine.exchange.mapping import Child, Column, ColumnMapping, Plan
 from engine.exchange.sheets import Cell, SheetRow, header_text
-from engine.fields.base import Wrong, title_of
+from engine.fields.base import Reader, Wrong, title_of
 from engine.readers.base import Reading, ReadingScope
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class RowReader:
         self._readers = workspace.registry.readers
         self._scope = ReadingScope(workspace.scope.of(entity.key), now)
         self._before: dict[int, Cell] = {}
+        self._cell_readers: dict[str, Reader] = {}
 
     def read(self, row: SheetRow) -> RowDraft:
         """The draft of one row; its faults say what makes it unusable, its warnings what to look at."""
@@ -111,13 +112,18 @@ class RowReader:
     def _direct(self, draft: RowDraft, header: str, key: str, cell: Cell) -> None:
         if not _filled(cell):
             return
-        value = plain(cell)
-        item = self._entity.fields[key]
-        if item.target in ("person",) and isinstance(value, str):
-            draft.people[key] = (value.strip(), Column(header, "person"))
+        item, scope = self._entity.fields[key], self._scope.fields
+        if item.target in ("person",) and isinstance(cell, str):
+            draft.people[key] = (cell.strip(), Column(header, "person"))
             return
-        draft.values[key] = value
-        draft.given[key] = str(value)
+        read = self._cell_readers.get(key)
+        if read is None:
+            read = self._cell_readers[key] = item.type.cell_reader(item.value, scope)
+        try:
+            draft.values[key] = item.type.to_json(read(value(cell)), item.value, scope)
+        except Wrong as wrong:
+            draft.faults.append(Fault(f"/{key}", wrong.code, wrong.params))
+        draft.given[key] = str(plain(cell))
 
     def _column(self, draft: RowDraft, column: Column, found: list[tuple[str, Cell]], joined: list[Cell]) -> Iterator[tuple[str, Reading]]:
         reader = self._readers[column.reader]
