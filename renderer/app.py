@@ -13,12 +13,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from engine.errors import Denied, NotFound, Refusal
 from engine.home import Home
 from renderer import errors
-from renderer.asset_store import AssetStore
 from renderer.api import definitions as definitions_api
 from renderer.api import openapi as openapi_api
 from renderer.api import records as records_api
 from renderer.api import work as work_api
-from renderer.pages import fields, imports, kitchen, records, session
+from renderer.asset_store import AssetStore
+from renderer.pages import design, fields, imports, kitchen, list_tools, lists, records, session
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
 from renderer.security import PUBLIC, Guard, Pace, check_routes
@@ -50,7 +50,7 @@ def create_app(home: Home) -> FastAPI:
 
 def page_modules() -> Iterable[object]:
     """The modules of pages, each with its ``routes``."""
-    return (session, home_pages, fields, imports, records, kitchen)
+    return (session, home_pages, list_tools, lists, fields, imports, design, records, kitchen)
 
 
 def _add_static(app: FastAPI, assets: AssetStore) -> None:

@@ -1,0 +1,191 @@
+"""The first designer: forms and list columns by gestures on a shared draft, the plan in words, publish, roll back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from engine import drafts, provenance, publishing
+from engine.errors import Conflict, Fault, Invalid, NotFound, Refusal
+from engine.records.query_labels import labels
+from metadata.messages import describe
+from metadata.text import label_text
+from renderer import errors
+from renderer.bound_design import Designer
+from renderer.requests import Routes, Visit, toast_header
+from renderer.security import Permission
+from renderer.translations import _
+
+routes = Routes()
+DESIGN = Permission("member", right="design")
+PUBLISH = Permission("member", right="publish")
+DESIGNED = ("form", "list")
+_NUMBERS = frozenset({"at", "columns", "span", "minLength", "maxLength", "minimum", "maximum", "scale", "maxItems", "rows", "max_size"})
+_WORDS = frozenset({"op", "type", "field", "section", "item", "name", "on", "tab", "title"})
+
+
+def _place(visit: Visit) -> tuple[str, str]:
+    kind, key = str(visit.path["kind"]), str(visit.path["key"])
+    if kind not in DESIGNED:
+        raise NotFound("unknown_definition", kind=kind[:40], key=key[:60])
+    return kind, key
+
+
+@routes.get("/w/{ws}/design", DESIGN)
+def index(visit: Visit) -> Response:
+    """What can be designed: the forms and lists of each entity, and what is drafted."""
+    bundle, locale = visit.ctx.workspace.bundle, visit.locale
+    rows = []
+    for key, entity in bundle.entities.items():
+        forms = [(item.key, label_text(item.title, locale, item.key)) for item in bundle.forms.values() if item.entity == key]
+        lists = [(item.key, label_text(item.title, locale, item.key)) for item in bundle.lists.values() if item.entity == key]
+        if forms or lists:
+            rows.append({"key": key, "title": label_text(entity.title, locale, key), "icon": entity.icon or "file-text", "forms": forms, "lists": lists})
+    return visit.page("design.html", rows=rows, changes=_changes(visit))
+
+
+def _changes(visit: Visit) -> list[dict[str, Any]]:
+    found = drafts.changes(visit.ctx)
+    with visit.ctx.reading() as ctx:
+        people = labels(ctx, "person", {number for change in found for number in change.people})
+    bundle, locale = visit.ctx.workspace.bundle, visit.locale
+    return [{"kind": change.kind, "key": change.key, "number": change.number, "people": "、".join(people.get(number, f"#{number}") for number in change.people),
+             "title": label_text((bundle.documents.get((change.kind, change.key)) or {}).get("title"), locale, change.key),
+             "at": change.at.astimezone(visit.ctx.workspace.timezone)} for change in found]
+
+
+@routes.get("/w/{ws}/design/{kind}/{key}", DESIGN)
+def design(visit: Visit) -> Response:
+    """The designer of one form or list."""
+    return _designer(visit, drafts.state(visit.ctx, *_place(visit)))
+
+
+def _designer(visit: Visit, state: drafts.DraftState, *, status: int = 200, toast: str = "", kind: str = "ok") -> Response:
+    select = visit.text("select") or visit.request.query_params.get("select", "")
+    with visit.ctx.reading() as ctx:
+        view = Designer(ctx, state, select).bind()
+    data = {"design": view, "here": f"{visit.base}/design/{state.kind}/{state.key}"}
+    if not visit.wants_part:
+        return visit.page("designer.html", status=status, **data)
+    response = visit.part("_designer.html", status=status, **data)
+    if toast:
+        response.headers["HX-Trigger"] = toast_header(toast, kind)
+    return response
+
+
+@routes.post("/w/{ws}/design/{kind}/{key}/op", DESIGN)
+def gesture(visit: Visit) -> Response:
+    """Do one gesture; a stale one, or one that makes no sense, shows the draft as it stands and says why."""
+    place = _place(visit)
+    try:
+        state = drafts.act(visit.ctx, *place, _operation(visit), _number(visit))
+    except (Conflict, Invalid, NotFound) as refusal:
+        return _as_it_stands(visit, place, refusal)
+    return _designer(visit, state)
+
+
+def _number(visit: Visit) -> int:
+    text = visit.text("number")
+    return int(text) if text.isdigit() else 0
+
+
+def _operation(visit: Visit) -> dict[str, Any]:
+    """The posted gesture; values are typed by what they belong to."""
+    found: dict[str, Any] = {name: visit.text(name) for name in _WORDS if visit.text(name)}
+    if visit.text("at").lstrip("-").isdigit():
+        found["at"] = int(visit.text("at"))
+    if visit.text("columns").isdigit():
+        found["columns"] = int(visit.text("columns"))
+    if visit.text("keep") == "true":
+        found["keep"] = True
+    if "value" in visit.form:
+        found["value"] = _value(visit)
+    if visit.text("localised") or found.get("op") in ("section_rename", "tab_rename"):
+        found["locale"] = visit.locale
+    return found
+
+
+def _value(visit: Visit) -> Any:
+    text, kind = visit.texts("value")[-1] if visit.texts("value") else "", visit.text("kind")
+    if kind == "switch":
+        return text == "true"
+    if kind == "number":
+        if text == "":
+            return None
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise Invalid("draft_bad_value", faults=[Fault("/value", "draft_bad_value", {"name": visit.text("name")})], name=visit.text("name")) from None
+    if kind == "switch_or_expression":
+        return True if text.strip() == "true" else text.strip()
+    return text
+
+
+def _as_it_stands(visit: Visit, place: tuple[str, str], refusal: Refusal) -> Response:
+    return _designer(visit, drafts.state(visit.ctx, *place), status=409, toast=errors.sentences(refusal, visit.locale), kind="error")
+
+
+@routes.post("/w/{ws}/design/{kind}/{key}/undo", DESIGN)
+def undo(visit: Visit) -> Response:
+    """Take the last gesture back."""
+    return _step(visit, back=True)
+
+
+@routes.post("/w/{ws}/design/{kind}/{key}/redo", DESIGN)
+def redo(visit: Visit) -> Response:
+    """Do it again."""
+    return _step(visit, back=False)
+
+
+def _step(visit: Visit, *, back: bool) -> Response:
+    place = _place(visit)
+    try:
+        state = (drafts.undo if back else drafts.redo)(visit.ctx, *place, _number(visit))
+    except (Conflict, Invalid, NotFound) as refusal:
+        return _as_it_stands(visit, place, refusal)
+    return _designer(visit, state)
+
+
+# --- publish -------------------------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/w/{ws}/publish", DESIGN)
+def plan(visit: Visit) -> Response:
+    """What publishing all drafts would do, in words, and the versions so far."""
+    found = publishing.plan_drafts(visit.ctx)
+    with visit.ctx.reading() as ctx:
+        past = provenance.versions(ctx.open)
+    zone, locale = visit.ctx.workspace.timezone, visit.locale
+    return visit.page(
+        "publish.html", plan=found, changes=_changes(visit), version=visit.ctx.workspace.version,
+        differences=[item.sentence(locale) for item in found.differences], steps=[(str(step.risk), step.sentence(locale), step.rows, step.slow) for step in found.steps],
+        rights=[item.sentence(locale) for item in found.rights],
+        problems=[(item.severity, item.file, item.pointer, describe(item, locale)) for item in found.problems],
+        conflicts=[(kind, key, list(pointers)) for (kind, key), pointers in found.conflicts.items()],
+        past=[{"number": item.number, "at": item.at.astimezone(zone), "by": item.by_name, "note": item.note, "state": item.state, "restores": item.restores}
+              for item in past], may_publish="publish" in visit.ctx.actor.rights)
+
+
+@routes.post("/w/{ws}/publish", PUBLISH)
+def publish(visit: Visit) -> Response:
+    """Publish what was shown; another digest means that something changed since."""
+    done = publishing.publish(visit.ctx, publishing.plan_drafts(visit.ctx), note=visit.text("note")[:500], expect_digest=visit.text("digest"))
+    return visit.redirect(f"{visit.base}/publish", toast=_("Version %(number)s is live", number=done.number))
+
+
+@routes.post("/w/{ws}/publish/rollback", PUBLISH)
+def rollback(visit: Visit) -> Response:
+    """Publish an earlier version again; data entered since stays."""
+    if not visit.text("version").isdigit():
+        raise Invalid("version_wrong")
+    done = publishing.rollback(visit.ctx, int(visit.text("version")))
+    return visit.redirect(f"{visit.base}/publish", toast=_("Version %(number)s is live", number=done.number))
+
+
+@routes.post("/w/{ws}/publish/drop", DESIGN)
+def drop(visit: Visit) -> Response:
+    """Forget the draft of one definition."""
+    drafts.drop(visit.ctx, visit.text("kind"), visit.text("key"))
+    return visit.redirect(f"{visit.base}/publish", toast=_("The draft is gone"))
