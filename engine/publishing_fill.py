@@ -175,7 +175,7 @@ class _Filler:
     def _derive_in_sql(self, entity: CompiledEntity, item: CompiledField) -> None:
         assert item.formula is not None and item.column is not None
         names = TableNames(self.new, entity, entity.table.c)
-        statement = sa.update(entity.table).values({item.column.key: sa.cast(value(item.formula, names), item.column.type)}).execution_options(scoped=True)
+        statement = sa.update(entity.table).values({item.column.key: value(item.formula, names)}).execution_options(scoped=True)
         needed = needed_of(statement)
         for work, ids in self._ranges(entity):
             part = statement if ids is None else statement.where(entity.table.c.id.between(*ids))

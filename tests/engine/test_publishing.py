@@ -147,6 +147,21 @@ def test_derived_fields_are_filled_for_records_there_are_and_follow_one_another(
     assert {row["tall"] for row in rows(place, "visit")} == {17}
 
 
+FORMULAS = {
+    "day": "date_of(created_at)", "since": "start_of(created_at, 'month')", "half": "height / 2", "tall": "height > 2", "said": "concat(name, code)",
+    "kind": "case(height > 2, stage, null)", "who": "coalesce(owner, created_by)", "none": "case(false, height, null)", "lots": "height * 3 - 1"}
+
+
+def test_formulas_filled_in_the_database_are_those_computed_on_saving(place: Place) -> None:
+    given = {"name": "竹", "code": "c", "height": 3, "stage": "won"}
+    old = [service.create(place.ctx, "plant", given).id, service.create(place.ctx, "plant", {"name": "松"}).id]
+    place.with_fields("plant", **{key: {"type": "formula", "value": source, "title": {"zh": key}} for key, source in FORMULAS.items()})
+    new = [service.create(place.ctx, "plant", given).id, service.create(place.ctx, "plant", {"name": "松"}).id]
+    for before, after in zip(old, new, strict=True):
+        assert [get(place.ctx, "plant", before)[key] for key in FORMULAS] == [get(place.ctx, "plant", after)[key] for key in FORMULAS]
+    assert str(get(place.ctx, "plant", old[0])["day"]) == "2026-03-01"
+
+
 def test_fields_become_searchable_with_the_records_there_are(place: Place) -> None:
     service.create(place.ctx, "plant", {"name": "银杏", "code": "金色大道"})
     assert rows(place, search="大道") == []
