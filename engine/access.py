@@ -176,7 +176,7 @@ def _build(workspace: Workspace, roles: tuple[str, ...], entity: CompiledEntity)
 class _Everything(dict[str, Rows]):
     """The actions of a system principal: any, on every row."""
 
-    def get(self, key: str, default: object = None) -> Rows:  # type: ignore[override]
+    def get(self, key: str, default: object = None) -> Rows:
         return True
 
 

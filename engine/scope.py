@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
 from engine.access import Grant, Guard, Rows, grant_of, remember
-from engine.expressions.binds import Bound
+from engine.expressions.binds import Bound, ZoneBound
 from engine.expressions.evaluate import Environment, Evaluator
 from engine.expressions.language import Expression, Names, NameSpace, parse
 from engine.expressions.nodes import Compare, Field, Logic, Node, Space
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField, Workspace
 
 Clause = sa.ColumnElement[bool]
+#: The values of the surroundings (the moment, who asks, settings) a statement wants bound, by name.
+Needed = Mapping[str, Bound | ZoneBound]
 
 #: More alternatives than this are asked as one condition.
 MOST_ALTERNATIVES = 6
@@ -274,12 +276,12 @@ class SealedValues:
         return self._cipher.blind(name, str(self.normal(name, value)))
 
 
-def needed_of(select: sa.ClauseElement) -> Mapping[str, Bound]:
+def needed_of(select: sa.ClauseElement) -> Needed:
     """The values of the surroundings a statement wants bound. Look once per kept statement."""
     return needed_in(select)
 
 
-def bound(ctx: Context, needed: Mapping[str, Bound], **spaces: Value) -> dict[str, Any]:
+def bound(ctx: Context, needed: Needed, **spaces: Value) -> dict[str, Any]:
     """The wanted values of the surroundings; nothing is computed when a statement wants none."""
     return bind_values(evaluator_of(ctx), needed, **spaces) if needed else {}
 

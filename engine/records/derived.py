@@ -67,8 +67,9 @@ class Settling:
         names = [] if whole else [name for name in entity.fields if old.get(name) != new.get(name)]
         places = self._graph.gathered.get(entity.key, ()) if whole else self._graph.by_rollup(entity.key, names)
         for place in places:
-            for target in {old.get(place.link), new.get(place.link)} - {None}:
-                self.rollup(place, target)
+            for target in {old.get(place.link), new.get(place.link)}:
+                if target is not None:
+                    self.rollup(place, target)
         if not whole:
             self._over_links(entity, new["id"], names)
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.access import remember
-from engine.expressions.binds import Bound
 from engine.expressions.to_sql import condition
 from engine.fields.base import Value
-from engine.scope import TableNames, bound, engine_select, needed_of
+from engine.scope import Needed, TableNames, bound, engine_select, needed_of
 
 if TYPE_CHECKING:
     from engine.records.work import Work
@@ -68,7 +67,7 @@ def _number(value: Any) -> int | float:
     return int(value) if isinstance(value, Decimal | int) else float(value)
 
 
-def _measuring(work: Work, entity: CompiledEntity, source: str, link: str, names: tuple[str, ...]) -> tuple[sa.Select[Any], Mapping[str, Bound]]:
+def _measuring(work: Work, entity: CompiledEntity, source: str, link: str, names: tuple[str, ...]) -> tuple[sa.Select[Any], Needed]:
     child = work.entity(source)
     table = child.table
     over = TableNames(work.workspace, child, table.c)
@@ -106,7 +105,7 @@ def _pick(work: Work, entity: CompiledEntity, name: str, ids: list[int], found: 
         found[one][name] = rows.get(one)
 
 
-def _picking(work: Work, item: CompiledField) -> tuple[sa.Select[Any], Mapping[str, Bound]]:
+def _picking(work: Work, item: CompiledField) -> tuple[sa.Select[Any], Needed]:
     """The value of the first row of each record in the order of ``by`` (empty ones last), then of making."""
     rollup = item.rollup
     assert rollup is not None

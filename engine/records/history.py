@@ -104,7 +104,7 @@ def timeline(ctx: Context, entity: str, record_id: int, cursor: str | None = Non
         select = sa.select(history).where(history.c.entity == entity, history.c.record == record_id).order_by(history.c.id.desc()).limit(limit + 1)
         if cursor:
             select = select.where(history.c.id < _number(cursor))
-        rows = ctx.open.execute(select).mappings().all()
+        rows: list[Mapping[str, Any]] = [dict(row) for row in ctx.open.execute(select).mappings()]
         people = labels(ctx, "person", {row["person"] for row in rows if row["person"] is not None})
         items = [_moment(ctx, scope, row, hidden, masked, people) for row in rows[:limit]]
         _label_links(ctx, compiled, items)

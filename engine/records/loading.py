@@ -132,7 +132,7 @@ def _taken(work: Work, entity: CompiledEntity, unique: CompiledUnique, keys: lis
                 if whole is None or not work.truth(entity, whole)(unique.where):
                     continue
             found.add(tuple(row[:len(unique.columns)]))
-    return found & set(part_key for part_key in keys)
+    return found & set(keys)
 
 
 def _follow(work: Work, settling: Settling, entity: CompiledEntity, rows: Sequence[_Row]) -> None:

@@ -57,7 +57,7 @@ def propose_new(work: Work, entity: CompiledEntity, raw: Mapping[str, object], w
     """A new row. ``fixed``: values the engine sets itself (the parent of a child line)."""
     grant = work.grant(entity)
     taken = intake(work.workspace, entity).take(raw, writable, grant.readable, at)
-    row: Row = {**_blank(work, entity), **taken.values, **(fixed or {})}
+    row: Row = {**_blank(work, entity), **work.new_head(), **taken.values, **(fixed or {})}
     proposal = Proposal(entity, None, row, frozenset(taken.values), taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
     named = proposal.given | (fixed or {}).keys() | proposal.faulty()
     _defaults(work, proposal, named)
@@ -211,7 +211,7 @@ def check_stage(work: Work, proposal: Proposal) -> None:
     old, new = before.get(stages.field), proposal.after.get(stages.field)
     if old == new or old is None:
         return
-    ways = proposal.entity.moves.get((old, new), ())
+    ways = proposal.entity.moves.get((old, new or ""), ())
     if not ways:
         proposal.fault(stages.field, "stage_move", **{"from": old, "to": new})
         return

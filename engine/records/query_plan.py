@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from engine.access import Guard
-from engine.expressions.binds import Bound
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.values import Masked
@@ -17,7 +16,7 @@ from engine.records.query_order import Order
 from engine.records.record import Record
 from engine.records.search import Sought
 from engine.records.values import unseal
-from engine.scope import Scope, is_narrow, needed_of, row_clauses, split_alternatives
+from engine.scope import Needed, Scope, is_narrow, needed_of, row_clauses, split_alternatives
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledField
@@ -225,7 +224,7 @@ class Statement:
     """A prebuilt statement and the values of its surroundings it wants bound."""
 
     select: sa.Select[Any]
-    needed: Mapping[str, Bound]
+    needed: Needed
 
     @classmethod
     def of(cls, select: sa.Select[Any]) -> Statement:

@@ -71,8 +71,8 @@ class Work:
             part = wanted[start:start + _CHUNK]
             self._rows.update(dict.fromkeys(((entity, one) for one in part), None))
             for found in self.connection.execute(select, {"ids": part}):
-                row = whole_row(self.workspace, compiled, found)
-                self._rows[entity, row["id"]] = row
+                whole = whole_row(self.workspace, compiled, found)
+                self._rows[entity, whole["id"]] = whole
         return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
 
     def pointing(self, entity: CompiledEntity, link: str, targets: Collection[int], *, deleted: datetime | None = None, limit: int | None = None) -> list[int]:
@@ -204,9 +204,9 @@ class Work:
             groups.setdefault(tuple(columns), []).append({"w_id": before["id"], **{f"w_{column}": value for column, value in columns.items()}})
             self.keep(entity.key, after)
         table = entity.table
-        for columns, rows in groups.items():
+        for names, rows in groups.items():
             statement = sa.update(table).where(table.c.id == sa.bindparam("w_id")).execution_options(scoped=True).values(
-                {column: sa.bindparam(f"w_{column}", type_=table.c[column].type) for column in columns})
+                {column: sa.bindparam(f"w_{column}", type_=table.c[column].type) for column in names})
             self.connection.execute(statement, rows)
 
     def set_deleted(self, entity: CompiledEntity, row: Row, at: datetime | None) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_pages_visit_every_visible_row_exactly_once_in_order(full: World, sort: 
     records = {item.id: item for item in query.page(full.ctx(login), Query("customer", limit=200, labels=False)).items}
     assert sorted(found) == sorted(records), "each visible row once"
     clear = {one: {key: None if isinstance(value, Masked) else value for key, value in record.items()} for one, record in records.items()}
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert_in_order(clear[before], clear[after], sort)
 
 
