@@ -59,7 +59,7 @@ def export(ctx: Context, query: Query, path: Path, form: Format = "xlsx") -> Exp
     if form not in ("xlsx", "csv"):
         raise Invalid("export_format", format=form)
     with ctx.snapshot(long=True) as inner:
-        columns = wanted_columns(inner, query.entity, query.fields, verb="export")
+        columns = wanted_columns(inner, query.entity, query.fields)
         rows = _rows(inner, replace(query, fields=columns, verb="export", limit=PAGE, count=None), columns)
         count = (_write_xlsx if form == "xlsx" else _write_csv)(path, _titles(inner, query.entity, columns), rows)
     note_access(ctx, "export", query.entity, detail={"rows": count, "columns": list(columns), "where": list(_texts(query.where)), "search": bool(query.search)})

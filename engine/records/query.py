@@ -19,7 +19,7 @@ from engine.records.query_order import order_of
 from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
 from engine.records.record import Record
 from engine.records.search import Sought, sought
-from engine.scope import Scope, bound, scope_of
+from engine.scope import Scope, bound, row_clauses, scope_of
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -35,6 +35,7 @@ class Query:
     """What a list asks. ``where``: expression texts that must all hold; ``equals``: exact matches by field (``FIELD=VALUE``; several: any of them).
 
     ``fields``: None = all readable ones. ``count``: None, "capped" (at 1,000) or "exact". ``labels``: False leaves links as ids.
+    ``verb``: only rows that this verb (export, update…) reaches as well.
     """
 
     entity: str
@@ -47,6 +48,7 @@ class Query:
     search: str = ""
     equals: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     labels: bool = True
+    verb: str = "read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _asked(ctx: Context, query: Query) -> _Asked:
     search = sought(ctx, scope, query.search) if query.search.strip() else None
     texts = [query.where] if isinstance(query.where, str) else list(query.where)
     where = tuple(text for text in (*texts, *found.conditions) if text.strip())
-    key = ("plan", query.entity, roles_of(ctx), where, query.sort, query.fields, tuple(found.shape), search.shape if search else None)
+    key = ("plan", query.entity, roles_of(ctx), where, query.sort, query.fields, tuple(found.shape), search.shape if search else None, query.verb)
     plan = remember(ctx.workspace, key, lambda: _plan(scope, query, where, found, search))
     noted = (*found.noted, *(search.noted if search else ()))
     return _Asked(plan, {**found.binds, **(search.binds if search else {})}, noted)
@@ -137,6 +139,8 @@ def _asked(ctx: Context, query: Query) -> _Asked:
 def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, search: Sought | None) -> Plan:
     order = order_of(scope, query.sort)
     terms = [*found.terms(scope), *(scope.user_terms(text) for text in where)]
+    if query.verb != "read":
+        terms += row_clauses(scope.grant.condition(query.verb), scope.names)
     name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
     return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name)
 
@@ -147,6 +151,11 @@ def _scope(ctx: Context, entity: str) -> Scope:
     if scope is None or not scope.grant.allowed("read"):
         raise NotFound("unknown_entity", entity=entity)
     return scope
+
+
+def wanted_columns(ctx: Context, entity: str, fields: Sequence[str] | None) -> tuple[str, ...]:
+    """As ``wanted_fields``, for callers that only know the entity's key."""
+    return wanted_fields(_scope(ctx, entity), fields)
 
 
 def wanted_fields(scope: Scope, fields: Sequence[str] | None) -> tuple[str, ...]:
