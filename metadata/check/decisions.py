@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metadata.check.entities import module
-from metadata.check.findings import Findings, Spot, own_documents, placeholders
+from metadata.check.findings import Findings, Spot, notation, own_documents, placeholders
 from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
 from metadata.words import closest, key_problem, name_problem
@@ -22,7 +22,7 @@ def decisions(findings: Findings) -> None:
             module(spot / "module", document["module"])
         inputs = _typed(spot / "inputs", document["inputs"])
         outputs = _typed(spot / "outputs", document["outputs"])
-        names = {name: str(item.get("to", "")) for name, item in inputs.items() if item["type"] == "link"}
+        names = {name: str(item.get("to", "")) if item["type"] == "link" else notation(item) for name, item in inputs.items()}
         place = ExpressionPlace(None, "boolean", frozenset({"param"}), inputs, {**dict.fromkeys(document["inputs"], ""), **names})
         _rows(spot / "rows", document, outputs, place)
         _explain(spot / "explain", document.get("explain"), document)

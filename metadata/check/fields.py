@@ -5,7 +5,7 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]
 
-from metadata.check.findings import LINK_TYPES, Findings, Spot, own_documents
+from metadata.check.findings import LINK_TYPES, Findings, Spot, notation, own_documents
 from metadata.definitions import RESERVED_FIELDS, WIDENED_ENTITIES
 from metadata.schemas import SHARED, schema_document
 from metadata.shape import option_problems
@@ -225,7 +225,8 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
         findings.expression(spot / word, field.get(word), boolean)
     default = field.get("default")
     if isinstance(default, Mapping) and set(default) == {"value"}:
-        findings.expression(spot / "default" / "value", default["value"], ExpressionPlace(entity, spaces=frozenset({"me", "record"}), names={"record": entity}))
+        place = ExpressionPlace(entity, notation(field), frozenset({"me", "record"}), names={"record": entity})
+        findings.expression(spot / "default" / "value", default["value"], place)
     elif kind == "choice" and isinstance(default, str):
         codes = findings.codes(str(field.get("choices")))
         if codes is not None and default not in codes:

@@ -191,6 +191,22 @@ class Findings:
                 self.expression(spot, part, place)
 
 
+_SAME_TYPE = ("text", "integer", "money", "percent", "boolean", "date", "instant", "duration", "person", "people", "team")
+_TYPE_OF = {"choice": "choices", "choices": "choices", "link": "to", "links": "to"}
+
+
+def notation(field: Mapping[str, Any]) -> str:
+    """The type an expression must have to fill a field of this document, in the notation of expressions; '' = any."""
+    kind = str(field.get("type", ""))
+    if kind in _SAME_TYPE:
+        return kind
+    if kind in _TYPE_OF:
+        return f"{kind}:{field[_TYPE_OF[kind]]}" if isinstance(field.get(_TYPE_OF[kind]), str) else ""
+    if kind == "decimal":
+        return f"decimal:{field.get('scale', 2)}"
+    return "text" if kind == "long_text" else ""
+
+
 def placeholders(text: object) -> list[str]:
     """What stands in braces in a text."""
     return _PLACEHOLDER.findall(text) if isinstance(text, str) else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from metadata.check.fields import parameters
-from metadata.check.findings import Spot
+from metadata.check.findings import Spot, notation
 from metadata.definitions import ENGINE_ENTITIES, WIDENED_ENTITIES, Field
 from metadata.shape import numbered
 from metadata.step_words import ALWAYS, VERBS, step_key, verb_of
@@ -16,11 +16,12 @@ from metadata.words import closest, key_problem, name_problem
 
 _NEEDS: Mapping[str, tuple[str, ...]] = {"ask": ("who",), "create": ("values",), "each": ("then",), "if": ("then",)}
 _MAX_DEPTH = 8
+_NONE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What may be named at one point of a rule. ``names``: carried names -> entity, '' for a plain value or a list."""
+    """What may be named at one point of a rule. ``names``: carried names -> entity, type in notation (``integer``, ``rows:ENTITY``), or '' for any value."""
 
     entity: str
     spaces: frozenset[str]
@@ -97,7 +98,8 @@ def _record_named(spot: Spot, name: str, frame: Frame) -> str | None:
     """The entity of a carried record, '' when not known, None when there is no such name."""
     head = name.split(".")[0]
     if head in frame.spaces or head in frame.names:
-        return frame.names.get(name, "") if head in frame.names else ""
+        given = frame.names.get(name, "") if head in frame.names else ""
+        return given if given in spot.findings.names("entity") else ""
     if frame.entity and head in spot.findings.field_names(frame.entity):
         field = spot.findings.field(frame.entity, head)
         return spot.findings.target(field) if field is not None and head == name else ""
@@ -111,7 +113,7 @@ def _values(spot: Spot, values: Mapping[str, Any], entity: str, frame: Frame) ->
         field: Field | None = spot.findings.own_field(spot / name, entity, name) if entity else None
         if field is not None and field.type in ("lookup", "formula", "rollup"):
             (spot / name).report("derived_written", name=name, type=field.type)
-        spot.findings.expression(spot / name, value, frame.place())
+        spot.findings.expression(spot / name, value, frame.place(notation(field.body or {"type": field.type}) if field is not None else ""))
 
 
 def _writable(spot: Spot, entity: str) -> bool:
@@ -159,12 +161,21 @@ def _let(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame
 
 def _find(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
     entity = find(spot, step, frame)
-    one = step.get("take", "one") in ("one", 1) and "show" not in step
     if "as" not in step:
         spot.report("step_missing", word="as", verb="find")
     elif _named(spot / "as", step["as"], frame):
-        frame = frame.naming(step["as"], entity if one else "")
+        frame = frame.naming(step["as"], found_type(step, entity))
     return frame
+
+
+def found_type(step: Mapping[str, Any], entity: str) -> str:
+    """What a find gives: one record, rows, a number; '' when nothing can be said of it."""
+    take = step.get("take", "one")
+    if take == "count":
+        return "integer"
+    if "show" in step or isinstance(take, Mapping) or not entity:
+        return ""
+    return entity if take in ("one", 1) else f"rows:{entity}"
 
 
 def find(spot: Spot, step: Mapping[str, Any], frame: Frame) -> str:
@@ -201,18 +212,19 @@ def _lock(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Fram
 
 
 def _decide(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
-    findings, key = spot.findings, step["decide"]
+    findings, key, inputs = spot.findings, step["decide"], _NONE
     if findings.refer(spot / "decide", "decision", key) and key in findings.bundle.decisions:
         inputs = findings.bundle.decisions[key].body["inputs"]
         for name in step.get("with", {}):
             findings.among(spot / "with" / name, "input", name, inputs)
         for name in inputs.keys() - step.get("with", {}).keys():
             (spot / "with").report("input_missing", severity="warning", name=name, decision=key)
-    _given(spot / "with", step.get("with", {}), frame)
+    _given(spot / "with", step.get("with", {}), frame, inputs)
     return _result(spot, step, frame)
 
 
-def _given(spot: Spot, values: Mapping[str, Any], frame: Frame) -> None:
+def _given(spot: Spot, values: Mapping[str, Any], frame: Frame, wanted: Mapping[str, Any] = _NONE) -> None:
+    """NAME: expression, of the type its name wants where that is known."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             _given(spot / name, value, frame)
@@ -220,7 +232,9 @@ def _given(spot: Spot, values: Mapping[str, Any], frame: Frame) -> None:
             for number, item in numbered(value):
                 spot.findings.expression(spot / name / number, item, frame.place())
         else:
-            spot.findings.expression(spot / name, value, frame.place())
+            document = wanted.get(name)
+            wants = notation({"type": document} if isinstance(document, str) else document or {})
+            spot.findings.expression(spot / name, value, frame.place(wants))
 
 
 def _result(spot: Spot, step: Mapping[str, Any], frame: Frame, entity: str = "") -> Frame:
@@ -255,6 +269,7 @@ def _each(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Fram
         entity = find(spot / "each", each, frame)
     else:
         spot.findings.expression(spot / "each", each, frame.place())
+        entity = frame.names.get(each, "").removeprefix("rows:") if frame.names.get(each, "").startswith("rows:") else ""
     inner = frame
     if "as" not in step:
         spot.report("step_missing", word="as", verb="each")
@@ -285,7 +300,7 @@ def _do(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
         for name, param in params.items():
             if param.get("required") is True and name not in step.get("with", {}):
                 spot.report("param_missing", name=name, action=action)
-    _given(spot / "with", step.get("with", {}), frame)
+    _given(spot / "with", step.get("with", {}), frame, known.get(action) or _NONE)
     if "on" in step:
         _record_named(spot / "on", step["on"], frame)
     return _result(spot, step, frame)
