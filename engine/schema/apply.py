@@ -100,3 +100,18 @@ def analyze(connection: sa.Connection, entities: Iterable[str], schema: str | No
         connection.execute(sa.text(f"PRAGMA analysis_limit={ANALYSIS_LIMIT}"))
     for entity in sorted(set(entities)):
         connection.execute(sa.text(f"ANALYZE {prefix}{quote(table_name(entity))}"))
+
+
+def create_whole(connection: sa.Connection, stored: Iterable[StoredField], entities: Iterable[str], searched: Iterable[str], schema: str | None) -> None:
+    """Tables with all their columns at once, for a restore; PostgreSQL gets its foreign keys after the rows (``add_foreign_keys``)."""
+    op, dialect, fields = operations(connection), connection.dialect.name, list(stored)
+    for entity in entities:
+        _create_table(op, entity, [item for item in fields if item.entity == entity], dialect, schema)
+    for entity in searched:
+        _create_search(connection, op, entity, schema)
+
+
+def add_foreign_keys(connection: sa.Connection, stored: Iterable[StoredField], schema: str | None) -> None:
+    """The foreign keys ``create_whole`` left out (PostgreSQL; SQLite has them in its tables)."""
+    if connection.dialect.name == "postgresql":
+        _add_foreign_keys(operations(connection), [item for item in stored if item.target], schema)
