@@ -39,8 +39,9 @@ from engine.publishing_folders import Source, read_source, with_base
 from engine.publishing_rights import RightChange, people_by_role, right_changes
 from engine.publishing_rows import DataRows, index_conditions
 from engine.schema.apply import analyze, apply_tables, create_index, drop_indexes
-from engine.schema.ledger import SEARCH_TYPE, Ledger, note_layout, read_ledger
-from engine.schema.plan import SchemaPlan, Step, plan_schema
+from engine.schema.indexes import needed
+from engine.schema.ledger import SEARCH_TYPE, Ledger, lay_out, note_layout, read_ledger
+from engine.schema.plan import SchemaPlan, Step, entity_of, plan_schema
 from engine.schema.tables import SYSTEM_COLUMNS, table_name
 from engine.system_tables import draft, version, workspace_state
 from engine.workspace import Workspace
@@ -299,7 +300,7 @@ def rollback(ctx: Context, number: int, *, note: str = "", wait: bool = True) ->
         version_of(reading.open, number)
         bundle = load_bundle(reading.open, number)
     plan = plan_publish(ctx, bundle)
-    return publish(ctx, plan, note=note or f"#{number}", restores=number, wait=wait)
+    return publish(ctx, plan, note=note, restores=number, wait=wait)
 
 
 # --- slow versions -------------------------------------------------------------------------------------------------------------------------
@@ -320,11 +321,13 @@ def finish_preparing(home: Home, name: str, number: int) -> None:
         schema, candidate, _ = _plan_schema(connection, workspace, bundle, number)
         since = read_state(connection).now
     try:
+        if schema.blocked:
+            raise Conflict("publish_violations", steps=schema.blocked)
         fill(home, None, workspace, candidate, schema, state)
         _build_beside(database, candidate, schema)
     except Refusal:
         with database.write(direct=True) as connection:
-            connection.execute(version.update().where(version.c.number == number).values(state="refused"))
+            _withdraw(connection, workspace, number)
         raise
     with database.write(direct=True) as connection:
         current = read_state(connection, lock=True)
@@ -333,6 +336,26 @@ def finish_preparing(home: Home, name: str, number: int) -> None:
         connection.execute(version.update().where(version.c.number == number).values(state="live"))
         connection.execute(workspace_state.update().values(version=number, permission_version=workspace_state.c.permission_version + 1))
     home.look_again(name)
+
+
+def give_up_preparing(ctx: Context, number: int) -> None:
+    """Give up a version that is being prepared and cannot be finished; the running one stays, its definitions can be published again by number."""
+    if not rights(ctx, "publish"):
+        raise Denied("publish_denied")
+    with ctx.workspace.database.write(direct=True) as connection:
+        if version_of(connection, number).state != "preparing":
+            raise Conflict("publish_not_preparing", version=number)
+        _withdraw(connection, ctx.workspace, number)
+
+
+def _withdraw(connection: sa.Connection, running: Workspace, number: int) -> None:
+    """Mark a version refused and take away the indexes built for it, so that no uniqueness outlives it; new columns stay, empty and unseen."""
+    connection.execute(version.update().where(version.c.number == number).values(state="refused"))
+    database = running.database
+    ledger = read_ledger(connection, database.schema)
+    wanted = needed(running.bundle, lay_out(shapes_of(running), ledger, running.version).stored, database.dialect)
+    idle = sorted((ledger.indexes - wanted.keys()) | ledger.broken)
+    drop_indexes(connection, [Step("drop_index", "widens", entity_of(name), "", name=name) for name in idle], database.schema)
 
 
 def _build_beside(database: Database, candidate: Workspace, schema: SchemaPlan) -> None:

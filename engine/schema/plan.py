@@ -106,6 +106,11 @@ def plan_schema(old: Bundle, new: Bundle, shapes: Shapes, ledger: Ledger, rows: 
     return SchemaPlan(layout, steps, indexes)
 
 
+def entity_of(index: str) -> str:
+    """The entity an index name tells of; names are cut at a length no key reaches."""
+    return index.removeprefix("ix_").rpartition("_")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Planner:
     old: Bundle
@@ -222,7 +227,7 @@ class _Planner:
         steps = [self._index(specs[name]) for name in specs if name not in self.ledger.indexes]
         idle = sorted((self.ledger.indexes - specs.keys()) | self.ledger.broken)
         for name in idle:
-            entity = self._entity_of(name)
+            entity = entity_of(name)
             steps.append(Step("drop_index", "widens", entity, self.new.entities[entity].title if entity in self.new.entities else entity, name=name))
         return steps
 
@@ -238,10 +243,6 @@ class _Planner:
         groups, shown = (0, []) if any(column.removesuffix("__bi") in fresh for column in spec.columns) else self.rows.violations(spec, VIOLATIONS_SHOWN)
         return self.step("unique_broken" if groups else "create_unique", "needs_data" if groups else "adds", entity, index=spec, reasons=spec.reasons,
                          rows=groups or count, slow=slow, violations=tuple(shown))
-
-    def _entity_of(self, name: str) -> str:
-        """The entity an index name tells of; names are cut at a length no key reaches."""
-        return name.removeprefix("ix_").rpartition("_")[0]
 
     def _slow(self, count: int) -> bool:
         return self.dialect == "postgresql" and count > SLOW_ROWS

@@ -18,7 +18,16 @@ from engine.builtin import DOCUMENTS
 from engine.errors import Conflict, Invalid
 from engine.home import Home
 from engine.provenance import origins, versions
-from engine.publishing import clone_workspace, create_workspace, plan_folder, plan_publish, publish, rollback
+from engine.publishing import (
+    clone_workspace,
+    create_workspace,
+    finish_preparing,
+    give_up_preparing,
+    plan_folder,
+    plan_publish,
+    publish,
+    rollback,
+)
 from engine.publishing_drift import drift_of
 from engine.publishing_folders import export_definitions
 from engine.records import service
@@ -268,10 +277,24 @@ def test_slow_steps_are_prepared_beside_the_running_version(place: Place, monkey
         ids.append(service.create(place.ctx, "plant", {"name": "d", "height": 7}).id)
         with pytest.raises(Conflict, match="publish_running"):
             place.with_fields("visit", more={"type": "text", "title": {"zh": "更多"}})
-        from engine.publishing import finish_preparing
         finish_preparing(place.home, place.name, done.number)
         assert [get(place.ctx, "plant", one)["twice"] for one in ids] == [20, 4, 6, 14]
     assert place.workspace.version == 2 and drift_of(place.ctx) == []
+
+
+def test_a_version_that_cannot_be_prepared_is_given_up_and_had_again_later(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = small_place(homes.home("postgresql"))
+    monkeypatch.setattr("engine.schema.plan.SLOW_ROWS", 0)
+    service.create(place.ctx, "plant", {"name": "a", "code": "x"})
+    number = place.publish({("entity", "plant"): place.entity("plant", {"code": {"type": "text", "index": True, "unique": True, "title": {"zh": "编码"}}})}, wait=False).number
+    twin = service.create(place.ctx, "plant", {"name": "b", "code": "x"}).id
+    with pytest.raises(Conflict, match="publish_violations"):
+        finish_preparing(place.home, place.name, number)
+    assert place.workspace.version == 1 and drift_of(place.ctx) == []
+    with pytest.raises(Conflict, match="publish_not_preparing"):
+        give_up_preparing(place.ctx, number)
+    service.delete(place.ctx, "plant", twin, version=1)
+    assert rollback(place.ctx, number).state == "live" and drift_of(place.ctx) == []
 
 
 def test_a_clone_has_the_definitions_and_their_origins_but_no_data(place: Place) -> None:
