@@ -105,7 +105,7 @@ def bound_field(item: CompiledField, value: Any, around: Surroundings, *, raw: A
     text = shown_text(item, value, around)
     base: dict[str, Any] = {
         "key": item.key, "id": identity, "name": key, "label": label_text(item.definition.title, around.locale, item.key), "type": item.definition.type,
-        "widget": item.type.widget if not item.derived else "computed", "value": given, "text": text,
+        "widget": widget_of(item), "value": given, "text": text,
         "help": label_text(item.definition.help, around.locale), "required": item.required is True, "masked": isinstance(value, Masked),
         "read_only": item.derived or item.read_only is True, "align": item.type.align, "options": options, "picked": picked(item, value, around),
         "few": 0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS,
@@ -128,7 +128,20 @@ def _given(item: CompiledField, value: Any, raw: Any, around: Surroundings) -> A
         return raw
     if isinstance(value, Masked):
         return value.text
-    return item.type.to_form(value, item.value, around.scope)
+    return form_text(item, value, around.scope)
+
+
+def form_text(item: CompiledField, value: Any, scope: FieldScope) -> Any:
+    """What the control of a field is filled with. Browsers take instants to the millisecond only; a finer one would leave the control empty."""
+    given = item.type.to_form(value, item.value, scope)
+    return given[:23] if item.type.widget == "instant" and isinstance(given, str) else given
+
+
+def widget_of(item: CompiledField) -> str:
+    """The macro file of a field; an instant that stands for the end of a day is chosen as a day."""
+    if item.derived:
+        return "computed"
+    return "date" if item.type.widget == "instant" and item.value.options.get("ends") == "day" else item.type.widget
 
 
 def _options(item: CompiledField, given: Any, around: Surroundings, parent: Any) -> tuple[OptionView, ...]:

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from engine.context import Context
 from engine.errors import Conflict, Invalid, NotFound
 from engine.fields.base import Wrong
+from engine.fields.values import Masked
 from engine.records import service
 from engine.records.preview import may
 from engine.records.query import get
 from engine.records.record import Record
 from metadata.text import label_text
-from renderer.bound_field import shown_text
+from renderer.bound_field import form_text, shown_text
 from renderer.bound_form import BoundForm, FormBinder, form_for, read_form
 from renderer.bound_record import around, head, profile, record_label, related, steps, told
 from renderer.requests import Routes, Visit
@@ -137,7 +138,7 @@ def edit(visit: Visit) -> Response:
 def save(visit: Visit) -> Response:
     """Save on the version the person saw; a stale one shows both values."""
     entity, record = entity_of(visit), visit.number("id")
-    raw = _chosen(visit, _typed(visit, entity))
+    raw = _unchanged_out(visit, entity, record, _chosen(visit, _typed(visit, entity)))
     version = int(visit.text("version")) if visit.text("version").isdigit() else 0
     try:
         service.update(visit.ctx, entity, record, raw, version)
@@ -148,6 +149,23 @@ def save(visit: Visit) -> Response:
     except Invalid as refusal:
         return _form_page(visit, entity, record, raw=raw, refusal=refusal, version=version, status=422)
     return visit.redirect(address(visit, entity, record), toast=_("Saved"))
+
+
+def _unchanged_out(visit: Visit, entity: str, record: int, raw: dict[str, Any]) -> dict[str, Any]:
+    """Without what still says what the form was filled with: a control may show less than the value (milliseconds), and masked texts are no input."""
+    ctx = visit.ctx
+    compiled, seen = ctx.workspace.entities[entity], get(ctx, entity, record, lines=False)
+    scope = ctx.workspace.scope.of(entity)
+
+    def same(name: str, given: Any) -> bool:
+        item = compiled.fields.get(name)
+        if item is None or name not in seen or name in compiled.lines:
+            return False
+        if isinstance(seen[name], Masked):
+            return bool(given == seen[name].text)
+        return bool(form_text(item, seen[name], scope) == given)
+
+    return {name: given for name, given in raw.items() if not same(name, given)}
 
 
 def _chosen(visit: Visit, raw: dict[str, Any]) -> dict[str, Any]:
