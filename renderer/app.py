@@ -18,7 +18,7 @@ from renderer.api import openapi as openapi_api
 from renderer.api import records as records_api
 from renderer.api import work as work_api
 from renderer.asset_store import AssetStore
-from renderer.pages import design, fields, imports, kitchen, list_tools, lists, records, session
+from renderer.pages import design, fields, imports, kitchen, list_tools, lists, people, records, search, session
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
 from renderer.security import PUBLIC, Guard, Pace, check_routes
@@ -50,7 +50,7 @@ def create_app(home: Home) -> FastAPI:
 
 def page_modules() -> Iterable[object]:
     """The modules of pages, each with its ``routes``."""
-    return (session, home_pages, list_tools, lists, fields, imports, design, records, kitchen)
+    return (session, home_pages, list_tools, lists, search, people, fields, imports, design, records, kitchen)
 
 
 def _add_static(app: FastAPI, assets: AssetStore) -> None:

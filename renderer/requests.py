@@ -136,11 +136,11 @@ class Visit:
 
     # -- answers
 
-    def page(self, template: str, *, status: int = 200, **data: Any) -> Response:
+    def page(self, template: str, /, *, status: int = 200, **data: Any) -> Response:
         """A whole page inside the shell (or the bare one, for pages without a workspace)."""
         return self._finish(HTMLResponse(self.site.pages.render(template, page=shell.page_view(self), **data), status))
 
-    def part(self, template: str, *, status: int = 200, toast: str = "", kind: str = "ok", **data: Any) -> Response:
+    def part(self, template: str, /, *, status: int = 200, toast: str = "", kind: str = "ok", **data: Any) -> Response:
         """A fragment; ``toast`` is shown beside it."""
         response = HTMLResponse(self.site.pages.render(template, page=shell.part_view(self), **data), status)
         if toast:

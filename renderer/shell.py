@@ -145,8 +145,11 @@ def may_open(ctx: Context, view: ListView) -> bool:
 
 
 def open_lists(ctx: Context, entity: str = "") -> list[ListView]:
-    """The lists the actor may open, in the order of their keys' files; of one entity when given."""
-    return [view for view in ctx.workspace.bundle.lists.values() if (not entity or view.entity == entity) and may_open(ctx, view)]
+    """The lists the actor may open, those of the menus first, in their order; of one entity when given."""
+    preset = ctx.workspace.bundle.preset
+    order = {str(menu.get("list", "")): number for number, menu in reversed(list(enumerate(preset.menus if preset else ())))}
+    found = [view for view in ctx.workspace.bundle.lists.values() if (not entity or view.entity == entity) and may_open(ctx, view)]
+    return sorted(found, key=lambda view: order.get(view.key, len(order)))
 
 
 def first_list(ctx: Context, entity: str) -> ListView | None:

@@ -41,7 +41,7 @@ class Pages:
             icon=self.icon, asset=assets.url, face=self.face, clean_html=clean_html, locales=translations.LOCALES, locale=translations.current)
         self.environment.filters.update(label=label, short_count=formats.count, file_size=formats.size, initial=formats.initial)
 
-    def render(self, name: str, **data: Any) -> str:
+    def render(self, name: str, /, **data: Any) -> str:
         """A template with its data, in the language of the running request."""
         return self.environment.get_template(name).render(data)
 

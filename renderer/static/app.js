@@ -290,6 +290,13 @@
     all("[data-rich-command]", box).forEach(button => button.addEventListener("click", () => { area.focus(); document.execCommand(button.dataset.richCommand, false); source.value = area.innerHTML; }));
   });
 
+  // ---- forms: a field that others depend on asks the server for the form anew
+  on("change", event => {
+    if (!event.target.matches?.("[data-refresh]")) return;
+    const asker = one("[data-refresher]", event.target.closest("form") || document);
+    if (asker) htmx.trigger(asker, "refresh");
+  });
+
   // ---- forms: what was typed is not lost by leaving
   on("input", event => { const form = event.target.closest?.("form[data-guard]"); if (form) form.dataset.dirty = "1"; });
   on("change", event => { const form = event.target.closest?.("form[data-guard]"); if (form && event.isTrusted) form.dataset.dirty = "1"; });
@@ -298,6 +305,7 @@
   addEventListener("beforeunload", event => { if (one("form[data-guard][data-dirty]")) event.preventDefault(); });
 
   htmx.onLoad(root => { sortables(root); rich(root); showLook(); bulk(); });
+  all("dialog[data-show]").forEach(dialog => dialog.showModal());
   all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind }); item.remove(); });
   document.documentElement.dataset.ready = "1";
 })();

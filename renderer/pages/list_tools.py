@@ -1,0 +1,258 @@
+"""Tools of a list: conditions row by row, columns, saved views, what is done to chosen rows, actions of one row, export. Showing rows is lists.py's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from starlette.responses import Response
+
+from engine import rates, saved_views
+from engine.clock import wall
+from engine.errors import Denied, Invalid, Refusal
+from engine.exchange.exporting import export
+from engine.records import service
+from engine.records.filters import FilterGroup, FilterRow
+from engine.records.preview import may
+from engine.records.query import get
+from engine.records.record import ANY
+from renderer import errors
+from renderer.bound_field import bound_field
+from renderer.bound_list import query_of
+from renderer.filters_view import condition_views, filter_fields, filter_types, group_of, read_conditions, title_of, where_of
+from renderer.list_state import ListState
+from renderer.pages.lists import Shown
+from renderer.requests import Routes, Visit
+from renderer.translations import _
+
+routes = Routes()
+MOST_ROWS = 500
+MOST_CONDITIONS = 12
+EXPORTS_A_DAY = 5
+
+
+# --- conditions row by row -----------------------------------------------------------------------------------------------------------------
+
+
+def _given(visit: Visit) -> list[tuple[str, str, list[str]]]:
+    """The lines of the builder's form, in order."""
+    found = []
+    for index in range(MOST_CONDITIONS):
+        name = visit.text(f"c{index}.field")
+        if name and visit.text("drop") != str(index):
+            found.append((name, visit.text(f"c{index}.operator"), visit.texts(f"c{index}.value")))
+    return found
+
+
+@routes.get("/w/{ws}/l/{list}/filter")
+def filter_dialog(visit: Visit) -> Response:
+    """The builder, filled with the conditions in force."""
+    shown = Shown(visit)
+    layout = shown.layout()
+    group = group_of(layout, shown.state.where)
+    fields = filter_fields(layout, visit.locale)
+    if group is None or not group.items:
+        start = (FilterRow(fields[0][0], filter_types(layout)[fields[0][0]].operators[0].key, ()),) if fields and not shown.state.where else ()
+        return _filter_page(visit, shown, FilterGroup("and", start), expression=shown.state.where if group is None else "")
+    return _filter_page(visit, shown, group)
+
+
+def _filter_page(visit: Visit, shown: Shown, group: FilterGroup, *, expression: str = "", problem: str = "", status: int = 200) -> Response:
+    layout = shown.layout()
+    with visit.ctx.snapshot() as ctx:
+        views = condition_views(ctx, layout, group, shown.around("c"))
+    return visit.part("_filter.html", status=status, conditions=views, fields=filter_fields(layout, visit.locale), join=group.join, expression=expression, problem=problem,
+                      address=shown.address(tool="filter"), full=len(views) >= MOST_CONDITIONS)
+
+
+@routes.post("/w/{ws}/l/{list}/filter")
+def change_filter(visit: Visit) -> Response:
+    """A line added, dropped or about another field (the builder again), or all lines applied (the list's new address)."""
+    shown = Shown(visit)
+    layout, given = shown.layout(), _given(visit)
+    types = filter_types(layout)
+    if visit.text("do") != "apply":
+        group = FilterGroup(visit.text("join", "and"), tuple(
+            FilterRow(name, key if any(one.key == key for one in types[name].operators) else types[name].operators[0].key, tuple(values))
+            for name, key, values in given if name in types))
+        if visit.text("do") == "add" and types:
+            first = next(iter(types))
+            group = replace(group, items=(*group.items, FilterRow(first, types[first].operators[0].key, ())))
+        return _filter_page(visit, shown, group)
+    try:
+        where = where_of(layout, read_conditions(visit.ctx, layout, visit.text("join"), given))
+    except Invalid as refusal:
+        rows = tuple(FilterRow(name, key, tuple(values)) for name, key, values in given)
+        return _filter_page(visit, shown, FilterGroup(visit.text("join", "and"), rows), problem=errors.sentences(refusal, visit.locale), status=422)
+    return visit.nothing(events={"closeDialog": {}, "goto": shown.address(where=where)})
+
+
+# --- columns -------------------------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/w/{ws}/l/{list}/columns")
+def columns_dialog(visit: Visit) -> Response:
+    """Which columns to show, in which order."""
+    shown = Shown(visit)
+    chosen = [column.name for column in shown.layout().columns if not column.hidden]
+    rest = [name for name, item in shown.entity.fields.items() if name in shown.grant.readable and name not in chosen and item.type.widget not in ("json",)]
+    titles = {column.name: column.title for column in shown.layout().columns}
+    rows = [(name, titles.get(name) or title_of(shown.entity.fields[name], visit.locale), name in chosen) for name in (*chosen, *rest)]
+    return visit.part("_columns.html", rows=rows, address=shown.address(tool="columns"), usual=shown.address(columns=()))
+
+
+@routes.post("/w/{ws}/l/{list}/columns")
+def choose_columns(visit: Visit) -> Response:
+    """The list's address with these columns."""
+    shown = Shown(visit)
+    names = tuple(name for name in visit.texts("columns") if name.split(".")[0] in shown.grant.readable)
+    return visit.nothing(events={"closeDialog": {}, "goto": shown.address(columns=names)})
+
+
+# --- saved views ---------------------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/w/{ws}/l/{list}/save")
+def view_dialog(visit: Visit) -> Response:
+    """Give the present filters, order and columns a name."""
+    shown = Shown(visit)
+    return visit.part("_save_view.html", address=shown.address(tool="save"), can_share=saved_views.may_share(visit.ctx), problem="", title="")
+
+
+@routes.post("/w/{ws}/l/{list}/save")
+def save_view(visit: Visit) -> Response:
+    """Keep it and go there."""
+    shown = Shown(visit)
+    try:
+        number = saved_views.save_view(visit.ctx, shown.definition.key, shown.entity.key, visit.text("title"), shown.state.body(),
+                                       shared=visit.text("shared") == "true")
+    except Invalid as refusal:
+        return visit.part("_save_view.html", status=422, address=shown.address(tool="save"), can_share=saved_views.may_share(visit.ctx),
+                          problem=errors.sentences(refusal, visit.locale), title=visit.text("title"))
+    return visit.redirect(f"{visit.base}/l/{shown.definition.key}?view={number}", toast=_("The view is saved"))
+
+
+@routes.post("/w/{ws}/l/{list}/views/{id:int}/remove")
+def remove_view(visit: Visit) -> Response:
+    """Remove a view."""
+    shown = Shown(visit)
+    saved_views.remove_view(visit.ctx, shown.definition.key, visit.number("id"))
+    return visit.redirect(f"{visit.base}/l/{shown.definition.key}", toast=_("The view is removed"))
+
+
+# --- one row -------------------------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/w/{ws}/l/{list}/row/{id:int}")
+def row_actions(visit: Visit) -> Response:
+    """What can be done with one record."""
+    shown, number = Shown(visit), visit.number("id")
+    layout = shown.layout()
+    record = get(visit.ctx, shown.entity.key, number, layout.fields, lines=False)
+    title = next((str(getattr(record.get(column.name), "text", None) or record.get(column.name) or "") for column in layout.columns if column.is_title), "") or f"#{number}"
+    with visit.ctx.snapshot() as ctx:
+        allowed = {verb: may(ctx, shown.entity.key, number, verb) for verb in ("update", "delete")}
+    return visit.part("_row_actions.html", title=title, actions=layout.actions, number=number, version=record.version, allowed=allowed,
+                      record=f"{visit.base}/r/{shown.entity.key}/{number}", list_key=shown.definition.key)
+
+
+# --- chosen rows ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _ids(visit: Visit, given: list[str]) -> list[int]:
+    found = [int(text) for text in dict.fromkeys(given) if text.isascii() and text.isdigit() and len(text) < 19]
+    if not found:
+        raise Invalid("nothing_chosen")
+    if len(found) > MOST_ROWS:
+        raise Invalid("too_many_chosen", limit=MOST_ROWS)
+    return found
+
+
+def _changeable(shown: Shown) -> list[tuple[str, str]]:
+    return [(name, title_of(item, shown.visit.locale)) for name, item in shown.entity.fields.items()
+            if name in shown.grant.writable and not item.derived and not item.encrypted and item.definition.once is False and item.read_only is False
+            and item.type.widget not in ("file", "files", "image", "json", "serial")]
+
+
+@routes.get("/w/{ws}/l/{list}/bulk")
+def bulk_dialog(visit: Visit) -> Response:
+    """Choose a field and its new value for the chosen rows."""
+    shown = Shown(visit)
+    fields = _changeable(shown)
+    if not fields:
+        raise Denied("may_not_update", entity=shown.entity.key)
+    people = next((name for name, _title in fields if shown.entity.fields[name].target == "person"), "")
+    wanted = visit.request.query_params.get("field", "") or (people if visit.request.query_params.get("assign") else "")
+    name = wanted if wanted in dict(fields) else fields[0][0]
+    ids = _ids(visit, visit.request.query_params.getlist("ids"))
+    control = bound_field(shown.entity.fields[name], None, shown.around("b"), name="value", required=False, read_only=False, help="")
+    return visit.part("_bulk.html", fields=fields, field=name, control=control, ids=ids, list_key=shown.definition.key)
+
+
+@routes.post("/w/{ws}/l/{list}/bulk")
+def bulk_change(visit: Visit) -> Response:
+    """Set one field of the chosen rows, each row whole or not at all."""
+    shown = Shown(visit)
+    name, ids = visit.text("field"), _ids(visit, visit.texts("ids"))
+    if name not in dict(_changeable(shown)):
+        raise Denied("may_not_update", entity=shown.entity.key)
+    values = visit.texts("value")
+    several = shown.entity.fields[name].type.widget in ("choices", "tags", "links", "people")
+    raw: Any = [value for value in values if value] if several else values[0] if values else ""
+    return _done(visit, *_each(visit, ids, lambda number: service.update(visit.ctx, shown.entity.key, number, {name: raw}, ANY)))
+
+
+@routes.post("/w/{ws}/l/{list}/delete")
+def bulk_delete(visit: Visit) -> Response:
+    """Delete the chosen rows; each can be brought back."""
+    shown = Shown(visit)
+    return _done(visit, *_each(visit, _ids(visit, visit.texts("ids")), lambda number: service.delete(visit.ctx, shown.entity.key, number, ANY)))
+
+
+def _each(visit: Visit, ids: list[int], step: Any) -> tuple[int, list[str]]:
+    done, reasons = 0, []
+    for number in ids:
+        try:
+            step(number)
+        except Refusal as refusal:
+            reasons.append(errors.sentences(refusal, visit.locale))
+        else:
+            done += 1
+    return done, reasons
+
+
+def _done(visit: Visit, done: int, reasons: list[str]) -> Response:
+    if reasons:
+        text = _("%(done)s done, %(refused)s refused: %(reason)s", done=done, refused=len(reasons), reason="；".join(dict.fromkeys(reasons))[:300])
+        return visit.redirect(_back(visit), toast=text, kind="error")
+    return visit.redirect(_back(visit), toast=_("%(done)s done", done=done))
+
+
+def _back(visit: Visit) -> str:
+    here = visit.request.headers.get("hx-current-url", "")
+    path = f"{visit.base}/l/{visit.path['list']}"
+    return path + ("?" + here.split("?", 1)[1] if f"{path}?" in here else "")
+
+
+@routes.get("/w/{ws}/l/{list}/export")
+def export_list(visit: Visit) -> Response:
+    """The list as a spreadsheet, as this person may see it; ``ids``: only these rows. Counted per day and logged."""
+    shown = Shown(visit)
+    given = visit.request.query_params
+    rates.take(visit.home.rates, f"export:{visit.ctx.workspace.name}:{visit.ctx.actor.person_id}", EXPORTS_A_DAY, timedelta(days=1), wall())
+    columns = tuple(column.name for column in shown.layout().columns if not column.link and not column.hidden)
+    ids = [text for text in given.getlist("ids") if text.isdigit()]
+    query = query_of(visit.ctx, shown.layout(), shown.state if not ids else ListState(), fields=columns)
+    if ids:
+        query = replace(query, equals={**query.equals, "id": ids})
+    form = "csv" if given.get("form") == "csv" else "xlsx"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"export.{form}"
+        export(visit.ctx, query, path, form)
+        content = path.read_bytes()
+    name = f"{shown.definition.key}-{visit.ctx.now.astimezone(visit.ctx.workspace.timezone):%Y%m%d-%H%M}.{form}"
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"})
