@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from engine.access import remember
 from engine.errors import Fault, Invalid, NotFound
 from engine.fields.base import Value
+from engine.records.attachments import put_files
 from engine.records.history import note_access
 from engine.records.query_cursor import Position, describe, read_cursor, write_cursor
 from engine.records.query_labels import label_writer, put_labels, roles_of
@@ -81,6 +82,7 @@ def page(ctx: Context, query: Query) -> Page:
         position = _position(asked.plan, records[-1], rows[limit - 1], phase(limit - 1)) if more else None
         if query.labels:
             put_labels(ctx, records, asked.plan.columns.links)
+            put_files(ctx, records, asked.plan.columns.files)
         count, capped = _count(ctx, asked, query.count)
     if asked.noted:
         note_access(ctx, "search", query.entity, detail={"fields": [list(item) for item in asked.noted], "found": [record.id for record in records]})
@@ -176,12 +178,13 @@ def get(ctx: Context, entity: str, record_id: int, fields: Sequence[str] | None 
     children = [name for name in compiled.lines if fields is None or name in fields] if lines else []
     own = tuple(name for name in fields if name not in compiled.lines) if fields is not None else None
     columns, statement = remember(ctx.workspace, ("one", entity, roles_of(ctx), own), lambda: _one(scope, own))
-    with (ctx.snapshot() if children or columns.links else ctx.reading()) as ctx:
+    with (ctx.snapshot() if children or columns.links or columns.files else ctx.reading()) as ctx:
         row = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record_id}).first()
         if row is None:
             raise NotFound("no_such_record", entity=entity, id=record_id)
         record = columns.record(row)
         put_labels(ctx, [record], columns.links)
+        put_files(ctx, [record], columns.files)
         for child in children:
             _put_lines(ctx, record, compiled, child)
     return record
@@ -209,6 +212,7 @@ def _put_lines(ctx: Context, record: Record, entity: CompiledEntity, child: str)
     rows = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record.id}).all()
     records = [columns.record(row) for row in rows]
     put_labels(ctx, records, columns.links)
+    put_files(ctx, records, columns.files)
     record[child] = records
 
 

@@ -12,6 +12,7 @@ from engine.access import Guard
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.values import Masked
+from engine.records.attachments import file_fields
 from engine.records.query_order import Order
 from engine.records.record import Record
 from engine.records.search import Sought
@@ -38,6 +39,7 @@ class Columns:
     elements: tuple[sa.ColumnElement[Any], ...]
     cells: tuple[Cell, ...]
     links: tuple[tuple[str, str], ...]                       # (field, target entity): labels are still to be found
+    files: tuple[CompiledField, ...] = ()                    # what is known of each file is still to be found
 
     def record(self, row: Sequence[Any]) -> Record:
         """One row as a record; labels of links are not in yet."""
@@ -64,7 +66,8 @@ def columns_of(scope: Scope, names: Sequence[str]) -> Columns:
         if guard is not None:
             cells.append(_guarding(scope, item, guard, found))
     links = tuple((name, item.target) for name in shown if (item := scope.entity.fields.get(name)) is not None and item.target)
-    return Columns(tuple(shown), tuple(found), tuple(cells), links)
+    files = tuple(item for item in file_fields(scope.entity) if item.key in shown)
+    return Columns(tuple(shown), tuple(found), tuple(cells), links, files)
 
 
 def _element(scope: Scope, name: str) -> sa.ColumnElement[Any] | None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from engine.access import Clause, Grant, remember
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
+from engine.records.attachments import bind_files, check_files, file_fields
 from engine.records.derived import Settling, own_values
 from engine.records.links import check_links, refuse_linked
 from engine.records.proposal import Proposal, check_rules, check_stage, propose_change, propose_new
@@ -26,7 +27,7 @@ from engine.records.work import HEAD, Row, Work, whole_row
 from engine.scope import bound, scope_of
 
 if TYPE_CHECKING:
-    from engine.workspace import CompiledEntity
+    from engine.workspace import CompiledEntity, CompiledField
 
 RESTORABLE = timedelta(days=30)
 
@@ -93,6 +94,7 @@ class Saving:
         work.note(entity, "create", row, None, stored, [name for name in proposal.computed if name in stored])
         if entity.stages is not None and row.get(entity.stages.field) is not None:
             work.stage(entity, row, None, row[entity.stages.field])
+        self._bind_files(entity, {}, row)
         self.settling.changed(entity, None, row)
         return row
 
@@ -159,6 +161,7 @@ class Saving:
         stages = entity.stages
         if stages is not None and stages.field in names:
             work.stage(entity, row, before.get(stages.field), row.get(stages.field))
+        self._bind_files(entity, before, row)
         self.settling.changed(entity, before, row)
 
     # --- both -------------------------------------------------------------------------------------------------------------------------------
@@ -169,11 +172,25 @@ class Saving:
         check_links(self.work, proposals)
         for one in proposals:
             check_stage(self.work, one)
+            self._check_files(one)
             if one is not proposal or not children:
                 check_rules(self.work, one, None if one.before is None else one.changed)
         faults = [fault for one in proposals for fault in one.faults]
         if faults:
             raise Invalid("invalid", faults=faults)
+
+    def _check_files(self, proposal: Proposal) -> None:
+        for item in self._file_fields(proposal.entity):
+            if item.key in proposal.given:
+                before = proposal.before.get(item.key) if proposal.before is not None else None
+                proposal.faults += check_files(self.work.ctx, item, before, proposal.after.get(item.key), proposal.at)
+
+    def _file_fields(self, entity: CompiledEntity) -> tuple[CompiledField, ...]:
+        return remember(self.work.workspace, ("files", entity.key), lambda: file_fields(entity))
+
+    def _bind_files(self, entity: CompiledEntity, before: Row, after: Row) -> None:
+        if self._file_fields(entity):
+            bind_files(self.work.ctx, entity, after["id"], before, after)
 
     def _checked_again(self, proposal: Proposal, with_lines: bool) -> Row:
         """With lines: once the roll-ups over them are true, the record's own checks run."""
