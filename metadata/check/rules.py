@@ -82,7 +82,7 @@ def _write_trigger(spot: Spot, verb: str, trigger: Mapping[str, Any]) -> str:
     elif not entity:
         spot.report("trigger_missing", word="entity", trigger=verb)
     if not entity or not findings.refer(spot / ("entity" if "entity" in trigger else "actions"), "entity", entity):
-        return ""
+        return entity
     if entity in ENGINE_ENTITIES and entity not in findings.bundle.entities:
         (spot / "entity").report("entity_of_engine", name=entity)
     for number, name in numbered(trigger.get("fields", ())):
@@ -119,14 +119,13 @@ def _list(value: Any) -> list[str]:
 
 def _due(spot: Spot, due: Any) -> str:
     """ENTITY.FIELD, all of one entity, each an instant or a date."""
-    findings, owners = spot.findings, dict[str, None]()
+    findings, owners = spot.findings, dict[str, str]()
     for number, path in numbered(due) if isinstance(due, list) else [(-1, due)]:
         at = spot if number < 0 else spot / number
         entity, dot, name = path.partition(".")
         if not dot or "." in name:
             at.report("due_form", value=path[:80])
-        elif findings.refer(at, "entity", entity):
-            owners[entity] = None
+        elif findings.refer(at, "entity", owners.setdefault(entity, entity)):
             field = findings.own_field(at, entity, name)
             carried = findings.carried(entity, field) if field else None
             if carried is not None and carried.type not in ("instant", "date"):
