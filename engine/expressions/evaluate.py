@@ -101,7 +101,8 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
     def value(self, expression: Expression, row: Mapping[str, Value], *, old: Mapping[str, Value] | None = None, hops: Follow | None = None,
               **spaces: Value) -> Value:
         """The value for a row, of the expression's type; a text of no length is empty. ``spaces`` are carried names and spaces by name."""
-        return self.of_node(expression.tree, row, old=old, hops=hops, spaces=spaces)
+        found = self.of_node(expression.tree, row, old=old, hops=hops, spaces=spaces)
+        return None if found == "" else found
 
     def truth(self, expression: Expression, row: Mapping[str, Value], *, old: Mapping[str, Value] | None = None, hops: Follow | None = None,
               **spaces: Value) -> bool:
@@ -117,8 +118,7 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
         if hops is not None:
             self.hops = hops
         try:
-            found = _NODES[node.__class__](self, node)
-            return None if found == "" else found
+            return _NODES[node.__class__](self, node)
         finally:
             self._row, self._spaces, self.hops = kept
 

@@ -60,6 +60,7 @@ class Grammar:
         return self._one(
             lambda: f"({self.integer(below)} {self.pick(('+', '-', '*'))} {self.integer(below)})",
             lambda: f"{self.integer(below)} {self.pick(('+', '-'))} {self.integer(below)} {self.pick(('*', '-'))} {self.integer(below)}",
+            lambda: f"{self.integer(0)} - ({self.integer(0)} {self.pick(('+', '-'))} {self.integer(0)})",
             lambda: f"-{self.integer(0)}", lambda: f"length({self.text(below)})", lambda: f"size({self.list(below)})",
             lambda: f"coalesce({self.integer(below)}, {self.integer(0)})", lambda: f"{self.pick(('min', 'max'))}({self.integer(below)}, {self.integer(0)}, {self.integer(0)})",
             lambda: f"case({self.boolean(below)}, {self.integer(below)}, {self.integer(0)})", lambda: f"({self.integer(0)} if {self.boolean(below)} else {self.integer(0)})",
@@ -147,10 +148,23 @@ class Grammar:
         below = depth - 1
         return self._one(
             lambda: self.compare(below), lambda: self.compare(below), lambda: self.compare(below), lambda: self.member(below), lambda: self.emptiness(below),
-            lambda: self.textual(below), lambda: self.timed(below), lambda: self.timed(below), lambda: self.divided(),
+            lambda: self.textual(below), lambda: self.timed(below), lambda: self.timed(below), self.divided, self.local, self.bracketed,
             lambda: f"({self.boolean(below)} {self.pick(('and', 'or'))} {self.boolean(below)})", lambda: f"({self.boolean(below)} and {self.boolean(below)} or {self.boolean(0)})",
             lambda: f"not {self.boolean(below)}" if below else f"not ({self.boolean(0)})", lambda: f"not ({self.boolean(below)})",
             lambda: f"case({self.boolean(below)}, {self.boolean(0)}, {self.boolean(0)})", lambda: f"{self.field('boolean')} {self.pick(_EQUAL)} {self.pick(('true', 'False'))}")
+
+    def local(self) -> str:
+        """Days of the time zone, which only a zone's own midnight tells apart."""
+        at, end = self.pick(("at", "end", "place.at")), self.pick(("at", "end", "now()"))
+        return self._one(
+            lambda: f"date_of({at}) {self.pick((*_ORDER, *_EQUAL))} {self.pick(('day', 'due', 'today()'))}", lambda: f"start_of({at}, {self.pick(_UNITS)}) {self.pick(_ORDER)} {end}",
+            lambda: f"period_of({at}, {self.pick(_UNITS)}) == {self.pick(('period_of(day, ', 'period_of(end, '))}{self.pick(_UNITS)})",
+            lambda: f"{end} {self.pick(_ORDER)} end_of_day_after({at}, {self.pick(('0', '1', '-1', '7'))})")
+
+    def bracketed(self) -> str:
+        """Sums taken away as a whole, of numbers near each other."""
+        small = ("n", "m", "rank", "id", "place.id", "size(tags)", "2", "30")
+        return f"{self.pick(small)} - ({self.pick(small)} {self.pick(('+', '-'))} {self.pick(small)}) {self.pick((*_ORDER, *_EQUAL))} {self.pick(small)}"
 
     def divided(self) -> str:
         """Integer division, where databases differ most."""
