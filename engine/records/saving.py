@@ -350,6 +350,6 @@ def holding(work: Work, entity: CompiledEntity, verb: str) -> Statement:
     flags = [scope.holds(clause.rows[verb]).label(f"f_{index}") for index, clause in enumerate(scope.grant.clauses)]
     wanted = sa.bindparam("p_id", type_=sa.BigInteger, required=True)
     select = scope.select(*whole_columns(work, entity), *flags).where(scope.column("id") == wanted)
-    return Statement.of(select.with_for_update(of=entity.table) if work.workspace.database.dialect == "postgresql" else select)
+    return Statement.of(select.with_for_update(of=entity.table, key_share=True) if work.workspace.database.dialect == "postgresql" else select)
 
 

@@ -259,12 +259,15 @@ class Work:
 
 
 def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> sa.Select[Any]:
-    """Every stored field of the rows ``ids``, deleted ones included."""
+    """Every stored field of the rows ``ids``, deleted ones included.
+
+    The lock is the weaker one of PostgreSQL (no key changes): a row that a foreign key just took hold of can still be locked, without a deadlock.
+    """
     def build() -> sa.Select[Any]:
         table = entity.table
         columns = [*(table.c[name] for name in HEAD), *(table.c[column] for _, column in storage(workspace, entity).stored)]
         select = engine_select(entity, *columns, deleted=True).where(table.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger)))
-        return select.order_by(table.c.id).with_for_update() if lock else select
+        return select.order_by(table.c.id).with_for_update(key_share=True) if lock else select
     return remember(workspace, ("whole", entity.key, lock), build)
 
 
