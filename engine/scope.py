@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
 from engine.access import Grant, Guard, Rows, grant_of, remember
+from engine.errors import Fault, Invalid
 from engine.expressions.binds import Bound, ZoneBound
 from engine.expressions.evaluate import Environment, Evaluator
 from engine.expressions.language import Expression, Names, NameSpace, parse
 from engine.expressions.nodes import Compare, Field, Logic, Node, Space
+from engine.expressions.problems import ExpressionRefused, NoSqlFace
 from engine.expressions.to_sql import bind_values, condition, needed_in, value
 from engine.expressions.types import BOOLEAN, Type, link_to
 from engine.fields.base import FieldType, Reader, Value, Wrong
@@ -152,9 +154,12 @@ class Scope:
         return TableNames(self.workspace, self.entity, self.source.c, self.actor).column(name)
 
     def user_terms(self, source: str) -> Clause:
-        """A person's own condition as a WHERE term: over open fields of rows and links they may see. Raises ExpressionRefused."""
+        """A person's own condition as a WHERE term: over open fields of rows and links they may see. Raises Invalid."""
         names = TableNames(self.workspace, self.entity, self.source.c, self.actor)
-        return condition(user_expression(self.workspace, self.actor, self.entity, source), names)
+        try:
+            return condition(user_expression(self.workspace, self.actor, self.entity, source), names)
+        except NoSqlFace as missing:
+            raise Invalid("where_refused", faults=[Fault("/where", "expression_python_only", {"what": missing.what, "column": missing.column})]) from missing
 
 
 def scope_of(workspace: Workspace, actor: Actor, entity: CompiledEntity, *, alias: bool = False) -> Scope:
@@ -164,9 +169,15 @@ def scope_of(workspace: Workspace, actor: Actor, entity: CompiledEntity, *, alia
 
 
 def user_expression(workspace: Workspace, actor: Actor, entity: CompiledEntity, source: str) -> Expression:
-    """A condition a person gave, parsed with the names that exist for them: what they may not read is as unknown as what is not there."""
+    """A condition a person gave, parsed with the names that exist for them: what they may not read is as unknown as what is not there.
+
+    Raises Invalid with every problem in it.
+    """
     roles = ("*",) if actor.kind == "system" else actor.roles
-    return remember(workspace, ("where", entity.key, roles, source), lambda: parse(source, user_names(workspace, actor, entity), BOOLEAN))
+    try:
+        return remember(workspace, ("where", entity.key, roles, source), lambda: parse(source, user_names(workspace, actor, entity), BOOLEAN))
+    except ExpressionRefused as refused:
+        raise Invalid("where_refused", faults=[Fault("/where", item.code, {"column": item.column, **item.params}) for item in refused.problems]) from refused
 
 
 def user_names(workspace: Workspace, actor: Actor, entity: CompiledEntity) -> Names:

@@ -11,7 +11,7 @@ import orjson
 
 from engine.errors import Refusal
 from engine.messages import told, told_faults
-from renderer import commands
+from renderer import commands, commands_data
 from renderer.commands import Answer, problem_data, problem_line
 
 Command = Callable[[argparse.Namespace], Answer]
@@ -54,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     command("clone", commands.workspace_clone, "a new workspace with another's definitions, without its data", arg("source", metavar="FROM"), arg("name", metavar="NAME"),
             arg("--title", default=""), arg("--sandbox", action="store_true"), under=made)
     command("export", commands.workspace_export, "the definitions, with their base, as a folder or .zip", arg("name", metavar="NAME"), arg("file", metavar="FILE"), under=made)
+    passphrase = arg("--passphrase", nargs="?", const="", metavar="WORDS", help="protects the keys of encrypted fields; asked for when no words are given")
+    command("backup", commands.workspace_backup, "everything in one file", arg("name", metavar="NAME"), arg("file", metavar="FILE"), passphrase, under=made)
+    command("restore", commands.workspace_restore, "a workspace from such a file", arg("file", metavar="FILE"), arg("name", metavar="NAME"), passphrase, under=made)
     command("check", commands.check, "all problems of a folder of definitions; with --database the drift between definitions and tables",
             arg("path", metavar="PATH", nargs="?"), arg("--database", metavar="WORKSPACE"))
     command("plan", commands.plan, "what publishing a folder would change", workspace, arg("path", metavar="PATH"))
@@ -62,7 +65,15 @@ def build_parser() -> argparse.ArgumentParser:
     user, token = group("user", "people who log in"), group("token", "tokens for programs")
     command("add", commands.user_add, "a person, an account, and a link to set a password", workspace, login, arg("--role", action="append", required=True),
             arg("--team", default=""), arg("--name", default=""), under=user)
+    command("link", commands.user_link, "a new link to set a password", login, under=user)
     command("create", commands.token_create, "a bearer token, shown once", workspace, login, arg("--name", default=""), under=token)
+    entity, file = arg("entity", metavar="ENTITY"), arg("file", metavar="FILE")
+    command("import", commands_data.import_, "read an xlsx or csv file; what became of each row", workspace, entity, file,
+            arg("--mapping", metavar="M", help="a saved mapping's name, or a JSON file of header to field"), arg("--dry-run", action="store_true"))
+    command("export", commands_data.export_, "write what a person may see as xlsx or csv", workspace, entity, file, arg("--where", metavar="EXPR", default=""),
+            arg("--as", metavar="LOGIN", dest="as_login", required=True))
+    command("demo-data", commands_data.demo_data, "made-up people and records", workspace, arg("--scale", choices=["S", "M", "L"], default="S"), arg("--seed", type=int))
+    command("schema", commands_data.schema, "an entity's record as plain JSON Schema", workspace, entity)
     command("clock", commands.clock, "move a sandbox's clock forward", workspace, arg("instant", metavar="ISO"))
     command("migrate", commands.migrate, "bring the system tables up to this release")
     command("settings", commands.settings, "every setting with its value and where it came from")

@@ -7,21 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from getpass import getpass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from engine import publishing
+from engine import accounts, publishing
 from engine.actors import create_token
+from engine.backup import backup
 from engine.builtin import DOCUMENTS
 from engine.errors import Invalid, NotFound
 from engine.home import Home
 from engine.members import add_member
 from engine.publishing_drift import drift_of
 from engine.publishing_folders import export_definitions
+from engine.publishing_plan import Plan, plan_folder
+from engine.publishing_restore import restore
 from metadata.bundle import Bundle
 from metadata.check import check_folder
 from metadata.messages import hint, sentence
+from metadata.text import label_text
 from metadata.vocabulary import Problem
 from renderer import serving
 
@@ -159,6 +164,33 @@ def workspace_export(given: Namespace) -> Answer:
     return Answer([given.file], {"file": given.file, "version": number})
 
 
+def workspace_backup(given: Namespace) -> Answer:
+    """Everything of a workspace in one file."""
+    words = _passphrase(given)
+    with opened_home() as home:
+        manifest = backup(home, given.name, Path(given.file), passphrase=words)
+    rows = sum(item.get("rows", 0) for item in manifest["members"].values())
+    notice = label_text({"zh": "加密字段仍为密文：恢复时需要" + ("口令" if words else "本机的密钥（TANGRAM_SECRET_KEY 或 secret.key）"),
+                         "en": "Encrypted fields stay sealed: a restore needs " + ("the passphrase" if words else "this installation's secret (TANGRAM_SECRET_KEY or secret.key)")}, given.locale)
+    return Answer([f"{given.file}: {rows}", notice], {"file": given.file, "rows": rows, "version": manifest["state"]["version"]})
+
+
+def workspace_restore(given: Namespace) -> Answer:
+    """A workspace from such a file."""
+    words = _passphrase(given)
+    with opened_home() as home:
+        made = restore(home, Path(given.file), given.name, passphrase=words)
+    notice = label_text({"zh": "对外消息已暂停，由管理员确认后放行", "en": "Outgoing messages are held until an operator releases them"}, given.locale)
+    return Answer([made.name, notice], {"name": made.name, "version": made.version})
+
+
+def _passphrase(given: Namespace) -> str:
+    """The words of --passphrase, asked for when it was given without; "" when it was not given."""
+    if given.passphrase is None:
+        return ""
+    return given.passphrase or getpass("--passphrase: ")
+
+
 # --- definitions ---------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -196,11 +228,11 @@ def problem_data(problem: Problem) -> dict[str, Any]:
 def plan(given: Namespace) -> Answer:
     """What a publish would do."""
     with opened_home() as home:
-        found = publishing.plan_folder(publishing.operator(home, given.workspace), given.path)
+        found = plan_folder(publishing.operator(home, given.workspace), given.path)
     return _planned(found, given.locale)
 
 
-def _planned(found: publishing.Plan, locale: str) -> Answer:
+def _planned(found: Plan, locale: str) -> Answer:
     conflicts = [f"{kind}/{key} {pointer}" for (kind, key), pointers in found.conflicts.items() for pointer in pointers]
     data = {"base_version": found.base_version, "digest": found.digest, "ready": found.ready, "changes": found.sentences(locale), "conflicts": conflicts,
             "problems": [problem_data(problem) for problem in found.problems]}
@@ -211,7 +243,7 @@ def publish(given: Namespace) -> Answer:
     """Publish a folder."""
     with opened_home() as home:
         ctx = publishing.operator(home, given.workspace)
-        found = publishing.plan_folder(ctx, given.path)
+        found = plan_folder(ctx, given.path)
         if not found.ready:
             return _planned(found, given.locale)
         made = publishing.publish(ctx, found, note=given.note)
@@ -234,6 +266,16 @@ def user_add(given: Namespace) -> Answer:
         made = add_member(home, given.workspace, given.login, given.role, name=given.name, team=given.team)
         link = serving.link_url(home.settings, made.token) if made.token else ""
     return Answer([link or made.login], {"login": made.login, "person": made.person, "link": link or None})
+
+
+def user_link(given: Namespace) -> Answer:
+    """A new link to set a password, for somebody who lost theirs."""
+    with opened_home() as home:
+        account = accounts.find_account(home, given.login)
+        if account is None:
+            raise NotFound("unknown_account")
+        link = serving.link_url(home.settings, accounts.issue_link(home, account.id))
+    return Answer([link], {"login": account.login, "link": link})
 
 
 def token_create(given: Namespace) -> Answer:

@@ -119,6 +119,20 @@ def test_people_and_tokens(run_on, preset):
         assert code == 1 and not out and said in err and err.startswith("tangram: ")
 
 
+def test_a_workspace_in_one_file(run_on, preset, tmp_path):
+    run = run_on
+    run("workspace", "create", "vets", "--preset", preset)
+    run("user", "add", "vets", "li.na", "--role", "vet")
+    assert _json(run("workspace", "backup", "vets", tmp_path / "kept.zip", "--passphrase", "seven blue kettles", "--json"))["version"] == 1
+    assert run("workspace", "restore", tmp_path / "kept.zip", "again")[0] == 1
+    assert _json(run("workspace", "restore", tmp_path / "kept.zip", "again", "--passphrase", "seven blue kettles", "--json"))["name"] == "again"
+    assert run("token", "create", "again", "li.na")[0] == 0
+    assert "/welcome/" in _json(run("user", "link", "li.na", "--json"))["link"] and run("user", "link", "nobody")[0] == 1
+    (tmp_path / "kept.zip").write_bytes((tmp_path / "kept.zip").read_bytes()[:-200])
+    code, _, err = run("workspace", "restore", tmp_path / "kept.zip", "third", "--passphrase", "seven blue kettles")
+    assert code == 1 and "kept.zip" in err and len(err.splitlines()) == 1
+
+
 def test_a_sandbox_has_its_own_time_and_a_live_workspace_has_not(run_on, preset):
     run = run_on
     run("workspace", "create", "rehearsal", "--preset", preset, "--now", "2026-03-15T10:00:00+08:00")
@@ -127,6 +141,32 @@ def test_a_sandbox_has_its_own_time_and_a_live_workspace_has_not(run_on, preset)
     for words in (("rehearsal", "2026-03-15T10:00:00+08:00"), ("live", "2030-01-01T00:00:00+08:00"), ("rehearsal", "tomorrow"), ("rehearsal", "2026-03-17T10:00:00")):
         code, _, err = run("clock", *words)
         assert code == 1 and err.count("\n") == 1
+
+
+def test_records_go_in_and_out(run_on, preset, tmp_path):
+    run = run_on
+    role = PRESET["roles/vet.json"] | {"can": ["export"]}
+    role["grants"]["pet"]["export"] = True
+    (preset / "roles/vet.json").write_text(json.dumps(role))
+    run("workspace", "create", "vets", "--preset", preset)
+    run("user", "add", "vets", "li.na", "--role", "vet")
+    (tmp_path / "pets.csv").write_text("名字\n旺财\n=1+1\n", encoding="utf-8")
+    dry = _json(run("import", "vets", "pet", tmp_path / "pets.csv", "--dry-run", "--json"))
+    assert dry["counts"]["created"] == 2 and dry["mapping"] == {"名字": "field:name"}
+    done = _json(run("import", "vets", "pet", tmp_path / "pets.csv", "--json"))
+    assert [row["outcome"] for row in done["rows"]] == ["created", "created"]
+    out = tmp_path / "out.csv"
+    assert _json(run("export", "vets", "pet", out, "--as", "li.na", "--where", "name != '旺财'", "--json"))["rows"] == 1
+    assert "'=1+1" in out.read_text(encoding="utf-8-sig") and "旺财" not in out.read_text(encoding="utf-8-sig")
+    for words in (("export", "vets", "pet", out, "--as", "nobody"), ("export", "vets", "pet", tmp_path / "no" / "x.csv", "--as", "li.na"),
+                  ("export", "vets", "pet", tmp_path / "x.pdf", "--as", "li.na"), ("export", "vets", "pet", out, "--as", "li.na", "--where", "nmae == 1"),
+                  ("import", "vets", "pet", tmp_path / "none.csv"), ("import", "vets", "cat", tmp_path / "pets.csv"), ("schema", "vets", "cat"),
+                  ("import", "vets", "pet", tmp_path / "pets.csv", "--mapping", "unknown")):
+        code, out_text, err = run(*words)
+        assert code == 1 and not out_text and err.startswith("tangram: "), words
+    schema = _json(run("schema", "vets", "pet", "--json"))
+    assert schema["properties"]["name"]["type"] in ("string", ["string", "null"])
+    assert _json(run("demo-data", "vets", "--scale", "S", "--json"))["refused"] == {}
 
 
 @pytest.mark.parametrize("words", [
