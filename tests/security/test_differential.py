@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.errors import NotFound
+from engine.context import Context
+from engine.errors import NotFound, Refusal
 from engine.fields.values import Masked
 from engine.records import history, query, service
 from engine.records.query import Query
@@ -123,6 +124,11 @@ def test_every_path_gives_the_same_rows_as_the_written_policy(make_world: Callab
         assert paged(world, login, "visit") == visits == gotten(world, login, "visit", every, query.get)
 
 
+def forbidden(ctx: Context, one: int) -> list[Callable[[], Any]]:
+    return [lambda: service.update(ctx, "customer", one, {"secret": "z"}, service.ANY), lambda: service.delete(ctx, "customer", one, 99),
+            lambda: service.create(ctx, "visit", {"customer": one, "author": 1, "nonsense": 1})]
+
+
 def test_a_forbidden_write_changes_nothing(make_world: Callable[..., World]):
     world = make_world("sqlite")
     fill(world, 3)
@@ -131,10 +137,8 @@ def test_a_forbidden_write_changes_nothing(make_world: Callable[..., World]):
     for login in ("s1", "l1"):
         ctx = world.ctx(login)
         for row in policy.customers:
-            for attempt in (lambda: service.update(ctx, "customer", row["id"], {"secret": "z"}, service.ANY), lambda: service.delete(ctx, "customer", row["id"], 99),
-                            lambda: service.create(ctx, "visit", {"customer": row["id"], "author": 1, "nonsense": 1})):
-                with pytest.raises(Exception, match=r".") as refusal:
+            for attempt in forbidden(ctx, row["id"]):
+                with pytest.raises(Refusal):
                     attempt()
-                assert type(refusal.value).__module__ == "engine.errors", refusal.value
     after = Policy(world)
     assert repr((after.customers, after.visits)) == before

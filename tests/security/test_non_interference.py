@@ -21,7 +21,7 @@ VALUES = ("'张三'", "'李四'", "'A'", "1", "5", "me", "'13900000001'", "'1397
 
 def build(make_world: Callable[..., World], kind: str, hidden: dict[str, Any]) -> World:
     """A world whose visible part is always the same; ``hidden`` fills what s1 may not see."""
-    closed = {"fields": dict.fromkeys(("grade", "hint", "owner_team"), {"read": False})}          # what a visit carries of its customer
+    closed = {"fields": {key: {"read": False} for key in ("grade", "hint", "owner_team")}}          # what a visit carries of its customer
     seller = {**SELLER, "grants": {**SELLER["grants"], "visit": {**SELLER["grants"]["visit"], **closed}}}
     world = make_world(kind, {("role", "seller"): seller})
     ctx, (s1, s3) = world.ctx(), (world.person("s1"), world.person("s3"))
