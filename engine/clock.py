@@ -65,13 +65,18 @@ def read_state(connection: sa.Connection, *, lock: bool = False) -> State:
 
 
 def move(connection: sa.Connection, to: datetime) -> datetime:
-    """Move a sandbox's clock forward, inside a write transaction. Raises Denied on a live workspace, Invalid when ``to`` is earlier."""
+    """Move a sandbox's clock forward, inside a write transaction. Raises Denied on a live workspace, Invalid when ``to`` is earlier.
+
+    Values of settings that come into force on the way count from then on.
+    """
     state = read_state(connection, lock=True)
     if not state.sandbox:
         raise Denied("clock_of_live_workspace", workspace=state.name)
     if to < state.now:
         raise Invalid("clock_backwards", now=state.now.isoformat(), to=to.isoformat())
-    connection.execute(_state.update().values(now=to))
+    comes = sa.select(tables.setting_value.c.id).where(tables.setting_value.c.in_force_from > state.now, tables.setting_value.c.in_force_from <= to).limit(1)
+    raised = int(connection.execute(comes).first() is not None)
+    connection.execute(_state.update().values(now=to, settings_version=_state.c.settings_version + raised))
     return to
 
 

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 import plugins
+from engine import files
 from engine.actors import people_of
 from engine.demo.fill import fill
 from engine.errors import Unavailable
@@ -143,7 +144,8 @@ def first_run(home: Home, bundle: Bundle) -> None:
 
 def kinds() -> dict[str, JobKind]:
     """What jobs there are and what runs them."""
-    return {batches.JOB: JobKind(batches.JOB, batches.run_job)}
+    found = (JobKind(batches.JOB, batches.run_job), JobKind(files.CLEAN_JOB, files.clean_job))
+    return {kind.name: kind for kind in found}
 
 
 def work(home: Home, *, once: bool) -> int:

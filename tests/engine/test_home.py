@@ -135,6 +135,18 @@ def test_a_sandbox_stands_still_until_moved_forward_and_a_live_clock_cannot_be_m
     assert abs(home.look("live")[1].now - clock.wall()) < timedelta(seconds=20)
 
 
+def test_a_setting_comes_into_force_when_a_sandbox_gets_there(home):
+    with home.creating("rehearsal", "", sandbox=True, now=NOON):
+        pass
+    with home.database_of("rehearsal").write() as connection:
+        connection.execute(system_tables.setting_value.insert().values(key="days", value=3, in_force_from=NOON + timedelta(days=2), at=NOON))
+    before = home.look("rehearsal")[1].settings_version
+    home.move_clock("rehearsal", NOON + timedelta(days=1))
+    assert home.look("rehearsal")[1].settings_version == before
+    home.move_clock("rehearsal", NOON + timedelta(days=2))
+    assert home.look("rehearsal")[1].settings_version == before + 1
+
+
 def test_many_workspaces_are_served_with_few_open(database_kind, tmp_path, new_postgres_database):
     home = Home.open(_settings(database_kind, tmp_path, new_postgres_database, open_workspaces=2), None, _load)
     for number in range(4):
