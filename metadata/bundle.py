@@ -21,9 +21,9 @@ from metadata.definitions import (
     Preset,
     Role,
     Settings,
-    read_definition,
 )
 from metadata.documents import Positions, decode, parse_document
+from metadata.reading import read_definition
 from metadata.vocabulary import Problem
 from metadata.words import closest, key_problem
 
@@ -52,8 +52,14 @@ class Bundle:
     ``documents`` holds this bundle's own documents only.
     """
 
-    def __init__(self, documents: Documents | None = None, base: Documents | None = None, positions: Mapping[Key, Positions] | None = None,
-                 texts: Mapping[Key, str] | None = None, unread: Iterable[Key] = ()) -> None:
+    def __init__(
+        self,
+        documents: Documents | None = None,
+        base: Documents | None = None,
+        positions: Mapping[Key, Positions] | None = None,
+        texts: Mapping[Key, str] | None = None,
+        unread: Iterable[Key] = (),
+    ) -> None:
         self.documents: Documents = MappingProxyType(dict(documents or {}))
         self.base: Documents = MappingProxyType(dict(base or {}))
         self.positions: Mapping[Key, Positions] = MappingProxyType(dict(positions or {}))
@@ -186,8 +192,13 @@ class Bundle:
         for key, document in changes.items():
             if document is None:
                 documents.pop(key, None)
-        return Bundle(documents, self.base, {key: at for key, at in self.positions.items() if key not in changes},
-                      {key: text for key, text in self._texts.items() if key not in changes}, self.unread - changes.keys())
+        return Bundle(
+            documents,
+            self.base,
+            {key: at for key, at in self.positions.items() if key not in changes},
+            {key: text for key, text in self._texts.items() if key not in changes},
+            self.unread - changes.keys(),
+        )
 
     # -- folders
 

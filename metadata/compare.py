@@ -16,11 +16,31 @@ from metadata.text import Label, label_text
 _NAMED = ("label", "text")
 _LOCALES = ("zh", "en")
 #: Words of field types that most of them share, as people call them; others are called as they are written.
-_OPTION_WORDS: Mapping[str, Label] = {word: {"zh": zh, "en": en} for word, zh, en in (
-    ("minLength", "最短", "Shortest"), ("maxLength", "最长", "Longest"), ("minimum", "最小", "Minimum"), ("maximum", "最大", "Maximum"), ("pattern", "格式", "Pattern"),
-    ("choices", "选项集", "Option set"), ("parent", "上级字段", "Parent field"), ("to", "指向", "Leads to"), ("from", "取自", "Taken from"), ("of", "统计字段", "Of"),
-    ("by", "按", "By"), ("where", "条件", "Where"), ("measure", "统计方式", "Measure"), ("value", "公式", "Formula"), ("template", "编号模板", "Template"),
-    ("scale", "小数位", "Decimal places"), ("unit", "单位", "Unit"), ("currency", "币种", "Currency"), ("ends", "到当天结束", "Ends with the day"), ("last4", "后四位可查", "Found by the last four"))}
+_OPTION_WORDS: Mapping[str, Label] = {
+    word: {"zh": zh, "en": en}
+    for word, zh, en in (
+        ("minLength", "最短", "Shortest"),
+        ("maxLength", "最长", "Longest"),
+        ("minimum", "最小", "Minimum"),
+        ("maximum", "最大", "Maximum"),
+        ("pattern", "格式", "Pattern"),
+        ("choices", "选项集", "Option set"),
+        ("parent", "上级字段", "Parent field"),
+        ("to", "指向", "Leads to"),
+        ("from", "取自", "Taken from"),
+        ("of", "统计字段", "Of"),
+        ("by", "按", "By"),
+        ("where", "条件", "Where"),
+        ("measure", "统计方式", "Measure"),
+        ("value", "公式", "Formula"),
+        ("template", "编号模板", "Template"),
+        ("scale", "小数位", "Decimal places"),
+        ("unit", "单位", "Unit"),
+        ("currency", "币种", "Currency"),
+        ("ends", "到当天结束", "Ends with the day"),
+        ("last4", "后四位可查", "Found by the last four"),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +68,16 @@ class Difference:
     def sentence(self, locale: str = "zh") -> str:
         """The change in one sentence."""
         where = " › ".join(label_text(part, locale) for part in self.where)
-        return sentence(self.code, {"where": where, "subject": label_text(self.subject, locale), "before": shown(self.before, locale),
-                                    "after": shown(self.after, locale)}, locale)
+        return sentence(
+            self.code,
+            {
+                "where": where,
+                "subject": label_text(self.subject, locale),
+                "before": shown(self.before, locale),
+                "after": shown(self.after, locale),
+            },
+            locale,
+        )
 
 
 def compare(old: Bundle, new: Bundle) -> list[Difference]:
@@ -108,14 +136,23 @@ class _Comparing:
                 return
         yield Difference(self.kind, self.key, pointer(*path), "part_changed", where, "", before, after)
 
-    def members(self, before: Mapping[str, Any], after: Mapping[str, Any], schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
+    def members(
+        self, before: Mapping[str, Any], after: Mapping[str, Any], schema: Schema, path: Path, where: tuple[Label, ...]
+    ) -> Iterator[Difference]:
         """Changes of an object's members: words by their title in the schema, people's own keys by the title they have."""
         for key in dict.fromkeys([*after, *before]):
             if key == "$schema":
                 continue
             below = step_into(schema, key)
             known = key in schema.properties
-            at = Difference(self.kind, self.key, pointer(*path, key), "", where, title_of(below.raw) if known else _own_name(key, after.get(key, before.get(key))))
+            at = Difference(
+                self.kind,
+                self.key,
+                pointer(*path, key),
+                "",
+                where,
+                title_of(below.raw) if known else _own_name(key, after.get(key, before.get(key))),
+            )
             if key == "retired" and known:
                 code = "part_retired" if after.get(key) is True else "part_restored"
                 if bool(before.get(key)) != bool(after.get(key)):
@@ -131,11 +168,15 @@ class _Comparing:
         if not schema.properties and not same_order(list(before), list(after)):
             yield Difference(self.kind, self.key, pointer(*path), "order_changed", where, "", list(before), list(after))
 
-    def items(self, before: Mapping[Any, Any], after: Mapping[Any, Any], schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
+    def items(
+        self, before: Mapping[Any, Any], after: Mapping[Any, Any], schema: Schema, path: Path, where: tuple[Label, ...]
+    ) -> Iterator[Difference]:
         """Changes of a keyed list."""
         places = {**{key: number for number, key in enumerate(before)}, **{key: number for number, key in enumerate(after)}}
         for key in dict.fromkeys([*after, *before]):
-            at = Difference(self.kind, self.key, pointer(*path, places[key]), "", where, _own_name(str(key), after.get(key, before.get(key))))
+            at = Difference(
+                self.kind, self.key, pointer(*path, places[key]), "", where, _own_name(str(key), after.get(key, before.get(key)))
+            )
             if key not in before:
                 yield _as(at, "part_added", None, after[key])
             elif key not in after:

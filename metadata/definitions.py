@@ -3,7 +3,7 @@
 Every class keeps the document it was read from in ``body`` (never change it), so that nothing written there is lost to a later reader.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,18 @@ Document = Mapping[str, Any]
 
 #: kind -> folder of a preset; the two single documents stand beside the folders.
 KINDS: Mapping[str, str] = {
-    "preset": "preset.json", "settings": "settings.json", "choices": "choices", "entity": "entities", "form": "forms", "list": "lists",
-    "rule": "rules", "decision": "decisions", "report": "reports", "dashboard": "dashboards", "role": "roles", "scenario": "scenarios",
+    "preset": "preset.json",
+    "settings": "settings.json",
+    "choices": "choices",
+    "entity": "entities",
+    "form": "forms",
+    "list": "lists",
+    "rule": "rules",
+    "decision": "decisions",
+    "report": "reports",
+    "dashboard": "dashboards",
+    "role": "roles",
+    "scenario": "scenarios",
 }
 SINGLE_KINDS = ("preset", "settings")
 
@@ -37,17 +47,17 @@ class Field:
     type: str
     title: Label = ""
     help: Label = ""
-    required: bool | str = False          # True, or an expression
-    default: Json = None                  # a value, or {"value": EXPRESSION}
-    read_only: bool | str = False         # on forms; True, or an expression
-    once: bool = False                    # written once, never changed after
-    show: str = ""                        # expression: shown (and kept) only while true
+    required: bool | str = False  # True, or an expression
+    default: Json = None  # a value, or {"value": EXPRESSION}
+    read_only: bool | str = False  # on forms; True, or an expression
+    once: bool = False  # written once, never changed after
+    show: str = ""  # expression: shown (and kept) only while true
     unique: bool = False
     index: bool = False
-    personal: str = "none"                # none | personal | sensitive
-    mask: str = ""                        # name of a mask: phone, id, name, tail, all
+    personal: str = "none"  # none | personal | sensitive
+    mask: str = ""  # name of a mask: phone, id, name, tail, all
     encrypted: bool = False
-    search: str = ""                      # "" | name | text | phone : takes part in quick search
+    search: str = ""  # "" | name | text | phone : takes part in quick search
     retired: bool = False
     options: Document = field(default_factory=dict)
     body: Document = field(default_factory=dict)
@@ -108,8 +118,8 @@ class Preset(Definition):
     extends: str = ""
     requires: Mapping[str, str] = field(default_factory=dict)
     locale: str = "zh"
-    menus: tuple[Document, ...] = ()       # {"key", "title", "icon", "list"|"dashboard"|"entity", "for": [roles], "module"}
-    homes: Mapping[str, str] = field(default_factory=dict)   # role (or "else") -> menu key
+    menus: tuple[Document, ...] = ()  # {"key", "title", "icon", "list"|"dashboard"|"entity", "for": [roles], "module"}
+    homes: Mapping[str, str] = field(default_factory=dict)  # role (or "else") -> menu key
     modules: Mapping[str, Document] = field(default_factory=dict)
 
 
@@ -121,8 +131,8 @@ class Setting:
     type: str
     title: Label
     default: Json
-    by: str = ""                           # for type map: the choices key
-    of: str = ""                           # for type map: the value's type
+    by: str = ""  # for type map: the choices key
+    of: str = ""  # for type map: the value's type
     body: Document = field(default_factory=dict)
 
 
@@ -158,16 +168,16 @@ class Entity(Definition):
 
     plural: Label = ""
     icon: str = ""
-    label: str = ""                        # template of fields: "{name} {no}"
+    label: str = ""  # template of fields: "{name} {no}"
     fields: Mapping[str, Field] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     unique: Mapping[str, Unique] = field(default_factory=dict)
     stages: Stages | None = None
-    lines_of: str = ""                     # entity whose child lines these records are; the link field is ``parent_field``
+    lines_of: str = ""  # entity whose child lines these records are; the link field is ``parent_field``
     parent_field: str = ""
     append_only: bool = False
-    subject: bool = False                  # a record is about one natural person
-    keep: str = ""                         # retention as ISO duration
+    subject: bool = False  # a record is about one natural person
+    keep: str = ""  # retention as ISO duration
     module: str = ""
     imports: Document = field(default_factory=dict)
     ledger: Document = field(default_factory=dict)
@@ -188,7 +198,7 @@ class Item:
     show: str = ""
     title: Label = ""
     help: Label = ""
-    options: str = ""                      # expression over ``option`` codes is not offered; a list filter for links
+    options: str = ""  # expression over ``option`` codes is not offered; a list filter for links
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +211,7 @@ class Section:
     items: tuple[Item, ...] = ()
     lines: str = ""
     show: str = ""
-    tab: str = ""                          # key of the tab it stands on; "" = no tabs
+    tab: str = ""  # key of the tab it stands on; "" = no tabs
     collapsed: bool = False
 
 
@@ -210,8 +220,8 @@ class Form(Definition):
     """A layout for making and changing records of one entity."""
 
     entity: str = ""
-    audience: tuple[str, ...] = ()         # word "for": roles that get it; () = everybody
-    use: str = "full"                      # full | quick | phone
+    audience: tuple[str, ...] = ()  # word "for": roles that get it; () = everybody
+    use: str = "full"  # full | quick | phone
     tabs: Mapping[str, Label] = field(default_factory=dict)
     layout: tuple[Section, ...] = ()
 
@@ -231,15 +241,15 @@ class ListView(Definition):
     entity: str = ""
     audience: tuple[str, ...] = ()
     where: str = ""
-    sort: tuple[str, ...] = ()             # "field" or "-field"
-    columns: tuple[str, ...] = ()          # field, or link.field
+    sort: tuple[str, ...] = ()  # "field" or "-field"
+    columns: tuple[str, ...] = ()  # field, or link.field
     quick: tuple[str, ...] = ()
     tints: Mapping[str, tuple[Tint, ...]] = field(default_factory=dict)
-    mobile: Mapping[str, str] = field(default_factory=dict)   # lead, title, state, sub, due -> field
-    kanban: str = ""                       # choice field
-    calendar: str = ""                     # date or instant field
-    view: str = "table"                    # table | kanban | calendar : the first one shown
-    inline: tuple[str, ...] = ()           # fields edited in place
+    mobile: Mapping[str, str] = field(default_factory=dict)  # lead, title, state, sub, due -> field
+    kanban: str = ""  # choice field
+    calendar: str = ""  # date or instant field
+    view: str = "table"  # table | kanban | calendar : the first one shown
+    inline: tuple[str, ...] = ()  # fields edited in place
     actions: tuple[str, ...] = ()
     bulk: tuple[str, ...] = ()
 
@@ -281,108 +291,47 @@ class Loose(Definition):
     kind: str = ""
 
 
-def read_definition(kind: str, key: str, document: Document) -> Definition:
-    """The typed definition of a document that has passed its schema; unknown words stay in ``body``."""
-    read: Callable[[str, Document], Definition] = _READERS[kind]
-    return read(key, document)
-
-
 def _read_field(key: str, doc: Document) -> Field:
-    known = {"type", "title", "help", "description", "required", "default", "read_only", "once", "show", "unique", "index", "personal",
-             "mask", "encrypted", "search", "retired"}
+    known = {
+        "type",
+        "title",
+        "help",
+        "description",
+        "required",
+        "default",
+        "read_only",
+        "once",
+        "show",
+        "unique",
+        "index",
+        "personal",
+        "mask",
+        "encrypted",
+        "search",
+        "retired",
+    }
     return Field(
-        key=key, type=doc["type"], title=doc.get("title", ""), help=doc.get("help", doc.get("description", "")),
-        required=doc.get("required", False), default=doc.get("default"), read_only=doc.get("read_only", False), once=doc.get("once", False),
-        show=doc.get("show", ""), unique=doc.get("unique", False), index=doc.get("index", False), personal=doc.get("personal", "none"),
-        mask=doc.get("mask", ""), encrypted=doc.get("encrypted", False), search=doc.get("search", ""), retired=doc.get("retired", False),
-        options={name: value for name, value in doc.items() if name not in known}, body=doc)
+        key=key,
+        type=doc["type"],
+        title=doc.get("title", ""),
+        help=doc.get("help", doc.get("description", "")),
+        required=doc.get("required", False),
+        default=doc.get("default"),
+        read_only=doc.get("read_only", False),
+        once=doc.get("once", False),
+        show=doc.get("show", ""),
+        unique=doc.get("unique", False),
+        index=doc.get("index", False),
+        personal=doc.get("personal", "none"),
+        mask=doc.get("mask", ""),
+        encrypted=doc.get("encrypted", False),
+        search=doc.get("search", ""),
+        retired=doc.get("retired", False),
+        options={name: value for name, value in doc.items() if name not in known},
+        body=doc,
+    )
 
 
 def read_fields(documents: Mapping[str, Document]) -> dict[str, Field]:
     """Fields by key, in the written order."""
     return {key: _read_field(key, doc) for key, doc in documents.items()}
-
-
-def _read_entity(key: str, doc: Document) -> Entity:
-    stages = doc.get("stages")
-    personal = doc.get("personal", {})
-    return Entity(
-        key=key, title=doc.get("title", key), body=doc, plural=doc.get("plural", ""), icon=doc.get("icon", ""), label=doc.get("label", ""),
-        fields=read_fields(doc.get("fields", {})),
-        checks=tuple(Check(item["if"], item.get("at", ""), item["code"], item.get("message", "")) for item in doc.get("check", ())),
-        unique={name: Unique(name, tuple(item["fields"]), item.get("where", ""), item.get("message", "")) for name, item in doc.get("unique", {}).items()},
-        stages=Stages(stages["field"], tuple(
-            Move(tuple(move["from"]), tuple(move["to"]), tuple(move.get("action", ())), move.get("if", "")) for move in stages.get("moves", ())))
-        if stages else None,
-        lines_of=doc.get("lines_of", ""), parent_field=doc.get("parent_field", doc.get("lines_of", "")), append_only=doc.get("append_only", False),
-        subject=personal.get("subject", False), keep=personal.get("keep", ""), module=doc.get("module", ""),
-        imports=doc.get("import", {}), ledger=doc.get("ledger", {}))
-
-
-def _read_item(item: str | Document) -> Item:
-    if isinstance(item, str):
-        return Item(field=item)
-    return Item(field=item["field"], span=item.get("span", 1), required=item.get("required", False), read_only=item.get("read_only", False),
-                show=item.get("show", ""), title=item.get("title", ""), help=item.get("help", ""), options=item.get("where", ""))
-
-
-def _read_section(doc: Document) -> Section:
-    return Section(key=doc["key"], title=doc.get("section", doc.get("title", "")), columns=doc.get("columns", 2),
-                   items=tuple(_read_item(item) for item in doc.get("items", ())), lines=doc.get("lines", ""), show=doc.get("show", ""),
-                   tab=doc.get("tab", ""), collapsed=doc.get("collapsed", False))
-
-
-def _read_form(key: str, doc: Document) -> Form:
-    return Form(key=key, title=doc.get("title", key), body=doc, entity=doc["entity"], audience=tuple(doc.get("for", ())), use=doc.get("use", "full"),
-                tabs=doc.get("tabs", {}), layout=tuple(_read_section(section) for section in doc.get("layout", ())))
-
-
-def _read_list(key: str, doc: Document) -> ListView:
-    return ListView(
-        key=key, title=doc.get("title", key), body=doc, entity=doc["entity"], audience=tuple(doc.get("for", ())), where=doc.get("where", ""),
-        sort=tuple(doc.get("sort", ())), columns=tuple(doc.get("columns", ())), quick=tuple(doc.get("quick", ())),
-        tints={name: tuple(Tint(item["if"], item["colour"]) for item in items) for name, items in doc.get("tint", {}).items()},
-        mobile=doc.get("mobile", {}), kanban=doc.get("kanban", ""), calendar=doc.get("calendar", ""), view=doc.get("view", "table"),
-        inline=tuple(doc.get("inline", ())), actions=tuple(doc.get("actions", ())), bulk=tuple(doc.get("bulk", ())))
-
-
-def _read_grant(doc: Document) -> EntityGrant:
-    return EntityGrant(
-        read=doc.get("read", False), create=doc.get("create", False), update=doc.get("update", False), delete=doc.get("delete", False),
-        export=doc.get("export", False), actions=doc.get("actions", {}),
-        fields={name: FieldGrant(item.get("read", True), item.get("write", True), item.get("mask", False)) for name, item in doc.get("fields", {}).items()})
-
-
-def _read_role(key: str, doc: Document) -> Role:
-    return Role(key=key, title=doc.get("title", key), body=doc, can=tuple(doc.get("can", ())),
-                grants={name: _read_grant(item) for name, item in doc.get("grants", {}).items()})
-
-
-def _read_choices(key: str, doc: Document) -> Choices:
-    def parents(value: str | list[str] | None) -> tuple[str, ...]:
-        return (value,) if isinstance(value, str) else tuple(value or ())
-    return Choices(key=key, title=doc.get("title", key), body=doc, options={
-        code: Option(code, item.get("title", code), item.get("colour", ""), parents(item.get("parent")), tuple(item.get("also", ())), item.get("retired", False))
-        for code, item in doc.get("options", {}).items()})
-
-
-def _read_settings(key: str, doc: Document) -> Settings:
-    return Settings(key=key, title="", body=doc, values={
-        name: Setting(name, item["type"], item.get("title", name), item.get("default"), item.get("by", ""), item.get("of", ""), item)
-        for name, item in doc.items() if not name.startswith("$")})
-
-
-def _read_preset(key: str, doc: Document) -> Preset:
-    return Preset(key=doc.get("name", key), title=doc.get("title", key), body=doc, version=doc.get("version", "0"), extends=doc.get("extends", ""),
-                  requires=doc.get("requires", {}), locale=doc.get("locale", "zh"), menus=tuple(doc.get("menus", ())), homes=doc.get("home", {}),
-                  modules=doc.get("modules", {}))
-
-
-def _loose(kind: str) -> Any:
-    return lambda key, doc: Loose(key=key, title=doc.get("title", key), body=doc, kind=kind)
-
-
-_READERS: Mapping[str, Any] = {
-    "preset": _read_preset, "settings": _read_settings, "choices": _read_choices, "entity": _read_entity, "form": _read_form, "list": _read_list,
-    "role": _read_role, **{kind: _loose(kind) for kind in ("rule", "decision", "report", "dashboard", "scenario")},
-}

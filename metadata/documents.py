@@ -108,7 +108,7 @@ def parse_document(text: str, file: str = "") -> Parsed:
     try:
         document = scanner.read()
     except _Stop as stop:
-        scanner.found[MAX_PROBLEMS - 1:] = [(stop.code, stop.offset, scanner.place, stop.params)]
+        scanner.found[MAX_PROBLEMS - 1 :] = [(stop.code, stop.offset, scanner.place, stop.params)]
     problems = []
     for code, offset, at, params in scanner.found[:MAX_PROBLEMS]:
         line, column = positions.at(offset)
@@ -124,8 +124,8 @@ class _Scanner:
         self.text = text
         self.offsets: dict[str, int] = {}
         self.found: list[tuple[str, int, str, Mapping[str, object]]] = []
-        self.where = ""   # of the open container
-        self.place = ""   # of what is being read
+        self.where = ""  # of the open container
+        self.place = ""  # of what is being read
 
     def read(self) -> Any:
         """The whole document; raises _Stop at the first error of syntax."""
@@ -140,7 +140,7 @@ class _Scanner:
             container, self.where = stack[-1]
             self.place = self.where
             at = self.skip(at)
-            if self.text[at:at + 1] == ("}" if isinstance(container, dict) else "]"):
+            if self.text[at : at + 1] == ("}" if isinstance(container, dict) else "]"):
                 stack.pop()
                 at, fresh = at + 1, False
                 continue
@@ -162,10 +162,10 @@ class _Scanner:
 
     def comma(self, container: Any, at: int) -> int:
         """The offset of what follows the comma that must stand here."""
-        if self.text[at:at + 1] != ",":
+        if self.text[at : at + 1] != ",":
             raise self.unexpected(at, "json_comma")
         after = self.skip(at + 1)
-        if self.text[after:after + 1] == ("}" if isinstance(container, dict) else "]"):
+        if self.text[after : after + 1] == ("}" if isinstance(container, dict) else "]"):
             raise _Stop("json_trailing_comma", at)
         return after
 
@@ -178,11 +178,11 @@ class _Scanner:
             container.append(value)
             return value, place, at
         start = at
-        if self.text[at:at + 1] != '"':
+        if self.text[at : at + 1] != '"':
             raise self.unexpected(at, "json_key")
         key, at = self.string(at)
         at = self.skip(at)
-        if self.text[at:at + 1] != ":":
+        if self.text[at : at + 1] != ":":
             raise self.unexpected(at, "json_colon")
         self.place = place = f"{self.where}/{escape(key)}"
         value, at = self.node(self.skip(at + 1))
@@ -195,7 +195,7 @@ class _Scanner:
 
     def node(self, at: int) -> tuple[Any, int]:
         """A scalar and the offset after it, or an empty container and the offset after its bracket."""
-        sign = self.text[at:at + 1]
+        sign = self.text[at : at + 1]
         if sign == "{":
             return {}, at + 1
         if sign == "[":
@@ -241,7 +241,7 @@ class _Scanner:
 
     def unexpected(self, at: int, code: str) -> _Stop:
         """What stands at ``at`` instead of what was expected; the usual slips have codes of their own."""
-        sign = self.text[at:at + 1]
+        sign = self.text[at : at + 1]
         if not sign:
             return _Stop("json_end", at)
         if sign in _FULLWIDTH:

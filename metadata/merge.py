@@ -56,7 +56,11 @@ def merge(base: Documents, ours: Documents, theirs: Documents) -> MergeResult:
     """Merge what ``theirs`` changed since ``base`` into ``ours``. A definition missing from a side was removed there (or never made)."""
     merging = _Merging()
     documents = {}
-    for kind, key in [*ours, *(place for place in theirs if place not in ours), *(place for place in base if place not in ours and place not in theirs)]:
+    for kind, key in [
+        *ours,
+        *(place for place in theirs if place not in ours),
+        *(place for place in base if place not in ours and place not in theirs),
+    ]:
         merging.kind, merging.key = kind, key
         place = (kind, key)
         found = merging.node(base.get(place, NOTHING), ours.get(place, NOTHING), theirs.get(place, NOTHING), ())
@@ -115,8 +119,10 @@ class _Merging:
         numbers: dict[Hashable, int] = {}
         for side in (base, theirs, ours):
             numbers.update({key: number for number, key in enumerate(side)})
-        found = {key: self.node(base.get(key, NOTHING), ours.get(key, NOTHING), theirs.get(key, NOTHING), (*path, numbers[key]))
-                 for key in dict.fromkeys([*ours, *theirs, *base])}
+        found = {
+            key: self.node(base.get(key, NOTHING), ours.get(key, NOTHING), theirs.get(key, NOTHING), (*path, numbers[key]))
+            for key in dict.fromkeys([*ours, *theirs, *base])
+        }
         kept = [key for key, value in found.items() if value is not NOTHING]
         order, clash = joined_order(list(base), list(ours), list(theirs), kept)
         if clash:

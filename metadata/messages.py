@@ -11,8 +11,11 @@ from metadata.vocabulary import Problem
 
 Catalogue = Mapping[str, Mapping[str, Any]]
 _WORDS: Mapping[str, Mapping[str, str]] = {
-    "true": {"zh": "是", "en": "yes"}, "false": {"zh": "否", "en": "no"}, "null": {"zh": "空", "en": "empty"},
-    "meant": {"zh": "（是不是“{meant}”？）", "en": " (did you mean '{meant}'?)"}}
+    "true": {"zh": "是", "en": "yes"},
+    "false": {"zh": "否", "en": "no"},
+    "null": {"zh": "空", "en": "empty"},
+    "meant": {"zh": "（是不是“{meant}”？）", "en": " (did you mean '{meant}'?)"},
+}
 _LONGEST = 120
 
 
@@ -60,7 +63,9 @@ def shown(value: object, locale: str = "zh") -> str:
     if isinstance(value, str):
         text = value
     elif isinstance(value, list | tuple) and all(isinstance(item, str | int | float | bool) for item in value):
-        text = ("、" if locale == "zh" else ", ").join(shown(item, locale) for item in value) or _WORDS["null"][locale if locale == "en" else "zh"]
+        text = ("、" if locale == "zh" else ", ").join(shown(item, locale) for item in value) or _WORDS["null"][
+            locale if locale == "en" else "zh"
+        ]
     else:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST else text[:_LONGEST - 1] + "…"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -23,8 +23,18 @@ _DEEPEST = 4
 
 def reference(vocabulary: Vocabulary) -> str:
     """The whole page."""
-    parts = [_HEAD, _names(), *(_kind(kind) for kind in KINDS), _shared(), _types(vocabulary), _functions(vocabulary), _actions(vocabulary), _readers(vocabulary),
-             _verbs(), _codes()]
+    parts = [
+        _HEAD,
+        _names(),
+        *(_kind(kind) for kind in KINDS),
+        _shared(),
+        _types(vocabulary),
+        _functions(vocabulary),
+        _actions(vocabulary),
+        _readers(vocabulary),
+        _verbs(),
+        _codes(),
+    ]
     return "\n".join(parts)
 
 
@@ -44,11 +54,14 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _names() -> str:
-    return "\n".join([
-        "## 保留的名称 · Reserved names\n",
-        f"- 字段 · fields: {', '.join(f'`{name}`' for name in RESERVED_FIELDS)}",
-        f"- 实体 · entities: {', '.join(f'`{name}`' for name in ENGINE_ENTITIES)}",
-        f"- 名称空间 · name spaces: {', '.join(f'`{name}`' for name in NAME_SPACES)}\n"])
+    return "\n".join(
+        [
+            "## 保留的名称 · Reserved names\n",
+            f"- 字段 · fields: {', '.join(f'`{name}`' for name in RESERVED_FIELDS)}",
+            f"- 实体 · entities: {', '.join(f'`{name}`' for name in ENGINE_ENTITIES)}",
+            f"- 名称空间 · name spaces: {', '.join(f'`{name}`' for name in NAME_SPACES)}\n",
+        ]
+    )
 
 
 def _kind(kind: str) -> str:
@@ -119,7 +132,10 @@ def _value(raw: Mapping[str, Any]) -> str:
 def _shared() -> str:
     parts = ["## 共用词 · Shared words\n"]
     for name, raw in schema_document(SHARED)["$defs"].items():
-        parts += [f"### {name}\n", ": ".join(text for text in (both(title_of(raw)), both(_described(raw))) if text) + f"\n\n{_value(raw)}\n"]
+        parts += [
+            f"### {name}\n",
+            ": ".join(text for text in (both(title_of(raw)), both(_described(raw))) if text) + f"\n\n{_value(raw)}\n",
+        ]
         rows = list(_rows(raw))
         if rows:
             parts.append(_table(_WORDS, rows))
@@ -129,7 +145,10 @@ def _shared() -> str:
 def _types(vocabulary: Vocabulary) -> str:
     rows = []
     for word in vocabulary.field_types.values():
-        options = [f"`{name}`{' *' if name in word.required_options else ''} {both(_label(raw.get('title')))}".strip() for name, raw in word.options.items()]
+        options = [
+            f"`{name}`{' *' if name in word.required_options else ''} {both(_label(raw.get('title')))}".strip()
+            for name, raw in word.options.items()
+        ]
         rows.append((f"`{word.name}`", both(word.title), both(word.help), ", ".join(options)))
     return "## 字段类型 · Field types\n\n" + _table(("类型 · type", "名称 · title", "说明 · meaning", "选项 · options (* required)"), rows)
 
@@ -140,8 +159,10 @@ def _label(value: object) -> Label:
 
 def _functions(vocabulary: Vocabulary) -> str:
     rows = [(f"`{word.name}`", f"`{word.signature}`", both(word.help), "" if word.sql else "P") for word in vocabulary.functions.values()]
-    return ("## 表达式函数 · Expression functions\n\nP：只在规则步骤和显示中可用，不能用于筛选和权限。P: in steps and shown values only, not in filters and grants.\n\n"
-            + _table(("函数 · function", "签名 · signature", "说明 · meaning", ""), rows))
+    return (
+        "## 表达式函数 · Expression functions\n\nP：只在规则步骤和显示中可用，不能用于筛选和权限。P: in steps and shown values only, not in filters and grants.\n\n"
+        + _table(("函数 · function", "签名 · signature", "说明 · meaning", ""), rows)
+    )
 
 
 def _actions(vocabulary: Vocabulary) -> str:
@@ -164,6 +185,8 @@ def _verbs() -> str:
 
 
 def _codes() -> str:
-    rows = [(f"`{code}`", str(entry["zh"]).replace("{{", "{").replace("}}", "}"), str(entry["en"]).replace("{{", "{").replace("}}", "}"))
-            for code, entry in sorted(catalogue().items())]
+    rows = [
+        (f"`{code}`", str(entry["zh"]).replace("{{", "{").replace("}}", "}"), str(entry["en"]).replace("{{", "{").replace("}}", "}"))
+        for code, entry in sorted(catalogue().items())
+    ]
     return "## 问题代码 · Codes of problems\n\n" + _table(("代码 · code", "中文", "English"), rows)

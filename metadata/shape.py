@@ -19,8 +19,12 @@ from metadata.words import closest
 
 Path = tuple[str | int, ...]
 
-_TYPES = extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-    "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)))
+_TYPES = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 _ROUNDS = 20
 
 
@@ -52,7 +56,11 @@ def shape_problems(kind: str, document: Any, file: str = "") -> list[Problem]:
 
 def option_problems(options: Mapping[str, Any], document: Mapping[str, Any]) -> list[Problem]:
     """In what options differ from the JSON Schema properties their word has; pointers start at the options."""
-    found = [problem for error in _options_validator(json.dumps(options, sort_keys=True)).iter_errors(document) for problem in _problems(error, "")]
+    found = [
+        problem
+        for error in _options_validator(json.dumps(options, sort_keys=True)).iter_errors(document)
+        for problem in _problems(error, "")
+    ]
     return sorted(found, key=lambda problem: (problem.pointer, problem.code))
 
 
@@ -105,7 +113,11 @@ def _without(node: Any, path: Path) -> Any:
             return {key: _without(value, rest) if key == head else value for key, value in node.items()}
         return {key: value for key, value in node.items() if key != head}
     if isinstance(node, list):
-        pairs = [(number, _without(value, rest) if number == head and rest else value) for number, value in numbered(node) if rest or number != head]
+        pairs = [
+            (number, _without(value, rest) if number == head and rest else value)
+            for number, value in numbered(node)
+            if rest or number != head
+        ]
         return Kept([value for _, value in pairs], [number for number, _ in pairs])
     return node
 
@@ -153,8 +165,16 @@ def _extras(error: ValidationError) -> list[str]:
 
 
 _JSON_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
-_COUNTS = {"minLength": "shape_empty", "minItems": "shape_empty", "minProperties": "shape_empty", "maxLength": "shape_too_long", "maxItems": "shape_too_many",
-           "maxProperties": "shape_too_many", "minimum": "shape_too_small", "maximum": "shape_too_large"}
+_COUNTS = {
+    "minLength": "shape_empty",
+    "minItems": "shape_empty",
+    "minProperties": "shape_empty",
+    "maxLength": "shape_too_long",
+    "maxItems": "shape_too_many",
+    "maxProperties": "shape_too_many",
+    "minimum": "shape_too_small",
+    "maximum": "shape_too_large",
+}
 
 
 def _problems(error: ValidationError, file: str) -> Iterator[Problem]:
@@ -165,7 +185,18 @@ def _problems(error: ValidationError, file: str) -> Iterator[Problem]:
             for one in inner:
                 yield from _problems(one, file)
             return
-        yield _typed(error, sorted({name for one in error.context or () if one.validator == "type" and not one.relative_path for name in _names(one.validator_value)}), file)
+        yield _typed(
+            error,
+            sorted(
+                {
+                    name
+                    for one in error.context or ()
+                    if one.validator == "type" and not one.relative_path
+                    for name in _names(one.validator_value)
+                }
+            ),
+            file,
+        )
     elif kind == "type":
         yield _typed(error, _names(error.validator_value), file)
     elif kind == "additionalProperties":
@@ -176,8 +207,16 @@ def _problems(error: ValidationError, file: str) -> Iterator[Problem]:
         word = next((word for word in error.validator_value if repr(word) in error.message), "")
         yield Problem("shape_missing", file, pointer(*path), {"word": word})
     elif kind == "enum":
-        yield Problem("shape_not_one_of", file, pointer(*path),
-                      {"value": _short(error.instance), "allowed": ", ".join(map(str, error.validator_value)), "meant": closest(error.instance, error.validator_value)})
+        yield Problem(
+            "shape_not_one_of",
+            file,
+            pointer(*path),
+            {
+                "value": _short(error.instance),
+                "allowed": ", ".join(map(str, error.validator_value)),
+                "meant": closest(error.instance, error.validator_value),
+            },
+        )
     elif kind in _COUNTS:
         yield Problem(_COUNTS[kind], file, pointer(*path), {"limit": error.validator_value})
     elif kind == "uniqueItems":
@@ -194,7 +233,9 @@ def _names(types: str | list[str]) -> list[str]:
 
 def _typed(error: ValidationError, names: Sequence[str], file: str) -> Problem:
     found = _JSON_NAMES.get(type(error.instance), "list" if isinstance(error.instance, list) else "object")
-    return Problem("shape_type", file, pointer(*error.absolute_path), {"expected": " / ".join(names), "found": found, "value": _short(error.instance)})
+    return Problem(
+        "shape_type", file, pointer(*error.absolute_path), {"expected": " / ".join(names), "found": found, "value": _short(error.instance)}
+    )
 
 
 def _short(value: Any) -> str:

@@ -7,11 +7,36 @@ from typing import Any
 ALWAYS = ("key", "if", "note")
 VERBS: Mapping[str, tuple[str, ...]] = {
     "set": ("on", "in", "where", "expect", "refuse", "message", "soft"),
-    "ask": ("about", "needed", "who", "not", "need", "fields", "opinion", "within", "escalate", "as", "approved", "refused", "expired", "withdrawn", "finally",
-            "message"),
-    "let": (), "find": ("where", "sort", "take", "show", "scope", "as"), "lock": (), "decide": ("with", "as"), "create": ("values", "once", "as"), "delete": (),
-    "each": ("as", "then", "apart", "done"), "do": ("with", "as", "on"), "notify": ("message", "template", "channel", "hours"),
-    "refuse": ("message", "at", "soft"), "if": ("then", "else")}
+    "ask": (
+        "about",
+        "needed",
+        "who",
+        "not",
+        "need",
+        "fields",
+        "opinion",
+        "within",
+        "escalate",
+        "as",
+        "approved",
+        "refused",
+        "expired",
+        "withdrawn",
+        "finally",
+        "message",
+    ),
+    "let": (),
+    "find": ("where", "sort", "take", "show", "scope", "as"),
+    "lock": (),
+    "decide": ("with", "as"),
+    "create": ("values", "once", "as"),
+    "delete": (),
+    "each": ("as", "then", "apart", "done"),
+    "do": ("with", "as", "on"),
+    "notify": ("message", "template", "channel", "hours"),
+    "refuse": ("message", "at", "soft"),
+    "if": ("then", "else"),
+}
 
 
 def verb_of(step: Mapping[str, Any]) -> str:

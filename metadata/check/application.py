@@ -55,9 +55,16 @@ def fits(version: str, wanted: str) -> bool:
         if text in ("", "*"):
             continue
         number = text.lstrip("<>=~")
-        sign, want = text[:len(text) - len(number)], _parts(number)
-        good = {">=": have >= want, "<=": have <= want, ">": have > want, "<": have < want, "==": have == want,
-                "~=": have >= want and have[:1] == want[:1], "": have >= want and have[:1] == want[:1]}
+        sign, want = text[: len(text) - len(number)], _parts(number)
+        good = {
+            ">=": have >= want,
+            "<=": have <= want,
+            ">": have > want,
+            "<": have < want,
+            "==": have == want,
+            "~=": have >= want and have[:1] == want[:1],
+            "": have >= want and have[:1] == want[:1],
+        }
         if not good.get(sign, False):
             return False
     return True
@@ -144,14 +151,28 @@ def _map(spot: Spot, setting: Mapping[str, Any]) -> None:
         return
     for code, item in values.items():
         if code != ELSE and codes is not None and code not in codes:
-            (spot / "default" / code).report("unknown_option_code", name=code[:80], choices=setting["by"], meant=closest(code, [*sorted(codes), ELSE]))
+            (spot / "default" / code).report(
+                "unknown_option_code", name=code[:80], choices=setting["by"], meant=closest(code, [*sorted(codes), ELSE])
+            )
         if good:
             value(spot / "default" / code, setting["of"], setting, item)
 
 
 _VALUES: Mapping[str, tuple[type, ...]] = {
-    "integer": (int,), "money": (int,), "percent": (int,), "decimal": (int, float), "boolean": (bool,), "text": (str,), "long_text": (str,), "choice": (str,),
-    "date": (str,), "instant": (str,), "duration": (str,), "choices": (list,), "tags": (list,)}
+    "integer": (int,),
+    "money": (int,),
+    "percent": (int,),
+    "decimal": (int, float),
+    "boolean": (bool,),
+    "text": (str,),
+    "long_text": (str,),
+    "choice": (str,),
+    "date": (str,),
+    "instant": (str,),
+    "duration": (str,),
+    "choices": (list,),
+    "tags": (list,),
+}
 
 
 def value(spot: Spot, kind: str, options: Mapping[str, Any], given: object) -> None:
@@ -232,5 +253,3 @@ def _spellings(spot: Spot, options: Mapping[str, Mapping[str, Any]]) -> None:
             first = owner.setdefault(text, code)
             if first != code:
                 (spot / code / "also" / number).report("spelling_twice", value=text, first=first)
-
-

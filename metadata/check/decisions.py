@@ -10,7 +10,16 @@ from metadata.vocabulary import ExpressionPlace
 from metadata.words import closest, key_problem, name_problem
 
 _CONSTANTS: Mapping[str, tuple[type, ...]] = {
-    "integer": (int,), "money": (int,), "percent": (int,), "decimal": (int, float), "boolean": (bool,), "text": (str,), "choice": (str,), "date": (str,), "instant": (str,)}
+    "integer": (int,),
+    "money": (int,),
+    "percent": (int,),
+    "decimal": (int, float),
+    "boolean": (bool,),
+    "text": (str,),
+    "choice": (str,),
+    "date": (str,),
+    "instant": (str,),
+}
 _SHORT = {"choice": "choice", "choices": "choices", "link": "link"}
 
 
@@ -79,7 +88,9 @@ def _rows(spot: Spot, document: Mapping[str, Any], outputs: Mapping[str, Mapping
         spot.report("rows_not_all", severity="warning")
 
 
-def _output(spot: Spot, name: str, given: object, document: Mapping[str, Any], outputs: Mapping[str, Mapping[str, Any]], place: ExpressionPlace) -> None:
+def _output(
+    spot: Spot, name: str, given: object, document: Mapping[str, Any], outputs: Mapping[str, Mapping[str, Any]], place: ExpressionPlace
+) -> None:
     findings = spot.findings
     if not findings.among(spot, "output", name, document["outputs"]) or name not in outputs or given is None:
         return

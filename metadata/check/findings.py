@@ -215,5 +215,3 @@ def placeholders(text: object) -> list[str]:
 def own_documents(findings: Findings, kind: str) -> list[tuple[str, Mapping[str, Any]]]:
     """Sound own documents of a kind, by key."""
     return [(key, document) for (of, key), document in sorted(findings.bundle.documents.items()) if of == kind]
-
-

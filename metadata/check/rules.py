@@ -15,9 +15,15 @@ from metadata.words import closest, key_problem
 
 _TRIGGERS = ("before", "after", "later", "due", "cron", "action", "intake", "event")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "before": ("entity", "fields", "from", "to", "actions", "where"), "after": ("entity", "fields", "from", "to", "actions", "where"),
-    "later": ("entity", "fields", "from", "to", "where"), "due": ("shift", "repeat", "calendar", "where"), "cron": ("for_each", "where", "calendar"),
-    "action": ("entity", "with"), "intake": ("with",), "event": ("with",)}
+    "before": ("entity", "fields", "from", "to", "actions", "where"),
+    "after": ("entity", "fields", "from", "to", "actions", "where"),
+    "later": ("entity", "fields", "from", "to", "where"),
+    "due": ("shift", "repeat", "calendar", "where"),
+    "cron": ("for_each", "where", "calendar"),
+    "action": ("entity", "with"),
+    "intake": ("with",),
+    "event": ("with",),
+}
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEK = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _CRON = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, _WEEK))
@@ -110,7 +116,9 @@ def _stage_codes(spot: Spot, verb: str, trigger: Mapping[str, Any], entity: str)
     for word in ("from", "to"):
         for code in _list(trigger.get(word, ())):
             if codes is not None and field is not None and code not in codes:
-                (spot / word).report("unknown_option_code", name=code, choices=str(field.options.get("choices")), meant=closest(code, sorted(codes)))
+                (spot / word).report(
+                    "unknown_option_code", name=code, choices=str(field.options.get("choices")), meant=closest(code, sorted(codes))
+                )
 
 
 def _list(value: Any) -> list[str]:
@@ -156,7 +164,8 @@ def cron_fits(text: str) -> bool:
     """Whether a text is five cron fields: lists of *, numbers, names, ranges and steps within bounds."""
     fields = text.upper().split()
     return len(fields) == len(_CRON) and all(
-        all(_cron_part(part, *bounds) for part in field.split(",")) for field, bounds in zip(fields, _CRON, strict=True))
+        all(_cron_part(part, *bounds) for part in field.split(",")) for field, bounds in zip(fields, _CRON, strict=True)
+    )
 
 
 def _cron_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
@@ -167,7 +176,9 @@ def _cron_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
     if step is not None and int(step) == 0:
         return False
     numbers = [_cron_number(word, names) for word in (first, last) if word not in (None, "*")]
-    return all(number is not None and low <= number <= high for number in numbers) and (len(numbers) < 2 or (first != "*" and (numbers[0] or 0) <= (numbers[1] or 0)))
+    return all(number is not None and low <= number <= high for number in numbers) and (
+        len(numbers) < 2 or (first != "*" and (numbers[0] or 0) <= (numbers[1] or 0))
+    )
 
 
 def _cron_number(word: str, names: tuple[str, ...]) -> int | None:

@@ -352,5 +352,18 @@ def _refuse(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Fr
     return frame
 
 
-_STEPS = {"set": _set, "ask": _ask, "let": _let, "find": _find, "lock": _lock, "decide": _decide, "create": _create, "delete": _delete, "each": _each,
-          "do": _do, "notify": _notify, "refuse": _refuse, "if": _if}
+_STEPS = {
+    "set": _set,
+    "ask": _ask,
+    "let": _let,
+    "find": _find,
+    "lock": _lock,
+    "decide": _decide,
+    "create": _create,
+    "delete": _delete,
+    "each": _each,
+    "do": _do,
+    "notify": _notify,
+    "refuse": _refuse,
+    "if": _if,
+}

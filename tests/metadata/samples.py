@@ -34,7 +34,7 @@ def edited(document: Any, sets: dict[str, Any], removes: list[str]) -> Any:
     for pointer, value in sets.items():
         owner, token = _owner(document, pointer)
         if isinstance(owner, list):
-            owner[int(token):int(token) + 1] = [value]
+            owner[int(token) : int(token) + 1] = [value]
         else:
             owner[token] = value
     for pointer in removes:

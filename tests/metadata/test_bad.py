@@ -44,7 +44,9 @@ def _spoil(folder: Path, case: dict[str, Any]) -> None:
     path = folder / case["file"]
     if "encode" in case:
         text = path.read_text("utf-8")
-        path.write_bytes(text.encode("utf-8").replace("等".encode(), b"\xff") if case["encode"] == "broken" else text.encode(case["encode"]))
+        path.write_bytes(
+            text.encode("utf-8").replace("等".encode(), b"\xff") if case["encode"] == "broken" else text.encode(case["encode"])
+        )
     elif case.get("unlink"):
         path.unlink()
     elif {"text", "swap", "set", "remove"} & case.keys():
@@ -74,8 +76,11 @@ def test_a_bad_definition_is_refused_at_its_place_and_nothing_else_is_blamed(fol
     for item in problems:
         for locale in ("zh", "en"):
             text = describe(item, locale) + hint(item.code, item.params, locale)
-            assert "{" not in text.replace("{…}", "").replace("{value}", "").replace('{"value"', "").replace("{name}", "") or "{" in json.dumps(dict(item.params)) \
-                or item.code in ("json_fullwidth", "label_missing", "output_value"), text
+            assert (
+                "{" not in text.replace("{…}", "").replace("{value}", "").replace('{"value"', "").replace("{name}", "")
+                or "{" in json.dumps(dict(item.params))
+                or item.code in ("json_fullwidth", "label_missing", "output_value")
+            ), text
 
 
 def test_every_problem_in_a_file_has_its_line(folder: Path) -> None:
@@ -88,10 +93,22 @@ def test_every_problem_in_a_file_has_its_line(folder: Path) -> None:
 def test_every_code_of_the_catalogue_is_raised_by_a_bad_definition() -> None:
     raised = {case["code"] for case in CASES} | {code for case in CASES for code in case.get("also", ())}
     elsewhere = {
-        "folder_missing", "folder_too_large", "file_unreadable", "unknown_kind", "single_kind",      # tests/metadata/test_check.py
-        "shape_wrong",                                                                                # an option schema's own keywords: test_check.py
-        "key_of_retired",                                                                             # needs the database: publishing
-        "definition_added", "definition_removed", "part_added", "part_removed", "part_changed", "part_retired", "part_restored", "order_changed"}  # test_compare.py
+        "folder_missing",
+        "folder_too_large",
+        "file_unreadable",
+        "unknown_kind",
+        "single_kind",  # tests/metadata/test_check.py
+        "shape_wrong",  # an option schema's own keywords: test_check.py
+        "key_of_retired",  # needs the database: publishing
+        "definition_added",
+        "definition_removed",
+        "part_added",
+        "part_removed",
+        "part_changed",
+        "part_retired",
+        "part_restored",
+        "order_changed",
+    }  # test_compare.py
     assert set(catalogue()) - raised - elsewhere == set()
     assert raised - set(catalogue()) == {"expression_unknown_name"}
 

@@ -28,9 +28,14 @@ def test_canonical_text_is_stable_and_means_the_same() -> None:
 
 
 def test_words_stand_in_the_order_of_the_schema_and_own_keys_as_written() -> None:
-    text = canonical("entity", {"zzz": 1, "fields": {"b": {"required": True, "maxLength": 5, "title": "x", "type": "text"}, "a": {"type": "date"}}, "title": "t"})
-    assert text == ('{\n  "title": "t",\n  "fields": {"b": {"type": "text", "title": "x", "maxLength": 5, "required": true}, "a": {"type": "date"}},\n'
-                    '  "zzz": 1\n}\n')
+    text = canonical(
+        "entity",
+        {"zzz": 1, "fields": {"b": {"required": True, "maxLength": 5, "title": "x", "type": "text"}, "a": {"type": "date"}}, "title": "t"},
+    )
+    assert text == (
+        '{\n  "title": "t",\n  "fields": {"b": {"type": "text", "title": "x", "maxLength": 5, "required": true}, "a": {"type": "date"}},\n'
+        '  "zzz": 1\n}\n'
+    )
 
 
 def test_one_changed_step_is_one_changed_line() -> None:
@@ -64,9 +69,19 @@ def test_roles_are_an_option_set() -> None:
 
 def test_views_hold_all_kinds() -> None:
     bundle = good()
-    views = {"choices": bundle.choices, "entity": bundle.entities, "form": bundle.forms, "list": bundle.lists, "rule": bundle.rules, "decision": bundle.decisions,
-             "report": bundle.reports, "dashboard": bundle.dashboards, "role": bundle.roles, "scenario": bundle.scenarios}
-    for (kind, key) in bundle.documents:
+    views = {
+        "choices": bundle.choices,
+        "entity": bundle.entities,
+        "form": bundle.forms,
+        "list": bundle.lists,
+        "rule": bundle.rules,
+        "decision": bundle.decisions,
+        "report": bundle.reports,
+        "dashboard": bundle.dashboards,
+        "role": bundle.roles,
+        "scenario": bundle.scenarios,
+    }
+    for kind, key in bundle.documents:
         if kind in views:
             assert views[kind][key] is bundle.get(kind, key)
     assert bundle.preset.key == "small" and bundle.settings.values["quota"].default == 30
@@ -96,4 +111,6 @@ def test_every_kind_has_its_place_in_a_folder() -> None:
 
 def test_presets_are_read_whole() -> None:
     bundle, problems = Bundle.read_folder(ROOT / "presets" / "real_estate", BASE)
-    assert problems == [] and len(bundle.documents) == len([path for path in (ROOT / "presets/real_estate").rglob("*.json") if "samples" not in path.parts])
+    assert problems == [] and len(bundle.documents) == len(
+        [path for path in (ROOT / "presets/real_estate").rglob("*.json") if "samples" not in path.parts]
+    )

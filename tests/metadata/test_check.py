@@ -22,12 +22,20 @@ def codes(bundle: Bundle) -> list[str]:
 def test_all_problems_of_all_files_come_at_once(tmp_path: Path) -> None:
     bundle = good()
     bundle.write_folder(tmp_path)
-    (tmp_path / "entities/visit.json").write_text('{"label": "{att}", "fields": {"at": {"type": "instnt"}, "customer": {"type": "link", "to": "custmer"}}}', "utf-8")
+    (tmp_path / "entities/visit.json").write_text(
+        '{"label": "{att}", "fields": {"at": {"type": "instnt"}, "customer": {"type": "link", "to": "custmer"}}}', "utf-8"
+    )
     (tmp_path / "lists/mine.json").write_text('{"entity": "customer", "columns": ["nam", "phon"], "sort": ["gradee"], "oops": 1}', "utf-8")
     (tmp_path / "roles/seller.json").write_text("{,}", "utf-8")
     found = {(item.file, item.code) for item in check_folder(tmp_path, WORDS, BASE)}
-    assert {("entities/visit.json", "unknown_field_type"), ("entities/visit.json", "unknown_entity"), ("entities/visit.json", "unknown_field"),
-            ("lists/mine.json", "unknown_field"), ("lists/mine.json", "shape_unknown_word"), ("roles/seller.json", "json_key")} <= found
+    assert {
+        ("entities/visit.json", "unknown_field_type"),
+        ("entities/visit.json", "unknown_entity"),
+        ("entities/visit.json", "unknown_field"),
+        ("lists/mine.json", "unknown_field"),
+        ("lists/mine.json", "shape_unknown_word"),
+        ("roles/seller.json", "json_key"),
+    } <= found
 
 
 def test_a_problem_has_file_pointer_line_column_and_what_was_meant(tmp_path: Path) -> None:
@@ -37,7 +45,7 @@ def test_a_problem_has_file_pointer_line_column_and_what_was_meant(tmp_path: Pat
     [problem] = check_folder(tmp_path, WORDS, BASE)
     assert (problem.file, problem.pointer, problem.severity) == ("lists/mine.json", "/columns/2", "error")
     line = path.read_text("utf-8").splitlines()[problem.line - 1]
-    assert line[problem.column - 1:].startswith('"grad"')
+    assert line[problem.column - 1 :].startswith('"grad"')
     assert describe(problem) == "实体“customer”没有字段“grad”（是不是“grade”？）"
     assert describe(problem, "en") == "The entity 'customer' has no field 'grad' (did you mean 'grade'?)"
 
@@ -102,7 +110,10 @@ def test_chinese_text_counts_by_character_not_by_escape() -> None:
 
 
 def test_an_option_schema_with_other_keywords_is_answered_in_our_words() -> None:
-    words = {**WORDS.field_types, "text": WORDS.field_types["text"].__class__("text", "text", "value", "basic", {"even": {"multipleOf": 2}})}
+    words = {
+        **WORDS.field_types,
+        "text": WORDS.field_types["text"].__class__("text", "text", "value", "basic", {"even": {"multipleOf": 2}}),
+    }
     bundle = Bundle({("entity", "a"): {"label": "{b}", "fields": {"b": {"type": "text", "even": 3}}}})
     assert [item.code for item in check(bundle, Vocabulary(field_types=words))] == ["shape_wrong"]
 

@@ -20,8 +20,14 @@ from tests.metadata.test_check_total import mutate
 @pytest.fixture(scope="module")
 def words() -> Vocabulary:
     offered = with_expressions(engine_registry()).freeze().vocabulary()
-    return Vocabulary(offered.field_types, offered.functions, {**offered.actions, "allocate": ActionWord("allocate", {})}, offered.readers, {"sms": "1.4.0"},
-                      offered.check_expression)
+    return Vocabulary(
+        offered.field_types,
+        offered.functions,
+        {**offered.actions, "allocate": ActionWord("allocate", {})},
+        offered.readers,
+        {"sms": "1.4.0"},
+        offered.check_expression,
+    )
 
 
 def engine_good() -> Bundle:
@@ -42,18 +48,37 @@ def test_the_presets_have_no_error(words: Vocabulary) -> None:
     assert [*problems, *(item for item in check(bundle, words) if item.severity == "error")] == []
 
 
-@pytest.mark.parametrize(("place", "pointer", "source"), [
-    (("entity", "customer"), "/fields/release_at/value", "nam + 1"), (("entity", "customer"), "/fields/detail/required", "name"),
-    (("entity", "customer"), "/fields/detail/show", "grade == 'Z'"), (("entity", "customer"), "/check/0/if", "budget_min + name"),
-    (("entity", "customer"), "/fields/owner/default/value", "name"), (("entity", "customer"), "/unique/phone_active/where", "now() > owned_since"),
-    (("entity", "customer"), "/fields/last_visit/where", "at < now()"), (("entity", "customer"), "/fields/merged_into/where", "record.nope == 1"),
-    (("list", "mine"), "/where", "owner.team.lead == me"), (("list", "mine"), "/where", "pick(name, 1, 2, 3)"), (("list", "mine"), "/tint/release_at/0/if", "name"),
-    (("role", "seller"), "/grants/customer/read", "owner = me"), (("role", "seller"), "/grants/customer/read", "__import__('os')"),
-    (("role", "seller"), "/grants/customer/fields/phone/mask", "name.upper()"), (("form", "customer_full"), "/layout/1/show", "stage"),
-    (("rule", "reopen"), "/if", "stage == 'gone'"), (("rule", "reopen"), "/then/2/if", "used >= setting.quotas"), (("rule", "reopen"), "/then/3/set/stage", "'gone'"),
-    (("rule", "reopen"), "/then/4/values/at", "name"), (("rule", "release"), "/if", "owner == me"), (("rule", "morning"), "/on/where", "me.active"),
-    (("decision", "attribution"), "/rows/0/if", "minutes"), (("decision", "attribution"), "/rows/0/if", "seconds > 1"), (("report", "turns"), "/sets/came/at", "note"),
-    (("report", "turns"), "/sets/came/where", "param.sinc > at"), (("settings", "settings"), "/x", "")])
+@pytest.mark.parametrize(
+    ("place", "pointer", "source"),
+    [
+        (("entity", "customer"), "/fields/release_at/value", "nam + 1"),
+        (("entity", "customer"), "/fields/detail/required", "name"),
+        (("entity", "customer"), "/fields/detail/show", "grade == 'Z'"),
+        (("entity", "customer"), "/check/0/if", "budget_min + name"),
+        (("entity", "customer"), "/fields/owner/default/value", "name"),
+        (("entity", "customer"), "/unique/phone_active/where", "now() > owned_since"),
+        (("entity", "customer"), "/fields/last_visit/where", "at < now()"),
+        (("entity", "customer"), "/fields/merged_into/where", "record.nope == 1"),
+        (("list", "mine"), "/where", "owner.team.lead == me"),
+        (("list", "mine"), "/where", "pick(name, 1, 2, 3)"),
+        (("list", "mine"), "/tint/release_at/0/if", "name"),
+        (("role", "seller"), "/grants/customer/read", "owner = me"),
+        (("role", "seller"), "/grants/customer/read", "__import__('os')"),
+        (("role", "seller"), "/grants/customer/fields/phone/mask", "name.upper()"),
+        (("form", "customer_full"), "/layout/1/show", "stage"),
+        (("rule", "reopen"), "/if", "stage == 'gone'"),
+        (("rule", "reopen"), "/then/2/if", "used >= setting.quotas"),
+        (("rule", "reopen"), "/then/3/set/stage", "'gone'"),
+        (("rule", "reopen"), "/then/4/values/at", "name"),
+        (("rule", "release"), "/if", "owner == me"),
+        (("rule", "morning"), "/on/where", "me.active"),
+        (("decision", "attribution"), "/rows/0/if", "minutes"),
+        (("decision", "attribution"), "/rows/0/if", "seconds > 1"),
+        (("report", "turns"), "/sets/came/at", "note"),
+        (("report", "turns"), "/sets/came/where", "param.sinc > at"),
+        (("settings", "settings"), "/x", ""),
+    ],
+)
 def test_a_wrong_expression_is_refused_where_it_stands(words: Vocabulary, place: tuple[str, str], pointer: str, source: str) -> None:
     value: Any = source or {"type": "integer", "default": "a"}
     problems = found(words, place, {pointer: value})
@@ -62,7 +87,23 @@ def test_a_wrong_expression_is_refused_where_it_stands(words: Vocabulary, place:
 
 def test_every_expression_problem_has_a_sentence(words: Vocabulary) -> None:
     more = engine_catalogue()
-    sources = ["", "1 +", "nam", "name.x", "f(1)", "[x for x in y]", "'a' < 'b'", "name + 1", "setting.x[1]", "9" * 30, "(" * 300, "a.b.c.d", "min()", "'\u4e2d", "lambda: 1"]
+    sources = [
+        "",
+        "1 +",
+        "nam",
+        "name.x",
+        "f(1)",
+        "[x for x in y]",
+        "'a' < 'b'",
+        "name + 1",
+        "setting.x[1]",
+        "9" * 30,
+        "(" * 300,
+        "a.b.c.d",
+        "min()",
+        "'\u4e2d",
+        "lambda: 1",
+    ]
     for source in sources:
         rule = {"on": {"after": "create", "entity": "customer"}, "if": source or " ", "then": []}
         for item in check(engine_good().replace({("rule", "x"): rule}), words):

@@ -18,9 +18,46 @@ from tests.metadata.vocabulary import WORDS
 FULL = os.environ.get("TANGRAM_TEST_SIZE") == "full"
 ROUNDS = 4_000 if FULL else 120
 VALUES: list[Any] = [
-    None, True, False, 0, -1, 1.5, 10**18, "", "x", "name", "customer", "customer.name", "a.b.c", "__", "{name}", "{", "id", "*", "else", "'", "(" * 50, "汉字",
-    "nonsense", "\ud800", "\u202e", [], {}, [[]], [{}], ["name", "name"], {"key": "a"}, {"value": "now()"}, {"zh": "x"}, {"type": "text"}, {"type": "link", "to": "customer"},
-    {"type": "rollup", "from": "visit.customer", "measure": "max", "of": "at"}, {"type": "formula", "value": "name"}, {"if": "true", "then": []}, {"find": "visit", "as": "x"}]
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    10**18,
+    "",
+    "x",
+    "name",
+    "customer",
+    "customer.name",
+    "a.b.c",
+    "__",
+    "{name}",
+    "{",
+    "id",
+    "*",
+    "else",
+    "'",
+    "(" * 50,
+    "汉字",
+    "nonsense",
+    "\ud800",
+    "\u202e",
+    [],
+    {},
+    [[]],
+    [{}],
+    ["name", "name"],
+    {"key": "a"},
+    {"value": "now()"},
+    {"zh": "x"},
+    {"type": "text"},
+    {"type": "link", "to": "customer"},
+    {"type": "rollup", "from": "visit.customer", "measure": "max", "of": "at"},
+    {"type": "formula", "value": "name"},
+    {"if": "true", "then": []},
+    {"find": "visit", "as": "x"},
+]
 
 
 def nodes(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, Any]]:
@@ -52,7 +89,9 @@ def mutate(chance: random.Random, document: Any, others: list[Any]) -> Any:
             other, at = chance.choice(places)
             container[token] = copy.deepcopy(other[at])
         elif gesture == 3 and isinstance(container, dict):
-            name = chance.choice(["class", "record", "id", "A", "a__b", "x" * 50, "type", "fields", "title", "from", "key", "name", "\u202e"])
+            name = chance.choice(
+                ["class", "record", "id", "A", "a__b", "x" * 50, "type", "fields", "title", "from", "key", "name", "\u202e"]
+            )
             container[name] = container.pop(token)
         elif gesture == 4 and isinstance(container, list):
             container.append(copy.deepcopy(container[token]))
@@ -85,7 +124,9 @@ def test_no_changes_of_many_definitions_at_once_break_the_check() -> None:
     bundle, chance = good(), random.Random(7)
     others = list(bundle.documents.values())
     for _ in range(ROUNDS):
-        changes: dict[tuple[str, str], Any] = {place: mutate(chance, bundle.documents[place], others) for place in chance.sample(sorted(bundle.documents), 6)}
+        changes: dict[tuple[str, str], Any] = {
+            place: mutate(chance, bundle.documents[place], others) for place in chance.sample(sorted(bundle.documents), 6)
+        }
         changes[chance.choice(sorted(bundle.documents))] = None
         examined(bundle.replace(changes))
 

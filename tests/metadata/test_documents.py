@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 from metadata.documents import MAX_BYTES, MAX_DEPTH, decode, escape, parse_document, pointer
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-CLEAN = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), max_size=8)
-DOCUMENTS = st.recursive(SCALARS | CLEAN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(CLEAN, inner, max_size=4), max_leaves=20)
+CLEAN = st.text(
+    st.characters(
+        codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    ),
+    max_size=8,
+)
+DOCUMENTS = st.recursive(
+    SCALARS | CLEAN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(CLEAN, inner, max_size=4), max_leaves=20
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -62,13 +69,34 @@ def test_duplicate_keys_are_told_with_the_first_line_and_the_first_value_stays()
     assert parsed.document == {"read": "own"}
 
 
-@pytest.mark.parametrize(("text", "code", "line", "column"), [
-    ("", "json_empty", 1, 1), ("{", "json_end", 1, 2), ("[1, 2", "json_end", 1, 6), ('{"a" 1}', "json_colon", 1, 6), ('{"a": 1 "b": 2}', "json_comma", 1, 9),
-    ("[1,]", "json_trailing_comma", 1, 3), ("[\n1\n2]", "json_comma", 3, 1), ("{a: 1}", "json_key", 1, 2), ("[NaN]", "json_not_a_number", 1, 2),
-    ("[-Infinity]", "json_not_a_number", 1, 2), ("[1e999]", "json_number_range", 1, 2), ("[9223372036854775808]", "json_number_range", 1, 2),
-    ("[01]", "json_comma", 1, 3), ("[.5]", "json_value", 1, 2), ("[1.]", "json_comma", 1, 3), ('["a\n"]', "json_unterminated", 1, 2), ('["\\x"]', "json_string", 1, 3),
-    ("{}{}", "json_trailing", 1, 3), ("[undefined]", "json_word", 1, 2), ("['a']", "json_single_quote", 1, 2), ("[1]//x", "json_comment", 1, 4),
-    ("｛｝", "json_fullwidth", 1, 1), ("[" * 60, "json_too_deep", 1, MAX_DEPTH + 1)])
+@pytest.mark.parametrize(
+    ("text", "code", "line", "column"),
+    [
+        ("", "json_empty", 1, 1),
+        ("{", "json_end", 1, 2),
+        ("[1, 2", "json_end", 1, 6),
+        ('{"a" 1}', "json_colon", 1, 6),
+        ('{"a": 1 "b": 2}', "json_comma", 1, 9),
+        ("[1,]", "json_trailing_comma", 1, 3),
+        ("[\n1\n2]", "json_comma", 3, 1),
+        ("{a: 1}", "json_key", 1, 2),
+        ("[NaN]", "json_not_a_number", 1, 2),
+        ("[-Infinity]", "json_not_a_number", 1, 2),
+        ("[1e999]", "json_number_range", 1, 2),
+        ("[9223372036854775808]", "json_number_range", 1, 2),
+        ("[01]", "json_comma", 1, 3),
+        ("[.5]", "json_value", 1, 2),
+        ("[1.]", "json_comma", 1, 3),
+        ('["a\n"]', "json_unterminated", 1, 2),
+        ('["\\x"]', "json_string", 1, 3),
+        ("{}{}", "json_trailing", 1, 3),
+        ("[undefined]", "json_word", 1, 2),
+        ("['a']", "json_single_quote", 1, 2),
+        ("[1]//x", "json_comment", 1, 4),
+        ("｛｝", "json_fullwidth", 1, 1),
+        ("[" * 60, "json_too_deep", 1, MAX_DEPTH + 1),
+    ],
+)
 def test_each_error_of_syntax_has_its_own_code_and_place(text: str, code: str, line: int, column: int) -> None:
     problem = parse_document(text).problems[0]
     assert (problem.code, problem.line, problem.column) == (code, line, column)
@@ -80,7 +108,13 @@ def test_depth_is_counted_without_recursion() -> None:
 
 
 def test_reading_takes_time_in_proportion_to_the_text() -> None:
-    slow = ['{"a":' * 30 + "1" + "}" * 30, ",".join('"a":1' for _ in range(100_000)).join("{}"), '["' + "\\\\" * 400_000 + '"]', " " * 900_000 + "1", "[" + "1," * 400_000]
+    slow = [
+        '{"a":' * 30 + "1" + "}" * 30,
+        ",".join('"a":1' for _ in range(100_000)).join("{}"),
+        '["' + "\\\\" * 400_000 + '"]',
+        " " * 900_000 + "1",
+        "[" + "1," * 400_000,
+    ]
     begun = time.process_time()
     for text in slow:
         parse_document(text)

@@ -41,7 +41,9 @@ def test_the_examples_of_the_language_have_the_right_shape(path: Path) -> None:
 
 
 def test_the_rules_of_the_language_have_right_steps() -> None:
-    documents = {("rule", path.stem.split("-")[1]): json.loads(path.read_text("utf-8")) for path in LANGUAGE if path.stem.startswith("rule")}
+    documents = {
+        ("rule", path.stem.split("-")[1]): json.loads(path.read_text("utf-8")) for path in LANGUAGE if path.stem.startswith("rule")
+    }
     about = ("step_", "trigger_", "steps_", "name_", "key_", "set_")
     assert [item for item in check(Bundle(documents), WORDS) if item.code.startswith(about)] == []
 
@@ -54,7 +56,11 @@ def test_a_schema_is_valid_2020_12(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_word_is_titled_in_both_languages(name: str) -> None:
-    untitled = [path for path, raw in places(schema_document(name)) if not (raw.get("title") and raw.get("x-en", {}).get("title")) and not _plain(path)]
+    untitled = [
+        path
+        for path, raw in places(schema_document(name))
+        if not (raw.get("title") and raw.get("x-en", {}).get("title")) and not _plain(path)
+    ]
     assert untitled == []
     halves = [path for path, raw in places(schema_document(name)) if ("description" in raw) != ("description" in raw.get("x-en", {}))]
     assert halves == []
@@ -62,8 +68,30 @@ def test_every_word_is_titled_in_both_languages(name: str) -> None:
 
 def _plain(path: str) -> bool:
     """Parts of a value that no panel draws by themselves: languages, measures of a find, short typings."""
-    return path.rpartition("/")[2] in {"zh", "en", "sum", "min", "max", "average", "type", "choice", "choices", "link", "to", "role", "roles", "team", "lead", "values",
-                                       "value", "bucket", "of", "required", "help", "title"}
+    return path.rpartition("/")[2] in {
+        "zh",
+        "en",
+        "sum",
+        "min",
+        "max",
+        "average",
+        "type",
+        "choice",
+        "choices",
+        "link",
+        "to",
+        "role",
+        "roles",
+        "team",
+        "lead",
+        "values",
+        "value",
+        "bucket",
+        "of",
+        "required",
+        "help",
+        "title",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

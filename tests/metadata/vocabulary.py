@@ -9,15 +9,50 @@ NUMBER = {"minimum": {"type": "number"}, "maximum": {"type": "number"}, "unit": 
 KEY = {"type": "string"}
 MEASURES = {"enum": ["count", "sum", "min", "max", "average", "earliest", "latest"]}
 OPTIONS = {
-    "text": TEXT, "long_text": TEXT, "rich_text": {"maxLength": {"type": "integer"}}, "integer": NUMBER, "decimal": {**NUMBER, "scale": {"type": "integer"}},
-    "money": {**NUMBER, "currency": {"type": "string"}}, "percent": NUMBER, "boolean": {}, "date": {"minimum": KEY, "maximum": KEY},
-    "instant": {"ends": {"enum": ["day"]}}, "duration": {}, "choice": {"choices": KEY, "parent": KEY}, "choices": {"choices": KEY}, "tags": {},
-    "link": {"to": KEY, "where": KEY}, "links": {"to": KEY, "where": KEY}, "person": {"where": KEY}, "people": {}, "team": {},
-    "phone": {"last4": {"type": "boolean"}}, "email": {}, "url": {}, "id_no": {}, "region": {"level": {}}, "address": TEXT, "file": {}, "files": {}, "image": {},
-    "json": {}, "serial": {"template": KEY}, "lookup": {"from": KEY}, "formula": {"value": KEY, "ends": {"enum": ["day"]}, "scale": {"type": "integer"}},
-    "rollup": {"from": KEY, "measure": MEASURES, "of": KEY, "by": KEY, "where": KEY}}
-REQUIRED = {"choice": ("choices",), "choices": ("choices",), "link": ("to",), "links": ("to",), "serial": ("template",), "lookup": ("from",),
-            "formula": ("value",), "rollup": ("from", "measure")}
+    "text": TEXT,
+    "long_text": TEXT,
+    "rich_text": {"maxLength": {"type": "integer"}},
+    "integer": NUMBER,
+    "decimal": {**NUMBER, "scale": {"type": "integer"}},
+    "money": {**NUMBER, "currency": {"type": "string"}},
+    "percent": NUMBER,
+    "boolean": {},
+    "date": {"minimum": KEY, "maximum": KEY},
+    "instant": {"ends": {"enum": ["day"]}},
+    "duration": {},
+    "choice": {"choices": KEY, "parent": KEY},
+    "choices": {"choices": KEY},
+    "tags": {},
+    "link": {"to": KEY, "where": KEY},
+    "links": {"to": KEY, "where": KEY},
+    "person": {"where": KEY},
+    "people": {},
+    "team": {},
+    "phone": {"last4": {"type": "boolean"}},
+    "email": {},
+    "url": {},
+    "id_no": {},
+    "region": {"level": {}},
+    "address": TEXT,
+    "file": {},
+    "files": {},
+    "image": {},
+    "json": {},
+    "serial": {"template": KEY},
+    "lookup": {"from": KEY},
+    "formula": {"value": KEY, "ends": {"enum": ["day"]}, "scale": {"type": "integer"}},
+    "rollup": {"from": KEY, "measure": MEASURES, "of": KEY, "by": KEY, "where": KEY},
+}
+REQUIRED = {
+    "choice": ("choices",),
+    "choices": ("choices",),
+    "link": ("to",),
+    "links": ("to",),
+    "serial": ("template",),
+    "lookup": ("from",),
+    "formula": ("value",),
+    "rollup": ("from", "measure"),
+}
 DERIVED = ("lookup", "formula", "rollup")
 LINKS = ("link", "links", "person", "people", "team")
 
@@ -31,11 +66,16 @@ def suspicious(bundle: object, place: ExpressionPlace, source: str) -> list[Expr
     """Stands for the engine's expression checker: blames the name ``nonsense`` and reads every typed view of the entity it is asked about."""
     if place.entity is not None:
         assert place.entity in bundle.entities  # type: ignore[attr-defined]
-    return [ExpressionProblem(match.start() + 1, "expression_unknown_name", {"name": "nonsense", "meant": ""}) for match in re.finditer("nonsense", source)]
+    return [
+        ExpressionProblem(match.start() + 1, "expression_unknown_name", {"name": "nonsense", "meant": ""})
+        for match in re.finditer("nonsense", source)
+    ]
 
 
 WORDS = Vocabulary(
     field_types={name: word(name) for name in OPTIONS},
     actions={name: ActionWord(name, {"type": "object"}) for name in ("allocate", "ledger.reach", "choose_owner", "touch.recognise")},
     readers={"people": ReaderWord("people", ("name", "phone")), "amount_range": ReaderWord("amount_range", ("min", "max"))},
-    plugins={"sms": "1.4.0"}, check_expression=suspicious)
+    plugins={"sms": "1.4.0"},
+    check_expression=suspicious,
+)
