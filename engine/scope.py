@@ -5,11 +5,13 @@ Decides nothing (access.py does) and runs nothing (records/query.py does).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.operators import custom_op
 
 from engine.access import Grant, Guard, Rows, grant_of, remember
@@ -238,6 +240,19 @@ def _demands_me(node: Node) -> bool:
         return False
     sides = (node.left, node.right)
     return any(isinstance(side, Space) and side.path == ("me",) for side in sides) and any(isinstance(side, Field) for side in sides)
+
+
+def among(column: sa.ColumnElement[int], name: str, dialect: str) -> Clause:
+    """The column is one of the ids bound under a name by ``ids_value``: one bind however many there are, so the statement's text never changes."""
+    if dialect == "postgresql":
+        return column == sa.any_(sa.bindparam(name, type_=ARRAY(sa.BigInteger), required=True))
+    return column.in_(sa.select(sa.func.json_each(sa.bindparam(name, type_=sa.Text, required=True)).table_valued("value").c.value))
+
+
+def ids_value(ids: Iterable[int], dialect: str) -> object:
+    """What ``among`` wants bound."""
+    kept = list(ids)
+    return kept if dialect == "postgresql" else orjson.dumps(kept).decode()
 
 
 def unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

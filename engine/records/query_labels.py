@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from engine.access import remember
 from engine.fields.base import Value
 from engine.fields.values import Link, Masked
 from engine.records.query_plan import Columns, Statement, columns_of
 from engine.records.record import Record
-from engine.scope import bound, scope_of
+from engine.scope import among, bound, ids_value, scope_of
 
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity
 
-_CHUNK = 500
 #: Labels may show links; those are followed this deep.
 _DEPTH = 2
 
@@ -29,24 +26,26 @@ def labels(ctx: Context, entity: str, ids: Collection[int], depth: int = 0) -> d
     if target is None or not ids:
         return {}
     key = ("labels", entity, roles_of(ctx))
-    columns, statement = remember(ctx.workspace, key, lambda: _plan(ctx, target))
-    found: dict[int, str] = {}
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), _CHUNK):
-        rows = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "ids": ordered[start:start + _CHUNK]}).all()
-        records = [columns.record(row) for row in rows]
-        if depth < _DEPTH:
-            put_labels(ctx, records, columns.links, depth + 1)
-        write = label_writer(ctx, target)
-        found.update((record.id, write(record)) for record in records)
-    return found
+    columns, statement, plain = remember(ctx.workspace, key, lambda: _plan(ctx, target))
+    rows = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "ids": ids_value(ids, ctx.workspace.database.dialect)}).all()
+    if plain:
+        return {row[0]: row[2] or f"#{row[0]}" for row in rows}
+    records = [columns.record(row) for row in rows]
+    if depth < _DEPTH:
+        put_labels(ctx, records, columns.links, depth + 1)
+    write = label_writer(ctx, target)
+    return {record.id: write(record) for record in records}
 
 
-def _plan(ctx: Context, target: CompiledEntity) -> tuple[Columns, Statement]:
+def _plan(ctx: Context, target: CompiledEntity) -> tuple[Columns, Statement, bool]:
+    """Columns, statement, and whether the label is one text column as it stands."""
     scope = scope_of(ctx.workspace, ctx.actor, target)
     columns = columns_of(scope, [name for name in target.label_fields() if name in scope.grant.readable])
-    wanted = sa.bindparam("ids", expanding=True, type_=sa.BigInteger)
-    return columns, Statement.of(scope.select(*columns.elements).where(scope.column("id").in_(wanted)))
+    select = scope.select(*columns.elements).where(among(scope.column("id"), "ids", ctx.workspace.database.dialect))
+    names = target.label_fields()
+    plain = target.label == (("", *names),) and columns.names == ("id", "version", *names) and not columns.cells and not columns.links \
+        and target.fields[names[0]].type.name == "text"
+    return columns, Statement.of(select), plain
 
 
 def roles_of(ctx: Context) -> tuple[str, ...]:
