@@ -116,7 +116,7 @@ def open_file(ctx: Context, number: int) -> StoredFile:
     if row is None or not _may_read(ctx, row):
         raise NotFound("unknown_file", id=number)
     if row.entity is not None:
-        note_access(ctx, "file", row.entity, row.record, row.field, detail={"file": number})
+        note_access(ctx, "file", row.entity, record=row.record, field=row.field, detail={"file": number})
     value = FileValue(row.id, row.name, row.size, row.type, file_url(ctx.workspace.name, row.id))
     return StoredFile(value, _path(ctx, row.token), row.sha256)
 

@@ -39,7 +39,7 @@ def views_of(ctx: Context, list_key: str) -> list[SavedView]:
     select = sa.select(table).where(table.c.list == list_key, sa.or_(table.c.owner.is_(None), table.c.owner == ctx.actor.person_id))
     with ctx.reading() as ctx:
         rows = ctx.open.execute(select.order_by(table.c.owner.is_not(None), table.c.id).limit(2 * MOST_VIEWS)).mappings().all()
-    return [_view(ctx, row) for row in rows]
+    return [_view(ctx, dict(row)) for row in rows]
 
 
 def get_view(ctx: Context, list_key: str, view_id: int) -> SavedView:
@@ -61,10 +61,9 @@ def save_view(ctx: Context, list_key: str, entity: str, title: str, body: Mappin
         known = ctx.open.execute(sa.select(sa.func.count()).select_from(saved_view).where(saved_view.c.list == list_key, saved_view.c.by == ctx.actor.person_id))
         if int(known.scalar_one()) >= MOST_VIEWS:
             raise Invalid("too_many_views", limit=MOST_VIEWS)
-        done = ctx.open.execute(saved_view.insert().values(
+        return int(ctx.open.execute(saved_view.insert().returning(saved_view.c.id).values(
             list=list_key, entity=entity, title=title, owner=None if shared else ctx.actor.person_id, body=dict(body), version=1, at=ctx.now,
-            by=ctx.actor.person_id))
-        return int(done.inserted_primary_key[0])
+            by=ctx.actor.person_id)).scalar_one())
 
 
 def remove_view(ctx: Context, list_key: str, view_id: int) -> None:

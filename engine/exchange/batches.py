@@ -206,8 +206,7 @@ def run(ctx: Context, batch: int, *, dry: bool = False, start: int = 0, checkpoi
     counts = dict(found.counts) if start else {"rows": len(rows), "passed": _passed(sheets, plan)}
     for at in range(start, len(rows), CHUNK):
         some = rows[at:at + CHUNK]
-        counts = _chunk(context, importer, batch, some, counts, dry, lambda inner, done=at + len(some): checkpoint and checkpoint(
-            inner, {"done": done, "total": len(rows)}))
+        counts = _chunk(context, importer, batch, some, counts, dry, checkpoint, {"done": at + len(some), "total": len(rows)})
     with ctx.writing() as inner:
         inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(
             state="checked" if dry else "done", counts={**counts, "dry": dry}, done_at=None if dry else inner.now))
@@ -234,7 +233,7 @@ def _clear(ctx: Context, batch: int, dry: bool, start: int) -> None:
 
 
 def _chunk(ctx: Context, importer: Importer, batch: int, rows: Sequence[tuple[RowReader, SheetRow]], counts: dict[str, Any], dry: bool,
-           checkpoint: Callable[[Context], object]) -> dict[str, Any]:
+           checkpoint: Callable[[Context, Mapping[str, Any]], None] | None, progress: Mapping[str, Any]) -> dict[str, Any]:
     outcomes: list[Outcome] = []
     try:
         with ctx.writing() as inner:
@@ -244,12 +243,14 @@ def _chunk(ctx: Context, importer: Importer, batch: int, rows: Sequence[tuple[Ro
             _keep(inner, batch, outcomes)
             counts = _counted(counts, outcomes)
             inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(counts=counts))
-            checkpoint(inner)
+            if checkpoint is not None:
+                checkpoint(inner, progress)
     except _Rehearsed:
         counts = _counted(counts, outcomes)
         with ctx.writing() as inner:
             _keep(inner, batch, outcomes, dry=True)
-            checkpoint(inner)
+            if checkpoint is not None:
+                checkpoint(inner, progress)
     return counts
 
 

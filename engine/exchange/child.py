@@ -44,7 +44,7 @@ def warm() -> None:
     for encoding in (*ENCODINGS, "cp437", "utf-16-le", "utf-16-be"):
         codecs.lookup(encoding)
     book, file = Workbook(), io.BytesIO()
-    book.active.append([1, "a", dt.datetime(2000, 1, 1)])
+    book.create_sheet().append([1, "a", dt.datetime(2000, 1, 1)])
     book.save(file)
     file.seek(0)
     list(read_xlsx(file))

@@ -1,7 +1,7 @@
 """Lists as sites really keep them: the twenty messy rows give exactly what was agreed, and three thousand rows are each imported, merged or reported."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def test_rows_16_to_20_budgets_and_a_phone_from_hong_kong(messy):
 
 
 def test_the_same_file_twice_makes_nothing_twice(messy):
-    ctx, batch = messy
+    ctx, _ = messy
     entities = ("customer", "member", "customer_phone", "visit", "follow_up", "review", "person")
     before = {entity: count(ctx, entity) for entity in entities}
     again = imported(ctx, "customers_messy.xlsx")
