@@ -19,6 +19,7 @@ from engine.builtin import DOCUMENTS
 from engine.errors import Invalid, NotFound
 from engine.home import Home
 from engine.members import add_member
+from engine.messages import catalogue
 from engine.publishing_drift import drift_of
 from engine.publishing_folders import export_definitions
 from engine.publishing_plan import Plan, plan_folder
@@ -215,13 +216,13 @@ def problem_line(problem: Problem, locale: str) -> str:
     """One problem on one line: file:line, JSON pointer, code, sentence, hint."""
     place = problem.file + (f":{problem.line}" if problem.line else "") + (f":{problem.column}" if problem.column else "")
     advice = hint(problem.code, problem.params, locale)
-    return f"{place} {problem.pointer or '/'} [{problem.code}] {sentence(problem.code, problem.params, locale)}" + (f" ({advice})" if advice else "")
+    return f"{place} {problem.pointer or '/'} [{problem.code}] {sentence(problem.code, problem.params, locale, catalogue())}" + (f" ({advice})" if advice else "")
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:
     """One problem as data, in both languages."""
     return {"file": problem.file, "pointer": problem.pointer, "line": problem.line, "column": problem.column, "code": problem.code, "severity": problem.severity,
-            "message": {locale: sentence(problem.code, problem.params, locale) for locale in ("zh", "en")},
+            "message": {locale: sentence(problem.code, problem.params, locale, catalogue()) for locale in ("zh", "en")},
             "hint": {locale: hint(problem.code, problem.params, locale) for locale in ("zh", "en")}}
 
 

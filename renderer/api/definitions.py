@@ -12,6 +12,7 @@ from engine.access import grant, grant_of
 from engine.context import Context
 from engine.errors import Denied, Fault, Invalid, NotFound
 from engine.fields.schema import record_schema
+from engine.messages import catalogue
 from metadata.definitions import KINDS
 from metadata.messages import sentence
 from renderer.api.shapes import Body, answer, json_object
@@ -61,7 +62,7 @@ def plan_json(plan: publishing.Plan, locale: str) -> dict[str, Any]:
         "steps": [{"code": step.code, "risk": str(step.risk), "entity": step.entity, "field": step.field or None, "rows": step.rows, "slow": step.slow,
                    "sentence": step.sentence(locale)} for step in plan.steps],
         "problems": [{"file": item.file, "pointer": item.pointer, "line": item.line, "code": item.code, "severity": item.severity,
-                      "message": sentence(item.code, item.params, locale)} for item in plan.problems],
+                      "message": sentence(item.code, item.params, locale, catalogue())} for item in plan.problems],
         "conflicts": [{"kind": kind, "key": key, "pointers": list(pointers)} for (kind, key), pointers in plan.conflicts.items()]}
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from engine import drafts, provenance, publishing
 from engine.errors import Conflict, Fault, Invalid, NotFound, Refusal
+from engine.messages import catalogue
 from engine.records.query_labels import labels
 from metadata.messages import describe
 from metadata.text import label_text
@@ -162,7 +163,7 @@ def plan(visit: Visit) -> Response:
         "publish.html", plan=found, changes=_changes(visit), version=visit.ctx.workspace.version,
         differences=[item.sentence(locale) for item in found.differences], steps=[(str(step.risk), step.sentence(locale), step.rows, step.slow) for step in found.steps],
         rights=[item.sentence(locale) for item in found.rights],
-        problems=[(item.severity, item.file, item.pointer, describe(item, locale)) for item in found.problems],
+        problems=[(item.severity, item.file, item.pointer, describe(item, locale, catalogue())) for item in found.problems],
         conflicts=[(kind, key, list(pointers)) for (kind, key), pointers in found.conflicts.items()],
         past=[{"number": item.number, "at": item.at.astimezone(zone), "by": item.by_name, "note": item.note, "state": item.state, "restores": item.restores}
               for item in past], may_publish="publish" in visit.ctx.actor.rights)
