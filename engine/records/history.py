@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity
 
 
+_INSERT = sa.insert(tables.history)
 #: From here on rows are inserted at driver speed.
 _MANY = 20
 
@@ -82,7 +83,7 @@ def write(connection: sa.Connection, entries: Sequence[Mapping[str, Any]], schem
     if len(entries) > _MANY:
         insert_rows(connection, tables.history, entries, schema)
     elif entries:
-        connection.execute(sa.insert(tables.history), list(entries))
+        connection.execute(_INSERT, list(entries))
 
 
 def note_access(ctx: Context, kind: str, entity: str, *, record: int | None = None, field: str | None = None, detail: Any = None) -> None:

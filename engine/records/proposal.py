@@ -13,6 +13,7 @@ from engine.access import remember
 from engine.errors import Fault
 from engine.expressions.language import Expression
 from engine.fields.base import Value
+from engine.fields.serial import Serial
 from engine.records.derived import own_values, start_values
 from engine.records.values import intake
 from engine.records.work import Row, Work
@@ -56,7 +57,7 @@ def propose_new(work: Work, entity: CompiledEntity, raw: Mapping[str, object], w
                 fixed: Mapping[str, Value] | None = None) -> Proposal:
     """A new row. ``fixed``: values the engine sets itself (the parent of a child line)."""
     grant = work.grant(entity)
-    taken = intake(work.workspace, entity).take(raw, writable, grant.readable, at)
+    taken = intake(work.workspace, entity, json=work.json).take(raw, writable, grant.readable, at)
     row: Row = {**_blank(work, entity), **work.new_head(), **taken.values, **(fixed or {})}
     proposal = Proposal(entity, None, row, frozenset(taken.values), taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
     named = proposal.given | (fixed or {}).keys() | proposal.faulty()
@@ -71,7 +72,7 @@ def propose_new(work: Work, entity: CompiledEntity, raw: Mapping[str, object], w
 def propose_change(work: Work, entity: CompiledEntity, before: Row, raw: Mapping[str, object], writable: Collection[str], *, at: str = "") -> Proposal:
     """A changed row."""
     grant = work.grant(entity)
-    taken = intake(work.workspace, entity).take(raw, writable, grant.readable, at)
+    taken = intake(work.workspace, entity, json=work.json).take(raw, writable, grant.readable, at)
     row: Row = {**before, **taken.values}
     proposal = Proposal(entity, before, row, frozenset(taken.values), taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
     changed = proposal.changed
@@ -152,6 +153,8 @@ def _check_given(work: Work, proposal: Proposal) -> None:
             continue
         if before is not None and item.definition.once and old is not None:
             proposal.fault(name, "written_once")
+        elif not proposal.trusted and isinstance(item.type, Serial) and not (before is None and work.ctx.cause.kind == "import"):
+            proposal.fault(name, "not_writable", field=name)
         elif not proposal.trusted and item.read_only is not False and _is_read_only(work, proposal, item):
             proposal.fault(name, "read_only")
     for name, parent in _cascades(work, entity):

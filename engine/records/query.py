@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from engine.access import remember
 from engine.errors import Fault, Invalid, NotFound
 from engine.fields.base import Value
+from engine.fields.values import Masked, link_id
 from engine.records.attachments import put_files
 from engine.records.history import note_access
 from engine.records.query_cursor import Position, describe, read_cursor, write_cursor
@@ -186,6 +187,28 @@ def get(ctx: Context, entity: str, record_id: int, fields: Sequence[str] | None 
         put_labels(ctx, [record], columns.links)
         put_files(ctx, [record], columns.files)
         for child in children:
+            _put_lines(ctx, record, compiled, child)
+    return record
+
+
+def complete(ctx: Context, entity: str, record: Record) -> Record:
+    """A record as a save gave it, with what ``get`` adds: labels of its links, its files, its child lines. In place; asks only for what is there."""
+    compiled = ctx.workspace.entities[entity]
+    if len(record) == len(HEAD):                          # its giver may not see what became of it
+        return record
+    scope = scope_of(ctx.workspace, ctx.actor, compiled)
+    columns, _ = remember(ctx.workspace, ("one", entity, roles_of(ctx), None), lambda: _one(scope, None))
+    links = [(name, target) for name, target in columns.links if record.get(name)]
+    files = [item for item in columns.files if record.get(item.key)]
+    if not (links or files or compiled.lines):
+        return record
+    for name, _ in links:
+        value = record[name]
+        record[name] = [link_id(one) for one in value] if isinstance(value, list) else value if isinstance(value, Masked) else link_id(value)
+    with ctx.snapshot() as ctx:
+        put_labels(ctx, [record], links)
+        put_files(ctx, [record], files)
+        for child in compiled.lines:
             _put_lines(ctx, record, compiled, child)
     return record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -25,34 +25,36 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 IDEMPOTENT_FOR = timedelta(hours=24)
+LARGEST_ID = 2**63 - 1
 Raw = Mapping[str, object]
 
 __all__ = ["ANY", "create", "update", "delete", "restore", "bulk", "load", "touch", "Saved", "RowResult"]  # noqa: RUF022
 
 
-def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None) -> Saved:
+def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, json: bool = False) -> Saved:
     """Make a record with its child lines. ``raw``: JSON or form values by field key, child lines as arrays under the line entity's key.
 
-    The same idempotency key with the same content gives the first answer again for 24 h. Raises Invalid with every fault, Denied, NotFound, Conflict.
+    ``json``: only what the record's JSON Schema says is taken, nothing of what people type into forms. The same idempotency key with the same
+    content gives the first answer again for 24 h. Raises Invalid with every fault, Denied, NotFound, Conflict.
     """
     def work(ctx: Context) -> Saved:
         if idempotency_key is not None:
             earlier = _begin_once(ctx, entity, raw, idempotency_key)
             if earlier is not None:
                 return _saved(Work(ctx), _entity(ctx, entity), earlier)
-        saved = _save(ctx, entity, lambda saving, compiled: saving.create(compiled, raw))
+        saved = _save(ctx, entity, lambda saving, compiled: saving.create(compiled, raw), json=json)
         if idempotency_key is not None:
             _end_once(ctx, idempotency_key, saved.id)
         return saved
     return _transact(ctx, work)
 
 
-def update(ctx: Context, entity: str, record_id: int, raw: Raw, version: Version) -> Saved:
-    """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers.
+def update(ctx: Context, entity: str, record_id: int, raw: Raw, version: Version, *, json: bool = False) -> Saved:
+    """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers. ``json`` as for ``create``.
 
     Raises Conflict "stale" (params ``current``, ``mine``, ``version``) when someone was faster, else as ``create``.
     """
-    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.update(compiled, record_id, raw, version)))
+    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.update(compiled, record_id, raw, version), json=json))
 
 
 def delete(ctx: Context, entity: str, record_id: int, version: Version) -> Saved:
@@ -65,10 +67,10 @@ def restore(ctx: Context, entity: str, record_id: int) -> Saved:
     return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.restore(compiled, record_id)))
 
 
-def bulk(ctx: Context, entity: str, rows: Sequence[Raw]) -> list[RowResult]:
+def bulk(ctx: Context, entity: str, rows: Sequence[Raw], *, json: bool = False) -> list[RowResult]:
     """Creates (rows without ``id``) and updates (with ``id`` and ``version``) in one transaction; a refused row leaves the others alone."""
     def work(ctx: Context) -> list[RowResult]:
-        return [_one(ctx, entity, index, raw) for index, raw in enumerate(rows)]
+        return [_one(ctx, entity, index, raw, json) for index, raw in enumerate(rows)]
     return _transact(ctx, work)
 
 
@@ -103,9 +105,9 @@ def _entity(ctx: Context, key: str) -> CompiledEntity:
     return compiled
 
 
-def _save(ctx: Context, entity: str, step: Callable[[Saving, CompiledEntity], Row]) -> Saved:
+def _save(ctx: Context, entity: str, step: Callable[[Saving, CompiledEntity], Row], *, json: bool = False) -> Saved:
     compiled = _entity(ctx, entity)
-    saving = Saving(Work(ctx))
+    saving = Saving(Work(ctx, json=json))
     row = step(saving, compiled)
     saving.finish()
     return _saved(saving.work, compiled, row["id"])
@@ -117,21 +119,28 @@ def _saved(work: Work, entity: CompiledEntity, record_id: int) -> Saved:
     return Saved(record, tuple(work.changes))
 
 
-def _one(ctx: Context, entity: str, index: int, raw: Raw) -> RowResult:
+def _one(ctx: Context, entity: str, index: int, raw: Raw, json: bool) -> RowResult:
     record_id = raw.get("id")
     given = {key: value for key, value in raw.items() if key not in ("id", "version")}
     try:
         with ctx.open.begin_nested():
             if record_id is None:
-                saved = create(ctx, entity, given)
+                saved = create(ctx, entity, given, json=json)
                 return RowResult(index, "created", saved.id, saved.version)
             version = raw.get("version")
-            if not isinstance(record_id, int) or not isinstance(version, int):
+            if not is_id(record_id):
+                raise Invalid("invalid", faults=(Fault("/id", "id_wrong"),))
+            if not is_id(version):
                 raise Invalid("invalid", faults=(Fault("/version", "version_required"),))
-            saved = update(ctx, entity, record_id, given, version)
+            saved = update(ctx, entity, record_id, given, version, json=json)
             return RowResult(index, "updated" if saved.changes else "unchanged", saved.id, saved.version)
     except (Invalid, Denied, NotFound, Conflict) as refusal:
         return refused(index, refusal)
+
+
+def is_id(given: object) -> TypeGuard[int]:
+    """Whether something given can be an id or a version: a whole number that a database's key can hold."""
+    return type(given) is int and 0 < given <= LARGEST_ID
 
 
 def refused(index: int, refusal: Refusal) -> RowResult:

@@ -66,10 +66,15 @@ class Intake:
         taken.faults.append(Fault(f"{at}/{key}", "not_writable" if key in readable else "unknown_field", {"field": key}))
 
 
-def intake(workspace: Workspace, entity: CompiledEntity) -> Intake:
-    """The intake of an entity at this version."""
-    return remember(workspace, ("intake", entity.key), lambda: Intake(
-        {key: item.reader for key, item in entity.fields.items() if item.reader is not None and not item.derived}, frozenset(entity.lines)))
+def intake(workspace: Workspace, entity: CompiledEntity, *, json: bool = False) -> Intake:
+    """The intake of an entity at this version. ``json``: it takes exactly what the record's JSON Schema says, nothing of what people type."""
+    def build() -> Intake:
+        entered = {key: item for key, item in entity.fields.items() if item.reader is not None and not item.derived}
+        scope = workspace.scope.of(entity.key)
+        readers = {key: item.type.json_reader(item.value, scope) if json else item.reader for key, item in entered.items()}
+        return Intake({key: reader for key, reader in readers.items() if reader is not None}, frozenset(entity.lines))
+
+    return remember(workspace, ("intake", entity.key, json), build)
 
 
 def envelope_context(entity: str, field_key: str) -> str:

@@ -33,10 +33,11 @@ HEAD = ("id", "version", "created_at", "created_by", "updated_at", "updated_by",
 
 
 class Work:
-    """Lives as long as its transaction. ``changes`` lists every row changed, in order."""
+    """Lives as long as its transaction. ``changes`` lists every row changed, in order. ``json``: what is given to it is read as JSON alone."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, *, json: bool = False) -> None:
         self.ctx = ctx
+        self.json = json
         self.workspace = ctx.workspace
         self.connection = ctx.open
         self.changes: list[Change] = []
@@ -134,7 +135,7 @@ class Work:
         """Insert a row and give its id; the row gets its head."""
         head = self.new_head()
         columns = {**head, **storage(self.workspace, entity).columns(row, self.workspace.cipher), **token_columns(entity, row)}
-        statement = sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True)
+        statement = remember(self.workspace, ("insert", entity.key), lambda: sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True))
         row.update(head, id=int(self.connection.execute(statement, columns).scalar_one()))
         self.keep(entity.key, row)
         if entity.search_table is not None and is_searched(entity):

@@ -15,6 +15,7 @@ from engine.expressions.problems import ExpressionRefused
 from engine.fields.values import Masked
 from engine.records import query, service
 from engine.records.query import Query
+from engine.system_tables import access_log
 from tests.engine.records.conftest import World
 
 SORTABLE = ("next_at", "born", "lucky", "budget", "grade", "created_at", "name")
@@ -124,7 +125,6 @@ def test_a_masked_name_is_searched_filtered_and_sorted_only_where_it_is_seen(ful
 
 
 def test_a_masked_phone_answers_full_value_and_last_four_and_is_noted(world: World):
-    from engine.system_tables import access_log
     ctx = world.ctx("s1")
     pool = service.create(world.ctx(), "customer", {"name": "公海", "phone": "13911112222"})
     service.create(world.ctx("s3"), "customer", {"name": "别人", "phone": "13933332222"})

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from engine.context import Cause
 from engine.errors import Conflict, Denied, Invalid, NotFound
 from engine.fields.values import Masked
 from engine.records import query, service
+from engine.system_tables import stage_log
 from tests.engine.records.conftest import World
 
 
@@ -71,7 +73,6 @@ def test_stages_move_only_along_declared_ways(world: World):
     assert faults(refusal) == {("/stage", "stage_condition")}
     service.update(ctx, "customer", saved.id, {"stage": "won", "budget": 5}, 2)
     with ctx.reading() as reading:
-        from engine.system_tables import stage_log
         moves = [(row.from_stage, row.to_stage) for row in reading.open.execute(stage_log.select().where(stage_log.c.record == saved.id))]
     assert moves == [(None, "new"), ("new", "met"), ("met", "won")]
 
@@ -202,3 +203,12 @@ def test_a_plain_save_costs_at_most_five_statements(world: World, statements: Ca
 def test_system_fields_cannot_be_given(world: World):
     saved = service.create(world.ctx("s1"), "customer", {"name": "张三", "id": 77, "version": 9, "created_by": 4})
     assert saved.id != 77 and saved.version == 1 and saved.record["created_by"] == world.person("s1")
+
+
+def test_a_serial_number_is_drawn_never_typed_but_an_import_may_bring_old_ones(world: World):
+    ctx = world.ctx("s1")
+    with pytest.raises(Invalid) as refusal:
+        service.create(ctx, "customer", {"name": "张三", "no": "K1"})
+    assert faults(refusal) == {("/no", "not_writable")}
+    imported = service.create(ctx.because(Cause("import", "旧表")), "customer", {"name": "张三", "no": "K199901-0001"})
+    assert imported.record["no"] == "K199901-0001"
