@@ -68,7 +68,7 @@ def measure(home: Home, owners: list[int], rows: int) -> dict[str, float]:
     chance, numbers = random.Random(2), iter(range(rows, 10**8))
     asked = Query("customer", where="stage == 'visited'", sort=("expected_on", "id"), fields=COLUMNS)
     some = [item.id for item in query.page(admin, Query("customer", limit=200, fields=("id",))).items]
-    versions = {one: 1 for one in some}
+    versions = dict.fromkeys(some, 1)
     entity = member.workspace.entities["customer"]
 
     def update() -> None:
