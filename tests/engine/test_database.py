@@ -77,7 +77,7 @@ def test_values_come_back_as_they_went_in(database):
 
 def test_a_naive_instant_is_refused(database):
     with pytest.raises(sa.exc.StatementError), database.write() as connection:
-        connection.execute(thing.insert().values(at=datetime(2026, 1, 1)))  # noqa: DTZ001
+        connection.execute(thing.insert().values(at=datetime(2026, 1, 1)))
 
 
 def test_nothing_can_be_written_while_reading(database):
