@@ -92,7 +92,8 @@ class TypeBook:
 
     def formula(self, entity: str, definition: Field) -> Expression:
         """The expression of a formula field."""
-        return self.parse(entity, str(definition.options["value"]), "", frozenset({"me"}))
+        names = names_for(self, ExpressionPlace(entity, encrypted=definition.encrypted))
+        return parse(str(definition.options["value"]), names, None, self.functions)
 
     def fields(self, entity: str) -> Mapping[str, Type]:
         """Live fields of an entity, system fields included."""

@@ -92,6 +92,7 @@ class ExpressionPlace:
     ``spaces``: name spaces open there besides ``setting`` (``me old param record run lines answer tally``).
     ``params``: the types of ``param.X`` as field documents. ``names``: carried step names -> entity key, or '' when a plain value.
     ``sql``: the expression must have an SQL face (row permissions, list filters, due searches). ``stored``: may not use now(), today(), me.
+    ``encrypted``: the result is kept encrypted, so encrypted fields may be read in full.
     """
 
     entity: str | None = None
@@ -101,6 +102,7 @@ class ExpressionPlace:
     names: Mapping[str, str] = field(default_factory=dict)
     sql: bool = False
     stored: bool = False
+    encrypted: bool = False
 
 
 ExpressionCheck = Callable[["object", ExpressionPlace, str], Sequence[ExpressionProblem]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from engine.expressions.coercion import Coercion, fold, is_null
@@ -34,6 +34,9 @@ from metadata.vocabulary import ExpressionProblem
 #: Multiplications and divisions of doubles in one expression: few enough that no database over- or underflows.
 MAX_DOUBLE_STEPS = 8
 
+#: Problems of one text beyond which nothing is guessed any more.
+MAX_GUESSES = 5
+
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 _COMPARES: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.In: "in", ast.NotIn: "not_in"}
@@ -46,7 +49,7 @@ class Analysis:
 
     def __init__(self, guarded: Guarded, names: Names, functions: Functions) -> None:
         self.problems: list[ExpressionProblem] = []
-        self.coercion = Coercion(names.codes, self._local_instant)
+        self.coercion = Coercion(names.codes, self._local_instant, self._meant)
         self._column = guarded.column
         self._names = names
         self._functions = functions
@@ -74,6 +77,10 @@ class Analysis:
 
     def _note(self, refused: ExpressionRefused) -> None:
         self.problems += [item for item in refused.problems if item not in self.problems]
+
+    def _meant(self, word: str, known: Iterable[str]) -> str:
+        """What was probably meant; guessing stops when there is a lot wrong."""
+        return meant(word, known) if len(self.problems) < MAX_GUESSES else ""
 
     def _local_instant(self, node: Node) -> Node:
         return self._functions["local_instant"].call(Type("instant"), node.column, (node,))
@@ -147,7 +154,7 @@ class Analysis:
         if space is None:
             known = [*self._names.fields, *self._names.spaces]
             code = "function_not_called" if name in self._functions else "unknown_name"
-            raise refuse(column, code, name=name, meant=meant(name, known))
+            raise refuse(column, code, name=name, meant=self._meant(name, known))
         if space.type is None:
             raise refuse(column, "space_alone", name=name)
         return Space(space.type, column, (name,))
@@ -161,7 +168,7 @@ class Analysis:
             return self._hop(path, head, column)
         space = self._names.space(path[0])
         if space is None:
-            raise refuse(column, "unknown_name", name=path[0], meant=meant(path[0], [*self._names.fields, *self._names.spaces]))
+            raise refuse(column, "unknown_name", name=path[0], meant=self._meant(path[0], [*self._names.fields, *self._names.spaces]))
         return self._in_space(path, space, column)
 
     def _hop(self, path: tuple[str, ...], head: Type, column: int) -> Node:
@@ -191,11 +198,10 @@ class Analysis:
             raise refuse(column, "too_far", name=".".join(path))
         return Space(self._attribute(below, path[2], path[1], column), column, path, hop=kind.entity, root=root)
 
-    @staticmethod
-    def _attribute(known: Mapping[str, Type], name: str, owner: str, column: int) -> Type:
+    def _attribute(self, known: Mapping[str, Type], name: str, owner: str, column: int) -> Type:
         found = known.get(name)
         if found is None:
-            raise refuse(column, "unknown_attribute", name=name, owner=owner, meant=meant(name, known))
+            raise refuse(column, "unknown_attribute", name=name, owner=owner, meant=self._meant(name, known))
         return found
 
     def _map_value(self, key: str, index: ast.expr, column: int) -> Node:
@@ -291,7 +297,7 @@ class Analysis:
         nodes = tuple(self.visit(argument) for argument in args)
         if function is None or function.hidden:
             known = [item for item in self._functions if not self._functions[item].hidden]
-            raise refuse(column, "unknown_function", name=name, meant=meant(name, known))
+            raise refuse(column, "unknown_function", name=name, meant=self._meant(name, known))
         return function.typing(function, self, column, nodes)
 
 

@@ -69,7 +69,8 @@ def names_for(source: TypeSource, place: ExpressionPlace) -> Names:
         if name in place.spaces or name in place.names:
             spaces[name] = NameSpace(link_to(entity)) if entity else NameSpace(ANY)
     spaces |= {name: carried(source, given) for name, given in place.names.items() if name not in spaces}
-    return Names(source.fields(place.entity) if place.entity else {}, _hops(source), spaces, place.entity, source.codes)
+    names = Names(source.fields(place.entity) if place.entity else {}, _hops(source), spaces, place.entity, source.codes)
+    return names.opened() if place.encrypted else names
 
 
 def carried(source: TypeSource, given: str) -> NameSpace:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from engine.expressions import operations
-from engine.expressions.nodes import Arithmetic, Call, Choose, Convert, Items, Literal, Negative, Node
-from engine.expressions.problems import meant, refuse
+from engine.expressions.nodes import Arithmetic, Call, Choose, Convert, Items, Literal, Negative, Node, reads_row
+from engine.expressions.problems import refuse
 from engine.expressions.types import ANY, DATE, DOUBLE, DURATION, INSTANT, INTEGER, MAX_SCALE, NULL, TEXT, Type
 
 #: The option codes of a choices key; None when they are not known.
@@ -37,8 +37,9 @@ def is_null(node: Node) -> bool:
 class Coercion:
     """Brings nodes to types, knowing the codes of choices and how a local time becomes an instant."""
 
-    def __init__(self, codes: Codes, local_instant: Callable[[Node], Node]) -> None:
+    def __init__(self, codes: Codes, local_instant: Callable[[Node], Node], meant: Callable[[str, Collection[str]], str]) -> None:
         self._codes = codes
+        self._meant = meant
         self._local_instant = local_instant
 
     def to(self, node: Node, wanted: Type) -> Node:
@@ -83,10 +84,14 @@ class Coercion:
     def _value(self, node: Node, wanted: Type) -> Node | None:
         have = node.type.clear()
         want = wanted.clear()
-        if have == want or (have.name == want.name and (not have.of or not want.of)):
+        if wanted.sealed and not node.type.sealed and reads_row(node):
+            return None
+        if have == want:
             return node
         if have.numeric and want.numeric:
             return self._number(node, want)
+        if have.name == want.name and (not have.of or not want.of):
+            return node
         if have.textual and want.textual:
             return node if have.name != want.name else None
         if have.linked and want.linked:
@@ -158,12 +163,12 @@ class Coercion:
         """Refuse a code its option set does not have."""
         codes = self._codes(choices) if choices else None
         if codes is not None and node.value not in codes:
-            raise refuse(node.column, "unknown_choice", value=node.value, choices=choices, meant=meant(str(node.value), codes))
+            raise refuse(node.column, "unknown_choice", value=node.value, choices=choices, meant=self._meant(str(node.value), codes))
 
     def common(self, nodes: Sequence[Node]) -> tuple[Type, tuple[Node, ...]]:
         """The type several values share, and the values brought to it. Raises ``types_differ`` at the first that does not fit."""
         wanted = NULL
-        for node in nodes:
+        for node in sorted(nodes, key=lambda node: isinstance(node, Literal)):
             joined = self._join(wanted, node)
             if joined is None:
                 raise refuse(node.column, "types_differ", found=str(node.type), wanted=str(wanted))
@@ -188,8 +193,6 @@ class Coercion:
             return self._join_texts(wanted, node)
         if have == TEXT and isinstance(node, Literal):
             return wanted if wanted.timely or wanted == DURATION else None
-        if wanted == TEXT and (have.timely or have == DURATION):
-            return have
         if have.linked and wanted.linked:
             return wanted if have.entity == wanted.entity else None
         if (have == INTEGER and wanted.linked) or (wanted == INTEGER and have.linked):
@@ -211,7 +214,7 @@ class Coercion:
             return wanted if wanted.of == have.of else TEXT
         if have == TEXT and isinstance(node, Literal):
             return wanted
-        return have if wanted == TEXT else TEXT
+        return TEXT
 
     def product(self, op: str, left: Node, right: Node, column: int) -> Node:
         """The node of an arithmetic operation on two numbers. Raises for anything else, and where exactness would be lost silently."""

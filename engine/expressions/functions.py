@@ -67,7 +67,7 @@ class Function:
 
     ``sql`` is the value's SQL, ``holds`` that of a condition with its polarity; neither: Python only. ``passes``: the result is one of the
     arguments, so a wanted type is wanted of them. ``volatile``: depends on the moment. ``hidden``: made by the compiler only.
-    ``repeats``: how often its SQL repeats an argument. ``nullable``: may be
+    ``repeats``: how often its SQL repeats an argument, ``nesting`` how deeply it wraps it. ``nullable``: may be
     empty; ``strict``: only when an argument is; ``hollow``: always when an argument is.
     """
 
@@ -83,6 +83,7 @@ class Function:
     volatile: bool = False
     hidden: bool = False
     repeats: int = 1
+    nesting: int = 5
     nullable: bool = True
     strict: bool = False
     hollow: bool = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from engine.expressions.types import Type
 
@@ -19,6 +19,25 @@ def no_hops(type: Type) -> Mapping[str, Type] | None:
 def no_codes(choices: str) -> Collection[str] | None:
     """For expressions whose option sets are not known."""
     return None
+
+
+class _Opened(Mapping[str, Type]):
+    """Fields without their encryption; looked at one by one, since a type may have to be found out."""
+
+    def __init__(self, fields: Mapping[str, Type]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, key: str) -> Type:
+        return self._fields[key].clear()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +63,10 @@ class Names:
     spaces: Mapping[str, NameSpace | Mapping[str, Type] | Type] = field(default_factory=dict)
     entity: str | None = None
     codes: Callable[[str], Collection[str] | None] = no_codes
+
+    def opened(self) -> Names:
+        """The same names with encrypted fields readable like any other: for a formula that is kept encrypted itself."""
+        return replace(self, fields=_Opened(self.fields), hops=lambda type: None if (below := self.hops(type)) is None else _Opened(below))
 
     def space(self, name: str) -> NameSpace | None:
         """The space of a name; None when there is none."""

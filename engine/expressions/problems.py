@@ -2,8 +2,13 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 from metadata.vocabulary import ExpressionProblem
+
+
+#: Known words looked at for a guess.
+_LOOKED_AT = 2_000
 
 
 class ExpressionRefused(Exception):
@@ -35,5 +40,6 @@ def refuse(column: int, code: str, **params: object) -> ExpressionRefused:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, or ''."""
-    found = get_close_matches(word, [str(item) for item in known], n=1, cutoff=0.6)
+    near = [item for item in islice(known, _LOOKED_AT) if abs(len(item) - len(word)) < 4]
+    found = get_close_matches(word, near, n=1, cutoff=0.6)
     return found[0] if found else ""

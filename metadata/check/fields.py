@@ -251,7 +251,7 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
                 "unknown_option_code", name=default[:80], choices=str(field.get("choices")), meant=closest(default, sorted(codes))
             )
     if kind == "formula":
-        findings.expression(spot / "value", field.get("value"), ExpressionPlace(entity))
+        findings.expression(spot / "value", field.get("value"), ExpressionPlace(entity, encrypted=bool(field.get("encrypted"))))
     elif kind == "rollup":
         child = str(field.get("from", "")).partition(".")[0]
         findings.expression(spot / "where", field.get("where"), ExpressionPlace(child, "boolean", frozenset(), sql=True, stored=True))

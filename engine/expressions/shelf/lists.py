@@ -110,7 +110,7 @@ def _people(environment: Any, role: Value) -> list[int]:
 
 LISTS = (
     Function("has", "(list, T) -> boolean", {"zh": "列表里有这一项", "en": "the list holds the item"}, _has, _size, holds=lambda face, call, positive: sa.true()),
-    Function("size", "(list) -> integer", {"zh": "项数", "en": "number of items"}, _size_typing, _size, _size_sql, nullable=False),
+    Function("size", "(list) -> integer", {"zh": "项数", "en": "number of items"}, _size_typing, _size, _size_sql, nullable=False, nesting=12),
     Function("list", "(T or list...) -> list", {"zh": "组成列表，去掉空值并展开", "en": "a list of the values, empties dropped, lists flattened"}, _list, _size, _size_sql),
     Function("total", "(list) -> number", {"zh": "一列之和", "en": "sum of a column"}, _of_column, _total),
     Function("top", "(list) -> T", {"zh": "一列中最大的", "en": "greatest of a column"}, _of_column, _top),

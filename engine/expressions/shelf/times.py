@@ -290,7 +290,7 @@ NOW = Function("now", "() -> instant", {"zh": "现在（整次运行不变）", 
                volatile=True, nullable=False)
 TODAY = Function("today", "() -> date", {"zh": "今天（工作区时区）", "en": "today in the workspace's time zone"}, declared("-> date"), _today, in_environment=True,
                  volatile=True, nullable=False)
-ELAPSED = Function("elapsed", "", "", declared("any, any, integer -> integer"), _elapsed, _elapsed_sql, hidden=True, strict=True, hollow=True)
+ELAPSED = Function("elapsed", "", "", declared("any, any, integer -> integer"), _elapsed, _elapsed_sql, hidden=True, strict=True, hollow=True, nesting=8)
 SHIFTED = Function("shifted", "", "", declared("any, integer, integer, integer -> any"), _shifted, hidden=True, strict=True)
 DAY_START = Function("day_start", "", "", declared("date, integer -> instant"), _day_start, hidden=True, strict=True, in_environment=True)
 LOCAL_INSTANT = Function("local_instant", "", "", declared("text -> instant"), _local_instant, hidden=True, in_environment=True)
@@ -306,11 +306,11 @@ TIMES = (
     Function("date_of", "(instant) -> date", {"zh": "所在的日期", "en": "the local date of an instant"}, declared("instant -> date"), _date_of,
              lambda face, call: _day_sql(face, call.args[0]), in_environment=True, repeats=2, hollow=True),
     Function("start_of", "(instant, unit) -> instant", {"zh": "所在日、周、月、季、年的开始", "en": "when its day, week, month, quarter or year begins"}, _with_unit,
-             _start_of, lambda face, call: _unit_sql(face, call, "unit_start"), in_environment=True, repeats=8, hollow=True),
+             _start_of, lambda face, call: _unit_sql(face, call, "unit_start"), nesting=14, in_environment=True, repeats=8, hollow=True),
     Function("end_of", "(instant, unit) -> instant", {"zh": "所在日、周、月、季、年的结束（不含）", "en": "when its day, week, month, quarter or year is over"}, _with_unit,
-             _end_of, lambda face, call: _unit_sql(face, call, "unit_end"), in_environment=True, repeats=8, hollow=True),
+             _end_of, lambda face, call: _unit_sql(face, call, "unit_end"), nesting=14, in_environment=True, repeats=8, hollow=True),
     Function("period_of", "(instant, unit) -> text", {"zh": "所在周期，如 2026-03、2026-W12", "en": "its period, as 2026-03 or 2026-W12"}, _with_unit, _period_of,
-             _period_sql, in_environment=True, repeats=4, hollow=True),
+             _period_sql, nesting=9, in_environment=True, repeats=4, hollow=True),
     Function("add_days", "(date or instant, n) -> the same", {"zh": "加 n 天（时刻按 24 小时）", "en": "n days later (of an instant: 24 hours each)"}, _moved_typing,
              _add_days, _add_days_sql, hollow=True),
     Function("add_months", "(date or instant, n) -> the same", {"zh": "加 n 个月，月末取最后一天", "en": "n months later, at most that month's last day"}, _moved_typing,
@@ -320,7 +320,7 @@ TIMES = (
     Function("open_at", "(instant, calendar) -> instant", {"zh": "若已开门即本身，否则下次开门时", "en": "itself if open, else the next opening"},
              declared("instant, calendar -> instant"), _open_at, in_environment=True),
     Function("end_of_day_after", "(instant, n) -> instant", {"zh": "n 天后当日结束（次日零点，不含）", "en": "midnight after n more days: n days, inclusive"},
-             _end_of_day_after_typing, _end_of_day_after, _end_of_day_after_sql, in_environment=True, repeats=8, hollow=True),
+             _end_of_day_after_typing, _end_of_day_after, _end_of_day_after_sql, nesting=14, in_environment=True, repeats=8, hollow=True),
     _elapsed_function("minutes_between", "(instant, instant)", "从前者到后者的整分钟数", "whole minutes from the first to the second"),
     _elapsed_function("hours_between", "(instant, instant)", "从前者到后者的整小时数", "whole hours from the first to the second"),
     _elapsed_function("days_between", "(date or instant, the same)", "从前者到后者的整天数", "whole days from the first to the second"),
@@ -329,5 +329,5 @@ TIMES = (
     _elapsed_function("hours_since", "(instant)", "至今整小时数", "whole hours until now"),
     Function("between", "(T, T, T) -> boolean", {"zh": "不小于前者且小于后者；后者为空表示未结束", "en": "at least the first and below the second; an empty second is open"},
              _between_typing, _elapsed, holds=lambda face, call, positive: sa.true()),
-    Function("overlap_days", "(start, end, since, until) -> number", {"zh": "两段时间重叠的天数", "en": "days two spans share"}, _overlap_typing, _overlap, _overlap_sql, repeats=4),
+    Function("overlap_days", "(start, end, since, until) -> number", {"zh": "两段时间重叠的天数", "en": "days two spans share"}, _overlap_typing, _overlap, _overlap_sql, repeats=4, nesting=25),
 )

@@ -115,15 +115,15 @@ def _extreme_sql(face: SqlFace, call: Call, name: str) -> Column:
 
 
 EMPTY = Function("empty", "(any) -> boolean", {"zh": "没有值（空文本、空列表也算）", "en": "has no value (empty text and empty list included)"}, _any_value, _is_empty,
-                 holds=_empty_holds)
+                 holds=_empty_holds, nesting=8)
 VALUES = (
     EMPTY,
-    Function("exists", "(any) -> boolean", {"zh": "有值", "en": "has a value"}, _any_value, _is_there, holds=_exists_holds),
-    Function("coalesce", "(T...) -> T", {"zh": "第一个有值的", "en": "the first that has a value"}, _same_kind, _coalesce, _coalesce_sql, passes=True),
+    Function("exists", "(any) -> boolean", {"zh": "有值", "en": "has a value"}, _any_value, _is_there, holds=_exists_holds, nesting=8),
+    Function("coalesce", "(T...) -> T", {"zh": "第一个有值的", "en": "the first that has a value"}, _same_kind, _coalesce, _coalesce_sql, passes=True, nesting=7),
     Function("case", "(boolean, T, ..., T) -> T", {"zh": "第一个条件成立者的结果，否则取最后一个", "en": "the result of the first true condition, else the last"}, _case,
              _coalesce, _coalesce_sql),
     Function("min", "(T...) -> T", {"zh": "最小的值（忽略空值）", "en": "the least value, empties ignored"}, _extreme, _least,
-             lambda face, call: _extreme_sql(face, call, "min"), passes=True),
+             lambda face, call: _extreme_sql(face, call, "min"), passes=True, nesting=10),
     Function("max", "(T...) -> T", {"zh": "最大的值（忽略空值）", "en": "the greatest value, empties ignored"}, _extreme, _greatest,
-             lambda face, call: _extreme_sql(face, call, "max"), passes=True),
+             lambda face, call: _extreme_sql(face, call, "max"), passes=True, nesting=10),
 )
