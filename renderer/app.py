@@ -18,7 +18,8 @@ from renderer.api import openapi as openapi_api
 from renderer.api import records as records_api
 from renderer.api import work as work_api
 from renderer.asset_store import AssetStore
-from renderer.pages import design, fields, imports, kitchen, list_tools, lists, people, records, search, session
+from renderer.metrics import Counting
+from renderer.pages import design, fields, health, imports, kitchen, list_tools, lists, people, records, search, session
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
 from renderer.security import PUBLIC, Guard, Pace, check_routes
@@ -35,7 +36,7 @@ def create_app(home: Home) -> FastAPI:
         raise RuntimeError(f"static files are missing ({', '.join(assets.missing)}): run 'make setup' or 'python -m renderer.assets'")
     secure = home.settings.public_url.startswith("https://")
     app = FastAPI(title="Tangram", docs_url=None, redoc_url=None, openapi_url=None, middleware=[
-        Middleware(Guard, max_body=home.settings.max_body, max_upload=home.settings.max_upload, secure=secure),
+        Middleware(Counting), Middleware(Guard, max_body=home.settings.max_body, max_upload=home.settings.max_upload, secure=secure),
         Middleware(GZipMiddleware, minimum_size=700, compresslevel=4)])
     app.state.site = Site(home, Pages(assets), Pace(), secure)
     _add_static(app, assets)
@@ -50,7 +51,7 @@ def create_app(home: Home) -> FastAPI:
 
 def page_modules() -> Iterable[object]:
     """The modules of pages, each with its ``routes``."""
-    return (session, home_pages, list_tools, lists, search, people, fields, imports, design, records, kitchen)
+    return (session, health, home_pages, list_tools, lists, search, people, fields, imports, design, records, kitchen)
 
 
 def _add_static(app: FastAPI, assets: AssetStore) -> None:
@@ -75,7 +76,7 @@ def _add_errors(app: FastAPI) -> None:
     async def refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
         if _is_api(request):
-            return errors.problem_response(error, preferred(request.headers.get("accept-language", "")))
+            return errors.problem_response(error, preferred(request.headers.get("accept-language", "")), getattr(request.state, "context", None))
         return refused(_visit(request), error)
 
     async def http(request: Request, error: Exception) -> Response:
