@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from engine.expressions import operations
-from engine.expressions.nodes import Arithmetic, Call, Choose, Convert, Items, Literal, Negative, Node, reads_row
+from engine.expressions.nodes import Arithmetic, Call, Choose, Convert, Expect, Items, Literal, Negative, Node, reads_row
 from engine.expressions.problems import refuse
 from engine.expressions.types import ANY, DATE, DOUBLE, DURATION, INSTANT, INTEGER, MAX_SCALE, NULL, TEXT, Type
 
@@ -67,8 +67,10 @@ class Coercion:
     def _fit(self, node: Node, wanted: Type) -> Node | None:
         if wanted.name == "any" or wanted.name == "json":
             return node
-        if is_null(node) or node.type.dynamic:
+        if is_null(node):
             return replace(node, type=wanted)
+        if node.type.dynamic:
+            return Expect(wanted, node.column, node)
         if node.type.sealed and not wanted.sealed:
             return None
         if isinstance(node, Literal):

@@ -222,6 +222,12 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
     def _convert(self, node: Convert) -> Value:
         return operations.convert(self._eval(node.part), node.factor, node.type == DOUBLE)
 
+    def _expect(self, node: Expect) -> Value:
+        found = self._eval(node.part)
+        if node.type.linked:
+            found = _record_id(found)
+        return found if operations.is_of(found, node.type) else None
+
     def _choose(self, node: Choose) -> Value:
         for test, result in node.branches:
             if _NODES[test.__class__](self, test):
@@ -257,5 +263,5 @@ _NODES: Mapping[type, Callable[[Evaluator, Any], Value]] = {
     Literal: Evaluator._literal, Field: Evaluator._field, LinkField: Evaluator._link_field, Hop: Evaluator._hop, Space: Evaluator._space,
     MapValue: Evaluator._map_value, Call: Evaluator._call, EnvironmentCall: Evaluator._environment_call, Compare: Evaluator._compare,
     Logic: Evaluator._logic, Not: Evaluator._not, Arithmetic: Evaluator._arithmetic, Negative: Evaluator._negative, Convert: Evaluator._convert,
-    Choose: Evaluator._choose, Items: Evaluator._items,
+    Expect: Evaluator._expect, Choose: Evaluator._choose, Items: Evaluator._items,
 }

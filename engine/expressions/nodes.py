@@ -134,6 +134,13 @@ class Convert(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Expect(Node):
+    """A value of which nothing was known before, as a value of a type: empty when it is of another."""
+
+    part: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Choose(Node):
     """The first result whose condition is true, else the last: ``case`` and ``a if c else b``."""
 
@@ -156,7 +163,7 @@ def children(node: Node) -> Iterator[Node]:
         case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
             yield left
             yield right
-        case Not(part=part) | Negative(part=part) | Convert(part=part):
+        case Not(part=part) | Negative(part=part) | Convert(part=part) | Expect(part=part):
             yield part
         case MapValue(index=index):
             yield index
@@ -180,7 +187,7 @@ def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
             return replace(node, items=tuple(map(change, items)))
         case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
             return replace(node, left=change(left), right=change(right))
-        case Not(part=part) | Negative(part=part) | Convert(part=part):
+        case Not(part=part) | Negative(part=part) | Convert(part=part) | Expect(part=part):
             return replace(node, part=change(part))
         case MapValue(index=index):
             return replace(node, index=change(index))
@@ -226,6 +233,8 @@ def spell(node: Node) -> str:
             return f"{node.type}*{factor}[{spell(part)}]"
         case Choose(branches=branches, otherwise=otherwise):
             return f"case[{','.join(f'{spell(test)}:{spell(result)}' for test, result in branches)},{spell(otherwise)}]"
+        case Expect(part=part):
+            return f"{node.type}?[{spell(part)}]"
         case Not(part=part):
             return f"not[{spell(part)}]"
         case Negative(part=part):

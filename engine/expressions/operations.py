@@ -2,9 +2,10 @@
 
 import operator
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from typing import Any
 
-from engine.expressions.types import LIMIT
+from engine.expressions.types import LIMIT, Type
 
 Value = Any
 
@@ -93,6 +94,20 @@ def convert(value: Value, factor: int, double: bool) -> Value:
 def squeeze(text: Value) -> Value:
     """A text without any white space."""
     return None if text is None else text.translate(_DROP)
+
+
+def is_of(value: Value, kind: Type) -> bool:
+    """Whether a value has the Python form of a type."""
+    if kind.exact or kind.linked:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind.name == "double":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind.listed or kind.name == "rows":
+        return isinstance(value, list)
+    if kind.name == "date":
+        return isinstance(value, date) and not isinstance(value, datetime)
+    known = {"boolean": bool, "instant": datetime, "text": str, "choice": str, "region": str, "calendar": Mapping}.get(kind.name)
+    return known is None or isinstance(value, known)
 
 
 COMPARISONS: Mapping[str, Callable[[Value, Value], bool]] = {
