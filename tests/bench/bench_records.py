@@ -41,11 +41,25 @@ def median(work: Callable[[], Any], times: int = 200) -> float:
 
 def row(chance: random.Random, number: int, owners: list[int]) -> dict[str, Any]:
     """The raw input of one of the table's records."""
-    return {"name": chance.choice("张王李赵陈") + chance.choice("伟芳娜敏静") + chance.choice("伟芳娜敏静丽强"), "phone": f"139{number:08}", "gender": chance.choice("mf"),
-            "grade": chance.choice("abcd"), "stage": chance.choice(["new", "contacted", "visited", "reserved"]), "source": chance.choice(["natural", "call", "online"]),
-            "area": "城东", "address": "某路 1 号", "remark": "喜欢南向", "budget_min": chance.randint(1, 10**8), "budget_max": 2 * 10**8, "birth": "1990-01-02",
-            "expected_on": f"2026-0{chance.randint(1, 9)}-1{chance.randint(0, 9)}", "next_at": "2026-03-02T10:00:00+08:00", "owner": chance.choice(owners),
-            "focus": ["school", "price"], "vip": chance.random() < .1}
+    return {
+        "name": chance.choice("张王李赵陈") + chance.choice("伟芳娜敏静") + chance.choice("伟芳娜敏静丽强"),
+        "phone": f"139{number:08}",
+        "gender": chance.choice("mf"),
+        "grade": chance.choice("abcd"),
+        "stage": chance.choice(["new", "contacted", "visited", "reserved"]),
+        "source": chance.choice(["natural", "call", "online"]),
+        "area": "城东",
+        "address": "某路 1 号",
+        "remark": "喜欢南向",
+        "budget_min": chance.randint(1, 10**8),
+        "budget_max": 2 * 10**8,
+        "birth": "1990-01-02",
+        "expected_on": f"2026-0{chance.randint(1, 9)}-1{chance.randint(0, 9)}",
+        "next_at": "2026-03-02T10:00:00+08:00",
+        "owner": chance.choice(owners),
+        "focus": ["school", "price"],
+        "vip": chance.random() < 0.1,
+    }
 
 
 def world(folder: str, url: str) -> tuple[Home, Context, list[int]]:
@@ -58,7 +72,9 @@ def world(folder: str, url: str) -> tuple[Home, Context, list[int]]:
     workspace, state = home.look("bench")
     ctx = Context(home=home, workspace=workspace, actor=system_actor("operator"), now=state.now, cause=Cause("system", "bench"))
     service.create(ctx, "person", {"name": "admin", "login": "admin", "roles": ["admin"]})
-    owners = [service.create(ctx, "person", {"name": f"人{number}", "login": f"m{number}", "roles": ["member"]}).id for number in range(200)]
+    owners = [
+        service.create(ctx, "person", {"name": f"人{number}", "login": f"m{number}", "roles": ["member"]}).id for number in range(200)
+    ]
     return home, ctx, owners
 
 
@@ -73,17 +89,23 @@ def measure(home: Home, owners: list[int], rows: int) -> dict[str, float]:
 
     def update() -> None:
         one = chance.choice(some)
-        versions[one] = service.update(admin, "customer", one, {"remark": f"备注 {chance.random()}", "budget_min": chance.randint(1, 10**8)}, versions[one]).version
+        versions[one] = service.update(
+            admin, "customer", one, {"remark": f"备注 {chance.random()}", "budget_min": chance.randint(1, 10**8)}, versions[one]
+        ).version
 
     def shaped() -> None:
         for item in query.page(member, asked).items:
             record_json(member.workspace, entity, item)
 
     return {
-        "get (us)": median(lambda: query.get(admin, "customer", chance.choice(some))), "list 50, administrator (us)": median(lambda: query.page(admin, asked)),
-        "list 50, member (us)": median(lambda: query.page(member, asked)), "list 50, member, as JSON values (us)": median(shaped),
+        "get (us)": median(lambda: query.get(admin, "customer", chance.choice(some))),
+        "list 50, administrator (us)": median(lambda: query.page(admin, asked)),
+        "list 50, member (us)": median(lambda: query.page(member, asked)),
+        "list 50, member, as JSON values (us)": median(shaped),
         "search two characters (us)": median(lambda: query.page(admin, Query("customer", search="张伟", fields=COLUMNS)), 50),
-        "create (us)": median(lambda: service.create(admin, "customer", row(chance, next(numbers), owners))), "update (us)": median(update)}
+        "create (us)": median(lambda: service.create(admin, "customer", row(chance, next(numbers), owners))),
+        "update (us)": median(update),
+    }
 
 
 def main() -> None:
@@ -95,7 +117,7 @@ def main() -> None:
         given = [row(chance, number, owners) for number in range(rows)]
         begin = perf_counter()
         for start in range(0, rows, 5000):
-            service.load(ctx, "customer", given[start:start + 5000], trusted=True)
+            service.load(ctx, "customer", given[start : start + 5000], trusted=True)
         print(f"{'load (rows/s)':40}{rows / (perf_counter() - begin):10.0f}")
         for name, figure in measure(home, owners, rows).items():
             print(f"{name:40}{figure:10.0f}")

@@ -16,6 +16,7 @@ import orjson
 import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from jinja2 import DictLoader, Environment
+from sqlalchemy.dialects.postgresql import JSONB
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,8 +32,33 @@ MONEYS = ("budget_min", "budget_max")
 DATES = ("birth", "expected_on")
 PHONES = ("phone", "phone2")
 REFS = ("owner", "team", "helper")
-FIELDS = ("name", "phone", "phone2", "gender", "grade", "stage", "source", "wechat", "area", "work_area", "address", "motive", "rival", "remark", "budget_min",
-          "budget_max", "birth", "expected_on", "next_at", "owner", "team", "helper", "focus", "visits", "vip")
+FIELDS = (
+    "name",
+    "phone",
+    "phone2",
+    "gender",
+    "grade",
+    "stage",
+    "source",
+    "wechat",
+    "area",
+    "work_area",
+    "address",
+    "motive",
+    "rival",
+    "remark",
+    "budget_min",
+    "budget_max",
+    "birth",
+    "expected_on",
+    "next_at",
+    "owner",
+    "team",
+    "helper",
+    "focus",
+    "visits",
+    "vip",
+)
 REQUIRED = ("name", "phone", "stage")
 LIST_COLUMNS = ("name", "phone", "grade", "stage", "source", "budget_min", "owner", "expected_on", "next_at", "visits")
 MOBILE = re.compile(r"^(?:\+?86)?(1[3-9]\d{9})$")
@@ -56,34 +82,77 @@ class Instant(sa.types.TypeDecorator[datetime]):
 
 tables = sa.MetaData()
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-person = sa.Table("person", tables, sa.Column("id", KEY, primary_key=True), sa.Column("name", sa.String), sa.Column("role", sa.String), sa.Column("team", sa.BigInteger))
+person = sa.Table(
+    "person",
+    tables,
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("name", sa.String),
+    sa.Column("role", sa.String),
+    sa.Column("team", sa.BigInteger),
+)
 token = sa.Table("token", tables, sa.Column("digest", sa.String, primary_key=True), sa.Column("person", sa.BigInteger, nullable=False))
 customer = sa.Table(
-    "customer", tables, sa.Column("id", KEY, primary_key=True), sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("created_at", Instant, nullable=False), sa.Column("updated_at", Instant, nullable=False), sa.Column("deleted_at", Instant),
-    *(sa.Column(name, sa.String) for name in (*TEXTS, *ENUMS, *PHONES)), *(sa.Column(name, sa.BigInteger) for name in (*MONEYS, *REFS, "visits")),
-    *(sa.Column(name, sa.Date) for name in DATES), sa.Column("next_at", Instant), sa.Column("vip", sa.Boolean),
-    sa.Column("focus", sa.JSON().with_variant(sa.dialects.postgresql.JSONB(), "postgresql")), sqlite_autoincrement=True)
-sa.Index("ix_customer_phone", customer.c.phone, unique=True, sqlite_where=customer.c.deleted_at.is_(None), postgresql_where=customer.c.deleted_at.is_(None))
+    "customer",
+    tables,
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("deleted_at", Instant),
+    *(sa.Column(name, sa.String) for name in (*TEXTS, *ENUMS, *PHONES)),
+    *(sa.Column(name, sa.BigInteger) for name in (*MONEYS, *REFS, "visits")),
+    *(sa.Column(name, sa.Date) for name in DATES),
+    sa.Column("next_at", Instant),
+    sa.Column("vip", sa.Boolean),
+    sa.Column("focus", sa.JSON().with_variant(JSONB(), "postgresql")),
+    sqlite_autoincrement=True,
+)
+sa.Index(
+    "ix_customer_phone",
+    customer.c.phone,
+    unique=True,
+    sqlite_where=customer.c.deleted_at.is_(None),
+    postgresql_where=customer.c.deleted_at.is_(None),
+)
 sa.Index("ix_customer_owner", customer.c.owner, customer.c.expected_on, customer.c.id)
 sa.Index("ix_customer_expected", customer.c.expected_on, customer.c.id)
 sa.Index("ix_customer_stage", customer.c.stage, customer.c.expected_on, customer.c.id)
 history = sa.Table(
-    "history", tables, sa.Column("id", KEY, primary_key=True), sa.Column("record", sa.BigInteger, nullable=False), sa.Column("version", sa.Integer),
-    sa.Column("at", Instant, nullable=False), sa.Column("person", sa.BigInteger), sa.Column("before", sa.Text), sa.Column("after", sa.Text))
+    "history",
+    tables,
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("record", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("person", sa.BigInteger),
+    sa.Column("before", sa.Text),
+    sa.Column("after", sa.Text),
+)
 sa.Index("ix_history_record", history.c.record, history.c.id)
 
 COLUMNS = [customer.c.id, customer.c.version, *(customer.c[name] for name in FIELDS)]
-NAMES = [column.name for column in COLUMNS]
+NAMES = [str(column.name) for column in COLUMNS]
 ALIVE = customer.c.deleted_at.is_(None)
 OWN = customer.c.owner == sa.bindparam("me")
-WHO = sa.select(person.c.id, person.c.name, person.c.role, person.c.team).join(token, token.c.person == person.c.id).where(token.c.digest == sa.bindparam("digest"))
+WHO = (
+    sa.select(person.c.id, person.c.name, person.c.role, person.c.team)
+    .join(token, token.c.person == person.c.id)
+    .where(token.c.digest == sa.bindparam("digest"))
+)
 PEOPLE = sa.select(person.c.id, person.c.name).where(person.c.id.in_(sa.bindparam("ids", expanding=True)))
 ONE = sa.select(*COLUMNS).where(customer.c.id == sa.bindparam("key"), ALIVE)
-LIST = sa.select(*COLUMNS).where(ALIVE, customer.c.stage == sa.bindparam("stage")).order_by(customer.c.expected_on, customer.c.id).limit(sa.bindparam("many"))
+LIST = (
+    sa.select(*COLUMNS)
+    .where(ALIVE, customer.c.stage == sa.bindparam("stage"))
+    .order_by(customer.c.expected_on, customer.c.id)
+    .limit(sa.bindparam("many"))
+)
 NEXT = LIST.where(sa.tuple_(customer.c.expected_on, customer.c.id) > sa.tuple_(sa.bindparam("after_on"), sa.bindparam("after_id")))
-STATEMENTS = {(many, own): statement.where(OWN) if own else statement
-              for many, statement in (("one", ONE), ("list", LIST), ("next", NEXT)) for own in (False, True)}
+STATEMENTS = {
+    (many, own): statement.where(OWN) if own else statement
+    for many, statement in (("one", ONE), ("list", LIST), ("next", NEXT))
+    for own in (False, True)
+}
 UPDATE = sa.update(customer).where(customer.c.id == sa.bindparam("key"), customer.c.version == sa.bindparam("was"), ALIVE)
 INSERT = sa.insert(customer)
 REMEMBER = sa.insert(history)
@@ -122,6 +191,7 @@ def _text(limit: int) -> Callable[[Any], str]:
         if len(value) > limit or "\0" in value:
             raise ValueError("too_long")
         return value
+
     return read
 
 
@@ -130,6 +200,7 @@ def _enum(options: dict[str, str]) -> Callable[[Any], str]:
         if value not in options:
             raise ValueError("choice")
         return str(value)
+
     return read
 
 
@@ -156,26 +227,55 @@ def _focus(value: Any) -> list[str]:
 
 
 READERS: dict[str, Callable[[Any], Any]] = {
-    **{name: _text(limit) for name, limit in TEXTS.items()}, **{name: _enum(options) for name, options in ENUMS.items()},
-    **dict.fromkeys(PHONES, _phone), **dict.fromkeys((*MONEYS, *REFS, "visits"), _integer), **dict.fromkeys(DATES, date.fromisoformat),
-    "next_at": datetime.fromisoformat, "vip": bool, "focus": _focus,
+    **{name: _text(limit) for name, limit in TEXTS.items()},
+    **{name: _enum(options) for name, options in ENUMS.items()},
+    **dict.fromkeys(PHONES, _phone),
+    **dict.fromkeys((*MONEYS, *REFS, "visits"), _integer),
+    **dict.fromkeys(DATES, date.fromisoformat),
+    "next_at": datetime.fromisoformat,
+    "vip": bool,
+    "focus": _focus,
 }
 
-TEMPLATES = Environment(autoescape=True, auto_reload=False, loader=DictLoader({
-    "list.html": """<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>客户</title></head><body><main><table><thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
+TEMPLATES = Environment(
+    autoescape=True,
+    auto_reload=False,
+    loader=DictLoader(
+        {
+            "list.html": """<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>客户</title></head><body><main><table><thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in rows %}<tr id="r{{ row.id }}"><td><a href="/customers/{{ row.id }}">{{ row.name }}</a></td>{% for cell in row.cells %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>{% if next %}<a href="?after={{ next }}">更多</a>{% endif %}</main></body></html>""",
-    "form.html": """<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>客户</title></head><body><main><form method="post">
+            "form.html": """<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>客户</title></head><body><main><form method="post">
 {% for name, kind, options, required in fields %}<div class="field"><label for="f-{{ name }}">{{ name }}{% if required %}<span class="star">*</span>{% endif %}</label>
 {% if kind == "select" %}<select id="f-{{ name }}" name="{{ name }}"><option value=""></option>{% for code, title in options.items() %}<option value="{{ code }}"{% if values[name] == code %} selected{% endif %}>{{ title }}</option>{% endfor %}</select>
 {% elif kind == "checks" %}{% for code, title in options.items() %}<label><input type="checkbox" name="{{ name }}" value="{{ code }}"{% if code in (values[name] or ()) %} checked{% endif %}>{{ title }}</label>{% endfor %}
 {% elif kind == "area" %}<textarea id="f-{{ name }}" name="{{ name }}">{{ values[name] or "" }}</textarea>
 {% else %}<input id="f-{{ name }}" name="{{ name }}" type="{{ kind }}" value="{{ values[name] if values[name] is not none else "" }}">{% endif %}</div>
 {% endfor %}<button>保存</button></form></main></body></html>""",
-}))
-FORM = [(name, "select" if name in ENUMS else "checks" if name == "focus" else "area" if name in ("remark", "motive") else "date" if name in DATES
-         else "datetime-local" if name == "next_at" else "checkbox" if name == "vip" else "text", ENUMS.get(name, FOCUS if name == "focus" else {}), name in REQUIRED)
-        for name in FIELDS]
+        }
+    ),
+)
+FORM = [
+    (
+        name,
+        "select"
+        if name in ENUMS
+        else "checks"
+        if name == "focus"
+        else "area"
+        if name in ("remark", "motive")
+        else "date"
+        if name in DATES
+        else "datetime-local"
+        if name == "next_at"
+        else "checkbox"
+        if name == "vip"
+        else "text",
+        ENUMS.get(name, FOCUS if name == "focus" else {}),
+        name in REQUIRED,
+    )
+    for name in FIELDS
+]
 
 
 def make_app(url: str) -> FastAPI:
@@ -288,8 +388,17 @@ def make_app(url: str) -> FastAPI:
             done = connection.execute(UPDATE.values(version=version + 1, updated_at=now, **changed), {"key": key, "was": version})
             if done.rowcount == 0:
                 return answer({"title": "stale", "current": before}, 409)
-            connection.execute(REMEMBER, {"record": key, "version": version + 1, "at": now, "person": me.id,
-                                          "before": orjson.dumps({name: before[name] for name in changed}).decode(), "after": orjson.dumps(changed).decode()})
+            connection.execute(
+                REMEMBER,
+                {
+                    "record": key,
+                    "version": version + 1,
+                    "at": now,
+                    "person": me.id,
+                    "before": orjson.dumps({name: before[name] for name in changed}).decode(),
+                    "after": orjson.dumps(changed).decode(),
+                },
+            )
             record = {**before, **changed, "version": version + 1}
             named(connection, [record])
             return answer(record)
@@ -313,13 +422,22 @@ def make_app(url: str) -> FastAPI:
 
 def cells(record: dict[str, Any]) -> list[str]:
     budget, on, at = record["budget_min"], record["expected_on"], record["next_at"]
-    return [record["phone"] or "", GRADES.get(record["grade"], ""), STAGES.get(record["stage"], ""), SOURCES.get(record["source"], ""),
-            f"{budget / 1_000_000:,.0f} 万" if budget else "", (record["owner"] or {}).get("label") or "", on.strftime("%m-%d") if on else "",
-            at.strftime("%m-%d %H:%M") if at else "", str(record["visits"] or 0)]
+    return [
+        record["phone"] or "",
+        GRADES.get(record["grade"], ""),
+        STAGES.get(record["stage"], ""),
+        SOURCES.get(record["source"], ""),
+        f"{budget / 1_000_000:,.0f} 万" if budget else "",
+        (record["owner"] or {}).get("label") or "",
+        on.strftime("%m-%d") if on else "",
+        at.strftime("%m-%d %H:%M") if at else "",
+        str(record["visits"] or 0),
+    ]
 
 
 async def run(work: Callable[[], Response]) -> Response:
     from starlette.concurrency import run_in_threadpool
+
     return await run_in_threadpool(work)
 
 
@@ -347,10 +465,17 @@ def prepare(url: str, records: list[dict[str, Any]], people: list[dict[str, Any]
     now = datetime.now(UTC)
     with writing.begin() as connection:
         connection.execute(sa.insert(person), people)
-        connection.execute(sa.insert(token), [{"digest": hashlib.sha256(text.encode()).hexdigest(), "person": who} for text, who in tokens.items()])
+        connection.execute(
+            sa.insert(token), [{"digest": hashlib.sha256(text.encode()).hexdigest(), "person": who} for text, who in tokens.items()]
+        )
         for start in range(0, len(records), 5000):
-            connection.execute(INSERT, [{**dict.fromkeys(FIELDS), **read_record(record, True)[0], "version": 1, "created_at": now, "updated_at": now}
-                                        for record in records[start:start + 5000]])
+            connection.execute(
+                INSERT,
+                [
+                    {**dict.fromkeys(FIELDS), **read_record(record, True)[0], "version": 1, "created_at": now, "updated_at": now}
+                    for record in records[start : start + 5000]
+                ],
+            )
     with writing.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
     writing.dispose()
@@ -358,10 +483,12 @@ def prepare(url: str, records: list[dict[str, Any]], people: list[dict[str, Any]
 
 def serve(url: str, port: int) -> None:
     import uvicorn
+
     uvicorn.run(make_app(url), host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":
     import sys
+
     start = time.perf_counter()
     serve(sys.argv[1], int(sys.argv[2]))
