@@ -18,7 +18,7 @@ $(VENV)/.installed: $(VENV)/.python requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.assets: $(VENV)/.installed package-lock.json package.json renderer/assets.py
+$(VENV)/.assets: $(VENV)/.installed package-lock.json package.json renderer/assets.py renderer/static/icons.txt
 	@command -v npm >/dev/null 2>&1 || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-assets.lock
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m renderer.assets
 	@touch $@

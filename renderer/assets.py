@@ -23,7 +23,6 @@ COPIES = {
     "sortablejs/Sortable.min.js": "sortable.js",
 }
 ICONS = "@tabler/icons/icons/outline"
-_ICON_WORD = re.compile(r'"icon"\s*:\s*"([a-z0-9-]+)"|\bicon(?::\s*ClassVar\[str\])?\s*=\s*"([a-z0-9-]+)"|icon\("([a-z0-9-]+)"')
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
@@ -40,12 +39,8 @@ def sources() -> list[Path]:
 
 
 def icon_names() -> list[str]:
-    """The listed icons and those that definitions, field types and templates of this checkout name."""
-    names = set((STATIC / "icons.txt").read_text(encoding="utf-8").split())
-    for folder, pattern in (("presets", "*.json"), ("engine", "*.json"), ("engine", "*.py"), ("plugins", "*.py"), ("renderer", "*.html")):
-        for path in sorted((ROOT / folder).rglob(pattern)):
-            names |= {word for groups in _ICON_WORD.findall(path.read_text(encoding="utf-8")) for word in groups if word}
-    return sorted(names)
+    """The icons pages and definitions may name: ``static/icons.txt``."""
+    return (STATIC / "icons.txt").read_text(encoding="utf-8").split()
 
 
 def sprite(names: Iterable[str], folder: Path) -> str:

@@ -149,7 +149,7 @@ class Visit:
 
     def nothing(self, *, toast: str = "", kind: str = "ok", status: int = 204, events: Mapping[str, Any] | None = None) -> Response:
         """No content; perhaps a toast or other events for the page."""
-        response = Response(status_code=status)
+        response = Response(status_code=status, headers={"HX-Reswap": "none"} if status >= 400 else None)
         found = dict(events or {})
         if toast:
             found["toast"] = {"text": toast, "kind": kind}
@@ -157,14 +157,14 @@ class Visit:
             response.headers["HX-Trigger"] = json.dumps(found)
         return self._finish(response)
 
-    def redirect(self, address: str, *, toast: str = "", kind: str = "ok") -> Response:
-        """Go to another page of ours; the toast is shown there."""
+    def redirect(self, address: str, *, toast: str = "", kind: str = "ok", undo: str = "") -> Response:
+        """Go to another page of ours; the toast is shown there. ``undo``: what its button posts to."""
         if self.request.headers.get("hx-request") == "true":
             response = Response(status_code=204, headers={"HX-Redirect": address})
         else:
             response = RedirectResponse(address, 303)
         if toast:
-            packed = base64.urlsafe_b64encode(json.dumps({"text": toast[:400], "kind": kind}).encode()).decode()
+            packed = base64.urlsafe_b64encode(json.dumps({"text": toast[:400], "kind": kind, "undo": undo}).encode()).decode()
             response.set_cookie(FLASH_COOKIE, packed, max_age=60, httponly=True, samesite="lax", secure=self.site.secure)
         return self._finish(response)
 
@@ -178,7 +178,7 @@ class Visit:
             found = json.loads(base64.urlsafe_b64decode(given.encode()))
         except ValueError:
             return None
-        return {"text": str(found.get("text", "")), "kind": str(found.get("kind", "ok"))} if isinstance(found, dict) else None
+        return {name: str(found.get(name, "")) for name in ("text", "kind", "undo")} if isinstance(found, dict) else None
 
     def _finish(self, response: Response) -> Response:
         for name, (value, age) in self.new_cookies.items():
@@ -356,6 +356,7 @@ def api_context(request: Request) -> Context:
             raise Denied("csrf_failed")
         ctx = actors.enter(site.home, workspace, session.account, locale=locale, cause=Cause("api"), ip=ip)
     site.pace.take(f"person:{workspace}:{ctx.actor.person_id}")
+    request.state.context = ctx
     if permission.right and permission.right not in ctx.actor.rights:
         raise Denied("right_missing", right=permission.right)
     return ctx

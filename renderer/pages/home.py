@@ -70,11 +70,10 @@ def _menus(visit: Visit) -> list[tuple[MenuItem, ListView]]:
 
 
 def _worth_showing(menus: list[tuple[MenuItem, ListView]]) -> list[tuple[MenuItem, ListView]]:
-    """The home list and the next ones that say what is due, of different entities."""
+    """The home list, then those whose dates mean something (they are coloured), of different entities; then any others."""
     found: dict[str, tuple[MenuItem, ListView]] = {}
-    for item, view in menus:
-        if not found or view.mobile.get("due"):
-            found.setdefault(view.entity, (item, view))
+    for item, view in (*menus[:1], *(pair for pair in menus if pair[1].mobile.get("due") in pair[1].tints), *menus):
+        found.setdefault(view.entity, (item, view))
     return list(found.values())[:CARDS]
 
 

@@ -304,8 +304,29 @@
   on("saved", () => all("form[data-guard]").forEach(form => { delete form.dataset.dirty; }));
   addEventListener("beforeunload", event => { if (one("form[data-guard][data-dirty]")) event.preventDefault(); });
 
+  // ---- tabs: one part at a time; a form keeps the chosen one for the server ([data-keep-tab])
+  const chooseTab = (tab, focus = false) => {
+    const list = tab.closest("[role=tablist]");
+    all("[role=tab]", list).forEach(item => {
+      const chosen = item === tab, panel = document.getElementById(item.getAttribute("aria-controls"));
+      item.setAttribute("aria-selected", String(chosen)); item.tabIndex = chosen ? 0 : -1;
+      panel?.toggleAttribute("data-off", !chosen);
+    });
+    const kept = one("[data-keep-tab]", list.closest("[data-tabs]"));
+    if (kept) kept.value = tab.dataset.tab;
+    if (focus) tab.focus();
+  };
+  on("click", event => { const tab = event.target.closest("[data-tabs] [role=tab]"); if (tab) chooseTab(tab); });
+  on("keydown", event => {
+    const tab = event.target.closest?.("[data-tabs] [role=tab]");
+    if (!tab || !["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) return;
+    event.preventDefault();
+    const tabs = all("[role=tab]", tab.closest("[role=tablist]")), at = tabs.indexOf(tab), last = tabs.length - 1;
+    chooseTab(tabs[event.key === "Home" ? 0 : event.key === "End" ? last : event.key === "ArrowRight" ? (at + 1) % tabs.length : (at + last) % tabs.length], true);
+  });
+
   htmx.onLoad(root => { sortables(root); rich(root); showLook(); bulk(); });
   all("dialog[data-show]").forEach(dialog => dialog.showModal());
-  all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind }); item.remove(); });
+  all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind, undo: item.dataset.undo }); item.remove(); });
   document.documentElement.dataset.ready = "1";
 })();

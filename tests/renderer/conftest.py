@@ -1,0 +1,48 @@
+"""The clinic behind the application, without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from engine import accounts
+from engine.actors import enter_person
+from engine.context import Context
+from engine.home import Home
+from renderer.app import create_app
+from tests.renderer.clinic import make_clinic, open_home
+
+
+@pytest.fixture(scope="session")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """An installation with the clinic; tests leave its patients as they are."""
+    home = open_home(tmp_path_factory.mktemp("clinic"))
+    make_clinic(home, patients=60)
+    yield home
+    home.close()
+
+
+@pytest.fixture(scope="session")
+def application(clinic: Home) -> object:
+    return create_app(clinic)
+
+
+@pytest.fixture
+def client_of(clinic: Home, application: object) -> Callable[..., TestClient]:
+    """A client with the session of a login ("" = nobody)."""
+    def make(login: str = "") -> TestClient:
+        client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, raise_server_exceptions=False, client=("127.0.0.1", 50000))  # type: ignore[arg-type]
+        if login:
+            account = accounts.find_account(clinic, login)
+            assert account is not None
+            client.cookies.set("tangram", accounts.start_session(clinic, account.id))
+        return client
+    return make
+
+
+@pytest.fixture
+def ctx_of_login(clinic: Home) -> Callable[[str], Context]:
+    """The context of a person of the clinic."""
+    return lambda login: enter_person(clinic, "clinic", login)
