@@ -1,31 +1,75 @@
-"""A record page ready for its template: head, stage steps, profile, related lists, timeline. Bound under the reader's grant; decides nothing."""
+"""A record page ready for its template: head, stage steps, profile, related lists, files. Bound under the reader's grant; decides nothing.
+
+What happened stands in record_story.py, what comes next in record_next.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from engine.access import grant_of
-from engine.fields.values import Link, Masked
-from engine.records.history import FieldChange, Moment, timeline
+from markupsafe import Markup
+
+from engine.access import grant_of, remember
+from engine.fields.values import FileValue, Masked
 from engine.records.query import Query, page
 from engine.records.query_labels import label_writer
 from engine.records.record import Record
+from engine.records.reveal import ACTION
 from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer import formats
-from renderer.bound_field import BoundField, OptionView, Surroundings, bound_field, shown_text
+from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
 from renderer.bound_form import form_for
+from renderer.cells import inside_of, masked
 from renderer.shell import first_list, open_lists
 from renderer.translations import _
 
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity, CompiledField
+    from renderer.templates import Pages
 
-RELATED_ROWS = 5
+RELATED_ROWS = 8
+COLUMNS_AT_MOST = 6
 STEPS_AT_MOST = 12
+#: Widgets whose detail macro says more than a cell of a list does: links to follow, whole texts, pictures.
+_DETAILED = frozenset({"phone", "email", "url", "link", "person", "links", "people", "long_text", "rich_text", "files", "file", "image", "choices", "tags", "address", "json"})
+_FILES = ("file", "image", "files")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What binding one record page needs to know: who reads, where it is shown, what day it is there."""
+
+    ctx: Context
+    pages: Pages
+    base: str
+
+    @property
+    def today(self) -> date:
+        """The day in the workspace."""
+        return self.ctx.now.astimezone(self.ctx.workspace.timezone).date()
+
+    def cell(self, entity: CompiledEntity, item: CompiledField, value: Any, *, state: bool = False) -> Markup:
+        """A value as lists show it: short instants, marks, dots; '' for an empty one."""
+        if value is None or value == [] or value == "":
+            return Markup("")
+        if isinstance(value, Masked):
+            return Markup(masked(value))
+        return Markup(inside_of(self.ctx, self.pages, entity, item, self.base, state=state)(value, self.today))
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One value of the profile; ``reveal``: the field to ask for when it is masked and may be asked for."""
+
+    label: str
+    shown: Markup
+    key: str
+    reveal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +78,26 @@ class ProfileSection:
 
     key: str
     title: str
-    fields: tuple[BoundField, ...]
+    facts: tuple[Fact, ...]
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Beside the name: marks, and a quiet line of the values people look for first."""
+
+    tags: tuple[Markup, ...]
+    lead: str
+    line: tuple[Fact, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RelatedRow:
-    """One record of a related list: its address, its label and a few cells."""
+    """One record of a related list: its address and its cells (caption, content, whether it may be cut); the first leads there."""
 
     href: str
-    label: str
-    cells: tuple[BoundField, ...]
+    lead: Markup
+    cells: tuple[tuple[str, Markup, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +113,6 @@ class Related:
     add: str
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One change as the timeline tells it."""
-
-    id: int
-    when: str
-    exact: str
-    who: str
-    what: str
-    why: str
-    changes: tuple[tuple[str, str, str], ...]
-    icon: str
-
-
 def around(ctx: Context, entity: str, base: str) -> Surroundings:
     """The surroundings of one entity's fields on a page."""
     return Surroundings(ctx.workspace.scope.of(entity), ctx.locale, base, "v")
@@ -83,41 +123,54 @@ def record_label(ctx: Context, entity: CompiledEntity, record: Record) -> str:
     return label_writer(ctx, entity)(record) or f"{label_text(entity.title, ctx.locale, entity.key)} {record.id}"
 
 
-def profile(ctx: Context, entity: CompiledEntity, record: Record, base: str) -> list[ProfileSection]:
-    """The sections of the full form with their values, then what no form shows."""
-    form = form_for(ctx, entity.key)
-    placed: set[str] = set()
-    found = []
+def profile(desk: Desk, entity: CompiledEntity, record: Record, told: frozenset[str]) -> list[ProfileSection]:
+    """The sections of the full form with their values, then, folded, what no form shows. ``told``: fields the page shows elsewhere."""
+    form = form_for(desk.ctx, entity.key)
+    may_reveal = grant_of(desk.ctx.workspace, desk.ctx.actor, entity).action(ACTION) is not False
+    placed, found = set(told), []
     for section in form.layout:
-        fields = [bound for item in section.items if (bound := _detail(ctx, entity, record, item.field, base)) is not None]
+        if section.lines:
+            continue
+        facts = [fact for item in section.items if item.field not in told and (fact := _fact(desk, entity, record, item.field, may_reveal)) is not None]
         placed |= {item.field for item in section.items}
-        if fields:
-            found.append(ProfileSection(section.key, label_text(section.title, ctx.locale), tuple(fields)))
-    rest = [bound for key, item in entity.fields.items() if key not in placed and item.definition.type != "json"
-            and (bound := _detail(ctx, entity, record, key, base)) is not None]
+        if facts:
+            found.append(ProfileSection(section.key, label_text(section.title, desk.ctx.locale), tuple(facts)))
+    rest = [fact for key, item in entity.fields.items() if key not in placed and item.definition.type != "json"
+            and (fact := _fact(desk, entity, record, key, may_reveal)) is not None]
     if rest:
-        found.append(ProfileSection("more", _("More"), tuple(rest)))
+        found.append(ProfileSection("more", _("More"), tuple(rest), bool(found)))
     return found
 
 
-def _detail(ctx: Context, entity: CompiledEntity, record: Record, key: str, base: str) -> BoundField | None:
+def _fact(desk: Desk, entity: CompiledEntity, record: Record, key: str, may_reveal: bool) -> Fact | None:
     item = entity.fields.get(key)
-    if item is None or key not in record:
+    if item is None or item.definition.type in _FILES or record.get(key) in (None, "", []):
         return None
-    value = record[key]
-    return bound_field(item, value, around(ctx, entity.key, base), widget=item.type.widget) if value not in (None, "", []) else None
+    return Fact(label_text(item.definition.title, desk.ctx.locale, key), detail(desk, entity, item, record[key]), key, may_reveal and isinstance(record[key], Masked))
 
 
-def head(ctx: Context, entity: CompiledEntity, record: Record, base: str) -> list[BoundField]:
-    """The few values beside the name: the slots of the entity's first list."""
-    view = first_list(ctx, entity.key)
+def detail(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -> Markup:
+    """A value in full, for reading."""
+    if isinstance(value, Masked) or item.type.widget not in _DETAILED:
+        return desk.cell(entity, item, value)
+    draw: Callable[..., Markup] = desk.pages.face(item.type.widget, "detail")
+    return draw(bound_field(item, value, around(desk.ctx, entity.key, desk.base), widget=item.type.widget))
+
+
+def head(desk: Desk, entity: CompiledEntity, record: Record, dated: frozenset[str]) -> Head:
+    """The slots of the entity's first list beside the name, then who it belongs to and its tags. ``dated``: what the next-step card tells."""
+    view = first_list(desk.ctx, entity.key)
     slots = dict(view.mobile) if view is not None else {}
-    labelled = entity.label_fields()
-    stage = entity.stages.field if entity.stages else ""
-    wanted = [slots[name] for name in ("lead", "sub", "due") if name in slots]
-    names = [name for name in dict.fromkeys(wanted) if name in record and name not in labelled and name != stage]
-    return [bound_field(entity.fields[name], record[name], around(ctx, entity.key, base), widget=entity.fields[name].type.widget)
-            for name in names if record[name] not in (None, "", [])]
+    skip = {*entity.label_fields(), *dated, entity.stages.field if entity.stages else ""}
+    lead = slots.get("lead", "")
+    tags = [desk.cell(entity, entity.fields[lead], record[lead])] if lead not in skip and record.get(lead) not in (None, "", []) else []
+    belongs = next((key for key, item in entity.fields.items() if item.definition.type == "person"), "")
+    words = [key for key, item in entity.fields.items() if item.type.widget == "tags"]
+    quick = list(view.quick) if view is not None else []
+    choice = next((key for key in quick if key in entity.fields and key not in skip and key != lead and entity.fields[key].type.widget == "choice"), "")
+    line = [key for key in dict.fromkeys((slots.get("sub", ""), choice, belongs, *words)) if key and key not in skip and record.get(key) not in (None, "", [])]
+    may_reveal = grant_of(desk.ctx.workspace, desk.ctx.actor, entity).action(ACTION) is not False
+    return Head(tuple(tags), lead, tuple(fact for key in line if (fact := _fact(desk, entity, record, key, may_reveal)) is not None))
 
 
 def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionView]:
@@ -139,90 +192,103 @@ def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionVi
     return found
 
 
-# --- related records -----------------------------------------------------------------------------------------------------------------------
+def actions(ctx: Context, entity: CompiledEntity, base: str, record: int) -> list[OptionView]:
+    """The usual next steps, those of the lists people open first, then every other record that can be made pointing here; each with its address."""
+    listed = remember(ctx.workspace, ("record-actions", entity.key, ctx.actor.roles, ctx.locale), lambda: _actions(ctx, entity))
+    return [OptionView(option.value, option.label, href=f"{base}/r/{option.value}/new?{option.href}={record}&use=quick", note=option.note) for option in listed]
 
 
-def related(ctx: Context, entity: CompiledEntity, record: Record, base: str) -> list[Related]:
-    """The records of other entities that point here, newest first; child lines included."""
+def _actions(ctx: Context, entity: CompiledEntity) -> list[OptionView]:
+    """As ``actions``, with the linking field in place of the address."""
+    order = list(dict.fromkeys(word.partition(".")[0] for view in open_lists(ctx, entity.key) for word in view.actions if word.endswith(".new")))
     found = []
     for name, link in entity.linked_from:
         other = ctx.workspace.entities[name]
         item = other.fields.get(link)
-        if item is None or item.definition.type != "link":
-            continue
+        if item is not None and item.definition.type == "link" and not other.lines_of and grant_of(ctx.workspace, ctx.actor, other).allowed("create"):
+            found.append(OptionView(name, label_text(other.title, ctx.locale, name), href=link, note=other.definition.icon or "plus"))
+    return sorted(found, key=lambda option: order.index(option.value) if option.value in order else len(order))
+
+
+# --- related records -----------------------------------------------------------------------------------------------------------------------
+
+
+def pointing(ctx: Context, entity: CompiledEntity) -> list[tuple[CompiledEntity, CompiledField]]:
+    """The entities that point here by a single link this reader may know of."""
+    found = []
+    for name, link in entity.linked_from:
+        other = ctx.workspace.entities[name]
+        item = other.fields.get(link)
         granted = grant_of(ctx.workspace, ctx.actor, other)
-        if granted.allowed("read") and link in granted.readable and link in granted.open:
-            found.append(_related(ctx, other, item, record, base, granted.allowed("create")))
-    return sorted(found, key=lambda one: not one.rows)
+        if item is not None and item.definition.type == "link" and granted.allowed("read") and link in granted.readable and link in granted.open:
+            found.append((other, item))
+    return found
 
 
-def _related(ctx: Context, other: CompiledEntity, link: CompiledField, record: Record, base: str, may_add: bool) -> Related:
-    where = f"{link.key} == {record.id}"
-    view = next((one for one in open_lists(ctx, other.key)), None)
+def related(desk: Desk, entity: CompiledEntity, record: Record) -> list[Related]:
+    """The records of other entities that point here, newest first; child lines included. Those with none come last."""
+    order = [option.value for option in actions(desk.ctx, entity, desk.base, record.id)]
+    found = [_related(desk, other, item, record) for other, item in pointing(desk.ctx, entity)]
+    rank = {name: number for number, name in enumerate(order)}
+    return sorted(found, key=lambda one: (not one.rows, rank.get(one.key.partition("-")[0], len(rank))))
+
+
+def _related(desk: Desk, other: CompiledEntity, link: CompiledField, record: Record) -> Related:
+    ctx = desk.ctx
+    views = open_lists(ctx, other.key)
+    view = next((one for one in views if not one.where), views[0] if views else None)
     columns = _columns(ctx, other, view, link.key)
-    sort = ("-at",) if "at" in other.fields and other.fields["at"].column is not None else ("-id",)
     granted = grant_of(ctx.workspace, ctx.actor, other)
+    when = moment_field(other)
+    sort = (f"-{when.key}",) if when is not None and when.key in granted.open else ("-id",)
     wanted = tuple(dict.fromkeys([*columns, *(name for name in other.label_fields() if name in granted.readable)]))
-    result = page(ctx, Query(other.key, where, sort=sort, fields=("id", "version", *wanted), limit=RELATED_ROWS, count="capped"))
-    surroundings = around(ctx, other.key, base)
-    rows = tuple(RelatedRow(f"{base}/r/{other.key}/{item.id}", record_label(ctx, other, item), tuple(
-        bound_field(other.fields[name], item.get(name), surroundings, widget=other.fields[name].type.widget) for name in columns if name in item)) for item in result.items)
-    title = label_text(other.definition.plural or other.title, ctx.locale, other.key)
-    more = f"{base}/l/{view.key}?{link.key}={record.id}" if view is not None and (result.count or 0) > RELATED_ROWS else ""
-    add = f"{base}/r/{other.key}/new?{link.key}={record.id}&use=quick" if may_add and not other.lines_of else ""
-    return Related(f"{other.key}-{link.key}", title, other.definition.icon or "list", rows, more, formats.count(result.count, result.count_capped), add)
+    result = page(ctx, Query(other.key, f"{link.key} == {record.id}", sort=sort, fields=("id", "version", *wanted), limit=RELATED_ROWS, count="capped"))
+    rows = tuple(_row(desk, other, item, columns) for item in result.items)
+    table = "&page=table" if view is not None and view.view != "table" else ""
+    more = f"{desk.base}/l/{view.key}?{link.key}={record.id}{table}" if view is not None and (result.count or 0) > RELATED_ROWS else ""
+    may_add = granted.allowed("create") and not other.lines_of
+    return Related(f"{other.key}-{link.key}", label_text(other.definition.plural or other.title, ctx.locale, other.key), other.definition.icon or "list", rows, more,
+                   formats.count(result.count, result.count_capped), f"{desk.base}/r/{other.key}/new?{link.key}={record.id}&use=quick" if may_add else "")
+
+
+def _row(desk: Desk, other: CompiledEntity, item: Record, columns: Sequence[str]) -> RelatedRow:
+    cells = [(label_text(other.fields[name].definition.title, desk.ctx.locale, name), desk.cell(other, other.fields[name], item.get(name)),
+              other.fields[name].type.widget in ("text", "long_text", "tags", "choices")) for name in columns]
+    lead = cells[0][1] if cells and cells[0][1] else Markup("{}").format(record_label(desk.ctx, other, item))
+    return RelatedRow(f"{desk.base}/r/{other.key}/{item.id}", lead, tuple(cell for cell in cells[1:] if cell[1]))
 
 
 def _columns(ctx: Context, other: CompiledEntity, view: ListView | None, link: str) -> tuple[str, ...]:
     granted = grant_of(ctx.workspace, ctx.actor, other)
     names: Sequence[str] = view.columns if view is not None else [key for key, item in other.fields.items() if item.column is not None]
-    usable = [name for name in names if name != link and name in other.fields and name in granted.readable and other.fields[name].definition.type not in ("json", "files", "file")]
-    return tuple(usable[:4])
+    usable = [name for name in names if name != link and name in other.fields and name in granted.readable and other.fields[name].definition.type not in ("json", *_FILES)]
+    return tuple(usable[:COLUMNS_AT_MOST])
 
 
-# --- what happened ---------------------------------------------------------------------------------------------------------------------------
+def moment_field(entity: CompiledEntity) -> CompiledField | None:
+    """The instant at which a record of an entity happens: required, and now unless somebody says otherwise."""
+    return next((item for item in entity.fields.values() if item.definition.type == "instant" and item.column is not None and item.required is True
+                 and item.default is not None), None)
 
 
-def told(ctx: Context, entity: CompiledEntity, record_id: int, base: str, cursor: str | None = None) -> tuple[list[Told], str | None]:
-    """A page of the timeline in words, and the cursor of the next."""
-    found = timeline(ctx, entity.key, record_id, cursor)
-    return [_told(ctx, entity, moment, base) for moment in found.items], found.next
+# --- files ---------------------------------------------------------------------------------------------------------------------------------
 
 
-_VERBS = {"create": "plus", "update": "pencil", "delete": "trash", "restore": "arrow-back-up"}
+def attachments(desk: Desk, entity: CompiledEntity, record: Record) -> list[tuple[str, OptionView]]:
+    """(field's title, file) of every file of the record, to open."""
+    found = []
+    for key, item in entity.fields.items():
+        value = record.get(key)
+        if item.definition.type not in _FILES or not value:
+            continue
+        title = label_text(item.definition.title, desk.ctx.locale, key)
+        bound = bound_field(item, value, around(desk.ctx, entity.key, desk.base))
+        found += [(title, option) for option in bound.picked]
+    return found
 
 
-def _told(ctx: Context, entity: CompiledEntity, moment: Moment, base: str) -> Told:
-    zone = ctx.workspace.timezone
-    surroundings = around(ctx, entity.key, base)
-    words = {"create": _("Created"), "update": _("Changed"), "delete": _("Deleted"), "restore": _("Restored"), "computed": _("Computed")}
-    changes = tuple(_change(entity, change, surroundings) for change in moment.changes if change.field in entity.fields)
-    who = moment.person.label or f"#{moment.person.id}" if moment.person is not None else _principal(moment.cause)
-    return Told(moment.id, formats.short_instant(moment.at, zone, ctx.now.astimezone(zone).date()), f"{moment.at.astimezone(zone):%Y-%m-%d %H:%M:%S}", who,
-                words.get(moment.verb, moment.verb), _why(moment.cause), changes, _VERBS.get(moment.verb, "point"))
-
-
-def _change(entity: CompiledEntity, change: FieldChange, surroundings: Surroundings) -> tuple[str, str, str]:
-    item = entity.fields[change.field]
-    return (label_text(item.definition.title, surroundings.locale, change.field), _shown(item, change.before, surroundings), _shown(item, change.after, surroundings))
-
-
-def _shown(item: CompiledField, value: Any, surroundings: Surroundings) -> str:
-    if value is None or value == []:
-        return ""
-    if isinstance(value, Link):
-        return value.label or f"#{value.id}"
-    if isinstance(value, list) and any(isinstance(one, Link) for one in value):
-        return "、".join(one.label or f"#{one.id}" for one in value)
+def text_of(item: CompiledField, value: Any, surroundings: Surroundings) -> str:
+    """A value in plain words; '' for an empty one."""
+    if value is None or value == [] or isinstance(value, FileValue):
+        return value.name if isinstance(value, FileValue) else ""
     return shown_text(item, value, surroundings)
-
-
-def _principal(cause: Mapping[str, Any]) -> str:
-    return {"operator": _("Command line"), "import": _("Import"), "demo": _("Demo data"), "publishing": _("Publishing")}.get(str(cause.get("principal", "")), _("System"))
-
-
-def _why(cause: Mapping[str, Any]) -> str:
-    kind, name = str(cause.get("kind", "")), str(cause.get("name", ""))
-    if kind == "import":
-        return _("by the import of %(name)s", name=name) if name else _("by an import")
-    return _("through the API") if kind == "api" else ""

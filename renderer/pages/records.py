@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from engine.access import grant_of
 from engine.context import Context
 from engine.errors import Conflict, Invalid, NotFound
 from engine.fields.base import Wrong
@@ -17,10 +18,15 @@ from engine.records import service
 from engine.records.preview import may
 from engine.records.query import get
 from engine.records.record import Record
+from engine.records.reveal import reveal
+from engine.workspace import CompiledEntity
 from metadata.text import label_text
+from renderer import errors
 from renderer.bound_field import form_text, shown_text
 from renderer.bound_form import BoundForm, FormBinder, form_for, read_form
-from renderer.bound_record import around, head, profile, record_label, related, steps, told
+from renderer.bound_record import Desk, actions, around, attachments, detail, head, profile, record_label, related, steps
+from renderer.record_next import dated_fields, upcoming
+from renderer.record_story import Told, changes, story
 from renderer.requests import Routes, Visit
 from renderer.shell import first_list
 from renderer.translations import _
@@ -90,7 +96,9 @@ def _form_page(visit: Visit, entity: str, record: int | None, *, raw: Mapping[st
         form = _bound(ctx, visit, entity, record, raw, refusal, version)
         label = record_label(ctx, ctx.workspace.entities[entity], get(ctx, entity, record)) if record is not None else ""
     title = label_text(visit.ctx.workspace.entities[entity].title, visit.locale, entity)
-    data = {"form": form, "title": title, "label": label, "query": urlencode(list(visit.request.query_params.multi_items()))}
+    data: dict[str, Any] = {"form": form, "title": title, "label": label, "query": urlencode(list(visit.request.query_params.multi_items()))}
+    if visit.wants_part and visit.target == "dialog":
+        return visit.part("_form_dialog.html", **data)
     if visit.wants_part:
         return visit.part("_form.html", status=status, **data)
     return visit.page("form.html", status=status, **data)
@@ -193,7 +201,7 @@ def _conflict_page(visit: Visit, entity: str, record: int, raw: Mapping[str, Any
         else:
             rows.append({"name": name, "label": label_text(item.definition.title, visit.locale, name), "mine": mine, "theirs": theirs, "values": _texts(given)})
     lines = compiled.lines
-    data = {"rows": rows, "same": [(name, _texts(given)) for name, given in same.items() if name not in lines],
+    data: dict[str, Any] = {"rows": rows, "same": [(name, _texts(given)) for name, given in same.items() if name not in lines],
             "lines": [(f"{name}[{index}].{key}", _texts(value)) for name in lines if name in raw for index, row in enumerate(raw[name]) for key, value in row.items()],
             "line_names": [name for name in lines if name in raw], "version": current.version, "action": f"{visit.base}/r/{entity}/{record}/edit",
             "cancel": address(visit, entity, record), "title": label_text(compiled.title, visit.locale, entity)}
@@ -226,28 +234,82 @@ def refresh(visit: Visit) -> Response:
 
 @routes.get("/w/{ws}/r/{entity}/{id}")
 def show(visit: Visit) -> Response:
-    """Everything about one record: who and where it stands, its values, what belongs to it, what happened."""
+    """Everything about one record: who and where it stands, what comes next, its values, what belongs to it, what happened."""
     entity, number = entity_of(visit), visit.number("id")
     with visit.ctx.snapshot() as ctx:
+        desk, compiled = Desk(ctx, visit.site.pages, visit.base), ctx.workspace.entities[entity]
         record = get(ctx, entity, number)
-        compiled = ctx.workspace.entities[entity]
-        events, following = told(ctx, compiled, number, visit.base)
-        data = {
+        dated = dated_fields(ctx, compiled)
+        top = head(desk, compiled, record, frozenset(dated))
+        stages = steps(ctx, compiled, record)
+        told_above = frozenset({*compiled.label_fields(), *dated, *(fact.key for fact in top.line), *([top.lead] if top.tags else []), *((compiled.stages.field,) if stages and compiled.stages else ())})
+        events, following = story(desk, compiled, number)
+        data: dict[str, Any] = {
             "entity": entity, "record": record, "label": record_label(ctx, compiled, record), "title": label_text(compiled.title, visit.locale, entity),
-            "icon_name": compiled.definition.icon or "file-text", "head": head(ctx, compiled, record, visit.base), "steps": steps(ctx, compiled, record),
-            "profile": profile(ctx, compiled, record, visit.base), "related": related(ctx, compiled, record, visit.base), "events": events, "following": following,
-            "may_edit": may(ctx, entity, number, "update"), "may_delete": may(ctx, entity, number, "delete"), "list_address": _list_address(visit, entity),
-            "here": address(visit, entity, number)}
+            "head": top, "steps": stages, "profile": profile(desk, compiled, record, told_above), "upcoming": upcoming(desk, compiled, record, dated),
+            "related": related(desk, compiled, record), "files": attachments(desk, compiled, record), "actions": actions(ctx, compiled, visit.base, number),
+            "events": events, "following": following, "may_edit": may(ctx, entity, number, "update"), "may_delete": may(ctx, entity, number, "delete"),
+            "list_address": _list_address(visit, entity), "here": address(visit, entity, number)}
     return visit.page("record.html", **data)
 
 
 @routes.get("/w/{ws}/r/{entity}/{id}/timeline")
 def more_events(visit: Visit) -> Response:
     """The next page of what happened."""
+    return _told(visit, "timeline", story)
+
+
+@routes.get("/w/{ws}/r/{entity}/{id}/changes")
+def more_changes(visit: Visit) -> Response:
+    """A page of the record's own changes, the computed ones included."""
+    return _told(visit, "changes", changes)
+
+
+def _told(visit: Visit, way: str, read: Callable[[Desk, CompiledEntity, int, str], tuple[list[Told], str]]) -> Response:
     entity, number = entity_of(visit), visit.number("id")
     with visit.ctx.snapshot() as ctx:
-        events, following = told(ctx, ctx.workspace.entities[entity], number, visit.base, visit.request.query_params.get("cursor") or None)
-    return visit.part("_timeline.html", events=events, following=following, here=address(visit, entity, number))
+        events, following = read(Desk(ctx, visit.site.pages, visit.base), ctx.workspace.entities[entity], number, visit.request.query_params.get("cursor", ""))
+    return visit.part("_timeline.html", events=events, following=following, here=address(visit, entity, number), way=way)
+
+
+# --- a masked value in clear ---------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/w/{ws}/r/{entity}/{id}/reveal/{field}")
+def ask_reveal(visit: Visit) -> Response:
+    """Ask why the person wants to see a masked value."""
+    return _reveal_dialog(visit, "")
+
+
+def _reveal_dialog(visit: Visit, error: str) -> Response:
+    entity, key = entity_of(visit), str(visit.path["field"])
+    item = visit.ctx.workspace.entities[entity].fields.get(key)
+    if item is None or key not in grant_of(visit.ctx.workspace, visit.ctx.actor, visit.ctx.workspace.entities[entity]).readable:
+        raise NotFound("unknown_field", field=key)
+    data: dict[str, Any] = {"label": label_text(item.definition.title, visit.locale, key), "action": f"{address(visit, entity, visit.number('id'))}/reveal/{key}", "key": key,
+            "error": error, "reason": visit.text("reason")}
+    response = visit.part("_reveal.html", status=422 if error else 200, **data)
+    if error:
+        response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#dialog", "innerHTML"
+    return response
+
+
+@routes.post("/w/{ws}/r/{entity}/{id}/reveal/{field}")
+def show_clear(visit: Visit) -> Response:
+    """Show it, once, with the reason in the access log."""
+    entity, number, key = entity_of(visit), visit.number("id"), str(visit.path["field"])
+    try:
+        value = reveal(visit.ctx, entity, number, key, visit.text("reason"))
+    except (Invalid, Conflict) as refusal:
+        return _reveal_dialog(visit, errors.sentences(refusal, visit.locale))
+    compiled = visit.ctx.workspace.entities[entity]
+    shown = detail(Desk(visit.ctx, visit.site.pages, visit.base), compiled, compiled.fields[key], value)
+    response = visit.part("_revealed.html", shown=shown, key=key)
+    response.headers["HX-Trigger"] = "closeDialog"
+    return response
+
+
+# --- away and back -------------------------------------------------------------------------------------------------------------------------
 
 
 @routes.post("/w/{ws}/r/{entity}/{id}/delete")
@@ -256,7 +318,7 @@ def delete(visit: Visit) -> Response:
     entity, number = entity_of(visit), visit.number("id")
     version = int(visit.text("version")) if visit.text("version").isdigit() else 0
     service.delete(visit.ctx, entity, number, version)
-    return visit.redirect(f"{_list_address(visit, entity)}?deleted={entity}.{number}", toast=_("Deleted; it can be restored for 30 days"))
+    return visit.redirect(_list_address(visit, entity), toast=_("Deleted; it can be restored for 30 days"), undo=f"{address(visit, entity, number)}/restore")
 
 
 @routes.post("/w/{ws}/r/{entity}/{id}/restore")
