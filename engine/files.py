@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import puremagic
 import sqlalchemy as sa
 
-from engine import jobs
-from engine.actors import enter_as
 from engine.errors import Invalid, NotFound
 from engine.fields.values import FileValue, Masked
 from engine.records.attachments import file_url
@@ -29,7 +27,6 @@ from engine.system_tables import file as table
 if TYPE_CHECKING:
     from engine.context import Context
 
-CLEAN_JOB = "files.clean"
 UNBOUND_FOR = timedelta(hours=24)
 _BLOCK = 1 << 20
 #: Types a browser may show in place; everything else is handed out as an attachment only.
@@ -148,7 +145,3 @@ def _unlink(paths: Iterable[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
 
-
-def clean_job(run: jobs.JobRun) -> Mapping[str, Any]:
-    """The job that removes unbound uploads of one workspace."""
-    return {"removed": clean(enter_as(run.home, run.workspace, "retention"))}

@@ -11,7 +11,8 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ LEASE = timedelta(seconds=60)
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(hours=1)
 SWEEP_SECONDS = 2.0
+FIRST_ROUND_SECONDS, ROUND_SECONDS = 60.0, 3600.0
 
 _on_postgresql = home_job.to_metadata(sa.MetaData(), schema=HOME_SCHEMA)
 
@@ -188,9 +190,11 @@ def _finish(run: JobRun, kind: JobKind | None, error: tuple[str, Mapping[str, An
 class Worker:
     """Runs the jobs of a home: one thread, woken after commits and every few seconds. ``drain`` runs what is due in the caller's thread instead."""
 
-    def __init__(self, home: Home, kinds: Mapping[str, JobKind]) -> None:
+    def __init__(self, home: Home, kinds: Mapping[str, JobKind], hourly: Sequence[str] = ()) -> None:
         self.home = home
         self.kinds = kinds
+        self.hourly = hourly
+        self._next_round = time.monotonic() + FIRST_ROUND_SECONDS
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid4().hex[:8]}"
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -221,6 +225,16 @@ class Worker:
                 count += 1
         return count
 
+    def _ask_hourly(self) -> None:
+        """Put the hourly jobs of every workspace, once however many workers ask."""
+        if not self.hourly or time.monotonic() < self._next_round:
+            return
+        self._next_round = time.monotonic() + ROUND_SECONDS
+        for entry in self.home.workspaces():
+            with self.home.workspace(entry.name).database.write(background=True) as connection:
+                for name in self.hourly:
+                    put(connection, entry.name, name, {}, key=f"{name}:{entry.name}")
+
     def _databases(self) -> list[Database]:
         if self.home.database.dialect == "postgresql":
             return [self.home.database]
@@ -230,6 +244,7 @@ class Worker:
         while not self._stop.is_set():
             self._wake.clear()
             try:
+                self._ask_hourly()
                 self.drain()
             except Refusal as refusal:
                 log.warning("worker: %s", refusal)

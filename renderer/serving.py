@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 import plugins
-from engine import files
+from engine import upkeep
 from engine.actors import people_of
 from engine.demo.fill import fill
 from engine.errors import Unavailable
@@ -144,13 +144,13 @@ def first_run(home: Home, bundle: Bundle) -> None:
 
 def kinds() -> dict[str, JobKind]:
     """What jobs there are and what runs them."""
-    found = (JobKind(batches.JOB, batches.run_job), JobKind(files.CLEAN_JOB, files.clean_job))
+    found = (JobKind(batches.JOB, batches.run_job), upkeep.KIND)
     return {kind.name: kind for kind in found}
 
 
 def work(home: Home, *, once: bool) -> int:
     """Run due jobs: all that are due now, or until the process is told to stop."""
-    worker = Worker(home, kinds())
+    worker = Worker(home, kinds(), (upkeep.JOB,))
     if once:
         return worker.drain()
     stop = threading.Event()
@@ -165,7 +165,7 @@ def work(home: Home, *, once: bool) -> int:
 @contextmanager
 def working(home: Home, wanted: bool) -> Iterator[None]:
     """A worker beside the web for the time of a block."""
-    worker = Worker(home, kinds()) if wanted else None
+    worker = Worker(home, kinds(), (upkeep.JOB,)) if wanted else None
     if worker is not None:
         worker.start()
     try:

@@ -1,0 +1,53 @@
+"""What a workspace needs done from time to time: unbound uploads removed, an interrupted publish finished, keys and files forgotten that nobody needs any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine import files, provenance
+from engine.actors import enter_as
+from engine.jobs import JobKind, JobRun
+from engine.publishing import finish_preparing
+from engine.records.service import IDEMPOTENT_FOR
+from engine.system_tables import idempotency
+
+if TYPE_CHECKING:
+    from engine.context import Context
+
+JOB = "upkeep"
+#: Files of imports are kept as long as an import can be undone.
+IMPORTS_KEPT = timedelta(days=30)
+
+
+def run(job: JobRun) -> Mapping[str, Any]:
+    """One round for one workspace; each part may run again at any time."""
+    ctx = enter_as(job.home, job.workspace, "retention")
+    with ctx.reading() as inner:
+        waiting = provenance.preparing(inner.open)
+    if waiting is not None:
+        finish_preparing(job.home, job.workspace, waiting.number)
+    return {"uploads": files.clean(ctx), "keys": _forget_keys(ctx), "imports": _forget_imports(ctx), "finished": waiting.number if waiting else None}
+
+
+def _forget_keys(ctx: Context) -> int:
+    with ctx.writing() as inner:
+        done = inner.open.execute(sa.delete(idempotency).where(idempotency.c.at < inner.now - IDEMPOTENT_FOR))
+        return int(done.rowcount)
+
+
+def _forget_imports(ctx: Context) -> int:
+    folder: Path = ctx.home.settings.home / "imports" / ctx.workspace.name
+    oldest = time.time() - IMPORTS_KEPT.total_seconds()
+    gone = [path for path in folder.glob("*") if path.stat().st_mtime < oldest] if folder.is_dir() else []
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return len(gone)
+
+
+KIND = JobKind(JOB, run, retries=2)
