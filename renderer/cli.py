@@ -74,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
             arg("--as", metavar="LOGIN", dest="as_login", required=True))
     command("demo-data", commands_data.demo_data, "made-up people and records", workspace, arg("--scale", choices=["S", "M", "L"], default="S"), arg("--seed", type=int))
     command("schema", commands_data.schema, "an entity's record as plain JSON Schema", workspace, entity)
+    command("reference", commands_data.reference, "every word of the definition language, as markdown", arg("file", metavar="FILE", nargs="?", help="write it here"))
     command("clock", commands.clock, "move a sandbox's clock forward", workspace, arg("instant", metavar="ISO"))
     command("migrate", commands.migrate, "bring the system tables up to this release")
     command("settings", commands.settings, "every setting with its value and where it came from")

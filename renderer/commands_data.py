@@ -17,8 +17,10 @@ from engine.exchange.exporting import export
 from engine.exchange.mapping import saved
 from engine.messages import sentence
 from engine.records.query import Query
-from renderer.api.definitions import entity_schema
+from metadata.reference import reference as reference_text
+from renderer.api.schemas import entity_schema
 from renderer.commands import Answer, opened_home
+from renderer.serving import all_words
 
 _PAGE = 500
 
@@ -119,3 +121,15 @@ def schema(given: Namespace) -> Answer:
         _entity(ctx, given.entity)
         found = entity_schema(ctx, given.entity)
     return Answer([json.dumps(found, ensure_ascii=False, indent=2)], found)
+
+
+def reference(given: Namespace) -> Answer:
+    """The reference of the definition language with this installation's words."""
+    text = reference_text(all_words().vocabulary())
+    if given.file is None:
+        return Answer([text.rstrip("\n")], {"text": text})
+    try:
+        Path(given.file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Invalid("file_unwritable", path=given.file, reason=error.strerror or type(error).__name__) from error
+    return Answer([given.file], {"file": given.file})
