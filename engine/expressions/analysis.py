@@ -39,7 +39,15 @@ MAX_GUESSES = 5
 
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 _COMPARES: Mapping[type[ast.cmpop], str] = {
-    ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.In: "in", ast.NotIn: "not_in"}
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+    ast.Lt: "lt",
+    ast.LtE: "le",
+    ast.Gt: "gt",
+    ast.GtE: "ge",
+    ast.In: "in",
+    ast.NotIn: "not_in",
+}
 _ARITHMETIC: Mapping[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
 _SYMBOLS: Mapping[str, str] = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 

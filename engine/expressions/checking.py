@@ -22,9 +22,21 @@ from metadata.vocabulary import ExpressionCheck, ExpressionPlace, ExpressionProb
 ROLES = "role"
 #: What ``me`` has beside the fields of a person.
 ME: Mapping[str, Type] = {
-    "role": Type("choice", of=ROLES), "roles": Type("choices", of=ROLES), "team": Type("team"), "teams": Type("list", item=Type("team")), "lead": PERSON}
+    "role": Type("choice", of=ROLES),
+    "roles": Type("choices", of=ROLES),
+    "team": Type("team"),
+    "teams": Type("list", item=Type("team")),
+    "lead": PERSON,
+}
 RUN: Mapping[str, Type] = {
-    "at": INSTANT, "due": TEXT, "version": INTEGER, "settings": INTEGER, "title": TEXT, "cause": TEXT, "occurrence": INTEGER}
+    "at": INSTANT,
+    "due": TEXT,
+    "version": INTEGER,
+    "settings": INTEGER,
+    "title": TEXT,
+    "cause": TEXT,
+    "occurrence": INTEGER,
+}
 TALLY: Mapping[str, Type] = {"done": INTEGER, "refused": INTEGER, "failed": INTEGER}
 ANSWER: Mapping[str, Type] = {"by": PERSON, "opinion": TEXT, "at": INSTANT}
 
@@ -60,9 +72,13 @@ def names_for(source: TypeSource, place: ExpressionPlace) -> Names:
     """Every name open at a place: fields, settings, parameters, spaces and carried names."""
     spaces: dict[str, NameSpace | Mapping[str, Type] | Type] = {"setting": source.settings()}
     fixed: Mapping[str, NameSpace | Mapping[str, Type]] = {
-        "me": me_space(), "run": RUN, "tally": TALLY, "answer": NameSpace(ANY, ANSWER),
+        "me": me_space(),
+        "run": RUN,
+        "tally": TALLY,
+        "answer": NameSpace(ANY, ANSWER),
         "param": {key: source.parameter(key, document) for key, document in place.params.items()},
-        "lines": {key: Type("rows", of=key) for key in source.lines(place.entity or "")}}
+        "lines": {key: Type("rows", of=key) for key in source.lines(place.entity or "")},
+    }
     spaces |= {name: fixed[name] for name in place.spaces if name in fixed}
     for name in ("record", "old"):
         entity = place.names.get(name) or place.entity
@@ -90,7 +106,9 @@ def _hops(source: TypeSource) -> Callable[[Type], Mapping[str, Type] | None]:
     return hops
 
 
-def check_expression(source: TypeSource, place: ExpressionPlace, text: str, functions: Functions = FUNCTIONS) -> Sequence[ExpressionProblem]:
+def check_expression(
+    source: TypeSource, place: ExpressionPlace, text: str, functions: Functions = FUNCTIONS
+) -> Sequence[ExpressionProblem]:
     """Every problem of a text at a place; () when it may stand there."""
     try:
         expression = parse(text, names_for(source, place), _wanted(place.wants), functions)
@@ -115,6 +133,7 @@ def _wanted(notation: str) -> Type | None:
 
 def _moment(expression: Expression) -> int:
     """The column of the first part that depends on the moment or on who asks."""
+
     def volatile(node: Node) -> bool:
         return (isinstance(node, Call) and node.function.volatile) or (isinstance(node, Space) and node.path[0] == "me")
 
@@ -123,6 +142,7 @@ def _moment(expression: Expression) -> int:
 
 def checker(source_of: Callable[[Any], TypeSource], functions: Callable[[], Functions]) -> ExpressionCheck:
     """The check metadata's vocabulary carries. ``source_of`` gives the types of a bundle and may keep them."""
+
     def check(bundle: object, place: ExpressionPlace, text: str) -> Sequence[ExpressionProblem]:
         return check_expression(source_of(bundle), place, text, functions())
 

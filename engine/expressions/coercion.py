@@ -78,7 +78,12 @@ class Coercion:
         if isinstance(node, Items) and wanted.listed:
             return Items(wanted, node.column, tuple(self.to(item, wanted if item.type.listed else wanted.element) for item in node.items))
         if isinstance(node, Choose) and node.type != wanted:
-            return Choose(wanted, node.column, tuple((test, self.to(result, wanted)) for test, result in node.branches), self.to(node.otherwise, wanted))
+            return Choose(
+                wanted,
+                node.column,
+                tuple((test, self.to(result, wanted)) for test, result in node.branches),
+                self.to(node.otherwise, wanted),
+            )
         if isinstance(node, Call) and node.function.passes and node.type != wanted:
             return replace(node, type=wanted, args=tuple(self.to(argument, wanted) for argument in node.args))
         return self._value(node, wanted)
@@ -117,7 +122,7 @@ class Coercion:
         if have == DOUBLE:
             return None
         if want.name == "decimal" and have.name in ("integer", "decimal") and have.scale <= want.scale:
-            return fold(Convert(want, node.column, node, 10**(want.scale - have.scale)))
+            return fold(Convert(want, node.column, node, 10 ** (want.scale - have.scale)))
         if have == INTEGER and want.name in ("money", "percent", "duration"):
             return node
         return node if want == INTEGER and have == DURATION else None
@@ -298,5 +303,3 @@ def fold(node: Node) -> Node:
         case Arithmetic(op=op, left=Literal(value=left), right=Literal(value=right)):
             return Literal(node.type, node.column, operations.ARITHMETIC[op](left, right))
     return node
-
-

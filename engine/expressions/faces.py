@@ -3,7 +3,24 @@
 from collections.abc import Mapping
 
 from engine.expressions.nodes import (
-    Arithmetic, Call, Choose, Compare, Convert, EnvironmentCall, Field, Hop, Items, LinkField, Logic, MapValue, Negative, Node, Not, children, reads_row)
+    Arithmetic,
+    Call,
+    Choose,
+    Compare,
+    Convert,
+    EnvironmentCall,
+    Field,
+    Hop,
+    Items,
+    LinkField,
+    Logic,
+    MapValue,
+    Negative,
+    Node,
+    Not,
+    children,
+    reads_row,
+)
 from engine.expressions.problems import NoSqlFace
 
 #: Estimated size of the SQL (in repeated parts) beyond which an expression is refused an SQL face.
@@ -12,7 +29,21 @@ MAX_WEIGHT = 5_000
 MAX_NESTING = 72
 
 _NESTING: Mapping[type[Node], int] = {
-    Field: 2, LinkField: 2, Hop: 12, MapValue: 6, Call: 4, EnvironmentCall: 4, Compare: 5, Logic: 3, Not: 0, Arithmetic: 5, Negative: 2, Convert: 6, Choose: 6, Items: 5}
+    Field: 2,
+    LinkField: 2,
+    Hop: 12,
+    MapValue: 6,
+    Call: 4,
+    EnvironmentCall: 4,
+    Compare: 5,
+    Logic: 3,
+    Not: 0,
+    Arithmetic: 5,
+    Negative: 2,
+    Convert: 6,
+    Choose: 6,
+    Items: 5,
+}
 
 
 def without_sql(node: Node) -> NoSqlFace | None:
@@ -45,7 +76,13 @@ def nesting(node: Node) -> int:
     """An estimate, on the high side, of how deeply a node's SQL nests for SQLite's parser."""
     if not reads_row(node):
         return 2
-    own = node.function.nesting if isinstance(node, Call) else 3 if isinstance(node, Arithmetic) and node.op in ("add", "sub") else _NESTING[type(node)]
+    own = (
+        node.function.nesting
+        if isinstance(node, Call)
+        else 3
+        if isinstance(node, Arithmetic) and node.op in ("add", "sub")
+        else _NESTING[type(node)]
+    )
     return own + max((nesting(child) for child in children(node)), default=0)
 
 

@@ -91,7 +91,7 @@ class Function:
     @property
     def has_sql(self) -> bool:
         """Whether it can be used where rows are searched."""
-        return self.sql is not None or self.holds is not None
+        return self.sql is not None or self.holds is not None or self.python is by_typing
 
     def call(self, type: Type, column: int, args: Sequence[Node]) -> Node:
         """A call of this function with checked arguments."""
@@ -134,6 +134,11 @@ class Signature:
         return function.call(self.result, column, brought)
 
 
+def by_typing(*values: Any) -> Any:
+    """The Python face of a function whose typing rule puts other nodes in its place; both faces are theirs."""
+    raise AssertionError("replaced when it was typed")
+
+
 def count(function: Function, column: int, args: Sequence[Node], least: int, most: int | None) -> None:
     """Refuse a wrong number of arguments."""
     if len(args) < least or (most is not None and len(args) > most):
@@ -146,7 +151,9 @@ def declared(words: str) -> Typing:
     return signature.check
 
 
-def declare(name: str, words: str, help: Label, python: Callable[..., Any], *, sql: SqlValue | None = None, holds: SqlHolds | None = None) -> Function:
+def declare(
+    name: str, words: str, help: Label, python: Callable[..., Any], *, sql: SqlValue | None = None, holds: SqlHolds | None = None
+) -> Function:
     """A function from a plugin: typed by its signature, with an SQL face or Python only."""
     return Function(name, f"({words.replace('->', ') ->', 1)}".replace(" )", ")"), help, declared(words), python, sql, holds)
 

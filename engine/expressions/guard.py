@@ -18,13 +18,52 @@ _MAX_BRACKETS = 60
 
 _BAD_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
 _SYNTAX: tuple[type[ast.AST], ...] = (
-    ast.BoolOp, ast.UnaryOp, ast.Compare, ast.BinOp, ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Tuple, ast.List, ast.IfExp, ast.Subscript)
+    ast.BoolOp,
+    ast.UnaryOp,
+    ast.Compare,
+    ast.BinOp,
+    ast.Name,
+    ast.Constant,
+    ast.Call,
+    ast.Attribute,
+    ast.Tuple,
+    ast.List,
+    ast.IfExp,
+    ast.Subscript,
+)
 _OPERATORS: tuple[type[ast.AST], ...] = (
-    ast.And, ast.Or, ast.Not, ast.USub, ast.Add, ast.Sub, ast.Mult, ast.Div,
-    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot)
+    ast.And,
+    ast.Or,
+    ast.Not,
+    ast.USub,
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Div,
+    ast.Eq,
+    ast.NotEq,
+    ast.Lt,
+    ast.LtE,
+    ast.Gt,
+    ast.GtE,
+    ast.In,
+    ast.NotIn,
+    ast.Is,
+    ast.IsNot,
+)
 _SIGNS: Mapping[type[ast.AST], str] = {
-    ast.Pow: "**", ast.Mod: "%", ast.FloorDiv: "//", ast.LShift: "<<", ast.RShift: ">>", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.MatMult: "@",
-    ast.Invert: "~", ast.UAdd: "+"}
+    ast.Pow: "**",
+    ast.Mod: "%",
+    ast.FloorDiv: "//",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.MatMult: "@",
+    ast.Invert: "~",
+    ast.UAdd: "+",
+}
 
 
 class Guarded:
@@ -41,7 +80,7 @@ class Guarded:
         """The 1-based column of a node in the whole text."""
         line: int = getattr(node, "lineno", 1)
         offset: int = getattr(node, "col_offset", 0)
-        before = sum(len(text) + 1 for text in self._lines[:line - 1])
+        before = sum(len(text) + 1 for text in self._lines[: line - 1])
         return self._indent + before + len(self._lines[line - 1].encode()[:offset].decode(errors="ignore")) + 1
 
 
@@ -78,8 +117,8 @@ def _parse(text: str, indent: int) -> ast.expr:
         return ast.parse(text.rstrip(), mode="eval").body
     except SyntaxError as error:
         lines = text.split("\n")
-        offset = sum(len(line) + 1 for line in lines[:(error.lineno or 1) - 1]) + (error.offset or 1)
-        raise refuse(indent + offset, "syntax", near=text[max(0, offset - 1):][:20].split("\n")[0]) from None
+        offset = sum(len(line) + 1 for line in lines[: (error.lineno or 1) - 1]) + (error.offset or 1)
+        raise refuse(indent + offset, "syntax", near=text[max(0, offset - 1) :][:20].split("\n")[0]) from None
     except (RecursionError, MemoryError, ValueError, OverflowError):
         raise refuse(indent + 1, "syntax", near=text[:20]) from None
 

@@ -91,5 +91,3 @@ class Names:
         if not type.linked:
             return None
         return self.hops(type) or {}
-
-

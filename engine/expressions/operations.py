@@ -10,7 +10,7 @@ from engine.expressions.types import LIMIT, Type
 Value = Any
 
 #: What ``squeeze`` drops: Unicode white space, the zero-width space and the byte order mark.
-WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200c))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200C))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
 _DROP = dict.fromkeys(map(ord, WHITE_SPACE))
 
 
@@ -111,7 +111,15 @@ def is_of(value: Value, kind: Type) -> bool:
 
 
 COMPARISONS: Mapping[str, Callable[[Value, Value], bool]] = {
-    "eq": equal, "ne": different, "lt": less, "le": at_most, "gt": greater, "ge": at_least, "in": within, "not_in": not_within}
+    "eq": equal,
+    "ne": different,
+    "lt": less,
+    "le": at_most,
+    "gt": greater,
+    "ge": at_least,
+    "in": within,
+    "not_in": not_within,
+}
 ARITHMETIC: Mapping[str, Callable[[Value, Value], Value]] = {"add": add, "sub": subtract, "mul": multiply, "div": divide}
 
 #: ``not (a op b)`` as another operator, where a side cannot be empty; and ``a op b`` read from the right.

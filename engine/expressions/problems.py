@@ -6,7 +6,6 @@ from itertools import islice
 
 from metadata.vocabulary import ExpressionProblem
 
-
 #: Known words looked at for a guess.
 _LOOKED_AT = 2_000
 

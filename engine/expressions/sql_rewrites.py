@@ -9,9 +9,24 @@ import sqlalchemy as sa
 
 from engine.expressions.coercion import is_null
 from engine.expressions.nodes import (
-    Arithmetic, Call, Compare, Convert, Field, Hop, LinkField, Literal, Logic, Negative, Node, Not, mapped, reads_row, walk)
+    Arithmetic,
+    Call,
+    Compare,
+    Convert,
+    Field,
+    Hop,
+    LinkField,
+    Literal,
+    Logic,
+    Negative,
+    Node,
+    Not,
+    mapped,
+    reads_row,
+    walk,
+)
 from engine.expressions.operations import MIRROR
-from engine.expressions.shelf.times import DAY_START, SHIFTED
+from engine.expressions.shelf.spans import DAY_START, SHIFTED
 from engine.expressions.types import BOOLEAN, INSTANT, INTEGER
 
 if TYPE_CHECKING:
@@ -53,6 +68,7 @@ def _elapsed_bound(compiler: Compiler, node: Compare) -> Node | None:
     def bound(op: str, more: int) -> Node:
         limit = SHIFTED.call(item.type, node.column, (fixed, node.right, Literal(INTEGER, 0, seconds), Literal(INTEGER, 0, more)))
         return Compare(BOOLEAN, node.column, MIRROR[op] if ago else op, item, limit)
+
     return _bounds(compiler, node, bound)
 
 
@@ -66,6 +82,7 @@ def _day_bound(compiler: Compiler, node: Compare) -> Node | None:
     def bound(op: str, more: int) -> Node:
         limit = DAY_START.call(INSTANT, node.column, (node.right, Literal(INTEGER, 0, more)))
         return Compare(BOOLEAN, node.column, op, item, limit)
+
     return _bounds(compiler, node, bound)
 
 
@@ -120,7 +137,9 @@ def _holds_when_absent(compiler: Compiler, node: Node) -> bool | None:
             if is_null(second):
                 return op == "eq"
             return (op == "ne") if compiler.never_empty(second) else None
-        case Call(function=function, args=(Hop(), *rest)) if function.name in ("empty", "exists", "contains", "startswith") and not any(map(reads_row, rest)):
+        case Call(function=function, args=(Hop(), *rest)) if function.name in ("empty", "exists", "contains", "startswith") and not any(
+            map(reads_row, rest)
+        ):
             return function.name == "empty"
     return None
 

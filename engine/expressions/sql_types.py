@@ -13,15 +13,39 @@ Column = sa.ColumnElement[Any]
 
 #: Values beyond all that expressions can have, standing for empty where SQLite's min and max would give NULL.
 LOWEST: Mapping[str, Column] = {
-    "integer": sa.literal(-(2**62), sa.BigInteger()), "double": sa.literal(-1e300, sa.Double()), "date": sa.literal("", sa.String())}
+    "integer": sa.literal(-(2**62), sa.BigInteger()),
+    "double": sa.literal(-1e300, sa.Double()),
+    "date": sa.literal("", sa.String()),
+}
 HIGHEST: Mapping[str, Column] = {
-    "integer": sa.literal(2**62, sa.BigInteger()), "double": sa.literal(1e300, sa.Double()), "date": sa.literal("~", sa.String())}
+    "integer": sa.literal(2**62, sa.BigInteger()),
+    "double": sa.literal(1e300, sa.Double()),
+    "date": sa.literal("~", sa.String()),
+}
 
 _TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
-    "boolean": sa.Boolean(), "integer": sa.BigInteger(), "decimal": sa.BigInteger(), "double": sa.Double(), "money": sa.BigInteger(), "percent": sa.BigInteger(),
-    "duration": sa.BigInteger(), "text": sa.String(), "choice": sa.String(), "region": sa.String(), "date": sa.Date(), "instant": Instant(),
-    "link": sa.BigInteger(), "person": sa.BigInteger(), "team": sa.BigInteger(), "choices": JsonList(), "tags": JsonList(), "links": JsonList(),
-    "people": JsonList(), "list": JsonList(), "json": JsonValue()}
+    "boolean": sa.Boolean(),
+    "integer": sa.BigInteger(),
+    "decimal": sa.BigInteger(),
+    "double": sa.Double(),
+    "money": sa.BigInteger(),
+    "percent": sa.BigInteger(),
+    "duration": sa.BigInteger(),
+    "text": sa.String(),
+    "choice": sa.String(),
+    "region": sa.String(),
+    "date": sa.Date(),
+    "instant": Instant(),
+    "link": sa.BigInteger(),
+    "person": sa.BigInteger(),
+    "team": sa.BigInteger(),
+    "choices": JsonList(),
+    "tags": JsonList(),
+    "links": JsonList(),
+    "people": JsonList(),
+    "list": JsonList(),
+    "json": JsonValue(),
+}
 
 
 def sql_type(type: Type) -> sa.types.TypeEngine[Any]:

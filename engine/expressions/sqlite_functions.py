@@ -74,10 +74,19 @@ def _elapsed(since: int, until: int, micros: int) -> int:
 
 
 _FUNCTIONS: tuple[tuple[str, int, Callable[..., Value]], ...] = (
-    ("tangram_times", 2, operations.multiply), ("tangram_local_day", 2, _local_day), ("tangram_midnight", 2, _midnight),
-    ("tangram_later_month", 3, _later_month), ("tangram_later", 4, _later), ("tangram_add_days", 2, _add_days), ("tangram_add_months", 2, _add_months),
-    ("tangram_unit_start", 2, _unit_start), ("tangram_unit_end", 2, _unit_end), ("tangram_period", 2, _period), ("tangram_elapsed", 3, _elapsed),
-    ("tangram_squeeze", 1, operations.squeeze))
+    ("tangram_times", 2, operations.multiply),
+    ("tangram_local_day", 2, _local_day),
+    ("tangram_midnight", 2, _midnight),
+    ("tangram_later_month", 3, _later_month),
+    ("tangram_later", 4, _later),
+    ("tangram_add_days", 2, _add_days),
+    ("tangram_add_months", 2, _add_months),
+    ("tangram_unit_start", 2, _unit_start),
+    ("tangram_unit_end", 2, _unit_end),
+    ("tangram_period", 2, _period),
+    ("tangram_elapsed", 3, _elapsed),
+    ("tangram_squeeze", 1, operations.squeeze),
+)
 
 
 def _strict(python: Callable[..., Value]) -> Callable[..., Value]:

@@ -10,10 +10,29 @@ LIMIT = 2**53 - 1
 #: Most fraction digits a decimal may have.
 MAX_SCALE = 9
 
-_PLAIN = frozenset({
-    "boolean", "integer", "double", "money", "percent", "text", "date", "instant", "duration", "tags", "person", "people", "team", "region", "json", "null",
-    "any", "calendar", "table",
-})
+_PLAIN = frozenset(
+    {
+        "boolean",
+        "integer",
+        "double",
+        "money",
+        "percent",
+        "text",
+        "date",
+        "instant",
+        "duration",
+        "tags",
+        "person",
+        "people",
+        "team",
+        "region",
+        "json",
+        "null",
+        "any",
+        "calendar",
+        "table",
+    }
+)
 _WITH_KEY = frozenset({"choice", "choices", "link", "links", "rows"})
 _EXACT = frozenset({"integer", "decimal", "money", "percent", "duration"})
 _TEXTS = frozenset({"text", "choice", "region"})

@@ -111,7 +111,7 @@ def period_name(day: date, unit: str) -> str:
         return f"{year:04d}-W{week:02d}"
     if unit == "quarter":
         return f"{day.year:04d}-Q{(day.month - 1) // 3 + 1}"
-    return day.isoformat()[:{"day": 10, "month": 7, "year": 4}[unit]]
+    return day.isoformat()[: {"day": 10, "month": 7, "year": 4}[unit]]
 
 
 def later_day(day: date, number: int) -> date | None:
@@ -123,6 +123,7 @@ def later_day(day: date, number: int) -> date | None:
     except OverflowError:
         return None
     return found if FIRST_DAY < found < LAST_DAY else None
+
 
 def later_month(day: date, number: int) -> date | None:
     """The same day of a later month, or that month's last; None beyond the calendar."""

@@ -24,6 +24,7 @@ _equal, _bounds = Compiler._equal, sql_rewrites._bounds
 
 def integer_division() -> Any:
     """``7 / 2`` is 3."""
+
     def arithmetic(self: Compiler, node: Arithmetic) -> Any:
         if node.op != "div":
             return _arithmetic(self, node)
@@ -35,6 +36,7 @@ def integer_division() -> Any:
 
 def different_forgets_empties() -> Any:
     """``x != 'a'`` leaves out the rows where x is empty."""
+
     def equal(self: Compiler, column: Any, left: Any, right: Any, other: Any, positive: bool) -> Any:
         return _equal(self, column, left, right, other, positive) if positive else column != other
 
@@ -48,6 +50,7 @@ def negated_order_forgets_empties() -> Any:
 
 def negation_keeps_and() -> Any:
     """``not (a and b)`` becomes ``not a and not b``."""
+
     def holds(self: Compiler, node: Any, positive: bool = True) -> Any:
         if isinstance(node, Logic):
             return (sa.and_ if node.op == "and" else sa.or_)(*(self.holds(part, positive) for part in node.parts))
@@ -58,6 +61,7 @@ def negation_keeps_and() -> Any:
 
 def bound_is_one_off() -> Any:
     """``days_since(x) > n`` is compiled as ``>= n``."""
+
     def bounds(compiler: Any, node: Compare, bound: Any) -> Any:
         return bound("ge", 0) if node.op == "gt" else _bounds(compiler, node, bound)
 
@@ -98,6 +102,7 @@ def link_that_leads_nowhere() -> Any:
 
 def scale_is_forgotten() -> Any:
     """A whole number is compared with a decimal without being scaled."""
+
     def convert(self: Compiler, node: Any, part: Any, factor: int) -> Any:
         return _convert(self, node, part, factor) if node.type == DOUBLE else self.value(part)
 
@@ -106,6 +111,7 @@ def scale_is_forgotten() -> Any:
 
 def parentheses_are_lost() -> Any:
     """``a - (b - c)`` becomes ``a - b - c``."""
+
     def arithmetic(self: Compiler, node: Arithmetic) -> Any:
         if node.op != "sub" or isinstance(node.right, Literal):
             return _arithmetic(self, node)
@@ -126,5 +132,16 @@ def order_is_not_turned() -> Any:
 
 
 MUTANTS: tuple[Mutant, ...] = (
-    integer_division, different_forgets_empties, negated_order_forgets_empties, negation_keeps_and, bound_is_one_off, contains_is_like, not_in_forgets_empties,
-    link_that_leads_nowhere, scale_is_forgotten, parentheses_are_lost, days_are_those_of_utc, order_is_not_turned)
+    integer_division,
+    different_forgets_empties,
+    negated_order_forgets_empties,
+    negation_keeps_and,
+    bound_is_one_off,
+    contains_is_like,
+    not_in_forgets_empties,
+    link_that_leads_nowhere,
+    scale_is_forgotten,
+    parentheses_are_lost,
+    days_are_those_of_utc,
+    order_is_not_turned,
+)

@@ -26,6 +26,7 @@ class Caught(Exception):
 
 def first_difference(database: tuple[sa.Connection, ...], examples: int) -> str:
     """What the comparison says first within so many examples; '' when it finds nothing."""
+
     @settings(quietly, max_examples=examples, phases=(Phase.generate,), report_multiple_bugs=False, derandomize=True)
     @given(st.lists(conditions(), min_size=TOGETHER, max_size=TOGETHER), situations)
     def compare(sources, situation):

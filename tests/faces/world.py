@@ -25,25 +25,95 @@ ROWS = 160
 HUGE = 2**53 - 1
 
 FIELDS = {
-    "name": "text", "note": "text", "grade": "choice:grade", "kind": "choice:kind", "amount": "money", "price": "money", "share": "percent", "n": "integer",
-    "m": "integer", "rank": "integer", "area": "decimal:2", "ratio": "decimal:4", "flag": "boolean", "done": "boolean", "day": "date", "due": "date",
-    "at": "instant", "end": "instant", "span": "duration", "owner": "person", "place": "link:place", "tags": "tags", "marks": "choices:kind",
-    "helpers": "people", "phone": "text", "mobile": "text"}
-PERSON_FIELDS = {"name": "text", "team": "team", "boss": "person", "active": "boolean", "level": "integer", "joined": "date", "roles": "choices:role"}
-PLACE_FIELDS = {"name": "text", "grade": "choice:grade", "size": "integer", "area": "decimal:2", "opened": "date", "at": "instant", "flag": "boolean",
-                "tags": "tags", "keeper": "person", "phone": "text"}
+    "name": "text",
+    "note": "text",
+    "grade": "choice:grade",
+    "kind": "choice:kind",
+    "amount": "money",
+    "price": "money",
+    "share": "percent",
+    "n": "integer",
+    "m": "integer",
+    "rank": "integer",
+    "area": "decimal:2",
+    "ratio": "decimal:4",
+    "flag": "boolean",
+    "done": "boolean",
+    "day": "date",
+    "due": "date",
+    "at": "instant",
+    "end": "instant",
+    "span": "duration",
+    "owner": "person",
+    "place": "link:place",
+    "tags": "tags",
+    "marks": "choices:kind",
+    "helpers": "people",
+    "phone": "text",
+    "mobile": "text",
+}
+PERSON_FIELDS = {
+    "name": "text",
+    "team": "team",
+    "boss": "person",
+    "active": "boolean",
+    "level": "integer",
+    "joined": "date",
+    "roles": "choices:role",
+}
+PLACE_FIELDS = {
+    "name": "text",
+    "grade": "choice:grade",
+    "size": "integer",
+    "area": "decimal:2",
+    "opened": "date",
+    "at": "instant",
+    "flag": "boolean",
+    "tags": "tags",
+    "keeper": "person",
+    "phone": "text",
+}
 TEAM_FIELDS = {"name": "text", "lead": "person"}
 ENTITIES = {"item": FIELDS, "person": PERSON_FIELDS, "place": PLACE_FIELDS, "team": TEAM_FIELDS}
 SEALED = {"phone", "mobile"}
 CODES = {"grade": ("A", "B", "C"), "kind": ("call", "visit", "到访"), "role": ("boss", "clerk")}
 
-TEXTS = ("a", "A", "ab", "张三", "张 三", "李四😀", "ß", "İ", "it's", 'say "hi"', "back\\slash", "50%", "a_b", "a\u3000b", "  x ", "Straße", "éa", "e\u0301a", "12", "％", "-")
+TEXTS = (
+    "a",
+    "A",
+    "ab",
+    "张三",
+    "张 三",
+    "李四😀",
+    "ß",
+    "İ",
+    "it's",
+    'say "hi"',
+    "back\\slash",
+    "50%",
+    "a_b",
+    "a\u3000b",
+    "  x ",
+    "Straße",
+    "éa",
+    "e\u0301a",
+    "12",
+    "％",
+    "-",
+)
 PHONES = ("13900000001", "13900000002", "02188886666")
 ZONES = tuple(map(ZoneInfo, ("Asia/Shanghai", "America/New_York", "Australia/Lord_Howe", "America/Havana", "UTC")))
 
 _SQL: Mapping[str, sa.types.TypeEngine[Any]] = {
-    "text": sa.String(), "choice": sa.String(), "boolean": sa.Boolean(), "date": sa.Date(), "instant": Instant(), "tags": JsonList(), "choices": JsonList(),
-    "people": JsonList()}
+    "text": sa.String(),
+    "choice": sa.String(),
+    "boolean": sa.Boolean(),
+    "date": sa.Date(),
+    "instant": Instant(),
+    "tags": JsonList(),
+    "choices": JsonList(),
+    "people": JsonList(),
+}
 METADATA = sa.MetaData()
 
 
@@ -94,23 +164,66 @@ def types_of(entity: str) -> dict[str, Type]:
     return {"id": INTEGER, **{key: item.seal("phone") if key in SEALED else item for key, item in found.items()}}
 
 
-ME = {"team": "team", "teams": "links:team", "role": "choice:role", "roles": "choices:role", "lead": "person", "level": "integer", "name": "text", "joined": "date"}
-SETTINGS = {"limit": "integer", "cap": "money", "days": "map:grade:integer", "labels": "map:kind:text", "word": "text", "since": "instant", "start": "date"}
+ME = {
+    "team": "team",
+    "teams": "links:team",
+    "role": "choice:role",
+    "roles": "choices:role",
+    "lead": "person",
+    "level": "integer",
+    "name": "text",
+    "joined": "date",
+}
+SETTINGS = {
+    "limit": "integer",
+    "cap": "money",
+    "days": "map:grade:integer",
+    "labels": "map:kind:text",
+    "word": "text",
+    "since": "instant",
+    "start": "date",
+}
 NAMES = Names(
-    types_of("item"), lambda type: types_of(type.entity) if type.entity in ENTITIES else None,
-    {"me": NameSpace(PERSON, {key: Type.read(notation) for key, notation in ME.items()}),
-     "setting": {key: Type.read(notation) for key, notation in SETTINGS.items()},
-     "record": NameSpace(Type.read("link:item")), "param": {"n": INTEGER, "code": Type.read("choice:grade"), "on": BOOLEAN}},
-    "item", CODES.get)
+    types_of("item"),
+    lambda type: types_of(type.entity) if type.entity in ENTITIES else None,
+    {
+        "me": NameSpace(PERSON, {key: Type.read(notation) for key, notation in ME.items()}),
+        "setting": {key: Type.read(notation) for key, notation in SETTINGS.items()},
+        "record": NameSpace(Type.read("link:item")),
+        "param": {"n": INTEGER, "code": Type.read("choice:grade"), "on": BOOLEAN},
+    },
+    "item",
+    CODES.get,
+)
 
 _MOMENTS = [NOW + timedelta(days=days, microseconds=micros) for days in (-400, -31, -30, -7, -1, 0, 1, 3, 30) for micros in (-1, 0, 1)] + [
-    datetime(2026, 3, 14, 16, tzinfo=UTC), datetime(2026, 3, 15, 15, 59, 59, 999_999, tzinfo=UTC), datetime(2026, 3, 15, 16, tzinfo=UTC),
-    datetime(2026, 3, 8, 6, 59, 59, tzinfo=UTC), datetime(2026, 3, 8, 7, tzinfo=UTC), datetime(2025, 11, 2, 5, 30, tzinfo=UTC), datetime(2025, 11, 2, 6, 30, tzinfo=UTC),
-    datetime(2026, 4, 4, 15, 15, tzinfo=UTC), datetime(2025, 10, 4, 15, 30, tzinfo=UTC), datetime(1988, 6, 1, tzinfo=UTC), datetime(1940, 6, 1, tzinfo=UTC),
-    datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), datetime(1900, 1, 1, tzinfo=UTC), datetime(2150, 7, 1, 12, tzinfo=UTC),
-    datetime(2024, 2, 29, 12, tzinfo=UTC), datetime(2025, 12, 31, 20, tzinfo=UTC), datetime(2027, 1, 3, 18, tzinfo=UTC)]
+    datetime(2026, 3, 14, 16, tzinfo=UTC),
+    datetime(2026, 3, 15, 15, 59, 59, 999_999, tzinfo=UTC),
+    datetime(2026, 3, 15, 16, tzinfo=UTC),
+    datetime(2026, 3, 8, 6, 59, 59, tzinfo=UTC),
+    datetime(2026, 3, 8, 7, tzinfo=UTC),
+    datetime(2025, 11, 2, 5, 30, tzinfo=UTC),
+    datetime(2025, 11, 2, 6, 30, tzinfo=UTC),
+    datetime(2026, 4, 4, 15, 15, tzinfo=UTC),
+    datetime(2025, 10, 4, 15, 30, tzinfo=UTC),
+    datetime(1988, 6, 1, tzinfo=UTC),
+    datetime(1940, 6, 1, tzinfo=UTC),
+    datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    datetime(1900, 1, 1, tzinfo=UTC),
+    datetime(2150, 7, 1, 12, tzinfo=UTC),
+    datetime(2024, 2, 29, 12, tzinfo=UTC),
+    datetime(2025, 12, 31, 20, tzinfo=UTC),
+    datetime(2027, 1, 3, 18, tzinfo=UTC),
+]
 _DAYS = [date(2026, 3, 15) + timedelta(days=days) for days in (-366, -31, -7, -1, 0, 1, 7, 28)] + [
-    date(2024, 2, 29), date(2026, 1, 31), date(2025, 12, 29), date(2026, 12, 31), date(1969, 12, 31), date(2021, 1, 3), date(2020, 12, 31)]
+    date(2024, 2, 29),
+    date(2026, 1, 31),
+    date(2025, 12, 29),
+    date(2026, 12, 31),
+    date(1969, 12, 31),
+    date(2021, 1, 3),
+    date(2020, 12, 31),
+]
 _NUMBERS = [0, 1, -1, 2, 3, 7, -7, 10, 100, -100, 250, 2500, 12_345, HUGE, -HUGE, 10**15]
 
 
@@ -180,17 +293,47 @@ def follow(entity: str, record: int) -> Mapping[str, Any] | None:
 
 
 PEOPLE: tuple[Mapping[str, Any] | None, ...] = (
-    {"id": 3, "team": 1, "teams": [1, 2], "role": "boss", "roles": ["boss", "clerk"], "lead": 2, "level": 3, "name": "张三", "joined": date(2025, 3, 15)},
+    {
+        "id": 3,
+        "team": 1,
+        "teams": [1, 2],
+        "role": "boss",
+        "roles": ["boss", "clerk"],
+        "lead": 2,
+        "level": 3,
+        "name": "张三",
+        "joined": date(2025, 3, 15),
+    },
     {"id": 5, "team": None, "teams": [], "role": None, "roles": [], "lead": None, "level": None, "name": None, "joined": None},
-    {"id": 1, "team": 2, "teams": [2], "role": "clerk", "roles": ["clerk"], "lead": 1, "level": 0, "name": "a_b", "joined": date(2024, 2, 29)},
-    None)
+    {
+        "id": 1,
+        "team": 2,
+        "teams": [2],
+        "role": "clerk",
+        "roles": ["clerk"],
+        "lead": 1,
+        "level": 0,
+        "name": "a_b",
+        "joined": date(2024, 2, 29),
+    },
+    None,
+)
 SETTING_VALUES: tuple[Mapping[str, Any], ...] = (
-    {"limit": 7, "cap": 2500, "days": {"A": 15, "B": None, "else": 3}, "labels": {"call": "ab", "else": "张三"}, "word": "a", "since": NOW - timedelta(days=30),
-     "start": date(2026, 1, 31)},
-    {"limit": None, "cap": None, "days": {}, "labels": {"visit": "％"}, "word": None, "since": None, "start": None})
+    {
+        "limit": 7,
+        "cap": 2500,
+        "days": {"A": 15, "B": None, "else": 3},
+        "labels": {"call": "ab", "else": "张三"},
+        "word": "a",
+        "since": NOW - timedelta(days=30),
+        "start": date(2026, 1, 31),
+    },
+    {"limit": None, "cap": None, "days": {}, "labels": {"visit": "％"}, "word": None, "since": None, "start": None},
+)
 SPACES: tuple[Mapping[str, Any], ...] = (
     {"record": RECORDS["item"][1], "param": {"n": 2, "code": "B", "on": True}},
-    {"record": {"id": 7}, "param": {}})
+    {"record": {"id": 7}, "param": {}},
+)
 
 
 @dataclass(frozen=True)
@@ -203,7 +346,9 @@ class Situation:
     spaces: int
 
     def evaluator(self) -> Evaluator:
-        return Evaluator(Environment(NOW, ZONES[self.zone], PEOPLE[self.person], SETTING_VALUES[self.settings], normal=normal, blind=blind), follow)
+        return Evaluator(
+            Environment(NOW, ZONES[self.zone], PEOPLE[self.person], SETTING_VALUES[self.settings], normal=normal, blind=blind), follow
+        )
 
 
 def by_python(expressions: list[Expression], situation: Situation) -> list[list[Any]]:
@@ -216,7 +361,9 @@ def by_python(expressions: list[Expression], situation: Situation) -> list[list[
     return answer
 
 
-def by_sql(expressions: list[Expression], situation: Situation, connection: sa.Connection, *, shaped: bool = False) -> tuple[list[list[Any]], list[list[Any]]]:
+def by_sql(
+    expressions: list[Expression], situation: Situation, connection: sa.Connection, *, shaped: bool = False
+) -> tuple[list[list[Any]], list[list[Any]]]:
     """The same from a database, and for conditions their negations."""
     names = TableNames("item", TABLES["item"], connection.dialect.name)
     columns, negations = [], []
@@ -233,12 +380,15 @@ def by_sql(expressions: list[Expression], situation: Situation, connection: sa.C
         shape = _shape(item, names, evaluator, situation) if shaped else frozenset()
         columns.append(truth(condition(item, names, shape=shape)))
         negations.append(truth(condition(item, names, negate=True, shape=shape)))
-    statement = sa.select(*(column.label(f"c{number}") for number, column in enumerate([*columns, *negations]))).order_by(TABLES["item"].c.id) \
+    statement = (
+        sa.select(*(column.label(f"c{number}") for number, column in enumerate([*columns, *negations])))
+        .order_by(TABLES["item"].c.id)
         .select_from(TABLES["item"])
+    )
     values = bind_values(evaluator, needed_in(statement), **SPACES[situation.spaces])
     rows = connection.execute(statement, values).all()
     found = [[row[number] for row in rows] for number in range(2 * len(expressions))]
-    return found[:len(expressions)], found[len(expressions):]
+    return found[: len(expressions)], found[len(expressions) :]
 
 
 def _shape(item: Expression, names: TableNames, evaluator: Evaluator, situation: Situation) -> Any:

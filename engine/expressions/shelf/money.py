@@ -34,9 +34,25 @@ def _portion(amount: Value, share: Value, whole: Value) -> Value:
 
 
 MONEY = (
-    Function("part", "(money, basis points) -> money", {"zh": "金额的万分之几，四舍五入", "en": "basis points of an amount, half up"},
-             declared("money, percent|integer -> money"), _part),
-    Function("rate", "(money, ppm) -> money", {"zh": "金额的百万分之几，四舍五入", "en": "millionths of an amount, half up"}, declared("money, integer -> money"), _rate),
-    Function("portion", "(money, share, whole) -> money", {"zh": "按份额取整（舍去）", "en": "amount x share / whole, rounded towards zero"},
-             declared("money, integer|money, integer|money -> money"), _portion),
+    Function(
+        "part",
+        "(money, basis points) -> money",
+        {"zh": "金额的万分之几，四舍五入", "en": "basis points of an amount, half up"},
+        declared("money, percent|integer -> money"),
+        _part,
+    ),
+    Function(
+        "rate",
+        "(money, ppm) -> money",
+        {"zh": "金额的百万分之几，四舍五入", "en": "millionths of an amount, half up"},
+        declared("money, integer -> money"),
+        _rate,
+    ),
+    Function(
+        "portion",
+        "(money, share, whole) -> money",
+        {"zh": "按份额取整（舍去）", "en": "amount x share / whole, rounded towards zero"},
+        declared("money, integer|money, integer|money -> money"),
+        _portion,
+    ),
 )

@@ -60,6 +60,7 @@ def _concat_sql(face: SqlFace, call: Call) -> Column:
         column = face.value(node)
         column = sa.cast(column, sa.Text) if node.type == INTEGER or face.dialect == "postgresql" else column
         return sa.func.coalesce(column, sa.literal("", sa.String), type_=sa.String) if face.nullable(node) else column
+
     return reduce(lambda left, right: left.concat(right), map(text, call.args), sa.literal("", sa.String))
 
 
@@ -143,16 +144,71 @@ def _length_sql(face: SqlFace, call: Call) -> Column:
 COUNT = Function("characters", "(integer) -> integer", "", declared("integer -> integer"), _count, hidden=True)
 TEXTS = (
     COUNT,
-    Function("length", "(text) -> integer", {"zh": "字符数", "en": "number of characters"}, declared("text -> integer"), _length, _length_sql, strict=True, hollow=True),
-    Function("squeeze", "(text) -> text", {"zh": "去掉所有空白", "en": "without any white space"}, declared("text -> text"), squeeze, _squeeze_sql, strict=True, hollow=True),
-    Function("lower", "(text) -> text", {"zh": "英文字母转小写", "en": "ASCII letters in lower case"}, declared("text -> text"), _lower, _lower_sql, strict=True, hollow=True),
-    Function("concat", "(text...) -> text", {"zh": "连接文本，空值当作空文本", "en": "texts joined, empties left out"}, _concat_typing, _concat, _concat_sql, nullable=False, nesting=7),
+    Function(
+        "length",
+        "(text) -> integer",
+        {"zh": "字符数", "en": "number of characters"},
+        declared("text -> integer"),
+        _length,
+        _length_sql,
+        strict=True,
+        hollow=True,
+    ),
+    Function(
+        "squeeze",
+        "(text) -> text",
+        {"zh": "去掉所有空白", "en": "without any white space"},
+        declared("text -> text"),
+        squeeze,
+        _squeeze_sql,
+        strict=True,
+        hollow=True,
+    ),
+    Function(
+        "lower",
+        "(text) -> text",
+        {"zh": "英文字母转小写", "en": "ASCII letters in lower case"},
+        declared("text -> text"),
+        _lower,
+        _lower_sql,
+        strict=True,
+        hollow=True,
+    ),
+    Function(
+        "concat",
+        "(text...) -> text",
+        {"zh": "连接文本，空值当作空文本", "en": "texts joined, empties left out"},
+        _concat_typing,
+        _concat,
+        _concat_sql,
+        nullable=False,
+        nesting=7,
+    ),
     Function("head", "(text, n) -> text", {"zh": "前 n 个字符", "en": "the first n characters"}, _part_typing, _head, _head_sql),
     Function("tail", "(text, n) -> text", {"zh": "后 n 个字符", "en": "the last n characters"}, _part_typing, _tail, _tail_sql),
-    Function("contains", "(text, text) -> boolean", {"zh": "包含（区分大小写）", "en": "contains, exact case"}, declared("text, text -> boolean"), _contains,
-             holds=_contains_holds, nesting=9),
-    Function("startswith", "(text, text) -> boolean", {"zh": "以此开头（区分大小写）", "en": "starts with, exact case"}, declared("text, text -> boolean"), _startswith,
-             holds=_startswith_holds, nesting=9),
-    Function("edit_distance", "(text, text) -> integer", {"zh": "编辑距离，3 表示三次或更多", "en": "edit distance, 3 meaning three or more"},
-             declared("text, text -> integer"), _edit_distance),
+    Function(
+        "contains",
+        "(text, text) -> boolean",
+        {"zh": "包含（区分大小写）", "en": "contains, exact case"},
+        declared("text, text -> boolean"),
+        _contains,
+        holds=_contains_holds,
+        nesting=9,
+    ),
+    Function(
+        "startswith",
+        "(text, text) -> boolean",
+        {"zh": "以此开头（区分大小写）", "en": "starts with, exact case"},
+        declared("text, text -> boolean"),
+        _startswith,
+        holds=_startswith_holds,
+        nesting=9,
+    ),
+    Function(
+        "edit_distance",
+        "(text, text) -> integer",
+        {"zh": "编辑距离，3 表示三次或更多", "en": "edit distance, 3 meaning three or more"},
+        declared("text, text -> integer"),
+        _edit_distance,
+    ),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.expressions.functions import Column, Function, Site, SqlFace, count
+from engine.expressions.functions import Column, Function, Site, SqlFace, by_typing, count
 from engine.expressions.nodes import Call, Field, Items, Node
 from engine.expressions.problems import refuse
 from engine.expressions.sql_types import HIGHEST, LOWEST, json_size, null_of, sql_type
@@ -67,7 +67,10 @@ def _coalesce(*values: Value) -> Value:
 def _coalesce_sql(face: SqlFace, call: Call) -> Column:
     columns = [face.value(node) for node in call.args]
     if call.type.textual:
-        columns = [sa.func.nullif(column, "", type_=sa.String) if not isinstance(node, Field) else column for node, column in zip(call.args, columns, strict=True)]
+        columns = [
+            sa.func.nullif(column, "", type_=sa.String) if not isinstance(node, Field) else column
+            for node, column in zip(call.args, columns, strict=True)
+        ]
     if len(columns) == 1:
         return columns[0]
     return sa.func.coalesce(*columns, type_=sql_type(call.type))
@@ -114,16 +117,53 @@ def _extreme_sql(face: SqlFace, call: Call, name: str) -> Column:
     return sa.func.nullif(extreme, beyond, type_=kind)
 
 
-EMPTY = Function("empty", "(any) -> boolean", {"zh": "没有值（空文本、空列表也算）", "en": "has no value (empty text and empty list included)"}, _any_value, _is_empty,
-                 holds=_empty_holds, nesting=8)
+EMPTY = Function(
+    "empty",
+    "(any) -> boolean",
+    {"zh": "没有值（空文本、空列表也算）", "en": "has no value (empty text and empty list included)"},
+    _any_value,
+    _is_empty,
+    holds=_empty_holds,
+    nesting=8,
+)
 VALUES = (
     EMPTY,
     Function("exists", "(any) -> boolean", {"zh": "有值", "en": "has a value"}, _any_value, _is_there, holds=_exists_holds, nesting=8),
-    Function("coalesce", "(T...) -> T", {"zh": "第一个有值的", "en": "the first that has a value"}, _same_kind, _coalesce, _coalesce_sql, passes=True, nesting=7),
-    Function("case", "(boolean, T, ..., T) -> T", {"zh": "第一个条件成立者的结果，否则取最后一个", "en": "the result of the first true condition, else the last"}, _case,
-             _coalesce, _coalesce_sql),
-    Function("min", "(T...) -> T", {"zh": "最小的值（忽略空值）", "en": "the least value, empties ignored"}, _extreme, _least,
-             lambda face, call: _extreme_sql(face, call, "min"), passes=True, nesting=10),
-    Function("max", "(T...) -> T", {"zh": "最大的值（忽略空值）", "en": "the greatest value, empties ignored"}, _extreme, _greatest,
-             lambda face, call: _extreme_sql(face, call, "max"), passes=True, nesting=10),
+    Function(
+        "coalesce",
+        "(T...) -> T",
+        {"zh": "第一个有值的", "en": "the first that has a value"},
+        _same_kind,
+        _coalesce,
+        _coalesce_sql,
+        passes=True,
+        nesting=7,
+    ),
+    Function(
+        "case",
+        "(boolean, T, ..., T) -> T",
+        {"zh": "第一个条件成立者的结果，否则取最后一个", "en": "the result of the first true condition, else the last"},
+        _case,
+        by_typing,
+    ),
+    Function(
+        "min",
+        "(T...) -> T",
+        {"zh": "最小的值（忽略空值）", "en": "the least value, empties ignored"},
+        _extreme,
+        _least,
+        lambda face, call: _extreme_sql(face, call, "min"),
+        passes=True,
+        nesting=10,
+    ),
+    Function(
+        "max",
+        "(T...) -> T",
+        {"zh": "最大的值（忽略空值）", "en": "the greatest value, empties ignored"},
+        _extreme,
+        _greatest,
+        lambda face, call: _extreme_sql(face, call, "max"),
+        passes=True,
+        nesting=10,
+    ),
 )
