@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from secrets import token_hex
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from engine.errors import Conflict, Denied, Invalid, NotFound, Refusal, Unavailable
+from engine.context import Context
+from engine.drafts import DraftState
+from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal, Unavailable
 from engine.messages import sentence, told, told_faults
+from engine.records.jsonshape import record_json
+from engine.records.record import Record
 from renderer.security import NotLoggedIn, TooLarge
 
 log = logging.getLogger("tangram.request")
@@ -30,23 +34,30 @@ def status_of(refusal: Refusal) -> int:
     return next((status for family, status in _FAMILIES if isinstance(refusal, family)), 500)
 
 
-def problem(refusal: Refusal, locale: str) -> dict[str, Any]:
-    """The problem document (RFC 9457) of a refusal."""
+def problem(refusal: Refusal, locale: str, ctx: Context | None = None) -> dict[str, Any]:
+    """The problem document (RFC 9457) of a refusal. ``ctx``: whose request it was; what stands now is told in the form they read it in."""
     status = status_of(refusal)
-    errors = [{"pointer": fault.pointer, "code": fault.code, "message": text}
-              for fault, (_pointer, text) in zip(refusal.faults, told_faults(refusal, locale), strict=True)]
     found: dict[str, Any] = {"type": f"urn:tangram:{refusal.code}", "title": _TITLES.get(status, "Error"), "status": status,
-                             "detail": told(refusal, locale), "code": refusal.code, "errors": errors}
-    for name in ("current", "mine", "count", "limit"):
-        if name in refusal.params:
-            found[name] = refusal.params[name]
+                             "detail": told(refusal, locale), "code": refusal.code,
+                             "errors": told_errors(refusal.faults or (Fault("", refusal.code, refusal.params),), locale)}
+    found.update((name, refusal.params[name]) for name in ("mine", "count", "limit", "version") if name in refusal.params)
+    current = refusal.params.get("current")
+    if isinstance(current, Record) and ctx is not None:
+        found["current"] = record_json(ctx.workspace, ctx.workspace.entities[str(refusal.params["entity"])], current)
+    elif isinstance(current, DraftState):
+        found["current"] = {"kind": current.kind, "key": current.key, "number": current.number, "document": current.document}
     return found
 
 
-def problem_response(refusal: Refusal, locale: str) -> Response:
+def told_errors(faults: Iterable[Fault], locale: str) -> list[dict[str, Any]]:
+    """Faults as the ``errors`` of a problem: pointer, code, message, and where in a text given there."""
+    return [{"pointer": fault.pointer, "code": fault.code, "message": sentence(fault.code, fault.params, locale),
+             **({"column": fault.params["column"]} if isinstance(fault.params.get("column"), int) else {})} for fault in faults]
+
+
+def problem_response(refusal: Refusal, locale: str, ctx: Context | None = None) -> Response:
     """The JSON answer of a refusal."""
-    body = orjson.dumps(problem(refusal, locale), default=str)
-    return Response(body, status_of(refusal), headers(refusal), "application/problem+json")
+    return Response(orjson.dumps(problem(refusal, locale, ctx)), status_of(refusal), headers(refusal), "application/problem+json")
 
 
 def headers(refusal: Refusal) -> dict[str, str]:

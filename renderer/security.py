@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import Refusal, Unavailable
+from engine.messages import sentence
+from renderer.translations import preferred
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; media-src 'self'; "
@@ -156,7 +159,7 @@ class Guard:
         limit = self._max_upload if headers.get("content-type", "").startswith("multipart/form-data") else self._max_body
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > limit:
-            await self._refuse(send, limit)
+            await self._refuse(send, limit, headers)
             return
         taken, answered = 0, False
 
@@ -182,10 +185,12 @@ class Guard:
         except TooLarge:
             if answered:
                 raise
-            await self._refuse(send, limit)
+            await self._refuse(send, limit, headers)
 
-    async def _refuse(self, send: Send, limit: int) -> None:
-        body = f'{{"type":"about:blank","title":"Content Too Large","status":413,"detail":"body_too_large","limit":{limit}}}'.encode()
+    async def _refuse(self, send: Send, limit: int, given: Headers) -> None:
+        text = sentence("body_too_large", {"limit": limit}, preferred(given.get("accept-language", "")))
+        body = json.dumps({"type": "urn:tangram:body_too_large", "title": "Content Too Large", "status": 413, "detail": text, "code": "body_too_large",
+                           "errors": [{"pointer": "", "code": "body_too_large", "message": text}], "limit": limit}).encode()
         headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
         await send({"type": "http.response.start", "status": 413, "headers": [
             *headers, (b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]})

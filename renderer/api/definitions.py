@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from engine import drafts, publishing
-from engine.access import grant, grant_of
+from engine.access import grant
 from engine.context import Context
 from engine.errors import Denied, Fault, Invalid, NotFound
-from engine.fields.schema import record_schema
+from engine.records.jsonshape import instant_json
 from engine.messages import catalogue
 from metadata.definitions import KINDS
 from metadata.messages import sentence
-from renderer.api.shapes import Body, answer, json_object
+from renderer.api.schemas import entity_schema
+from renderer.api.shapes import Body, answer, json_object, refuse_repeats
 from renderer.requests import ApiContext, guarded
 
 router = APIRouter(prefix="/api/{ws}")
+#: A clock stands within these, so that no time zone or duration leads out of what a date can say.
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @router.get("/definitions", **guarded(right="design"))
@@ -34,16 +37,25 @@ def get_definition(ctx: ApiContext, kind: str, key: str) -> Response:
     """One published definition as its document, and the draft of it if there is one."""
     document = ctx.workspace.bundle.documents.get((kind, key))
     if document is None:
-        raise NotFound("unknown_definition", kind=kind, key=key)
-    return answer({"kind": kind, "key": key, "version": ctx.workspace.version, "document": document})
+        raise NotFound("unknown_definition", kind=kind[:40], key=key[:60])
+    return answer({"kind": kind, "key": key, "version": ctx.workspace.version, "document": document, "draft": drafted(ctx, kind, key)})
+
+
+def drafted(ctx: Context, kind: str, key: str) -> dict[str, Any] | None:
+    """The draft of a definition; its number is what the next one is based on."""
+    state = drafts.state(ctx, kind, key)
+    return {"number": state.number, "document": state.document} if state.changed else None
 
 
 @router.put("/drafts/{kind}/{key}", **guarded(right="design"))
 def put_draft(ctx: ApiContext, kind: str, key: str, body: Body) -> Response:
     """Put a whole document as the draft of a definition; ``number`` is the draft's number it is based on (0: none yet)."""
     given = json_object(body)
+    refuse_repeats(body)
     document, number = given.get("document"), given.get("number", 0)
-    if kind not in KINDS or not isinstance(document, dict) or not isinstance(number, int):
+    if kind not in KINDS:
+        raise NotFound("unknown_definition", kind=kind[:40], key=key[:60])
+    if not isinstance(document, dict) or type(number) is not int:
         raise Invalid("draft_wrong", faults=[Fault("/document", "draft_wrong")])
     state = drafts.act(ctx, kind, key, {"op": "put", "document": document}, number)
     return answer({"kind": kind, "key": key, "number": state.number})
@@ -88,7 +100,7 @@ def rollback(ctx: ApiContext, body: Body) -> Response:
 
 
 @router.get("/schema/{entity}", **guarded("read"))
-def schema(ctx: ApiContext, request: Request, entity: str) -> Response:
+def schema(ctx: ApiContext, entity: str) -> Response:
     """The record as plain JSON Schema, as this caller may see it."""
     granted = grant(ctx, entity)
     if not granted.allowed("read"):
@@ -96,23 +108,17 @@ def schema(ctx: ApiContext, request: Request, entity: str) -> Response:
     return answer(entity_schema(ctx, entity))
 
 
-def entity_schema(ctx: Context, entity: str) -> dict[str, Any]:
-    """The JSON Schema of an entity's record under the caller's grant."""
-    compiled = ctx.workspace.entities[entity]
-    return record_schema(ctx.workspace.scope.of(entity), compiled.fields.values(), grant_of(ctx.workspace, ctx.actor, compiled).readable, ctx.locale,
-                         entity, compiled.title)
-
-
 @router.put("/clock", **guarded(right="settings"))
 def clock(ctx: ApiContext, body: Body) -> Response:
     """Move a sandbox's clock forward."""
-    given = json_object(body).get("now")
-    try:
-        moment = datetime.fromisoformat(str(given))
-    except ValueError:
-        raise Invalid("clock_wrong", faults=[Fault("/now", "clock_wrong")]) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ctx.workspace.timezone)
     if not ctx.workspace.sandbox:
         raise Denied("clock_of_live_workspace", workspace=ctx.workspace.name)
-    return answer({"now": ctx.home.move_clock(ctx.workspace.name, moment).isoformat()})
+    given = json_object(body).get("now")
+    try:
+        moment = datetime.fromisoformat(given if isinstance(given, str) else "")
+        moment = (moment if moment.tzinfo is not None else moment.replace(tzinfo=ctx.workspace.timezone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid("clock_wrong", faults=[Fault("/now", "clock_wrong")]) from None
+    if not EARLIEST <= moment <= LATEST:
+        raise Invalid("clock_wrong", faults=[Fault("/now", "clock_wrong")])
+    return answer({"now": instant_json(ctx.workspace, ctx.home.move_clock(ctx.workspace.name, moment))})

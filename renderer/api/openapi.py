@@ -6,19 +6,19 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from engine.access import grant_of, remember
+from engine.access import Grant, grant_of, remember
 from engine.context import Context
+from engine.records.query_labels import roles_of
 from metadata.text import label_text
-from renderer.api.definitions import entity_schema
-from renderer.api.shapes import answer
+from renderer.api import operations
+from renderer.api.operations import Operation, Schema, object_of, operation, path_parameter, query_parameter
+from renderer.api.schemas import entity_schema, input_schema
+from renderer.api.shapes import OWN_PARAMETERS, answer
 from renderer.requests import ApiContext, guarded
+from renderer.translations import _, speaking
 
 router = APIRouter(prefix="/api/{ws}")
-ERRORS = {"401": "Not logged in", "403": "Not allowed", "404": "No such thing, or none you may see", "422": "Your input, every fault", "429": "Too many requests"}
-PAGE_PARAMETERS = (
-    ("where", "An expression of the workspace's language", "string"), ("sort", "Fields, - for descending, separated by commas", "string"),
-    ("fields", "Only these fields", "string"), ("limit", "Rows, at most 200", "integer"), ("cursor", "Where the page before ended", "string"),
-    ("count", "true: count up to 1,000; exact: count all", "string"), ("search", "Search text", "string"))
+Paths = dict[str, dict[str, Any]]
 
 
 @router.get("/openapi.json", **guarded("read"))
@@ -29,81 +29,81 @@ def openapi(ctx: ApiContext) -> Response:
 
 def document(ctx: Context) -> dict[str, Any]:
     """The OpenAPI document for the caller's roles; made once per version, set of roles and language."""
-    return remember(ctx.workspace, ("openapi", ctx.actor.roles, ctx.actor.kind, ctx.locale), lambda: _document(ctx))
+    def build() -> dict[str, Any]:
+        with speaking(ctx.locale):
+            return _document(ctx)
+    return remember(ctx.workspace, ("openapi", roles_of(ctx), ctx.locale), build)
 
 
 def _document(ctx: Context) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Problem": _problem()}
+    paths: Paths = {}
+    schemas: dict[str, Schema] = {"Problem": operations.PROBLEM}
     for key, entity in ctx.workspace.entities.items():
         granted = grant_of(ctx.workspace, ctx.actor, entity)
         if granted.allowed("read"):
-            schemas[key] = {name: value for name, value in entity_schema(ctx, key).items() if name != "$schema"}
-            schemas[key]["properties"] = {**schemas[key]["properties"]}
-            paths.update(_entity_paths(ctx, key, label_text(entity.title, ctx.locale, key), granted))
-    paths.update(_shared_paths(ctx))
+            schemas |= _schemas(ctx, key, granted)
+            paths |= _entity_paths(ctx, key, label_text(entity.title, ctx.locale, key), granted)
+    paths |= operations.shared(ctx)
     return {"openapi": "3.1.0", "info": {"title": label_text(ctx.workspace.title, ctx.locale, ctx.workspace.name), "version": str(ctx.workspace.version)},
             "servers": [{"url": f"/api/{ctx.workspace.name}"}], "security": [{"bearer": []}], "paths": paths,
             "components": {"schemas": schemas, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}}
 
 
-def _problem() -> dict[str, Any]:
-    fault = {"type": "object", "properties": {"pointer": {"type": "string"}, "code": {"type": "string"}, "message": {"type": "string"}}}
-    return {"type": "object", "required": ["type", "title", "status"], "properties": {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}, "code": {"type": "string"},
-        "errors": {"type": "array", "items": fault}}}
-
-
-def _refusals(*more: str) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    texts = {**ERRORS, "409": "Someone was faster, or the key is taken", "428": "No version given", "413": "Too large", "503": "Not now"}
-    return {code: {"description": texts[code], "content": content} for code in (*ERRORS, "503", "413", *more)}
-
-
-def _answer(schema: dict[str, Any], text: str, *more: str, status: str = "200") -> dict[str, Any]:
-    return {status: {"description": text, "content": {"application/json": {"schema": schema}}}, **_refusals(*more)}
-
-
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _entity_paths(ctx: Context, key: str, title: str, granted: Any) -> dict[str, Any]:
-    record = {"$ref": f"#/components/schemas/{key}"}
-    page = {"type": "object", "required": ["items", "next"], "properties": {
-        "items": {"type": "array", "items": {"type": "object"}}, "next": {"type": ["string", "null"]}, "count": {"type": ["integer", "null"]}, "count_capped": {"type": "boolean"}}}
-    parameters = [{"name": name, "in": "query", "description": text, "schema": {"type": kind}} for name, text, kind in PAGE_PARAMETERS]
-    one: dict[str, Any] = {"parameters": [_id()], "get": {"summary": title, "operationId": f"get_{key}", "responses": _answer({"type": "object"}, title)}}
-    many: dict[str, Any] = {"get": {"summary": title, "operationId": f"list_{key}", "parameters": parameters, "responses": _answer(page, title)}}
+def _schemas(ctx: Context, key: str, granted: Grant) -> dict[str, Schema]:
+    """The record as read, as part of a list, as made and as changed."""
+    whole = {name: value for name, value in entity_schema(ctx, key).items() if name != "$schema"}
+    found = {key: whole, f"{key}.row": {**whole, "required": ["id", "version"]}}
+    # What somebody saves may be out of their sight afterwards: then only its id and version are told.
+    found[f"{key}.saved"] = {**whole, "required": ["id", "version"]}
     if granted.allowed("create"):
-        header = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
-        many["post"] = {"summary": title, "operationId": f"create_{key}", "parameters": [header], "requestBody": _body({"type": "object", "allOf": [record]}),
-                        "responses": _answer({"type": "object"}, title, "409", status="201")}
+        found[f"{key}.new"] = input_schema(ctx, key, change=False)
     if granted.allowed("update"):
-        one["patch"] = {"summary": title, "operationId": f"change_{key}", "parameters": [_if_match()], "requestBody": _body({"type": "object"}),
-                        "responses": _answer({"type": "object"}, title, "409", "428")}
+        found[f"{key}.change"] = input_schema(ctx, key, change=True)
+    return found
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _entity_paths(ctx: Context, key: str, title: str, granted: Grant) -> Paths:
+    def about(verb: str) -> dict[str, Any]:
+        return {"tag": title, "summary": f"{title}: {verb}"}
+
+    one: Operation = {"parameters": [path_parameter("id")], "get": operation(
+        **about(_("Read one")), name=f"get_{key}", answers=_ref(key), parameters=[query_parameter("fields", _("Only these fields, separated by commas"))], etag=True)}
+    if not granted.readable:
+        one["get"]["parameters"] = []
+    many: Operation = {"get": operation(**about(_("List")), name=f"list_{key}", answers=_page(f"{key}.row"), parameters=_list_parameters(ctx, key, granted))}
+    found: Paths = {f"/records/{key}": many, f"/records/{key}/{{id}}": one}
+    if granted.allowed("create"):
+        many["post"] = operation(**about(_("Create")), name=f"create_{key}", body=_ref(f"{key}.new"), answers=_ref(f"{key}.saved"), status="201",
+                                 parameters=[operations.IDEMPOTENCY_KEY], refusals=("409",), etag=True)
+    if granted.allowed("update"):
+        one["patch"] = operation(**about(_("Change")), name=f"change_{key}", body=_ref(f"{key}.change"), answers=_ref(f"{key}.saved"),
+                                 parameters=[operations.IF_MATCH], refusals=("409", "428"), etag=True)
+        found[f"/bulk/{key}"] = {"post": operation(**about(_("Create and change many")), name=f"bulk_{key}", body=operations.BULK, answers=operations.BULK_RESULTS)}
     if granted.allowed("delete"):
-        one["delete"] = {"summary": title, "operationId": f"delete_{key}", "parameters": [_if_match()],
-                         "responses": {"204": {"description": "Deleted"}, **_refusals("409", "428")}}
-    timeline = {"parameters": [_id()], "get": {"summary": title, "operationId": f"timeline_{key}", "responses": _answer({"type": "object"}, title)}}
-    return {f"/records/{key}": many, f"/records/{key}/{{id}}": one, f"/records/{key}/{{id}}/timeline": timeline}
+        one["delete"] = operation(**about(_("Delete")), name=f"delete_{key}", status="204", parameters=[operations.IF_MATCH], refusals=("409", "428"))
+        found[f"/records/{key}/{{id}}/restore"] = {"parameters": [path_parameter("id")], "post": operation(
+            **about(_("Restore")), name=f"restore_{key}", answers=_ref(f"{key}.saved"), refusals=("409",), etag=True)}
+    found[f"/records/{key}/{{id}}/timeline"] = {"parameters": [path_parameter("id")], "get": operation(
+        **about(_("Who changed what, when, why")), name=f"timeline_{key}", answers=operations.TIMELINE, parameters=[query_parameter("cursor", _("Where the page before ended"))])}
+    return found
 
 
-def _id() -> dict[str, Any]:
-    return {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
+def _page(row: str) -> Schema:
+    return object_of(items={"type": "array", "items": _ref(row), "maxItems": 200}, next={"type": ["string", "null"]}, count={"type": ["integer", "null"]},
+                     count_capped={"type": "boolean"})
 
 
-def _if_match() -> dict[str, Any]:
-    return {"name": "If-Match", "in": "header", "schema": {"type": "string"}, "description": "The ETag the record was read with"}
-
-
-def _shared_paths(ctx: Context) -> dict[str, Any]:
-    job = {"/jobs/{job}": {"parameters": [{"name": "job", "in": "path", "required": True, "schema": {"type": "integer"}}],
-                           "get": {"summary": "A piece of long work", "operationId": "get_job", "responses": _answer({"type": "object"}, "State and progress")}}}
-    if "import" not in ctx.actor.rights:
-        return job
-    file = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
-    return {**job, "/imports/{entity}": {
-        "parameters": [{"name": "entity", "in": "path", "required": True, "schema": {"type": "string"}}, {"name": "dry", "in": "query", "schema": {"type": "boolean"}}],
-        "post": {"summary": "Import a spreadsheet", "operationId": "import", "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": file}}},
-                 "responses": _answer({"type": "object"}, "The job to follow", status="202")}}}
+def _list_parameters(ctx: Context, key: str, granted: Grant) -> list[Schema]:
+    own = [query_parameter("where", _("A condition in the expression language")), query_parameter("sort", _("Fields, - for descending, separated by commas")),
+           query_parameter("fields", _("Only these fields, separated by commas")),
+           query_parameter("limit", _("Rows of a page"), {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+           query_parameter("cursor", _("Where the page before ended")),
+           query_parameter("count", _("true: count up to 1,000; exact: count all"), {"enum": ["true", "false", "exact"]}),
+           query_parameter("search", _("Search text"))]
+    entity = ctx.workspace.entities[key]
+    return own + [query_parameter(name, f"{label_text(item.definition.title, ctx.locale, name)} = …") for name, item in entity.fields.items()
+                  if name in granted.readable and name not in OWN_PARAMETERS and item.column is not None]

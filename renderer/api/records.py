@@ -6,18 +6,20 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from engine.access import grant
 from engine.context import Context
 from engine.errors import Fault, Invalid
+from engine.messages import sentence
 from engine.records import service
 from engine.records.history import timeline
 from engine.records.jsonshape import moment_json, record_json
-from engine.records.query import Query, get, page
-from engine.records.record import Record, Saved
-from renderer.api.shapes import Body, answer, json_object, json_value, texts, truth, version_of, whole
+from engine.records.query import Query, complete, get, page
+from engine.records.record import Record, RowResult, Saved
+from renderer.api.shapes import OWN_PARAMETERS, Body, RecordId, answer, json_object, json_value, texts, truth, version_of, whole
+from renderer.errors import told_errors
 from renderer.requests import ApiContext, guarded
 
 router = APIRouter(prefix="/api/{ws}")
-OWN_PARAMETERS = frozenset({"where", "sort", "fields", "limit", "cursor", "count", "search", "labels"})
 BULK_LIMIT = 1000
 
 
@@ -41,40 +43,40 @@ def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
 @router.post("/records/{entity}", **guarded("create"))
 def create_record(ctx: ApiContext, request: Request, entity: str, body: Body) -> Response:
     """A new record; the same Idempotency-Key gives the same answer once."""
-    saved = service.create(ctx, entity, json_object(body), idempotency_key=_idempotency_key(request))
+    saved = service.create(ctx, entity, json_object(body), idempotency_key=_idempotency_key(request), json=True)
     return _saved(ctx, entity, saved, 201)
 
 
 @router.get("/records/{entity}/{id}", **guarded("read"))
-def get_record(ctx: ApiContext, request: Request, entity: str, id: int) -> Response:
+def get_record(ctx: ApiContext, request: Request, entity: str, id: RecordId) -> Response:
     """One record."""
     record = get(ctx, entity, id, texts(request.query_params, "fields") or None)
     return answer(_json(ctx, entity, record), ETag=f'"{record.version}"')
 
 
 @router.patch("/records/{entity}/{id}", **guarded("update"))
-def change_record(ctx: ApiContext, request: Request, entity: str, id: int, body: Body) -> Response:
+def change_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, body: Body) -> Response:
     """Changed fields of one record, on the version they were read at."""
     raw = json_object(body)
     version = version_of(request, raw)
-    return _saved(ctx, entity, service.update(ctx, entity, id, raw, version), 200)
+    return _saved(ctx, entity, service.update(ctx, entity, id, raw, version, json=True), 200)
 
 
 @router.delete("/records/{entity}/{id}", **guarded("delete"))
-def delete_record(ctx: ApiContext, request: Request, entity: str, id: int, body: Body) -> Response:
+def delete_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, body: Body) -> Response:
     """Delete softly, on the version it was read at."""
     service.delete(ctx, entity, id, version_of(request, json_object(body)))
     return Response(status_code=204)
 
 
 @router.post("/records/{entity}/{id}/restore", **guarded("delete"))
-def restore_record(ctx: ApiContext, entity: str, id: int) -> Response:
+def restore_record(ctx: ApiContext, entity: str, id: RecordId) -> Response:
     """Bring a deleted record back."""
     return _saved(ctx, entity, service.restore(ctx, entity, id), 200)
 
 
 @router.get("/records/{entity}/{id}/timeline", **guarded("read"))
-def record_timeline(ctx: ApiContext, request: Request, entity: str, id: int) -> Response:
+def record_timeline(ctx: ApiContext, request: Request, entity: str, id: RecordId) -> Response:
     """Who changed what, when, why; newest first."""
     found = timeline(ctx, entity, id, request.query_params.get("cursor") or None)
     return answer({"items": [moment_json(ctx.workspace, ctx.workspace.entities[entity], moment) for moment in found.items], "next": found.next})
@@ -83,15 +85,21 @@ def record_timeline(ctx: ApiContext, request: Request, entity: str, id: int) -> 
 @router.post("/bulk/{entity}", **guarded("update"))
 def bulk(ctx: ApiContext, entity: str, body: Body) -> Response:
     """Many creates and updates in one call; one result per row, each row whole or not at all."""
+    grant(ctx, entity)
     given = json_value(body)
     rows = given.get("rows") if isinstance(given, dict) else given
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Invalid("bulk_rows_expected", faults=[Fault("/rows", "bulk_rows_expected")])
     if len(rows) > BULK_LIMIT:
         raise Invalid("bulk_too_many", faults=[Fault("/rows", "bulk_too_many", {"limit": BULK_LIMIT})])
-    results = service.bulk(ctx, entity, rows)
-    return answer({"results": [{"index": item.index, "outcome": item.outcome, "id": item.id, "version": item.version, "code": item.code or None,
-                                "errors": [{"pointer": fault.pointer, "code": fault.code} for fault in item.faults]} for item in results]})
+    return answer({"results": [_result(ctx, entity, item) for item in service.bulk(ctx, entity, rows, json=True)]})
+
+
+def _result(ctx: Context, entity: str, result: RowResult) -> dict[str, object]:
+    found = {"index": result.index, "outcome": result.outcome, "id": result.id, "version": result.version, "code": result.code or None,
+             "message": sentence(result.code, result.params, ctx.locale) if result.code else None, "errors": told_errors(result.faults, ctx.locale)}
+    current = result.params.get("current")
+    return {**found, "current": _json(ctx, entity, current)} if isinstance(current, Record) else found
 
 
 def _json(ctx: Context, entity: str, record: Record) -> dict[str, object]:
@@ -106,5 +114,5 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 def _saved(ctx: Context, entity: str, saved: Saved, status: int) -> Response:
-    return answer(_json(ctx, entity, saved.record), status, ETag=f'"{saved.version}"', **(
+    return answer(_json(ctx, entity, complete(ctx, entity, saved.record)), status, ETag=f'"{saved.version}"', **(
         {"Location": f"/api/{ctx.workspace.name}/records/{entity}/{saved.id}"} if status == 201 else {}))

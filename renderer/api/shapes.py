@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Request, Response
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 
-from engine.errors import Fault, Invalid, Unavailable
+from engine.errors import Fault, Invalid, NotFound, Unavailable
+from renderer.security import TooLarge
 
-_ETAG = re.compile(r'^(?:W/)?"(\d{1,18})"$')
+_ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
 LARGEST_ID = 2**63 - 1
+#: Query parameters of a list that are not fields.
+OWN_PARAMETERS = frozenset({"where", "sort", "fields", "limit", "cursor", "count", "search"})
 
 
 def answer(body: object, status: int = 200, **headers: str) -> Response:
@@ -21,11 +27,47 @@ def answer(body: object, status: int = 200, **headers: str) -> Response:
 
 
 async def read_body(request: Request) -> bytes:
-    """The request's body (its size is limited before routing)."""
-    return await request.body()
+    """The request's body, as large as JSON may be: the limit for files is for routes that take one. Raises TooLarge."""
+    body, limit = await request.body(), request.app.state.site.home.settings.max_body
+    if len(body) > limit:
+        raise TooLarge("body_too_large", limit=limit)
+    return body
 
 
 Body = Annotated[bytes, Depends(read_body)]
+
+
+async def read_upload(request: Request) -> AsyncIterator[UploadFile]:
+    """The file sent in the part ``file``; read only once the caller is known, gone when the request ends. Raises Invalid without one."""
+    try:
+        form = await request.form(max_files=1, max_fields=20)
+    except HTTPException as wrong:
+        raise Invalid("upload_missing") from wrong
+    found = form.get("file")
+    if not isinstance(found, UploadFile):
+        raise Invalid("upload_missing", faults=[Fault("/file", "upload_missing")])
+    yield found
+    await form.close()
+
+
+Upload = Annotated[UploadFile, Depends(read_upload)]
+
+
+def _number(name: str, code: str) -> Callable[[Request], int]:
+    def read(request: Request) -> int:
+        given = str(request.path_params[name])
+        if not (given.isascii() and given.isdigit() and len(given) < 20 and 0 < int(given) <= LARGEST_ID):
+            raise NotFound(code, id=given[:20])
+        return int(given)
+
+    return read
+
+
+#: Numbers in paths. What cannot be an id is as little there as an id nobody has.
+RecordId = Annotated[int, Depends(_number("id", "no_such_record"))]
+BatchId = Annotated[int, Depends(_number("batch", "unknown_import"))]
+JobId = Annotated[int, Depends(_number("job", "unknown_job"))]
+FileId = Annotated[int, Depends(_number("number", "unknown_file"))]
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -44,6 +86,17 @@ def json_value(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as wrong:
         raise Invalid("body_not_json", line=wrong.lineno, column=wrong.colno) from wrong
+
+
+def refuse_repeats(body: bytes) -> None:
+    """Raises Invalid when an object names a key twice: in definitions the last one must not quietly win."""
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise Invalid("body_repeats", name=name[:60])
+
+    json.loads(body, object_pairs_hook=pairs)
 
 
 def version_of(request: Request, body: dict[str, Any]) -> int:

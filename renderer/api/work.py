@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Request, Response, UploadFile
-from fastapi import File as FormFile
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse
 
 from engine import files, jobs
@@ -16,11 +16,10 @@ from engine.context import Context
 from engine.errors import Invalid, NotFound
 from engine.exchange import batches, undo
 from engine.messages import sentence
-from renderer.api.shapes import answer, truth, whole
+from renderer.api.shapes import BatchId, FileId, JobId, Upload, answer, truth, whole
 from renderer.requests import ApiContext, guarded
 
 router = APIRouter(prefix="/api/{ws}")
-Upload = Annotated[UploadFile, FormFile()]
 
 
 def kept(upload: UploadFile, folder: str) -> Path:
@@ -42,7 +41,7 @@ def begin_import(ctx: ApiContext, request: Request, entity: str, file: Upload) -
 
 
 @router.get("/imports/{batch}/rows", **guarded(right="import"))
-def import_rows(ctx: ApiContext, request: Request, batch: int) -> Response:
+def import_rows(ctx: ApiContext, request: Request, batch: BatchId) -> Response:
     """What became of each row."""
     found = batches.report(ctx, batch, outcome=request.query_params.get("outcome", ""), after=whole(request.query_params, "after", 0, 0, 2**53))
     return answer({"items": [{"sheet": row.sheet, "row": row.row, "outcome": row.outcome, "record": row.record,
@@ -55,7 +54,7 @@ def _fault(item: Any, locale: str) -> dict[str, Any]:
 
 
 @router.post("/imports/{batch}/undo", **guarded(right="import"))
-def undo_import(ctx: ApiContext, batch: int) -> Response:
+def undo_import(ctx: ApiContext, batch: BatchId) -> Response:
     """Undo a whole import; records changed since are skipped and listed."""
     found, skipped = undo.undo(ctx, batch)
     return answer({"state": found.state, "undone": found.counts.get("undone", 0),
@@ -63,7 +62,7 @@ def undo_import(ctx: ApiContext, batch: int) -> Response:
 
 
 @router.get("/jobs/{job}", **guarded("read"))
-def job_state(ctx: ApiContext, job: int) -> Response:
+def job_state(ctx: ApiContext, job: JobId) -> Response:
     """How far a piece of long work is."""
     return answer(job_json(ctx, job))
 
@@ -85,7 +84,7 @@ def upload_file(ctx: ApiContext, file: Upload) -> Response:
 
 
 @router.get("/files/{number}", **guarded("read"))
-def get_file(ctx: ApiContext, number: int) -> Response:
+def get_file(ctx: ApiContext, number: FileId) -> Response:
     """A file's content, as an attachment."""
     return file_response(files.open_file(ctx, number), inline=False)
 
