@@ -19,7 +19,7 @@ from renderer.api import records as records_api
 from renderer.api import work as work_api
 from renderer.asset_store import AssetStore
 from renderer.metrics import Counting
-from renderer.pages import apidocs, design, fields, health, imports, kitchen, list_tools, lists, people, records, search, session
+from renderer.pages import apidocs, design, fields, health, imports, kitchen, list_tools, lists, people, records, reveals, search, session
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
 from renderer.security import PUBLIC, Guard, Pace, check_routes
@@ -51,7 +51,7 @@ def create_app(home: Home) -> FastAPI:
 
 def page_modules() -> Iterable[object]:
     """The modules of pages, each with its ``routes``."""
-    return (session, health, home_pages, list_tools, lists, search, people, fields, imports, design, records, apidocs, kitchen)
+    return (session, health, home_pages, list_tools, lists, search, people, fields, imports, design, reveals, records, apidocs, kitchen)
 
 
 def _add_static(app: FastAPI, assets: AssetStore) -> None:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from engine.access import grant_of
 from engine.errors import Refusal
 from engine.expressions.language import Expression
 from engine.fields.base import Wrong
 from engine.fields.values import Link, Masked
-from engine.messages import told_faults
+from engine.messages import sentence, told_faults
 from engine.records.attachments import file_fields, put_files
 from engine.records.preview import Preview, preview
 from engine.records.query_labels import labels
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
+from renderer.form_layout import named_by
 
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity, CompiledField
 
-_LINE_NAME = re.compile(r"^([a-z][a-z0-9_]{0,39})\[(\d{1,4})\]\.([a-z][a-z0-9_]{0,39})$")
 LINES_AT_MOST = 200
 
 
@@ -68,8 +68,32 @@ class BoundSection:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundTab:
+    """One part of a form with its sections; key '' holds those that stand in none."""
+
+    key: str
+    title: str
+    sections: tuple[BoundSection, ...]
+    chosen: bool = False
+
+    @property
+    def faulty(self) -> bool:
+        """Whether something in it was refused."""
+        return any(section.faulty for section in self.sections)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the page says beside the fields: the tab in front, the fields already visited (their faults are told), the mark of this very form."""
+
+    tab: str = ""
+    touched: tuple[str, ...] = ()
+    once: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BoundForm:
-    """A whole form. ``version`` is the one the person sees; ``refresh``: some condition depends on what is typed."""
+    """A whole form. ``version`` is the one the person sees; ``errors`` belong to no field of it."""
 
     entity: str
     key: str
@@ -78,62 +102,21 @@ class BoundForm:
     cancel: str
     record: int | None
     version: int | None
-    sections: tuple[BoundSection, ...]
-    tabs: tuple[tuple[str, str, bool], ...] = ()
+    parts: tuple[BoundTab, ...]
+    asked: Asked = Asked()
     errors: tuple[str, ...] = ()
     use: str = "full"
     hidden: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def tabs(self) -> tuple[BoundTab, ...]:
+        """The parts that have a tab; none when there is nothing to choose from."""
+        found = tuple(part for part in self.parts if part.key)
+        return found if len(found) > 1 else ()
 
-# --- which form ----------------------------------------------------------------------------------------------------------------------------
-
-
-def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> Form:
-    """The form a person gets: the named one, else the first of this use for one of their roles, else one with every field."""
-    forms = [item for item in ctx.workspace.bundle.forms.values() if item.entity == entity and (
-        not item.audience or set(item.audience) & set(ctx.actor.roles) or ctx.actor.kind == "system")]
-    if key:
-        named = next((item for item in forms if item.key == key), None)
-        if named is not None:
-            return named
-    fitting = sorted((item for item in forms if item.use == use), key=lambda item: not item.audience)
-    if fitting or use == "full":
-        return fitting[0] if fitting else every_field(ctx.workspace.entities[entity])
-    return form_for(ctx, entity)
-
-
-def every_field(entity: CompiledEntity) -> Form:
-    """A form nobody has written: all fields in two columns, then the child lines."""
-    items = tuple(Item(field=key) for key, item in entity.fields.items() if not item.derived and key != entity.parent_field)
-    sections = [Section("all", columns=2, items=items), *(Section(child, lines=child) for child in entity.lines)]
-    return Form(key="", title=entity.title, body={}, entity=entity.key, layout=tuple(sections))
-
-
-# --- what was typed ------------------------------------------------------------------------------------------------------------------------
-
-
-def read_form(raw: Mapping[str, Any], lines: Iterable[str]) -> dict[str, Any]:
-    """A posted form as raw input: ``member[0].name`` becomes a line of ``member``; a posted ``member[]`` alone says that no line is left."""
-    found: dict[str, Any] = {}
-    rows: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in lines if f"{name}[]" in raw}
-    for name, value in raw.items():
-        match = _LINE_NAME.match(name)
-        if match and match[1] in rows:
-            rows[match[1]].setdefault(int(match[2]), {})[match[3]] = value
-        elif "[" not in name and ":" not in name:
-            found[name] = value
-    for name, items in rows.items():
-        found[name] = [_line(item) for _, item in sorted(items.items()) if any(value not in ("", [], "false") for key, value in item.items())]
-    return found
-
-
-def _line(given: dict[str, Any]) -> dict[str, Any]:
-    found = dict(given)
-    for name in ("id", "version"):
-        text = str(found.pop(name, ""))
-        if text.isdigit():
-            found[name] = int(text)
-    return found
+    def touched(self) -> tuple[BoundField, ...]:
+        """The fields the person has visited."""
+        return tuple(item for part in self.parts for section in part.sections for item in section.fields if item.key in self.asked.touched)
 
 
 # --- binding -------------------------------------------------------------------------------------------------------------------------------
@@ -143,7 +126,7 @@ class FormBinder:
     """Binds one form for one request. ``raw``: what was typed (None: a fresh form); ``refusal``: why a save was refused."""
 
     def __init__(self, ctx: Context, form: Form, base: str, *, record: int | None = None, raw: Mapping[str, Any] | None = None,
-                 given: Mapping[str, Any] | None = None, refusal: Refusal | None = None) -> None:
+                 given: Mapping[str, Any] | None = None, refusal: Refusal | None = None, asked: Asked = Asked()) -> None:
         self.ctx = ctx
         self.form = form
         self.entity = ctx.workspace.entities[form.entity]
@@ -152,7 +135,9 @@ class FormBinder:
         self.given = dict(given or {})
         self.base = base
         self.look: Preview = preview(ctx, form.entity, {**(given or {}), **(raw or {})} if record is None else dict(raw or {}), record)
-        faults = [(fault.pointer, text) for fault, (_, text) in zip(refusal.faults, told_faults(refusal, ctx.locale), strict=True)] if refusal else []
+        self.asked = asked
+        faults = [(fault.pointer, text) for fault, (_, text) in zip(refusal.faults, told_faults(refusal, ctx.locale), strict=True)] if refusal else [
+            (fault.pointer, sentence(fault.code, fault.params, ctx.locale)) for fault in self.look.faults if fault.pointer[1:] in asked.touched]
         self.errors = group_errors(faults)
         self.around = Surroundings(ctx.workspace.scope.of(form.entity), ctx.locale, base)
         self.triggers = self._triggers()
@@ -162,15 +147,23 @@ class FormBinder:
     def bind(self, action: str, cancel: str, version: int | None = None) -> BoundForm:
         """The bound form. Errors at no field of it stand at its head."""
         sections = tuple(section for item in self.form.layout if (section := self._section(item)) is not None)
-        tabs = tuple((key, label_text(title, self.ctx.locale, key), any(section.faulty for section in sections if section.tab == key))
-                     for key, title in self.form.tabs.items() if any(section.tab == key for section in sections))
         placed = {f"/{name}" for name in self._placed}
         loose = tuple(text for pointer, texts in self.errors.items() if pointer not in placed and not self._line_pointer(pointer) for text in texts)
         seen = self.look.seen
         hidden = {key: str(value) for key, value in {**self.given, **(self.raw or {})}.items()
                   if self.record is None and key in self.look.writable and key not in self._placed and isinstance(value, str | int)}
         return BoundForm(self.form.entity, self.form.key, label_text(self.form.title, self.ctx.locale), action, cancel, self.record,
-                         version if version is not None else seen.version if seen is not None else None, sections, tabs, loose, self.form.use, hidden)
+                         version if version is not None else seen.version if seen is not None else None, self._parts(sections), self.asked, loose, self.form.use, hidden)
+
+    def _parts(self, sections: Sequence[BoundSection]) -> tuple[BoundTab, ...]:
+        """Sections by tab; in front stands the tab the person had, unless a fault waits in another."""
+        titles = {"": "", **{key: label_text(title, self.ctx.locale, key) for key, title in self.form.tabs.items()}}
+        found = [BoundTab(key, title, inside) for key, title in titles.items() if (inside := tuple(one for one in sections if (one.tab if one.tab in titles else "") == key))]
+        with_tab = [part for part in found if part.key]
+        front = next((part for part in with_tab if part.key == self.asked.tab), with_tab[0] if with_tab else None)
+        if front is not None and not front.faulty:
+            front = next((part for part in with_tab if part.faulty), front)
+        return tuple(replace(part, chosen=part is front) for part in found)
 
     def _line_pointer(self, pointer: str) -> bool:
         return pointer.count("/") == 3
@@ -197,6 +190,7 @@ class FormBinder:
             parent = item.definition.options.get("parent")
             if isinstance(parent, str):
                 found.add(parent)
+            found |= named_by(item)
         return frozenset(found)
 
     def _section(self, section: Section) -> BoundSection | None:
@@ -224,7 +218,7 @@ class FormBinder:
         required = (known.required is not False and self._holds(known.required)) or (item.required is not False and item.required != "" and self._holds(item.required))
         bound = bound_field(known, value, self.around, raw=self._typed(known, read_only), parent=self._parent(known), span=item.span, read_only=read_only,
                             required=required and not read_only, refresh=item.field in self.triggers, errors=self.errors.get(f"/{item.field}", ()),
-                            source=f"{self.base}/pick/{self.entity.key}/{item.field}" if known.target else self._source(known))
+                            source=self._source(known))
         overrides: dict[str, Any] = {}
         if item.title:
             overrides["label"] = label_text(item.title, self.ctx.locale)
@@ -233,7 +227,13 @@ class FormBinder:
         return replace(bound, **overrides) if overrides else bound
 
     def _source(self, known: CompiledField) -> str:
-        return f"{self.base}/regions?field={self.entity.key}.{known.key}&id=f" if known.type.widget == "region" else ""
+        """Where the control asks for what it offers; a limited link says which values the limit reads."""
+        if known.type.widget == "region":
+            return f"{self.base}/regions?field={self.entity.key}.{known.key}&id=f"
+        if not known.target:
+            return ""
+        around = [(f"record.{name}", "" if (value := self.look.row.get(name)) is None else str(value)) for name in sorted(named_by(known))]
+        return f"{self.base}/pick/{self.entity.key}/{known.key}" + (f"?{urlencode(around)}" if around else "")
 
     def _fixed(self, known: CompiledField) -> bool:
         if self.record is not None and known.definition.once and self.look.seen is not None and self.look.seen.get(known.key) is not None:

@@ -22,7 +22,7 @@ from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
-from renderer.bound_form import form_for
+from renderer.form_layout import form_for
 from renderer.cells import inside_of, masked
 from renderer.shell import first_list, open_lists
 from renderer.translations import _

@@ -7,11 +7,15 @@ from starlette.responses import Response
 from engine import files
 from engine.access import grant_of
 from engine.errors import NotFound
+from engine.fields.base import Wrong
 from engine.records.attachments import file_url
+from engine.records.filters import literal
 from engine.records.query import lookup
+from engine.workspace import CompiledEntity
 from renderer import formats
 from renderer.api.work import file_response
 from renderer.bound_field import BoundField, OptionView, region_levels
+from renderer.form_layout import limit_of, named_by
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
 
@@ -29,8 +33,20 @@ def pick(visit: Visit) -> Response:
     if entity is None or item is None or not item.target or item.key not in grant_of(ctx.workspace, ctx.actor, entity).readable:
         raise NotFound("unknown_field", field=str(visit.path["field"]))
     text = visit.request.query_params.get("q", "")
-    found = lookup(ctx, item.target, text, PICK_LIMIT)
+    values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(item)}
+    found = lookup(ctx, item.target, text, PICK_LIMIT, limit_of(item, values))
     return visit.part("_options.html", options=[OptionView(str(number), label or f"#{number}") for number, label in found], id=f"{entity.key}-{item.key}", text=text)
+
+
+def _value(entity: CompiledEntity, name: str, text: str) -> str:
+    """A value of the form being filled in, as the expression language writes it; null for what is empty or cannot be read."""
+    item = entity.fields.get(name)
+    if item is None or item.reader is None or not text:
+        return "null"
+    try:
+        return literal(item.reader(text))
+    except Wrong:
+        return "null"
 
 
 @routes.get("/w/{ws}/regions")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from secrets import token_hex
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from engine.access import grant_of
 from engine.context import Context
 from engine.errors import Conflict, Invalid, NotFound
 from engine.fields.base import Wrong
@@ -18,13 +17,13 @@ from engine.records import service
 from engine.records.preview import may
 from engine.records.query import get
 from engine.records.record import Record
-from engine.records.reveal import reveal
 from engine.workspace import CompiledEntity
 from metadata.text import label_text
-from renderer import errors
 from renderer.bound_field import form_text, shown_text
-from renderer.bound_form import BoundForm, FormBinder, form_for, read_form
-from renderer.bound_record import Desk, actions, around, attachments, detail, head, profile, record_label, related, steps
+from renderer.bound_form import Asked, BoundForm, FormBinder
+from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
+from renderer.form_input import drop_line, read_form
+from renderer.form_layout import form_for
 from renderer.record_next import dated_fields, upcoming
 from renderer.record_story import Told, changes, story
 from renderer.requests import Routes, Visit
@@ -33,7 +32,6 @@ from renderer.translations import _
 
 routes = Routes()
 _OWN_NAMES = frozenset({"csrf", "version", "use", "form", "again", "add_line", "drop_line", "base"})
-_DROP = re.compile(r"^([a-z][a-z0-9_]{0,39})\[(\d{1,4})\]$")
 
 
 def entity_of(visit: Visit) -> str:
@@ -57,27 +55,37 @@ def _list_address(visit: Visit, entity: str) -> str:
 # --- forms ---------------------------------------------------------------------------------------------------------------------------------
 
 
-def _typed(visit: Visit, entity: str) -> dict[str, Any]:
+def _typed(visit: Visit, entity: str, *, going_on: bool = False) -> dict[str, Any]:
     raw = {name: value for name, value in visit.raw().items() if name not in _OWN_NAMES}
     lines = visit.ctx.workspace.entities[entity].lines
-    found = read_form(raw, lines)
+    found = read_form(raw, lines, empty_lines=going_on)
     added = visit.text("add_line")
     if added in lines:
         found.setdefault(added, []).append({})
-    dropped = _DROP.match(visit.text("drop_line"))
-    if dropped and dropped[1] in found:
-        found[dropped[1]] = [row for index, row in enumerate(found[dropped[1]]) if index != int(dropped[2])]
+    drop_line(found, visit.text("drop_line"))
     return found
 
 
 def _bound(ctx: Context, visit: Visit, entity: str, record: int | None, raw: Mapping[str, Any] | None, refusal: Invalid | Conflict | None = None,
            version: int | None = None) -> BoundForm:
     given = {name: value for name, value in visit.request.query_params.items() if name in ctx.workspace.entities[entity].fields} if record is None else {}
-    use, key = visit.text("use") or visit.request.query_params.get("use", "full"), visit.text("form") or visit.request.query_params.get("form", "")
+    use = visit.text("use") or visit.request.query_params.get("use") or ("phone" if _on_phone(visit) else "full")
+    key = visit.text("form") or visit.request.query_params.get("form", "")
     form = form_for(ctx, entity, use, key)
     action = f"{visit.base}/r/{entity}/new" if record is None else f"{visit.base}/r/{entity}/{record}/edit"
     cancel = _cancel(visit, entity, record, given)
-    return FormBinder(ctx, form, visit.base, record=record, raw=raw, given=given, refusal=refusal).bind(action, cancel, version)
+    return FormBinder(ctx, form, visit.base, record=record, raw=raw, given=given, refusal=refusal, asked=_asked(visit)).bind(action, cancel, version)
+
+
+def _asked(visit: Visit) -> Asked:
+    """The tab in front, the fields visited, and the mark by which a form sent twice makes one record."""
+    touched = tuple(dict.fromkeys(word for word in visit.text("touched:").split(",") if word.isidentifier()))
+    return Asked(visit.text("tab:"), touched, visit.text("once:") or token_hex(16))
+
+
+def _on_phone(visit: Visit) -> bool:
+    """Whether the browser says that it is a phone's."""
+    return visit.request.headers.get("sec-ch-ua-mobile") == "?1" or "Mobi" in visit.request.headers.get("user-agent", "")
 
 
 def _cancel(visit: Visit, entity: str, record: int | None, given: Mapping[str, Any]) -> str:
@@ -116,7 +124,7 @@ def create(visit: Visit) -> Response:
     entity = entity_of(visit)
     raw = _typed(visit, entity)
     try:
-        saved = service.create(visit.ctx, entity, raw)
+        saved = service.create(visit.ctx, entity, raw, idempotency_key=visit.text("once:")[:64] or None)
     except (Invalid, Conflict) as refusal:
         return _form_page(visit, entity, None, raw=raw, refusal=refusal, status=422)
     title = label_text(visit.ctx.workspace.entities[entity].title, visit.locale, entity)
@@ -218,7 +226,7 @@ def _texts(given: Any) -> list[str]:
 def refresh_new(visit: Visit) -> Response:
     """The form of a new record with what is typed, its conditions decided anew."""
     entity = entity_of(visit)
-    return _form_page(visit, entity, None, raw=_typed(visit, entity))
+    return _form_page(visit, entity, None, raw=_typed(visit, entity, going_on=True))
 
 
 @routes.post("/w/{ws}/r/{entity}/{id}/refresh")
@@ -226,7 +234,25 @@ def refresh(visit: Visit) -> Response:
     """The form of a standing record with what is typed, its conditions decided anew."""
     entity = entity_of(visit)
     version = int(visit.text("version")) if visit.text("version").isdigit() else None
-    return _form_page(visit, entity, visit.number("id"), raw=_typed(visit, entity), version=version)
+    return _form_page(visit, entity, visit.number("id"), raw=_typed(visit, entity, going_on=True), version=version)
+
+
+@routes.post("/w/{ws}/r/{entity}/check")
+def check_new(visit: Visit) -> Response:
+    """What is wrong, so far, with the fields of a new record that were visited."""
+    return _checked(visit, entity_of(visit), None)
+
+
+@routes.post("/w/{ws}/r/{entity}/{id}/check")
+def check(visit: Visit) -> Response:
+    """What is wrong, so far, with the fields of a standing record that were visited."""
+    return _checked(visit, entity_of(visit), visit.number("id"))
+
+
+def _checked(visit: Visit, entity: str, record: int | None) -> Response:
+    with visit.ctx.snapshot() as ctx:
+        form = _bound(ctx, visit, entity, record, _typed(visit, entity, going_on=True))
+    return visit.part("_checked.html", fields=form.touched())
 
 
 # --- the record ----------------------------------------------------------------------------------------------------------------------------
@@ -270,43 +296,6 @@ def _told(visit: Visit, way: str, read: Callable[[Desk, CompiledEntity, int, str
     with visit.ctx.snapshot() as ctx:
         events, following = read(Desk(ctx, visit.site.pages, visit.base), ctx.workspace.entities[entity], number, visit.request.query_params.get("cursor", ""))
     return visit.part("_timeline.html", events=events, following=following, here=address(visit, entity, number), way=way)
-
-
-# --- a masked value in clear ---------------------------------------------------------------------------------------------------------------
-
-
-@routes.get("/w/{ws}/r/{entity}/{id}/reveal/{field}")
-def ask_reveal(visit: Visit) -> Response:
-    """Ask why the person wants to see a masked value."""
-    return _reveal_dialog(visit, "")
-
-
-def _reveal_dialog(visit: Visit, error: str) -> Response:
-    entity, key = entity_of(visit), str(visit.path["field"])
-    item = visit.ctx.workspace.entities[entity].fields.get(key)
-    if item is None or key not in grant_of(visit.ctx.workspace, visit.ctx.actor, visit.ctx.workspace.entities[entity]).readable:
-        raise NotFound("unknown_field", field=key)
-    data: dict[str, Any] = {"label": label_text(item.definition.title, visit.locale, key), "action": f"{address(visit, entity, visit.number('id'))}/reveal/{key}", "key": key,
-            "error": error, "reason": visit.text("reason")}
-    response = visit.part("_reveal.html", status=422 if error else 200, **data)
-    if error:
-        response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#dialog", "innerHTML"
-    return response
-
-
-@routes.post("/w/{ws}/r/{entity}/{id}/reveal/{field}")
-def show_clear(visit: Visit) -> Response:
-    """Show it, once, with the reason in the access log."""
-    entity, number, key = entity_of(visit), visit.number("id"), str(visit.path["field"])
-    try:
-        value = reveal(visit.ctx, entity, number, key, visit.text("reason"))
-    except (Invalid, Conflict) as refusal:
-        return _reveal_dialog(visit, errors.sentences(refusal, visit.locale))
-    compiled = visit.ctx.workspace.entities[entity]
-    shown = detail(Desk(visit.ctx, visit.site.pages, visit.base), compiled, compiled.fields[key], value)
-    response = visit.part("_revealed.html", shown=shown, key=key)
-    response.headers["HX-Trigger"] = "closeDialog"
-    return response
 
 
 # --- away and back -------------------------------------------------------------------------------------------------------------------------

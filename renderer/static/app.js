@@ -60,8 +60,8 @@
     closeMenus(event.target.closest("details.menu"));
     const opener = event.target.closest("[data-open]");
     if (opener) { closeMenus(null); one("#" + opener.dataset.open)?.showModal(); }
-    if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
-    if (event.target.nodeName === "DIALOG") event.target.close();
+    const closed = event.target.closest("[data-close]")?.closest("dialog") || (event.target.nodeName === "DIALOG" && event.target);
+    if (closed) { event.preventDefault(); if (leaving(closed)) closed.close(); }
     if (event.target.closest("[data-drawer]")) one(".side")?.classList.toggle("open");
     else if (!event.target.closest(".side")) one(".side.open")?.classList.remove("open");
     if (event.target.closest("[data-print]")) print();
@@ -144,7 +144,7 @@
     const done = event => {
       if (event.detail.elt !== card && event.detail.target !== card) return;
       document.removeEventListener("htmx:afterRequest", done);
-      if (!event.detail.successful) back();
+      if (!event.detail.xhr || event.detail.xhr.status >= 400 || !event.detail.xhr.status) back();
     };
     on("htmx:afterRequest", done);
     htmx.ajax("POST", lane.dataset.kanban || list.dataset.kanban, { source: card, target: card, swap: "outerHTML", values: { id: card.dataset.id, version: card.dataset.version, value: lane.dataset.value } });
@@ -290,19 +290,39 @@
     all("[data-rich-command]", box).forEach(button => button.addEventListener("click", () => { area.focus(); document.execCommand(button.dataset.richCommand, false); source.value = area.innerHTML; }));
   });
 
-  // ---- forms: a field that others depend on asks the server for the form anew
+  // ---- forms: a visited field is checked by the server; one that others depend on brings the form anew
+  Idiomorph.defaults.ignoreActiveValue = true;
+  const mark = (form, name) => {
+    const kept = one("[name='touched:']", form), known = new Set(kept.value.split(",").filter(Boolean));
+    kept.value = [...known.add(name)].join(",");
+  };
   on("change", event => {
-    if (!event.target.matches?.("[data-refresh]")) return;
-    const asker = one("[data-refresher]", event.target.closest("form") || document);
+    const form = event.target.closest?.("form[data-guard]"), name = event.target.name;
+    if (!form || !name || event.target.form !== form || /[:[]/.test(name)) return;
+    if (one("[name='touched:']", form)) mark(form, name);
+    const asker = event.target.matches("[data-refresh]") && one("[data-refresher]", form);
     if (asker) htmx.trigger(asker, "refresh");
+    else if (form.dataset.check) htmx.ajax("POST", form.dataset.check, { source: one("[data-refresher]", form), target: form, swap: "none", values: Object.fromEntries(names(form)) });
   });
+  const names = form => { const found = new Map(); new FormData(form).forEach((value, name) => found.set(name, found.has(name) ? [].concat(found.get(name), value) : value)); return found; };
 
-  // ---- forms: what was typed is not lost by leaving
+  // ---- forms: what was typed is not lost by leaving, nor a fault by scrolling
+  const clean = form => { if (form) delete form.dataset.dirty; };
   on("input", event => { const form = event.target.closest?.("form[data-guard]"); if (form) form.dataset.dirty = "1"; });
   on("change", event => { const form = event.target.closest?.("form[data-guard]"); if (form && event.isTrusted) form.dataset.dirty = "1"; });
-  on("submit", event => { delete event.target.dataset.dirty; });
-  on("saved", () => all("form[data-guard]").forEach(form => { delete form.dataset.dirty; }));
+  on("htmx:beforeOnLoad", event => { if (event.detail.xhr.getResponseHeader("HX-Redirect")) clean(event.detail.elt.closest?.("form[data-guard]")); });
+  on("submit", event => { if (!event.target.hasAttribute("hx-post")) clean(event.target); });
+  on("htmx:afterSettle", event => {
+    const form = one("form[data-guard]");
+    if (!form || ![409, 422].includes(event.detail.xhr?.status)) return;
+    form.dataset.dirty = "1";
+    const wrong = all(".faulty input:not([type=hidden]), .faulty select, .faulty textarea, .lines [aria-invalid=true], #form-errors", form).find(item => item.offsetParent);
+    wrong?.focus();
+  });
   addEventListener("beforeunload", event => { if (one("form[data-guard][data-dirty]")) event.preventDefault(); });
+  const leaving = dialog => !one("form[data-guard][data-dirty]", dialog) || confirm(words("msgUnsaved"));
+  on("cancel", event => { if (event.target.nodeName === "DIALOG" && !leaving(event.target)) event.preventDefault(); }, true);
+  on("close", event => { if (event.target.id === "dialog") event.target.replaceChildren(); }, true);
 
   // ---- tabs: one part at a time; a form keeps the chosen one for the server ([data-keep-tab])
   const chooseTab = (tab, focus = false) => {

@@ -1,0 +1,51 @@
+"""Which form a person gets, and what limits the links on it. Reads definitions and grants only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from metadata.definitions import Form, Item, Section
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity, CompiledField
+
+def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> Form:
+    """The form a person gets: the named one, else the first of this use for one of their roles, else one with every field."""
+    forms = [item for item in ctx.workspace.bundle.forms.values() if item.entity == entity and (
+        not item.audience or set(item.audience) & set(ctx.actor.roles) or ctx.actor.kind == "system")]
+    if key:
+        named = next((item for item in forms if item.key == key), None)
+        if named is not None:
+            return named
+    fitting = sorted((item for item in forms if item.use == use), key=lambda item: not item.audience)
+    if fitting or use == "full":
+        return fitting[0] if fitting else every_field(ctx.workspace.entities[entity])
+    return form_for(ctx, entity)
+
+
+def every_field(entity: CompiledEntity) -> Form:
+    """A form nobody has written: all fields in two columns, then the child lines."""
+    items = tuple(Item(field=key) for key, item in entity.fields.items() if not item.derived and key != entity.parent_field)
+    sections = [Section("all", columns=2, items=items), *(Section(child, lines=child) for child in entity.lines)]
+    return Form(key="", title=entity.title, body={}, entity=entity.key, layout=tuple(sections))
+
+
+# --- limits of links -----------------------------------------------------------------------------------------------------------------------
+
+_RECORD = re.compile(r"'[^']*'|\"[^\"]*\"|\brecord\.([a-z][a-z0-9_]*)")
+
+
+def named_by(item: CompiledField) -> frozenset[str]:
+    """The fields of the record itself that limit what a link may point to."""
+    return frozenset(match[1] for match in _RECORD.finditer(str(item.definition.options.get("where") or "")) if match[1]) if item.target else frozenset()
+
+
+def limit_of(item: CompiledField, values: Mapping[str, str]) -> str:
+    """The limit of a link with the record's values put in, as a condition on the target; "" where it reads further than they tell."""
+    source = str(item.definition.options.get("where") or "")
+    if re.search(r"\brecord\.[a-z0-9_]+\.", source):
+        return ""
+    return _RECORD.sub(lambda match: match[0] if not match[1] else values.get(match[1], "null"), source)
