@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -86,10 +86,13 @@ def read(definition: Mapping[str, Any]) -> Calendar:
 
 @lru_cache(maxsize=256)
 def _read(text: str) -> Calendar:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise BadCalendar(text[:40])
     week: list[tuple[Span, ...]] = [()] * 7
     days: dict[date, tuple[Span, ...]] = {}
     holidays = ""
-    for key, given in json.loads(text).items():
+    for key, given in document.items():
         if key == "holidays":
             holidays = str(given)
         elif key[:1].isdigit():
@@ -115,7 +118,9 @@ def _weekdays(key: str) -> list[int]:
     return [number % 7 for number in range(start, (end if end >= start else end + 7) + 1)]
 
 
-def _spans(given: Sequence[str]) -> tuple[Span, ...]:
+def _spans(given: Any) -> tuple[Span, ...]:
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise BadCalendar(str(given)[:40])
     found = []
     for text in given:
         start, _, end = text.partition("-")

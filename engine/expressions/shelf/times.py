@@ -149,13 +149,23 @@ def _add_open_time(environment: Any, moment: Value, length: Value, calendar: Val
         return _add_time(moment, length)
     if moment is None or length is None:
         return None
-    return calendars.read(calendar).add(moment, length, environment.timezone, environment.holidays)
+    known = _calendar(calendar)
+    return None if known is None else known.add(moment, length, environment.timezone, environment.holidays)
+
+
+def _calendar(definition: Value) -> calendars.Calendar | None:
+    """The calendar of a setting's value; None when it cannot be read (saving the setting says why)."""
+    try:
+        return calendars.read(definition)
+    except calendars.BadCalendar:
+        return None
 
 
 def _open_at(environment: Any, moment: Value, calendar: Value) -> Value:
     if moment is None or calendar is None:
         return moment
-    return calendars.read(calendar).open_at(moment, environment.timezone, environment.holidays)
+    known = _calendar(calendar)
+    return None if known is None else known.open_at(moment, environment.timezone, environment.holidays)
 
 
 def _end_of_day_after(environment: Any, moment: Value, number: Value) -> Value:
