@@ -15,11 +15,12 @@ from engine.records.jsonshape import instant_json
 from engine.messages import catalogue
 from metadata.definitions import KINDS
 from metadata.messages import sentence
+from renderer.api.route import OneHop
 from renderer.api.schemas import entity_schema
 from renderer.api.shapes import Body, answer, json_object, refuse_repeats
 from renderer.requests import ApiContext, guarded
 
-router = APIRouter(prefix="/api/{ws}")
+router = APIRouter(prefix="/api/{ws}", route_class=OneHop)
 #: A clock stands within these, so that no time zone or duration leads out of what a date can say.
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 

@@ -12,12 +12,13 @@ from engine.records.query_labels import roles_of
 from metadata.text import label_text
 from renderer.api import operations
 from renderer.api.operations import Operation, Schema, object_of, operation, path_parameter, query_parameter
+from renderer.api.route import OneHop
 from renderer.api.schemas import entity_schema, input_schema
 from renderer.api.shapes import OWN_PARAMETERS, answer
 from renderer.requests import ApiContext, guarded
 from renderer.translations import _, speaking
 
-router = APIRouter(prefix="/api/{ws}")
+router = APIRouter(prefix="/api/{ws}", route_class=OneHop)
 Paths = dict[str, dict[str, Any]]
 
 

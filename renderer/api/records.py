@@ -15,11 +15,12 @@ from engine.records.history import timeline
 from engine.records.jsonshape import moment_json, record_json
 from engine.records.query import Query, complete, get, page
 from engine.records.record import Record, RowResult, Saved
+from renderer.api.route import OneHop
 from renderer.api.shapes import OWN_PARAMETERS, Body, RecordId, answer, json_object, json_value, texts, truth, version_of, whole
 from renderer.errors import told_errors
 from renderer.requests import ApiContext, guarded
 
-router = APIRouter(prefix="/api/{ws}")
+router = APIRouter(prefix="/api/{ws}", route_class=OneHop)
 BULK_LIMIT = 1000
 
 

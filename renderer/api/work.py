@@ -16,10 +16,11 @@ from engine.context import Context
 from engine.errors import Invalid, NotFound
 from engine.exchange import batches, undo
 from engine.messages import sentence
+from renderer.api.route import OneHop
 from renderer.api.shapes import BatchId, FileId, JobId, Upload, answer, truth, whole
 from renderer.requests import ApiContext, guarded
 
-router = APIRouter(prefix="/api/{ws}")
+router = APIRouter(prefix="/api/{ws}", route_class=OneHop)
 
 
 def kept(upload: UploadFile, folder: str) -> Path:
