@@ -112,7 +112,7 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
     columns = tuple(sorted(columns, key=lambda column: not column.is_title)) if title not in names else columns
     update = grant.condition("update")
     needed = {column.link or column.name for column in columns} | {field for column in columns for tint, _colour in column.tints for field in tint.fields}
-    needed |= {field for field in entity.label_fields()} | {field for condition in (update if isinstance(update, tuple) else ()) for field in condition.fields}
+    needed |= set(entity.label_fields()) | {field for condition in (update if isinstance(update, tuple) else ()) for field in condition.fields}
     over: dict[str, tuple[str, ...]] = {}
     for column in columns:
         if column.link:
