@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.fields import regions
@@ -78,7 +78,7 @@ class BoundField:
     source: str = ""
     upload: str = ""
     accept: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: tuple[tuple[str, str], ...] = ()
 
     @property
     def described(self) -> str:
@@ -112,7 +112,7 @@ def bound_field(item: CompiledField, value: Any, around: Surroundings, *, raw: A
         "levels": _levels(item, given, around), "multiple": item.type.widget in ("files", "links", "people", "choices", "tags"),
         "colour": _colour(item, value, around), "href": _href(item, value, around), "source": _source(item, around), "upload": f"{around.base}/files",
         "accept": "image/*" if item.type.widget == "image" else "", "rows": int(item.definition.options.get("rows") or 0),
-        "unit": _unit(item, around), "attributes": _attributes(item)}
+        "unit": _unit(item, around), "attributes": tuple(_attributes(item).items())}
     return BoundField(**{**base, **more})
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from engine.access import grant_of
+from engine.access import grant_of, remember
 from engine.errors import Refusal
 from engine.expressions.language import Expression
 from engine.fields.base import Wrong
@@ -216,15 +216,24 @@ class FormBinder:
         if isinstance(value, Masked):
             read_only = True
         required = (known.required is not False and self._holds(known.required)) or (item.required is not False and item.required != "" and self._holds(item.required))
-        bound = bound_field(known, value, self.around, raw=self._typed(known, read_only), parent=self._parent(known), span=item.span, read_only=read_only,
-                            required=required and not read_only, refresh=item.field in self.triggers, errors=self.errors.get(f"/{item.field}", ()),
-                            source=self._source(known))
+        bound = self._bound(known, value, {"span": item.span, "read_only": read_only, "required": required and not read_only,
+                                           "refresh": item.field in self.triggers, "source": self._source(known)})
         overrides: dict[str, Any] = {}
         if item.title:
             overrides["label"] = label_text(item.title, self.ctx.locale)
         if item.help:
             overrides["help"] = label_text(item.help, self.ctx.locale)
         return replace(bound, **overrides) if overrides else bound
+
+    def _bound(self, known: CompiledField, value: Any, more: Mapping[str, Any]) -> BoundField:
+        """The field with its value, what was typed and its faults; an empty one looks the same to all and is bound once."""
+        raw, parent, errors = self._typed(known, bool(more["read_only"])), self._parent(known), self.errors.get(f"/{known.key}", ())
+
+        def bind() -> BoundField:
+            return bound_field(known, value, self.around, raw=raw, parent=parent, errors=errors, **more)
+        if value is not None or raw is not None or parent is not None or errors or "?" in more["source"]:
+            return bind()
+        return remember(self.ctx.workspace, ("empty field", self.entity.key, known.key, self.ctx.locale, *more.values()), bind)
 
     def _source(self, known: CompiledField) -> str:
         """Where the control asks for what it offers; a limited link says which values the limit reads."""

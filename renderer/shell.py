@@ -35,7 +35,7 @@ class MenuItem:
         return path == self.href or bool(self.prefix and path.startswith(self.prefix))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)          # made once per version, roles and language: told apart by itself
 class Frame:
     """The parts that depend on the workspace's version, the roles and the language only."""
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
 
 import nh3
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateNotFound
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from metadata.text import Label, label_text
 from renderer import formats, translations
 from renderer.asset_store import AssetStore
 
+if TYPE_CHECKING:
+    from renderer.bound_field import BoundField
+    from renderer.shell import PageView
+
 FOLDER = Path(__file__).resolve().parent / "templates"
 FACES = ("input", "cell", "detail", "filter")
 _FALLBACK_ICON = "point"
+#: Stands for the token of a page in what is kept of its surroundings; nobody can write it into a text.
+_TOKEN_PLACE = token_hex(16)
+_KEPT_AT_MOST = 4000
 _ICON_NAME = re.compile(r"^[a-z0-9-]{1,60}$")
 
 
@@ -28,6 +37,7 @@ class Pages:
         self.assets = assets
         self._icons = assets.icons()
         self._drawn: dict[tuple[str, str], Markup] = {}
+        self._kept: dict[Hashable, Markup] = {}
         loaders: list[BaseLoader] = [FileSystemLoader(FOLDER)]
         if plugin_folders:
             loaders.append(PrefixLoader({f"plugin-{name}": FileSystemLoader(folder) for name, folder in plugin_folders.items()}))
@@ -38,7 +48,7 @@ class Pages:
         install: Callable[..., None] = self.environment.install_gettext_callables  # type: ignore[attr-defined]
         install(translations.gettext, translations.ngettext, newstyle=True, pgettext=translations.pgettext, npgettext=translations.npgettext)
         self.environment.globals.update(
-            icon=self.icon, asset=assets.url, face=self.face, clean_html=clean_html, locales=translations.LOCALES, locale=translations.current)
+            icon=self.icon, asset=assets.url, face=self.face, drawn=self.drawn, around=self.around, clean_html=clean_html, locales=translations.LOCALES, locale=translations.current)
         self.environment.filters.update(label=label, short_count=formats.count, file_size=formats.size, initial=formats.initial)
 
     def render(self, name: str, /, **data: Any) -> str:
@@ -53,6 +63,34 @@ class Pages:
             css = f"icon {size}".rstrip() if _ICON_NAME.match(size or "icon") else "icon"
             found = Markup('<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(css, self.assets.url("icons.svg"), shown)
             self._drawn[name, size] = found
+        return found
+
+    def drawn(self, f: BoundField) -> Markup:
+        """A field of a form with its label and hint. An empty one is the same for everybody who is shown it and is drawn once."""
+        if f.errors or f.text or f.value not in ("", None):
+            return self._field(f)
+        return self._keep((f, translations.current()), lambda: self._field(f))
+
+    def _field(self, f: BoundField) -> Markup:
+        found: Markup = self.environment.get_template("_field.html").module.field(f)  # type: ignore[attr-defined]
+        return found
+
+    def around(self, name: str, page: PageView) -> Markup:
+        """A part of the shell around a page; the same for the same person at the same address but for the page's token, which is put in."""
+        calm = replace(page, csrf=_TOKEN_PLACE, flash=None, now=None, strip="")
+        kept = self._keep((name, calm), lambda: Markup(self.render(name, page=calm)))
+        return Markup(str(kept).replace(_TOKEN_PLACE, str(escape(page.csrf))))
+
+    def _keep(self, key: Hashable, draw: Callable[[], Markup]) -> Markup:
+        """What was drawn for a view; what is drawn depends on nothing else."""
+        try:
+            found = self._kept.get(key)
+        except TypeError:          # a view that holds a list
+            return draw()
+        if found is None:
+            if len(self._kept) > _KEPT_AT_MOST:
+                self._kept.clear()
+            found = self._kept[key] = draw()
         return found
 
     def face(self, widget: str, face: str) -> Callable[..., Markup]:
