@@ -68,7 +68,7 @@ def _hits(visit: Visit, key: str, text: str) -> Hits | None:
     """The first records of one entity, drawn by the list that stands for it, over all the person may read."""
     ctx, entity = visit.ctx, visit.ctx.workspace.entities[key]
     view = first_list(ctx, key)
-    shown = ListView(key=view.key if view else key, title="", body={}, entity=key, columns=view.columns if view else entity.label_fields(),
+    shown = ListView(key=f"search of {key}", title="", body={}, entity=key, columns=view.columns if view else entity.label_fields(),
                      mobile=view.mobile if view else {}, tints=view.tints if view else {})
     layout = layout_of(ctx, visit.site.pages, shown, visit.base)
     try:

@@ -285,3 +285,10 @@ def test_an_added_person_gets_a_link_that_sets_the_password_once(open_page):
     fresh.get_by_label("再输一次").fill("bamboo grove, bright moon 37")
     fresh.get_by_role("button", name="设置密码并登录").click()
     expect(fresh.locator(".nav")).to_contain_text("我的病人")
+
+
+def test_the_global_search_is_not_narrowed_by_a_list_looked_at_before(open_page):
+    page = open_page("dora", LIST)
+    page.goto(page.url.split("/w/clinic")[0] + "/w/clinic/l/board")
+    page.goto(page.url.split("/w/clinic")[0] + "/w/clinic/search?q=0033")
+    expect(page.locator("main")).to_contain_text("13800000033")
