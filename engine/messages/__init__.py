@@ -8,7 +8,10 @@ from typing import Any
 import orjson
 
 from engine.errors import Refusal
-from metadata.text import label_text
+from metadata.text import Label, label_text
+
+#: Added where a refusal knows what was probably meant.
+MEANT: Label = {"zh": "（是不是“{meant}”？）", "en": " (did you mean {meant}?)"}
 
 
 def catalogue() -> Mapping[str, Mapping[str, str]]:
@@ -43,10 +46,13 @@ class _Shown(dict[str, Any]):
 
 def sentence(code: str, params: Mapping[str, Any] | None = None, locale: str = "zh") -> str:
     """The sentence of a code for a reader: its own ``message`` when a definition gave it one; the code itself when no catalogue has it."""
-    template = (params or {}).get("message") or catalogue().get(code)
+    given = params or {}
+    template = given.get("message") or catalogue().get(code)
     if template is None:
         return code
-    return label_text(template, locale).format_map(_Shown(params or {}))
+    shown = _Shown({name: label_text(value, locale) if isinstance(value, Mapping) else value for name, value in given.items()})
+    text = label_text(template, locale).format_map(shown)
+    return f"{text}{label_text(MEANT, locale).format_map(shown)}" if given.get("meant") else text
 
 
 def told(refusal: Refusal, locale: str = "zh") -> str:
