@@ -22,7 +22,7 @@ log = logging.getLogger("tangram.request")
 
 _FAMILIES: tuple[tuple[type[Refusal], int], ...] = (
     (NotLoggedIn, 401), (TooLarge, 413), (Invalid, 422), (Denied, 403), (NotFound, 404), (Conflict, 409), (Unavailable, 503))
-_CODES = {"too_many_attempts": 429, "version_missing": 428, "database_full": 507, "csrf_failed": 403}
+_CODES = {"too_many_attempts": 429, "version_missing": 428, "database_full": 507, "csrf_failed": 403, "method_not_allowed": 405}
 _TITLES = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 422: "Unprocessable Content",
            428: "Precondition Required", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable", 507: "Insufficient Storage"}
 

@@ -27,3 +27,10 @@ def fresh_shop(open_home: Callable[[str], Home], database_kind: str) -> Iterator
 def customer(shop: Shop) -> Callable[..., dict[str, Any]]:
     """Makes a customer of s1 over the API."""
     return lambda **values: shop.s1.post("/records/customer", {"name": "王小明", **values}).json()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def hostile_shop(open_home: Callable[[str], Home], request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """A shop that may be left in any state."""
+    with make_shop(open_home(request.param)) as found:
+        yield found

@@ -1,13 +1,12 @@
 """A small shop over HTTP: the records room's trade world, an entity with every field type, a role with hardly a right, and callers with tokens."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
-
-import orjson
 
 from engine import accounts
 from engine.actors import create_token, enter_as
@@ -59,7 +58,7 @@ class Caller:
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.token}"} if self.token else {}), **words.pop("headers", {})}
         if "files" in words:
             del headers["Content-Type"]
-        content = None if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
+        content = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.client.request(method, f"/api/{self.workspace}{path}", content=content, headers=headers, **words)
 
     def get(self, path: str, /, **params: Any) -> Response:
