@@ -26,6 +26,8 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "backup": "archive and restore", "clock": "what falls due", "retention": "what may no longer be kept",
 }
 TOKEN_PREFIX = "tgm_"
+_token_of_digest = sa.select(api_token.c.person, api_token.c.expires_at).where(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None))
+_disabled_of_login = sa.select(account.c.disabled_at).where(account.c.login == sa.bindparam("l"))
 _MAX_ACTORS = 2000
 
 
@@ -154,8 +156,7 @@ def _column(workspace: Workspace, entity: str, field: str) -> sa.Column[Any]:
 
 def enter(home: Home, workspace_name: str, who: accounts.Account, *, locale: str = "", cause: Cause | None = None, ip: str = "") -> Context:
     """A context for a logged-in account. Raises NotFound when there is no such workspace, or no person of that login in it."""
-    workspace, state = home.look(workspace_name)
-    with workspace.database.read() as connection:
+    with home.looking(workspace_name) as (workspace, state, connection):
         person_id = _person_of_login(connection, workspace, state, who.login)
         if person_id is None:
             raise NotFound("unknown_workspace", name=workspace_name)
@@ -249,15 +250,13 @@ def create_token(home: Home, workspace_name: str, login: str, name: str = "", *,
 
 def enter_with_token(home: Home, workspace_name: str, token: str, *, locale: str = "zh", ip: str = "") -> Context:
     """A context for the bearer of a token. Raises NotFound when it is not one of this workspace, revoked, over, or its account is disabled."""
-    workspace, state = home.look(workspace_name)
-    with workspace.database.read() as connection:
-        select = sa.select(api_token.c.person, api_token.c.expires_at).where(api_token.c.digest == accounts.digest_of(token), api_token.c.revoked_at.is_(None))
-        row = connection.execute(select).first()
+    with home.looking(workspace_name) as (workspace, state, connection):
+        row = connection.execute(_token_of_digest, {"d": accounts.digest_of(token)}).first()
         if row is None or (row.expires_at is not None and row.expires_at <= wall()):
             raise NotFound("unknown_token")
         actor = load_actor(connection, workspace, state, row.person)
     with home.database.read() as connection:
-        disabled = connection.execute(sa.select(account.c.disabled_at).where(account.c.login == str(actor.fields.get("login") or ""))).scalar_one_or_none()
+        disabled = connection.execute(_disabled_of_login, {"l": str(actor.fields.get("login") or "")}).scalar_one_or_none()
     if disabled is not None:
         raise NotFound("unknown_token")
     return Context(home, workspace, actor, state.now, locale, Cause("api"), ip, refresh=_refresh)

@@ -279,17 +279,26 @@ class Home:
         opened = self._open(name)
         if opened.workspace is not None and monotonic() - opened.looked < _LOOK_AFTER:
             return opened.workspace
-        return self._look(opened)[0]
+        with opened.database.read() as connection:
+            return self._look(opened, connection)[0]
 
     def look(self, name: str) -> tuple[Workspace, State]:
         """The version and the state that hold this very moment (one small read): what a request begins with."""
-        return self._look(self._open(name))
+        with self.looking(name) as (workspace, state, _):
+            return workspace, state
 
-    def _look(self, opened: _Opened) -> tuple[Workspace, State]:
+    @contextmanager
+    def looking(self, name: str) -> Iterator[tuple[Workspace, State, sa.Connection]]:
+        """As ``look``, with the connection it was read on, for the few reads that tell who asks."""
+        opened = self._open(name)
         with opened.database.read() as connection:
-            state = read_state(connection)
-            if opened.workspace is None or opened.state is None or _differs(opened.state, state):
-                self._refresh(connection, opened, state)
+            workspace, state = self._look(opened, connection)
+            yield workspace, state, connection
+
+    def _look(self, opened: _Opened, connection: sa.Connection) -> tuple[Workspace, State]:
+        state = read_state(connection)
+        if opened.workspace is None or opened.state is None or _differs(opened.state, state):
+            self._refresh(connection, opened, state)
         opened.state, opened.looked = state, monotonic()
         assert opened.workspace is not None
         return opened.workspace, state
