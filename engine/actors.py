@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine import accounts
-from engine.clock import State, wall
+from engine.clock import State, StateBeside, wall
 from engine.context import Actor, Cause, Context
 from engine.errors import Invalid, NotFound
 from engine.home import Home
@@ -26,7 +26,8 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "backup": "archive and restore", "clock": "what falls due", "retention": "what may no longer be kept",
 }
 TOKEN_PREFIX = "tgm_"
-_token_of_digest = sa.select(api_token.c.person, api_token.c.expires_at).where(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None))
+_token_of_digest = StateBeside(sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token, api_token.c.person,
+                               api_token.c.expires_at)
 _disabled_of_login = sa.select(account.c.disabled_at).where(account.c.login == sa.bindparam("l"))
 _MAX_ACTORS = 2000
 
@@ -250,11 +251,17 @@ def create_token(home: Home, workspace_name: str, login: str, name: str = "", *,
 
 def enter_with_token(home: Home, workspace_name: str, token: str, *, locale: str = "zh", ip: str = "") -> Context:
     """A context for the bearer of a token. Raises NotFound when it is not one of this workspace, revoked, over, or its account is disabled."""
-    with home.looking(workspace_name) as (workspace, state, connection):
-        row = connection.execute(_token_of_digest, {"d": accounts.digest_of(token)}).first()
-        if row is None or (row.expires_at is not None and row.expires_at <= wall()):
+    found: list[Any] = []
+
+    def read(connection: sa.Connection) -> State:
+        state, found[:] = _token_of_digest.read(connection, d=accounts.digest_of(token))
+        return state
+
+    with home.looking(workspace_name, read) as (workspace, state, connection):
+        person, expires_at = found
+        if person is None or (expires_at is not None and expires_at <= wall()):
             raise NotFound("unknown_token")
-        actor = load_actor(connection, workspace, state, row.person)
+        actor = load_actor(connection, workspace, state, person)
     with home.database.read() as connection:
         disabled = connection.execute(_disabled_of_login, {"l": str(actor.fields.get("login") or "")}).scalar_one_or_none()
     if disabled is not None:

@@ -1,7 +1,9 @@
 """What time it is in a workspace: database time for a live one, a stored value for a sandbox. Everything that asks for the time asks here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -58,6 +60,27 @@ def read_state(connection: sa.Connection, *, lock: bool = False) -> State:
     row = connection.execute(select.with_for_update() if lock else select).one_or_none()
     if row is None:
         raise NotFound("workspace_empty")
+    return _state_of(row)
+
+
+class StateBeside:
+    """Reads the state together with one row of another system table, in one statement. ``on``: which row; its binds are given when it is read."""
+
+    def __init__(self, on: sa.ColumnElement[bool], table: sa.Table, *columns: sa.Column[Any]) -> None:
+        joined = _state.outerjoin(table, on)
+        self._selects = {name: select.add_columns(*columns).select_from(joined) for name, select in (
+            ("sqlite", _select_sqlite), ("postgresql", _select_postgresql))}
+
+    def read(self, connection: sa.Connection, **binds: object) -> tuple[State, Sequence[Any]]:
+        """The state, and the other row's columns: all None when there is none. Raises NotFound as ``read_state``."""
+        row = connection.execute(self._selects[connection.dialect.name], binds).first()
+        if row is None:
+            raise NotFound("workspace_empty")
+        own = len(_columns) + 1
+        return _state_of(row[:own]), row[own:]
+
+
+def _state_of(row: Sequence[Any]) -> State:
     *words, hold, sandbox_now, database_time = row
     name, title, version, permission, settings, sandbox, demo, release, zone, preset, preset_version = words
     now = sandbox_now if sandbox and sandbox_now is not None else database_time or wall()

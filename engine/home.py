@@ -288,15 +288,15 @@ class Home:
             return workspace, state
 
     @contextmanager
-    def looking(self, name: str) -> Iterator[tuple[Workspace, State, sa.Connection]]:
-        """As ``look``, with the connection it was read on, for the few reads that tell who asks."""
+    def looking(self, name: str, read: Callable[[sa.Connection], State] = read_state) -> Iterator[tuple[Workspace, State, sa.Connection]]:
+        """As ``look``, with the connection it was read on, for the few reads that tell who asks. ``read`` may read more than the state."""
         opened = self._open(name)
         with opened.database.read() as connection:
-            workspace, state = self._look(opened, connection)
+            workspace, state = self._look(opened, connection, read)
             yield workspace, state, connection
 
-    def _look(self, opened: _Opened, connection: sa.Connection) -> tuple[Workspace, State]:
-        state = read_state(connection)
+    def _look(self, opened: _Opened, connection: sa.Connection, read: Callable[[sa.Connection], State] = read_state) -> tuple[Workspace, State]:
+        state = read(connection)
         if opened.workspace is None or opened.state is None or _differs(opened.state, state):
             self._refresh(connection, opened, state)
         opened.state, opened.looked = state, monotonic()

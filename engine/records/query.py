@@ -205,7 +205,7 @@ def complete(ctx: Context, entity: str, record: Record) -> Record:
     for name, _ in links:
         value = record[name]
         record[name] = [link_id(one) for one in value] if isinstance(value, list) else value if isinstance(value, Masked) else link_id(value)
-    with ctx.snapshot() as ctx:
+    with (ctx.snapshot() if compiled.lines else ctx.reading()) as ctx:
         put_labels(ctx, [record], links)
         put_files(ctx, [record], files)
         for child in compiled.lines:
