@@ -3,41 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
+import orjson
+import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-Processor = Callable[[Any], Any] | None
+from engine.storage import Instant, JsonList, JsonValue, to_micros
+
+#: Makes a driver's value of a typed one that is not None; None: it is one already.
+Converter = Callable[[Any], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inserter:
+    """An INSERT of some columns of a table, ready to be run with tuples of driver values in the order of ``names``."""
+
+    table: sa.Table
+    names: tuple[str, ...]
+    statement: str
+    converters: tuple[Converter, ...]
+
+    @classmethod
+    def of(cls, table: sa.Table, names: Sequence[str], dialect: sa.Dialect) -> Inserter:
+        """The INSERT of the columns of these keys; ``names`` of the result may stand in another order."""
+        compiled = sa.insert(table).compile(dialect=dialect, column_keys=list(names))
+        order = tuple(getattr(compiled, "positiontup", None) or names) if dialect.name == "sqlite" else tuple(names)
+        return cls(table, order, str(compiled), tuple(converter(table.c[name].type, dialect) for name in order))
+
+    def insert(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], schema: str | None) -> None:
+        """Insert all rows or none. Raises what a statement of SQLAlchemy would raise."""
+        if not rows:
+            return
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(self.statement, list(rows), execution_options={"scoped": True})
+        else:
+            self._copy(connection, rows, schema)
+
+    def _copy(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], schema: str | None) -> None:
+        target = sql.Identifier(schema, self.table.name) if schema else sql.Identifier(self.table.name)
+        columns = sql.SQL(", ").join(sql.Identifier(self.table.c[name].name) for name in self.names)
+        driver: Any = connection.connection.driver_connection
+        try:
+            with driver.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(target, columns)) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise sa.exc.DBAPIError.instance(f"COPY {self.table.name}", None, error, psycopg.Error, dialect=connection.dialect) from error
+
+    def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Typed values by column key as one tuple."""
+        return tuple([value if (value := values[name]) is None or convert is None else convert(value)
+                      for name, convert in zip(self.names, self.converters, strict=True)])
+
+
+def converter(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Converter:
+    """What makes a driver's value of a typed value of a column type."""
+    if isinstance(kind, JsonList | JsonValue):
+        return to_json
+    if dialect.name == "sqlite" and isinstance(kind, Instant | sa.Date):
+        return to_micros if isinstance(kind, Instant) else date.isoformat
+    if isinstance(kind, Instant | sa.Date | sa.Boolean | sa.Text | sa.Integer):
+        return None
+    return kind._cached_bind_processor(dialect)
+
+
+def to_json(value: object) -> str:
+    """A JSON value as text, as both databases take it."""
+    return orjson.dumps(value).decode()
+
+
+@lru_cache(maxsize=512)
+def inserter(table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect) -> Inserter:
+    """The inserter of some columns of a table, made once."""
+    return Inserter.of(table, names, dialect)
 
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], schema: str | None) -> None:
     """Insert rows that all have the same keys (names of columns)."""
-    if not rows:
-        return
-    names = tuple(rows[0])
-    statement, processors = _prepared(table, names, connection.dialect)
-    values = [tuple([row[name] if process is None else process(row[name]) for name, process in processors]) for row in rows]
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(statement, values, execution_options={"scoped": True})
-    else:
-        _copy(connection, table, names, values, schema)
-
-
-@lru_cache(maxsize=512)
-def _prepared(table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect) -> tuple[str, tuple[tuple[str, Processor], ...]]:
-    """The INSERT and, for each of its values in order, the key and what makes it a driver value."""
-    compiled = sa.insert(table).compile(dialect=dialect, column_keys=list(names))
-    order = getattr(compiled, "positiontup", None) or list(names)
-    kept = names if dialect.name != "sqlite" else tuple(order)
-    return str(compiled), tuple((name, table.c[name].type._cached_bind_processor(dialect)) for name in kept)
-
-
-def _copy(connection: sa.Connection, table: sa.Table, names: Sequence[str], values: Sequence[tuple[Any, ...]], schema: str | None) -> None:
-    target = sql.Identifier(schema, table.name) if schema else sql.Identifier(table.name)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(target, sql.SQL(", ").join(sql.Identifier(table.c[name].name) for name in names))
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in values:
-            copy.write_row(row)
+    if rows:
+        prepared = inserter(table, tuple(rows[0]), connection.dialect)
+        prepared.insert(connection, [prepared.row(row) for row in rows], schema)

@@ -70,12 +70,12 @@ def cause_json(ctx: Context) -> dict[str, Any]:
 
 
 def entry(ctx: Context, entity: CompiledEntity, record_id: int, verb: str, version: int, before: Mapping[str, Value] | None,
-          after: Mapping[str, Value] | None, computed: Sequence[str] = (), sealed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+          after: Mapping[str, Value] | None, computed: Sequence[str] = ()) -> dict[str, Any]:
     """A row of the history table; encrypted values stay envelopes."""
     kept, cipher = storage(ctx.workspace, entity), ctx.workspace.cipher
     return {"entity": entity.key, "record": record_id, "version": version, "verb": verb, "at": ctx.now, "person": ctx.actor.person_id,
             "cause": cause_json(ctx), "before": None if before is None else kept.to_history(before, cipher),
-            "after": None if after is None else kept.to_history(after, cipher, sealed), "computed": list(computed) or None}
+            "after": None if after is None else kept.to_history(after, cipher), "computed": list(computed) or None}
 
 
 def write(connection: sa.Connection, entries: Sequence[Mapping[str, Any]], schema: str | None) -> None:

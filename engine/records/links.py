@@ -24,23 +24,28 @@ _CHUNK = 500
 
 def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
     """Note a fault at every given link whose target its giver may not choose. Links the engine set itself (defaults) are trusted."""
-    kept = list(proposals)
     wanted: dict[str, set[int]] = {}
-    for proposal in kept:
-        for item, ids in _given_links(proposal):
+    given: list[tuple[Proposal, CompiledField, list[int]]] = []
+    for proposal in proposals:
+        for item, ids in _given_links(proposal, _links(work, proposal.entity)):
             wanted.setdefault(item.target, set()).update(ids)
+            given.append((proposal, item, ids))
     seen = {target: _visible(work, target, ids) for target, ids in wanted.items()}
-    for proposal in kept:
-        for item, ids in _given_links(proposal):
-            _check(work, proposal, item, ids, seen[item.target])
+    for proposal, item, ids in given:
+        _check(work, proposal, item, ids, seen[item.target])
 
 
-def _given_links(proposal: Proposal) -> list[tuple[CompiledField, list[int]]]:
+def _links(work: Work, entity: CompiledEntity) -> tuple[CompiledField, ...]:
+    return remember(work.workspace, ("links", entity.key), lambda: tuple(item for item in entity.fields.values() if item.target))
+
+
+def _given_links(proposal: Proposal, links: Iterable[CompiledField]) -> list[tuple[CompiledField, list[int]]]:
     before = proposal.before or {}
     found = []
-    for name in proposal.given:
-        item, value = proposal.entity.fields[name], proposal.after.get(name)
-        if not item.target or value is None or value == before.get(name):
+    for item in links:
+        name = item.key
+        value = proposal.after.get(name) if name in proposal.values else None
+        if value is None or value == before.get(name):
             continue
         old = before.get(name)
         ids = [one for one in value if one not in (old or ())] if isinstance(value, list) else [value]

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine import system_tables as tables
-from engine.errors import Denied, Fault, NotFound
+from engine.access import Grant
+from engine.errors import Conflict, Denied, Fault, NotFound
+from engine.expressions.language import Expression
+from engine.records.attachments import bind_files, check_files, file_fields
 from engine.records.derived import Settling, own_values
+from engine.records.derived_graph import graph
 from engine.records.links import check_links
-from engine.records.proposal import Proposal, check_rules, propose_new
+from engine.records.new_rows import NewRows, hops, new_rows
+from engine.records.proposal import Proposal, check_rules
 from engine.records.record import RowResult
+from engine.records.row_writer import RowWriter
 from engine.records.serials import draw, serial_fields
-from engine.records.uniques import duplicate
-from engine.records.values import storage
-from engine.records.work import Work
-from engine.scope import engine_select
+from engine.records.uniques import conflict_of, duplicate, taken
+from engine.records.work import Row, Work
+from metadata.definitions import WIDENED_ENTITIES
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledUnique
 
+#: Rows that are read, checked and written together.
 CHUNK = 1000
 
 
 @dataclass(slots=True)
 class _Row:
-    """One row on its way: its number in what was given, its proposal, its column values."""
+    """One row on its way: its number in what was given, its proposal, its columns as the driver takes them."""
 
     index: int
     proposal: Proposal
-    columns: dict[str, Any]
-    refused: bool = False
+    cells: list[Any] = field(default_factory=list)
+    result: RowResult | None = None
+
+    def refuse(self, code: str, faults: Sequence[Fault], params: Mapping[str, object]) -> None:
+        self.result = RowResult(self.index, "refused", code=code, faults=tuple(faults), params=params)
 
 
 def load(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]], *, trusted: bool = False) -> list[RowResult]:
@@ -41,109 +49,154 @@ def load(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]
     grant = work.grant(entity)
     if not grant.allowed("create"):
         raise Denied("may_not_create", entity=entity.key) if grant.allowed("read") else NotFound("unknown_entity", entity=entity.key)
+    loading = _Loading(work, entity, trusted=trusted)
     results: list[RowResult] = []
-    settling = Settling(work)
     for start in range(0, len(rows), CHUNK):
-        results += _chunk(work, settling, entity, rows[start:start + CHUNK], start, trusted)
-    settling.settle()
-    work.finish()
+        results += loading.chunk(rows[start:start + CHUNK], start)
+    loading.finish()
     return results
 
 
-def _chunk(work: Work, settling: Settling, entity: CompiledEntity, rows: Sequence[Mapping[str, object]], start: int, trusted: bool) -> list[RowResult]:
-    grant = work.grant(entity)
-    kept = [_Row(start + index, propose_new(work, entity, raw, grant.writable), {}) for index, raw in enumerate(rows)]
-    if not trusted:
-        check_links(work, [row.proposal for row in kept])
-    results: dict[int, RowResult] = {}
-    for row in kept:
-        _check(work, row)
-        if row.proposal.faults:
-            _refuse(results, row, "invalid", row.proposal.faults)
-    good = [row for row in kept if not row.refused]
-    _serials(work, entity, good)
-    stored, cipher = storage(work.workspace, entity), work.workspace.cipher
-    for row in good:
-        row.columns = stored.columns(row.proposal.after, cipher)
-    for unique in entity.unique.values():
-        _uniques(work, entity, unique, [row for row in good if not row.refused], results)
-    good = [row for row in good if not row.refused]
-    work.insert_many(entity, [(row.proposal.after, row.columns) for row in good])
-    _follow(work, settling, entity, good)
-    for row in good:
-        results[row.index] = RowResult(row.index, "created", row.proposal.after["id"], 1)
-    return [results[index] for index in sorted(results)]
+class _Loading:
+    """One call's work on one entity: what all of its rows share is looked up once."""
+
+    def __init__(self, work: Work, entity: CompiledEntity, *, trusted: bool) -> None:
+        self._work = work
+        self._entity = entity
+        self._trusted = trusted
+        self._grant = work.grant(entity)
+        self._new: NewRows = new_rows(work.workspace, entity, json=work.json)
+        self._start: Row = self._new.start(work)
+        self._writer = RowWriter(work, entity)
+        self._settling = Settling(work)
+        self._gathered = bool(graph(work.workspace).gathered.get(entity.key))
+        self._files = file_fields(entity)
+        self._followed = _followed(entity, self._new, self._grant)
+        creating = [clause for clause in self._grant.clauses if clause.rows["create"] is not False]
+        self._by_row = not all(clause.rows["create"] is True for clause in creating)
+        self._writes = self._grant.writes("create", lambda _: True)
+
+    def chunk(self, given: Sequence[Mapping[str, object]], first: int) -> list[RowResult]:
+        """Insert some rows; one result per row."""
+        rows = self._proposed(given, first)
+        for row in rows:
+            self._check(row)
+            if row.proposal.faults:
+                row.refuse("invalid", row.proposal.faults, {})
+        kept = [row for row in rows if row.result is None]
+        self._serials(kept)
+        for row in kept:
+            row.cells = self._writer.cells(row.proposal.after)
+        for unique in self._entity.unique.values():
+            self._check_unique(unique, [row for row in kept if row.result is None])
+        self._write([row for row in kept if row.result is None])
+        return [row.result for row in rows if row.result is not None]
+
+    def finish(self) -> None:
+        """What follows from all rows together: roll-ups and whatever reads them, rights."""
+        self._settling.settle()
+        self._work.finish()
+
+    # --- before -----------------------------------------------------------------------------------------------------------------------------
+
+    def _proposed(self, given: Sequence[Mapping[str, object]], first: int) -> list[_Row]:
+        work, new, writable = self._work, self._new, self._grant.writable
+        rows = [_Row(first + index, new.read(work, self._start, raw, writable)) for index, raw in enumerate(given)]
+        if not self._trusted:
+            check_links(work, [row.proposal for row in rows])
+        for link in self._followed:
+            work.fetch(self._entity.fields[link].target, {target for row in rows if (target := row.proposal.after[link]) is not None})
+        for row in rows:
+            new.complete(work, row.proposal)
+        return rows
+
+    def _check(self, row: _Row) -> None:
+        work, entity, proposal = self._work, self._entity, row.proposal
+        check_rules(work, proposal)
+        if proposal.lines:
+            proposal.fault(next(iter(proposal.lines)), "lines_not_here")
+        for item in self._files:
+            if proposal.after.get(item.key) is not None:
+                proposal.faults += check_files(work.ctx, item, None, proposal.after[item.key])
+        writes = self._writes
+        if self._by_row:
+            truth = work.truth(entity, proposal.after)
+            if not self._grant.admits("create", truth):
+                proposal.fault("", "may_not_create_this", entity=entity.key)
+                return
+            writes = self._grant.writes("create", truth)
+        if not proposal.given <= writes:
+            for name in sorted(proposal.given - writes):
+                proposal.fault(name, "not_writable", field=name)
+
+    def _serials(self, rows: Sequence[_Row]) -> None:
+        for name, template in serial_fields(self._work.workspace, self._entity):
+            wanting = [row for row in rows if row.proposal.after.get(name) is None]
+            if wanting:
+                for row, number in zip(wanting, draw(self._work.ctx, self._entity, name, template, len(wanting)), strict=True):
+                    row.proposal.after[name] = number
+                    own_values(self._work, self._entity, row.proposal.after, [name])
+
+    def _check_unique(self, unique: CompiledUnique, rows: Iterable[_Row]) -> None:
+        """Refuse rows whose key exists already, here or in the table, before the database would refuse the whole chunk."""
+        key_of = self._writer.key(unique.columns)
+        keyed: dict[tuple[Any, ...], _Row] = {}
+        for row in rows:
+            key = key_of(row.proposal.after, row.cells)
+            if None in key or (unique.where is not None and not self._work.truth(self._entity, row.proposal.after)(unique.where)):
+                continue
+            if key in keyed:
+                _refuse(row, duplicate(unique))
+            else:
+                keyed[key] = row
+        for key in taken(self._work, self._entity, unique, list(keyed)):
+            _refuse(keyed[key], duplicate(unique))
+
+    # --- writing ----------------------------------------------------------------------------------------------------------------------------
+
+    def _write(self, rows: Sequence[_Row]) -> None:
+        if not rows:
+            return
+        for row, record_id in zip(rows, self._work.draw_ids(self._entity, len(rows)), strict=True):
+            row.proposal.after["id"] = record_id
+        try:
+            with self._work.connection.begin_nested():
+                self._insert(rows)
+        except sa.exc.IntegrityError:       # somebody was faster, or a target is gone: only that row is refused
+            for row in rows:
+                self._insert_alone(row)
+        self._follow([row for row in rows if row.result is None])
+
+    def _insert(self, rows: Sequence[_Row]) -> None:
+        self._writer.insert([(row.proposal.after["id"], row.cells) for row in rows])
+
+    def _insert_alone(self, row: _Row) -> None:
+        try:
+            with self._work.connection.begin_nested():
+                self._insert([row])
+        except sa.exc.IntegrityError as error:
+            _refuse(row, conflict_of(self._work, self._entity, error, row.proposal.after))
+
+    def _follow(self, rows: Sequence[_Row]) -> None:
+        self._writer.follow([(row.proposal.after, row.cells, row.proposal.computed) for row in rows])
+        for row in rows:
+            after = row.proposal.after
+            if self._gathered:
+                self._settling.changed(self._entity, None, after)
+            if self._files and any(after.get(item.key) is not None for item in self._files):
+                bind_files(self._work.ctx, self._entity, after["id"], {}, after)
+            row.result = RowResult(row.index, "created", after["id"], 1)
+        if rows and self._entity.key in WIDENED_ENTITIES:
+            self._work.rights_changed()
 
 
-def _refuse(results: dict[int, RowResult], row: _Row, code: str, faults: Sequence[Fault], **params: object) -> None:
-    row.refused = True
-    results[row.index] = RowResult(row.index, "refused", code=code, faults=tuple(faults), params=params)
+def _refuse(row: _Row, conflict: Conflict) -> None:
+    row.refuse(conflict.code, conflict.faults, conflict.params)
 
 
-def _check(work: Work, row: _Row) -> None:
-    proposal = row.proposal
-    check_rules(work, proposal)
-    if proposal.lines:
-        proposal.fault(next(iter(proposal.lines)), "lines_not_here")
-    grant = work.grant(proposal.entity)
-    if grant.condition("create") is not True and not grant.admits("create", work.truth(proposal.entity, proposal.after)):
-        proposal.fault("", "may_not_create_this", entity=proposal.entity.key)
-
-
-def _serials(work: Work, entity: CompiledEntity, rows: Sequence[_Row]) -> None:
-    for name, template in serial_fields(work.workspace, entity):
-        wanting = [row for row in rows if row.proposal.after.get(name) is None]
-        if wanting:
-            for row, number in zip(wanting, draw(work.ctx, entity, name, template, len(wanting)), strict=True):
-                row.proposal.after[name] = number
-                own_values(work, entity, row.proposal.after, [name])
-
-
-def _uniques(work: Work, entity: CompiledEntity, unique: CompiledUnique, rows: Sequence[_Row], results: dict[int, RowResult]) -> None:
-    """Refuse rows whose key exists already, here or in the table, before the database would refuse the whole chunk."""
-    columns = [str(column.key) for column in unique.columns]
-    keyed: dict[tuple[Any, ...], _Row] = {}
-    for row in rows:
-        key = tuple(row.columns.get(column) for column in columns)
-        if None in key or (unique.where is not None and not work.truth(entity, row.proposal.after)(unique.where)):
-            continue
-        if key in keyed:
-            conflict = duplicate(unique)
-            _refuse(results, row, conflict.code, conflict.faults, **conflict.params)
-        else:
-            keyed[key] = row
-    for key in _taken(work, entity, unique, list(keyed)):
-        conflict = duplicate(unique)
-        _refuse(results, keyed[key], conflict.code, conflict.faults, **conflict.params)
-
-
-def _taken(work: Work, entity: CompiledEntity, unique: CompiledUnique, keys: list[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
-    if not keys:
-        return set()
-    first, *rest = unique.columns
-    found: set[tuple[Any, ...]] = set()
-    for start in range(0, len(keys), 500):
-        part = keys[start:start + 500]
-        condition = first.in_([key[0] for key in part]) if not rest else sa.tuple_(*unique.columns).in_(part)
-        select = engine_select(entity, *unique.columns, *([entity.table.c.id] if unique.where is not None else [])).where(condition)
-        for row in work.connection.execute(select):
-            if unique.where is not None:
-                whole = work.row(entity.key, row[-1])
-                if whole is None or not work.truth(entity, whole)(unique.where):
-                    continue
-            found.add(tuple(row[:len(unique.columns)]))
-    return found & set(keys)
-
-
-def _follow(work: Work, settling: Settling, entity: CompiledEntity, rows: Sequence[_Row]) -> None:
-    stages, log = entity.stages, []
-    for row in rows:
-        after = row.proposal.after
-        stored = {name: after[name] for name in entity.fields if after.get(name) is not None}
-        work.note(entity, "create", after, None, stored, [name for name in row.proposal.computed if name in stored], row.columns)
-        settling.changed(entity, None, after)
-        if stages is not None and after.get(stages.field) is not None:
-            log.append({"entity": entity.key, "record": after["id"], "from_stage": None, "to_stage": after[stages.field], "at": work.ctx.now,
-                        "by": work.ctx.actor.person_id, "seconds": None})
-    if log:
-        work.connection.execute(sa.insert(tables.stage_log), log)
+def _followed(entity: CompiledEntity, new: NewRows, grant: Grant) -> tuple[str, ...]:
+    """The links whose targets are read for each row: fetched together, not one by one."""
+    creating = grant.condition("create")
+    said: tuple[Expression, ...] = creating if isinstance(creating, tuple) else ()
+    wanted = new.followed | hops([*said, *(unique.where for unique in entity.unique.values())])
+    return tuple(name for name in entity.fields if name in wanted and entity.fields[name].target and entity.fields[name].column is not None)

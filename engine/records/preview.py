@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Denied, Fault, NotFound
 from engine.expressions.language import Expression
-from engine.records.proposal import Proposal, propose_change, propose_new
+from engine.records.new_rows import propose_new
+from engine.records.proposal import Proposal, propose_change
 from engine.records.query import get
 from engine.records.record import Record
 from engine.records.work import Row, Work

@@ -1,11 +1,11 @@
-"""One row as its giver proposes it, brought to what would be stored: read, defaults, what is hidden cleared, own derived values; every fault collected.
+"""One row as its giver proposes it, brought to what would be stored: read, what is hidden cleared, own derived values; every fault collected.
 
-Writes nothing. Whether the database agrees (links, uniqueness) is asked by links.py and the service.
+Writes nothing. How a new row begins is new_rows.py. Whether the database agrees (links, uniqueness) is asked by links.py and the service.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +14,34 @@ from engine.errors import Fault
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.serial import Serial
-from engine.records.derived import own_values, start_values
+from engine.records.derived import own_values
 from engine.records.values import intake
 from engine.records.work import Row, Work
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField
 
+_NONE: frozenset[str] = frozenset()
+
 
 @dataclass(slots=True)
 class Proposal:
-    """``before`` is None for a new row. ``given``: the fields its giver named; ``changed``: those (and what followed) that differ from before."""
+    """``before`` is None for a new row. ``values``: what its giver gave, as read; ``changed``: the fields that (with what followed) differ from before."""
 
     entity: CompiledEntity
     before: Row | None
     after: Row
-    given: frozenset[str] = frozenset()
+    values: Mapping[str, Value] = field(default_factory=dict)
     lines: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     at: str = ""                                          # pointer of the row in what was given
-    computed: list[str] = field(default_factory=list)
+    computed: Sequence[str] = ()
     trusted: bool = False                                 # a named principal's: what people may not set by hand, it may
+
+    @property
+    def given(self) -> Set[str]:
+        """The fields its giver named."""
+        return self.values.keys()
 
     @property
     def changed(self) -> list[str]:
@@ -53,76 +60,23 @@ class Proposal:
         return {fault.pointer.removeprefix(f"{self.at}/").split("/")[0] for fault in self.faults}
 
 
-def propose_new(work: Work, entity: CompiledEntity, raw: Mapping[str, object], writable: Collection[str], *, at: str = "",
-                fixed: Mapping[str, Value] | None = None) -> Proposal:
-    """A new row. ``fixed``: values the engine sets itself (the parent of a child line)."""
-    grant = work.grant(entity)
-    taken = intake(work.workspace, entity, json=work.json).take(raw, writable, grant.readable, at)
-    row: Row = {**_blank(work, entity), **work.new_head(), **taken.values, **(fixed or {})}
-    proposal = Proposal(entity, None, row, frozenset(taken.values), taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
-    named = proposal.given | (fixed or {}).keys() | proposal.faulty()
-    _defaults(work, proposal, named)
-    _clear_hidden(work, proposal, None)
-    proposal.computed = own_values(work, entity, row, None)
-    _check_given(work, proposal)
-    _check_required(work, proposal, None)
-    return proposal
-
-
 def propose_change(work: Work, entity: CompiledEntity, before: Row, raw: Mapping[str, object], writable: Collection[str], *, at: str = "") -> Proposal:
     """A changed row."""
     grant = work.grant(entity)
     taken = intake(work.workspace, entity, json=work.json).take(raw, writable, grant.readable, at)
     row: Row = {**before, **taken.values}
-    proposal = Proposal(entity, before, row, frozenset(taken.values), taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
+    proposal = Proposal(entity, before, row, taken.values, taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
     changed = proposal.changed
     if not changed:
         return proposal
-    _clear_hidden(work, proposal, changed)
+    clear_hidden(work, proposal, changed)
     proposal.computed = own_values(work, entity, row, proposal.changed)
-    _check_given(work, proposal)
+    _check_given(work, proposal, before)
     _check_required(work, proposal, proposal.changed)
     return proposal
 
 
-def _blank(work: Work, entity: CompiledEntity) -> Row:
-    """Every stored field of a new row, empty; roll-ups as they begin."""
-    return remember(work.workspace, ("blank", entity.key), lambda: {
-        **{key: None for key, item in entity.fields.items() if item.column is not None}, **start_values(entity)})
-
-
-def _defaults(work: Work, proposal: Proposal, named: Collection[str]) -> None:
-    entity, row = proposal.entity, proposal.after
-    for name in _default_order(work, entity):
-        if name in named:
-            continue
-        default = entity.fields[name].default
-        row[name] = work.value(entity, default, row) if isinstance(default, Expression) else _constant(work, entity, name)
-
-
-def _constant(work: Work, entity: CompiledEntity, name: str) -> Value:
-    """The typed value of a default written as in JSON."""
-    item = entity.fields[name]
-    found = remember(work.workspace, ("default", entity.key, name), lambda: (item.reader(item.default) if item.reader is not None else None,))
-    return list(found[0]) if isinstance(found[0], list) else found[0]
-
-
-def _default_order(work: Work, entity: CompiledEntity) -> tuple[str, ...]:
-    """Fields with a default, each after the defaults it reads (cycles are refused at publish; what is left stands in written order)."""
-    def build() -> tuple[str, ...]:
-        left = {name: set(item.default.fields) if isinstance(item.default, Expression) else set()
-                for name, item in entity.fields.items() if item.default is not None and item.column is not None}
-        found: list[str] = []
-        while left:
-            ready = [name for name, reads in left.items() if not (reads - {name}) & left.keys()] or [next(iter(left))]
-            found += ready
-            for name in ready:
-                del left[name]
-        return tuple(found)
-    return remember(work.workspace, ("defaults", entity.key), build)
-
-
-def _clear_hidden(work: Work, proposal: Proposal, changed: Sequence[str] | None) -> None:
+def clear_hidden(work: Work, proposal: Proposal, changed: Sequence[str] | None) -> None:
     """A field whose condition to be shown does not hold keeps no value."""
     entity, row = proposal.entity, proposal.after
     dirty = set(changed) if changed is not None else None
@@ -143,22 +97,30 @@ def _touched(expression: Expression, dirty: set[str] | None) -> bool:
     return dirty is None or not dirty.isdisjoint(expression.fields)
 
 
-def _check_given(work: Work, proposal: Proposal) -> None:
-    """What may be written only once, only by the engine, or only under its parent's value."""
-    entity, before = proposal.entity, proposal.before
-    for name in proposal.given:
-        item = entity.fields[name]
-        old = before.get(name) if before is not None else None
-        if proposal.after.get(name) == old:
-            continue
-        if before is not None and item.definition.once and old is not None:
+def _check_given(work: Work, proposal: Proposal, before: Row) -> None:
+    """What of a change may be written only once, only by the engine, or only under its parent's value."""
+    changed = {name for name in proposal.given if proposal.after.get(name) != before.get(name)}
+    for name in changed:
+        if proposal.entity.fields[name].definition.once and before.get(name) is not None:
             proposal.fault(name, "written_once")
-        elif not proposal.trusted and isinstance(item.type, Serial) and not (before is None and work.ctx.cause.kind == "import"):
+    check_not_closed(work, proposal, changed)
+    for name, parent in remember(work.workspace, ("cascades", proposal.entity.key), lambda: cascades(proposal.entity)):
+        check_cascade(work, proposal, name, parent)
+
+
+def check_not_closed(work: Work, proposal: Proposal, names: Collection[str]) -> None:
+    """Serial numbers are drawn (an import may bring old ones), read-only fields are the engine's: a value given to one of ``names`` is a fault."""
+    if proposal.trusted:
+        return
+    before = proposal.before or {}
+    for name in names:
+        if name not in proposal.given or proposal.after.get(name) == before.get(name):
+            continue
+        item = proposal.entity.fields[name]
+        if isinstance(item.type, Serial) and not (proposal.before is None and work.ctx.cause.kind == "import"):
             proposal.fault(name, "not_writable", field=name)
-        elif not proposal.trusted and item.read_only is not False and _is_read_only(work, proposal, item):
+        elif item.read_only is not False and _is_read_only(work, proposal, item):
             proposal.fault(name, "read_only")
-    for name, parent in _cascades(work, entity):
-        _check_cascade(work, proposal, name, parent)
 
 
 def _is_read_only(work: Work, proposal: Proposal, item: CompiledField) -> bool:
@@ -167,14 +129,14 @@ def _is_read_only(work: Work, proposal: Proposal, item: CompiledField) -> bool:
     return bool(item.read_only)
 
 
-def _cascades(work: Work, entity: CompiledEntity) -> tuple[tuple[str, str], ...]:
-    """Choice fields whose options depend on the value of another."""
-    return remember(work.workspace, ("cascades", entity.key), lambda: tuple(
-        (name, str(parent)) for name, item in entity.fields.items()
-        if (parent := item.definition.options.get("parent")) in entity.fields and item.definition.type in ("choice", "choices")))
+def cascades(entity: CompiledEntity) -> tuple[tuple[str, str], ...]:
+    """Choice fields whose options depend on the value of another, with that other."""
+    return tuple((name, str(parent)) for name, item in entity.fields.items()
+                 if (parent := item.definition.options.get("parent")) in entity.fields and item.definition.type in ("choice", "choices"))
 
 
-def _check_cascade(work: Work, proposal: Proposal, name: str, parent: str) -> None:
+def check_cascade(work: Work, proposal: Proposal, name: str, parent: str) -> None:
+    """A choice must be one of those offered under its parent's value."""
     before, after = proposal.before or {}, proposal.after
     value, above = after.get(name), after.get(parent)
     if value is None or (proposal.before is not None and value == before.get(name) and above == before.get(parent)):
@@ -187,18 +149,25 @@ def _check_cascade(work: Work, proposal: Proposal, name: str, parent: str) -> No
             proposal.fault(name, "choice_not_under_parent", parent=parent)
 
 
-def _check_required(work: Work, proposal: Proposal, changed: Sequence[str] | None) -> None:
-    entity, row = proposal.entity, proposal.after
-    dirty = set(changed) if changed is not None else None
-    for item in _wanting(work, entity):
-        if row.get(item.key) not in (None, []):
+def _check_required(work: Work, proposal: Proposal, changed: Sequence[str]) -> None:
+    dirty = set(changed)
+    for item in _wanting(work, proposal.entity):
+        if proposal.after.get(item.key) not in (None, []):
             continue
         conditions = [one for one in (item.required, item.show) if isinstance(one, Expression)]
-        if dirty is not None and item.key not in dirty and not any(_touched(one, dirty) for one in conditions):
-            continue
-        truth = work.truth(entity, row, proposal.before)
-        if (item.required is True or (isinstance(item.required, Expression) and truth(item.required))) and (item.show is None or truth(item.show)):
+        if (item.key in dirty or any(_touched(one, dirty) for one in conditions)) and is_wanting(work, proposal, item):
             proposal.fault(item.key, "required")
+
+
+def is_wanting(work: Work, proposal: Proposal, item: CompiledField) -> bool:
+    """Whether a field that is empty must not be."""
+    truth = work.truth(proposal.entity, proposal.after, proposal.before)
+    return (item.required is True or (isinstance(item.required, Expression) and truth(item.required))) and (item.show is None or truth(item.show))
+
+
+def is_wanting_plainly(item: CompiledField) -> bool:
+    """Whether a field is required whatever else a row holds."""
+    return item.required is True and item.show is None
 
 
 def _wanting(work: Work, entity: CompiledEntity) -> tuple[CompiledField, ...]:
@@ -228,12 +197,14 @@ def check_stage(work: Work, proposal: Proposal) -> None:
 
 def check_rules(work: Work, proposal: Proposal, names: Iterable[str] | None = None) -> None:
     """The entity's own checks that a change touches (all of them for a new row); those reading a faulty field wait."""
+    if not proposal.entity.checks:
+        return
     dirty = None if names is None else set(names)
-    faulty = proposal.faulty()
+    faulty = proposal.faulty() if proposal.faults else _NONE
     truth = work.truth(proposal.entity, proposal.after, proposal.before)
     for check in proposal.entity.checks:
         reads = check.condition.fields
-        if reads & faulty or not (dirty is None or check.condition.volatile or reads & dirty):
+        if (faulty and reads & faulty) or not (dirty is None or check.condition.volatile or reads & dirty):
             continue
         if truth(check.condition):
             proposal.fault(check.definition.at, check.definition.code, message=check.definition.message)

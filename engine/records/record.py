@@ -70,6 +70,9 @@ class Saved:
         return self.record.version
 
 
+_NONE: Mapping[str, object] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class RowResult:
     """The outcome of one row of ``bulk`` or ``load``: ``created``, ``updated``, ``unchanged`` or ``refused`` with every fault."""
@@ -79,8 +82,8 @@ class RowResult:
     id: int | None = None
     version: int | None = None
     code: str = ""
-    faults: tuple[Fault, ...] = field(default=())
-    params: Mapping[str, object] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    params: Mapping[str, object] = field(default_factory=lambda: _NONE)
 
     @property
     def refused(self) -> bool:

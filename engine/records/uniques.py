@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql import visitors
 
+from engine.access import remember
 from engine.database_faults import Violation, violation_of
 from engine.errors import Conflict, Fault
+from engine.expressions.to_sql import condition
 from engine.records.work import Row, Work
+from engine.scope import TableNames, engine_select
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledUnique
+
+Key = tuple[Any, ...]
+_AT_ONCE = 500
 
 
 def conflict_of(work: Work, entity: CompiledEntity, error: sa.exc.IntegrityError, row: Row, at: str = "") -> Conflict:
@@ -40,3 +48,29 @@ def _broken(work: Work, entity: CompiledEntity, violation: Violation, row: Row) 
         return found[0] if found else None
     truth = work.truth(entity, row)
     return next((item for item in found if item.where is None or truth(item.where)), found[0])
+
+
+def taken(work: Work, entity: CompiledEntity, unique: CompiledUnique, keys: Sequence[Key]) -> set[Key]:
+    """Those of the keys (values of the unique's columns) that a standing record already has."""
+    found: set[Key] = set()
+    statement = remember(work.workspace, ("taken", entity.key, unique.definition.key), lambda: _asking(work, entity, unique))
+    for start in range(0, len(keys), _AT_ONCE):
+        part = keys[start:start + _AT_ONCE]
+        wanted = part if len(unique.columns) > 1 else [key[0] for key in part]
+        found.update(tuple(row) for row in work.connection.execute(statement, {"keys": wanted}))
+    return found.intersection(keys)
+
+
+def _asking(work: Work, entity: CompiledEntity, unique: CompiledUnique) -> sa.Select[Any]:
+    """The condition of the unique's own index stands in the statement word for word, so that the index serves it."""
+    first, *rest = unique.columns
+    wanted = sa.bindparam("keys", expanding=True, required=True, type_=None if rest else first.type)
+    terms: list[sa.ColumnElement[bool]] = [(sa.tuple_(*unique.columns) if rest else first).in_(wanted), *(column.is_not(None) for column in unique.columns)]
+    if unique.where is not None:
+        holds = condition(unique.where, TableNames(work.workspace, entity, entity.table.c))
+        terms.append(visitors.replacement_traverse(holds, {}, _spelled_out))
+    return engine_select(entity, *unique.columns).where(*terms)
+
+
+def _spelled_out(element: Any, **_: Any) -> Any:
+    return element.render_literal_execute() if isinstance(element, sa.BindParameter) else None

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 NOT_INPUT = frozenset({"id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at"})
 
 
-@dataclass(frozen=True, slots=True)
+_NO_LINES: Mapping[str, list[Mapping[str, Any]]] = {}
+
+
+@dataclass(slots=True)
 class Taken:
     """What was given: typed values by field, child lines by line entity, and every fault found."""
 
     values: dict[str, Value]
-    lines: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    lines: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=lambda: _NO_LINES)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -59,7 +62,7 @@ class Intake:
             return
         if key in self.lines:
             if isinstance(given, list) and all(isinstance(item, Mapping) for item in given):
-                taken.lines[key] = given
+                taken.lines = {**taken.lines, key: given}
             else:
                 taken.faults.append(Fault(f"{at}/{key}", "lines_expected"))
             return
@@ -96,7 +99,7 @@ class Storage:
         found: dict[str, Any] = {column: values[key] for key, column in self.stored if key in values}
         for key, item in self.sealed.items():
             if key in values:
-                found.update(_sealed(self.entity, item, values[key], cipher))
+                found.update(seal_row(self.entity, item, values[key], cipher))
         return found
 
     def open(self, values: dict[str, Value], cipher: Cipher) -> dict[str, Value]:
@@ -106,16 +109,15 @@ class Storage:
                 values[key] = unseal(cipher, self.entity, item, values[key])
         return values
 
-    def to_history(self, values: Mapping[str, Value], cipher: Cipher, sealed: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """JSON of typed values as history keeps them: encrypted ones as envelopes. ``sealed``: columns whose envelopes are made already."""
+    def to_history(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
+        """JSON of typed values as history keeps them: encrypted ones as envelopes."""
         found = dict(values)
         for key in self.dated:
             if found.get(key) is not None:
                 found[key] = found[key].isoformat()
         for key, item in self.sealed.items():
             if found.get(key) is not None:
-                made = None if sealed is None or item.column is None else sealed.get(str(item.column.key))
-                found[key] = made or seal(cipher, self.entity, item, found[key])
+                found[key] = seal(cipher, self.entity, item, found[key])
         return found
 
     def from_history(self, key: str, kept: Any, cipher: Cipher) -> Value:
@@ -157,7 +159,8 @@ def blinded(cipher: Cipher, item: CompiledField, value: Value) -> str | None:
     return None if value is None else cipher.blind(item.value.type, item.type.blind(value, item.value))
 
 
-def _sealed(entity: str, item: CompiledField, value: Value, cipher: Cipher) -> dict[str, Any]:
+def seal_row(entity: str, item: CompiledField, value: Value, cipher: Cipher) -> dict[str, Any]:
+    """The columns of an encrypted field: its envelope and its blind indexes, by column key."""
     if item.column is None:
         return {}
     found: dict[str, Any] = {str(item.column.key): None if value is None else seal(cipher, entity, item, value)}

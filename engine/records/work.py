@@ -15,7 +15,6 @@ from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.records import history
-from engine.records.bulk_insert import insert_rows
 from engine.records.record import Change
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
@@ -142,19 +141,7 @@ class Work:
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, True)
         return int(row["id"])
 
-    def insert_many(self, entity: CompiledEntity, rows: Sequence[tuple[Row, dict[str, Any]]]) -> None:
-        """Insert rows whose column values are given; their ids are drawn together."""
-        if not rows:
-            return
-        head = self.new_head()
-        for record_id, (row, columns) in zip(self._draw_ids(entity, len(rows)), rows, strict=True):
-            row.update(head, id=record_id)
-            columns.update(head, id=record_id, **token_columns(entity, row))
-        insert_rows(self.connection, entity.table, [columns for _, columns in rows], self.workspace.database.schema)
-        if entity.search_table is not None and is_searched(entity):
-            self._tokens.setdefault(entity.key, {}).update((row["id"], (row, True)) for row, _ in rows)
-
-    def _draw_ids(self, entity: CompiledEntity, many: int) -> list[int]:
+    def draw_ids(self, entity: CompiledEntity, many: int) -> list[int]:
         """New ids of a record table: from its sequence; on SQLite nobody else can write meanwhile."""
         if self.workspace.database.dialect == "sqlite":
             sequence = sa.table("sqlite_sequence", sa.column("name", sa.Text), sa.column("seq", sa.Integer))
@@ -178,13 +165,19 @@ class Work:
         searched = any(name in entity.search_fields for name in names)
         if searched:
             columns.update(token_columns(entity, after))
-        statement = sa.update(table).where(table.c.id == before["id"]).execution_options(scoped=True)
         if entered:
             head = {"version": before["version"] + 1, "updated_at": self.ctx.now, "updated_by": self.ctx.actor.person_id}
             columns.update(head)
             after.update(head)
-            statement = statement.where(table.c.version == before["version"])
-        if self.connection.execute(statement.values(columns)).rowcount != 1:
+
+        def build() -> sa.Update:
+            statement = sa.update(table).where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).execution_options(scoped=True).values(
+                {name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in columns})
+            return statement.where(table.c.version == sa.bindparam("p_version", type_=sa.BigInteger)) if entered else statement
+
+        statement = remember(self.workspace, ("update", entity.key, entered, *columns), build)
+        binds = {f"w_{name}": value for name, value in columns.items()} | {"p_id": before["id"]} | ({"p_version": before["version"]} if entered else {})
+        if self.connection.execute(statement, binds).rowcount != 1:
             return False
         self.keep(entity.key, after)
         if searched and entity.search_table is not None:
@@ -229,12 +222,16 @@ class Work:
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, False)
 
     def note(self, entity: CompiledEntity, verb: str, row: Row, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None,
-             computed: Sequence[str] = (), sealed: Mapping[str, Any] | None = None) -> None:
-        """A history row and a change. ``sealed``: envelopes of ``after`` that were made already, by column."""
-        self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed, sealed))
+             computed: Sequence[str] = ()) -> None:
+        """A history row and a change."""
+        self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed))
         kind = "computed" if computed and after is not None and set(computed) == set(after) and verb == "update" else verb
         self.changes.append(Change(entity.key, row["id"], kind, row["version"], before or {}, after or {}, self.ctx.now))
         self._rights_changed = self._rights_changed or entity.key in WIDENED_ENTITIES
+
+    def rights_changed(self) -> None:
+        """People, teams or roles were changed: who may do what is looked up anew after this transaction."""
+        self._rights_changed = True
 
     def finish(self) -> None:
         """Write what was gathered: history in one insert, then search tokens."""

@@ -1,0 +1,159 @@
+"""New rows of one entity as tuples for the driver: the row itself, its history, its search tokens. One writer per transaction and entity.
+
+Knows no rights and checks nothing; what the database refuses is raised as the driver tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine import system_tables as tables
+from engine.access import remember
+from engine.fields.base import Value
+from engine.records.bulk_insert import Converter, Inserter, inserter, to_json
+from engine.records.history import cause_json
+from engine.records.search import is_searched, row_tokens
+from engine.records.values import seal_row, storage
+from engine.records.work import HEAD, Row, Work
+from engine.schema.tables import SEARCH_COLUMN
+
+if TYPE_CHECKING:
+    from engine.workspace import CompiledEntity, CompiledField
+
+_HISTORY = ("entity", "record", "version", "verb", "at", "person", "cause", "before", "after", "computed")
+_STAGES = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where everything of a row goes in its tuple. ``cells`` takes the columns after the head from a row in one go; the rest is put over it."""
+
+    inserter: Inserter
+    head: tuple[str, ...]
+    cells: Callable[[Row], tuple[Value, ...]]
+    converted: tuple[tuple[int, Callable[[Any], Any]], ...]
+    sealed: tuple[tuple[CompiledField, tuple[tuple[int, str], ...]], ...]      # field, then (place, column key) of envelope and blind indexes
+    tokens: int                                                                # place of the token column, -1 where there is none
+    source: Mapping[str, str]                                                  # column key -> field, encrypted ones apart
+    places: Mapping[str, int]                                                  # column key -> place among the cells
+    fields: tuple[str, ...]                                                    # stored fields in the definition's order, for history
+
+
+def _layout(entity: CompiledEntity, dialect: sa.Dialect, work: Work) -> _Layout:
+    kept = storage(work.workspace, entity)
+    found = inserter(entity.table, tuple(str(column.key) for column in entity.table.c), dialect)
+    head, rest = found.names[:len(HEAD)], found.names[len(HEAD):]
+    if set(head) != set(HEAD):
+        raise AssertionError("the system columns of a record table come first")
+    source = {column: key for key, column in kept.stored if key not in kept.sealed}
+    places = {column: place for place, column in enumerate(rest)}
+    convert: dict[str, Converter] = dict(zip(found.names, found.converters, strict=True))
+    converted = tuple((places[column], made) for column in source if (made := convert[column]) is not None)
+    sealed = tuple((item, tuple((places[str(column.key)], str(column.key)) for column in (item.column, item.bi_column, item.bi4_column) if column is not None))
+                   for item in kept.sealed.values())
+    cells = _taking([source.get(column, "deleted_at") for column in rest])
+    return _Layout(found, head, cells, converted, sealed, places.get(SEARCH_COLUMN, -1), source, places, tuple(key for key, _ in kept.stored))
+
+
+def _taking(keys: Sequence[str]) -> Callable[[Row], tuple[Value, ...]]:
+    """Several values of a row as a tuple; a new row's ``deleted_at`` stands in for what is put there later."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda row: tuple(row[key] for key in keys)
+
+
+class RowWriter:
+    """Writes new rows of an entity. ``add`` makes their tuples, ``insert`` inserts them, ``follow`` writes history, stages and tokens."""
+
+    def __init__(self, work: Work, entity: CompiledEntity) -> None:
+        self._work = work
+        self._entity = entity
+        self._connection = work.connection
+        self._schema = work.workspace.database.schema
+        dialect = work.connection.dialect
+        self._layout = remember(work.workspace, ("row layout", entity.key), lambda: _layout(entity, dialect, work))
+        self._instant = inserter(tables.history, _HISTORY, dialect)
+        convert = dict(zip(self._instant.names, self._instant.converters, strict=True))["at"]
+        self._at = work.ctx.now if convert is None else convert(work.ctx.now)
+        self._cause = to_json(cause_json(work.ctx))
+        head = work.new_head()
+        self._head = tuple(self._at if name.endswith("_at") and head[name] is not None else head[name] for name in self._layout.head if name != "id")
+        self._tokens_here = self._layout.tokens >= 0
+        self._tokens_beside = entity.search_table is not None and is_searched(entity)
+
+    def cells(self, row: Row) -> list[Any]:
+        """Everything of a row but its head, as the driver takes it."""
+        layout = self._layout
+        cells = list(layout.cells(row))
+        for place, convert in layout.converted:
+            value = cells[place]
+            if value is not None:
+                cells[place] = convert(value)
+        for item, places in layout.sealed:
+            value = row[item.key]
+            if value is not None:
+                made = seal_row(self._entity.key, item, value, self._work.workspace.cipher)
+                for place, column in places:
+                    cells[place] = made[column]
+        if self._tokens_here:
+            cells[layout.tokens] = _array(row_tokens(self._entity, row))
+        return cells
+
+    def key(self, columns: Sequence[sa.Column[Any]]) -> Callable[[Row, list[Any]], tuple[Any, ...]]:
+        """Takes the typed values of some columns out of a row, those of blind indexes out of its ``cells``."""
+        names = [str(column.key) for column in columns]
+        ways = [(self._layout.source.get(name), self._layout.places.get(name, -1)) for name in names]
+        return lambda row, cells: tuple([cells[place] if field is None else row[field] for field, place in ways])
+
+    def insert(self, rows: Sequence[tuple[int, list[Any]]]) -> None:
+        """Insert (id, cells)."""
+        at, head = self._layout.head.index("id"), self._head
+        before, after = head[:at], head[at:]
+        self._layout.inserter.insert(self._connection, [(*before, record_id, *after, *cells) for record_id, cells in rows], self._schema)
+
+    def follow(self, rows: Sequence[tuple[Row, list[Any], Sequence[str]]]) -> None:
+        """What belongs to rows that stand in the table: their histories, the stages they begin in, their tokens. (row, cells, computed fields)."""
+        self._histories(rows)
+        self._stages([row for row, _, _ in rows])
+        if self._tokens_beside and self._entity.search_table is not None:
+            tokens = inserter(self._entity.search_table, ("rowid", "tokens"), self._connection.dialect)
+            order = itemgetter(*(0 if name == "rowid" else 1 for name in tokens.names))
+            tokens.insert(self._connection, [order((row["id"], " ".join(row_tokens(self._entity, row)))) for row, _, _ in rows], None)
+
+    def _histories(self, rows: Sequence[tuple[Row, list[Any], Sequence[str]]]) -> None:
+        order = itemgetter(*(_HISTORY.index(name) for name in self._instant.names))
+        key, at, person, cause = self._entity.key, self._at, self._work.ctx.actor.person_id, self._cause
+        written = []
+        for row, cells, computed in rows:
+            after = self._stored(row, cells)
+            noted = [name for name in computed if name in after] if computed else None
+            written.append(order((key, row["id"], 1, "create", at, person, cause, None, to_json(after), to_json(noted) if noted else None)))
+        self._instant.insert(self._connection, written, self._schema)
+
+    def _stored(self, row: Row, cells: list[Any]) -> dict[str, Any]:
+        """The values history keeps: all that are there, encrypted ones as the envelopes the row holds. Instants and days become ISO texts in JSON."""
+        after = {name: value for name in self._layout.fields if (value := row[name]) is not None}
+        for item, places in self._layout.sealed:
+            if item.key in after:
+                after[item.key] = cells[places[0][0]]
+        return after
+
+    def _stages(self, rows: Sequence[Row]) -> None:
+        stages = self._entity.stages
+        if stages is None:
+            return
+        log = inserter(tables.stage_log, _STAGES, self._connection.dialect)
+        order = itemgetter(*(_STAGES.index(name) for name in log.names))
+        key, at, person = self._entity.key, self._at, self._work.ctx.actor.person_id
+        log.insert(self._connection, [order((key, row["id"], None, row[stages.field], at, person, None)) for row in rows if row[stages.field] is not None],
+                   self._schema)
+
+
+def _array(tokens: Sequence[str]) -> str:
+    """A PostgreSQL array of tokens, which are letters and digits only."""
+    return '{"' + '","'.join(tokens) + '"}' if tokens else "{}"
