@@ -11,8 +11,8 @@ from engine import drafts, publishing
 from engine.access import grant
 from engine.context import Context
 from engine.errors import Denied, Fault, Invalid, NotFound
-from engine.records.jsonshape import instant_json
 from engine.messages import catalogue
+from engine.records.jsonshape import instant_json
 from metadata.definitions import KINDS
 from metadata.messages import sentence
 from renderer.api.route import OneHop
