@@ -46,7 +46,7 @@ class World:
 
 def open_world(folder: str, url: str = "", change: Mapping[tuple[str, str], Any] | None = None) -> World:
     """A new installation on SQLite, or in the PostgreSQL database of ``url``; ``change`` replaces documents of the bench's definitions."""
-    environment = {"TANGRAM_HOME": folder, "TANGRAM_SECRET_KEY": "k" * 40, **({"TANGRAM_DATABASE_URL": url} if url else {})}
+    environment = {"TANGRAM_HOME": folder, "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_LOG_LEVEL": "warning", **({"TANGRAM_DATABASE_URL": url} if url else {})}
     home = Home.open(Settings.from_environment(environment), all_words(), migrate=True)
     bundle, problems = Bundle.read_folder(DEFINITIONS, DOCUMENTS)
     if problems:
