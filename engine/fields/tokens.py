@@ -38,11 +38,11 @@ def _latin(run: str) -> bool:
     return run[0].isascii()
 
 
-def _pieces(run: str) -> Iterable[str]:
-    longest = _PIECE if _latin(run) else 2
-    for size in range(1, longest + 1):
-        for start in range(len(run) - size + 1):
-            yield run[start:start + size]
+def _put_pieces(found: dict[str, None], run: str) -> None:
+    length = len(run)
+    for size in range(1, min(_PIECE if _latin(run) else 2, length) + 1):
+        for start in range(length - size + 1):
+            found[run[start:start + size]] = None
 
 
 @cache
@@ -55,14 +55,16 @@ def initials(text: str) -> list[str]:
     """The pinyin initials of the Chinese characters of a text (``张三丰`` -> ``zsf``), with a few variants for characters of two readings."""
     first = _initial_of()
     letters: list[str] = []
+    several = 0
     for character in text[:SEARCHED_LENGTH]:
         letter = first.get(character)
         if letter:
-            second = _SECOND.get(character, "")
+            second = _SECOND.get(character, letter)
+            several += second != letter
             letters.append(letter + second if second != letter else letter)
-    if not letters:
-        return []
-    variants = product(*letters) if sum(len(item) > 1 for item in letters) <= 2 else [tuple(item[0] for item in letters)]
+    if not several:
+        return ["".join(letters)] if letters else []
+    variants = product(*letters) if several <= 2 else [tuple(item[0] for item in letters)]
     return ["".join(variant) for _, variant in zip(range(_MOST_INITIALS), variants, strict=False)]
 
 
@@ -70,10 +72,10 @@ def text_tokens(kind: str, text: str) -> list[str]:
     """The pieces of a text without a field's letter. ``kind`` is the field's ``search`` word: ``name`` adds pinyin initials."""
     found: dict[str, None] = {}
     for run in runs(text):
-        found.update(dict.fromkeys(_pieces(run)))
+        _put_pieces(found, run)
     if kind == "name":
         for variant in initials(text):
-            found.update(dict.fromkeys(_pieces(variant)))
+            _put_pieces(found, variant)
     return list(found)
 
 

@@ -26,17 +26,17 @@ def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
     """Note a fault at every given link whose target its giver may not choose. Links the engine set itself (defaults) are trusted."""
     wanted: dict[str, set[int]] = {}
     given: list[tuple[Proposal, CompiledField, list[int]]] = []
+    links: dict[str, tuple[CompiledField, ...]] = {}
     for proposal in proposals:
-        for item, ids in _given_links(proposal, _links(work, proposal.entity)):
+        key = proposal.entity.key
+        if key not in links:
+            links[key] = tuple(item for item in proposal.entity.fields.values() if item.target)
+        for item, ids in _given_links(proposal, links[key]):
             wanted.setdefault(item.target, set()).update(ids)
             given.append((proposal, item, ids))
     seen = {target: _visible(work, target, ids) for target, ids in wanted.items()}
     for proposal, item, ids in given:
         _check(work, proposal, item, ids, seen[item.target])
-
-
-def _links(work: Work, entity: CompiledEntity) -> tuple[CompiledField, ...]:
-    return remember(work.workspace, ("links", entity.key), lambda: tuple(item for item in entity.fields.values() if item.target))
 
 
 def _given_links(proposal: Proposal, links: Iterable[CompiledField]) -> list[tuple[CompiledField, list[int]]]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.access import remember
+from engine.access import Grant, remember
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.serial import Serial
@@ -43,10 +43,10 @@ class NewRows:
         """A row nobody has said anything about yet."""
         return {**self.template, **work.new_head()}
 
-    def read(self, work: Work, start: Row, raw: Mapping[str, object], writable: Collection[str], *, at: str = "",
+    def read(self, work: Work, grant: Grant, start: Row, raw: Mapping[str, object], writable: Collection[str], *, at: str = "",
              fixed: Mapping[str, Value] | None = None) -> Proposal:
         """What is given, put over a row's start (from ``start``, which may serve many). ``fixed``: values the engine sets itself (a line's parent)."""
-        taken = self.intake.take(raw, writable, work.grant(self.entity).readable, at)
+        taken = self.intake.take(raw, writable, grant.readable, at)
         row: Row = {**start, **taken.values, **fixed} if fixed else {**start, **taken.values}
         return Proposal(self.entity, None, row, taken.values, taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
 
@@ -89,7 +89,7 @@ def propose_new(work: Work, entity: CompiledEntity, raw: Mapping[str, object], w
                 fixed: Mapping[str, Value] | None = None) -> Proposal:
     """A new row. ``fixed``: values the engine sets itself (the parent of a child line)."""
     rows = new_rows(work.workspace, entity, json=work.json)
-    proposal = rows.read(work, rows.start(work), raw, writable, at=at, fixed=fixed)
+    proposal = rows.read(work, work.grant(entity), rows.start(work), raw, writable, at=at, fixed=fixed)
     rows.complete(work, proposal, fixed.keys() if fixed else ())
     return proposal
 

@@ -162,7 +162,8 @@ def row_tokens(entity: CompiledEntity, row: Mapping[str, Value]) -> list[str]:
     for name in entity.search_fields:
         item = entity.fields[name]
         if item.letter and not item.encrypted and row.get(name) is not None:
-            found.update(dict.fromkeys(item.letter + piece for piece in item.type.search_tokens(row[name], item.value)))
+            letter = item.letter
+            found.update(dict.fromkeys([letter + piece for piece in item.type.search_tokens(row[name], item.value)]))
     return list(found)
 
 
