@@ -1,30 +1,38 @@
-"""A draft ready for the designer's template: palette, canvas, properties drawn from the meta-schema. Operations are engine/drafts.py's business."""
+"""A draft ready for the designer's template: palette and canvas. Operations are engine/drafts.py's business, properties stand in bound_panel.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
+from engine.access import grant_of
 from engine.drafts import DraftState, preview
 from engine.drafts_desk import key_of
+from engine.records.query import Query, page
+from engine.records.record import Record
 from metadata.definitions import Entity, Field
-from metadata.schemas import Schema, schema_document
 from metadata.text import Label, label_text
 from renderer.bound_field import FEW_CHARACTERS, FEW_OPTIONS, BoundField, OptionView
+from renderer.bound_panel import Panel, PanelBinder, Property
+from renderer.bound_record import Desk
 from renderer.translations import _
 
 if TYPE_CHECKING:
     from engine.context import Context
     from metadata.bundle import Bundle
+    from renderer.templates import Pages
 
 GROUPS: Mapping[str, Label] = {
     "basic": {"zh": "基础", "en": "Basic"}, "choice": {"zh": "选择", "en": "Choice"}, "relation": {"zh": "关联", "en": "Relations"},
     "special": {"zh": "专用", "en": "Special"}, "derived": {"zh": "计算", "en": "Computed"}}
 #: Types that need more than a drop to mean something: they come to the palette with their designer.
 NOT_ON_PALETTE = frozenset({"formula", "rollup", "lookup", "link", "links", "json"})
-FIELD_WORDS = ("title", "help", "required", "show", "read_only", "once", "unique", "index", "personal", "mask", "search", "encrypted")
-COLUMN_WORDS = ("title", "help")
+SAMPLES = 3
+#: Widgets that show nothing typical on an empty canvas: a plain box stands for them.
+_BOXED = frozenset({"link", "links", "person", "people", "region", "rich_text", "file", "files", "image", "tags"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class TileGroup:
 
     title: str
     tiles: tuple[Tile, ...]
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class DesignItem:
     selected: bool
     conditional: bool = False
     fresh: bool = False
+    samples: tuple[Markup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +80,6 @@ class DesignSection:
     items: tuple[DesignItem, ...]
     selected: bool
     lines: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """One control of the panel. ``kind``: text, area, expression, switch, number, select. ``on``: what it belongs to."""
-
-    name: str
-    label: str
-    help: str
-    kind: str
-    value: Any
-    options: tuple[OptionView, ...] = ()
-    localised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +100,17 @@ class Design:
     sections: tuple[DesignSection, ...] = ()
     columns: tuple[DesignItem, ...] = ()
     tabs: tuple[tuple[str, str], ...] = ()
-    properties: tuple[Property, ...] = ()
-    panel_title: str = ""
-    panel_icon: str = ""
-    panel_key: str = ""
-    samples: tuple[tuple[str, ...], ...] = ()
+    panel: Panel | None = None
+    told: str = ""
+    example: str = ""
 
 
 class Designer:
-    """Binds the draft of one form or list. ``select``: ``field:KEY``, ``section:KEY`` or '' for the form itself."""
+    """Binds the draft of one form or list. ``select``: ``field:KEY``, ``section:KEY``, ``tab:KEY`` or '' for the form itself."""
 
-    def __init__(self, ctx: Context, state: DraftState, select: str) -> None:
+    def __init__(self, ctx: Context, pages: Pages, state: DraftState, select: str) -> None:
         self.ctx = ctx
+        self.pages = pages
         self.state = state
         self.document: Mapping[str, Any] = state.document or {}
         self.bundle: Bundle = preview(ctx).bundle
@@ -123,16 +119,25 @@ class Designer:
         self.published = ctx.workspace.bundle.entities.get(self.entity.key)
         self.select = select
 
-    def bind(self) -> Design:
-        """The whole view."""
+    def bind(self, told: str = "") -> Design:
+        """The whole view. ``told``: what the last gesture did, for those who do not see it."""
         form = self.state.kind == "form"
         placed = self._placed()
-        title, icon, key, properties = self._panel()
         return Design(
             self.state.kind, self.state.key, label_text(self.document.get("title"), self.ctx.locale, self.state.key), self.entity.key,
             label_text(self.entity.title, self.ctx.locale, self.entity.key), self.state.number, self.state.undo, self.state.redo, self.state.changed, self.select,
             tuple(self._palette(placed)), tuple(self._sections()) if form else (), tuple(self._columns()) if not form else (),
-            tuple((tab, label_text(text, self.ctx.locale, tab)) for tab, text in dict(self.document.get("tabs", {})).items()), tuple(properties), title, icon, key)
+            tuple((tab, label_text(text, self.ctx.locale, tab)) for tab, text in dict(self.document.get("tabs", {})).items()),
+            PanelBinder(self.ctx, self.bundle, self.entity, self.document, self.state.kind).bind(self.select, placed) or
+            Panel(_("Form") if form else _("List"), "forms", self.state.key, (Property("title", _("Title"), "", "text", label_text(self.document.get("title"), self.ctx.locale), localised=True),)),
+            told, self._example())
+
+    def _example(self) -> str:
+        """A condition over a field of this very entity, to show how they are written."""
+        field = next((item for item in self.entity.fields.values() if item.type == "choice"), None)
+        choices = self.bundle.choices.get(str(field.options.get("choices", ""))) if field is not None else None
+        code = next(iter(choices.options), "") if choices is not None else ""
+        return f"{field.key} == '{code}'" if field is not None and code else f"empty({next(iter(self.entity.fields), 'id')})"
 
     def _placed(self) -> set[str]:
         if self.state.kind == "list":
@@ -148,14 +153,14 @@ class Designer:
             word = kind.word()
             if name not in NOT_ON_PALETTE and word.group in GROUPS and not name.startswith("_"):
                 groups.setdefault(word.group, []).append(Tile(name, "", label_text(kind.title, locale, name), kind.icon))
-        for group, title in GROUPS.items():
-            if group in groups:
-                yield TileGroup(label_text(title, locale), tuple(groups[group]))
         unused = [item for key, item in self.entity.fields.items() if key not in placed and key != self.entity.parent_field
                   and (self.state.kind == "list" or self.types[item.type].family != "derived")]
         if unused:
             yield TileGroup(_("Fields not shown here"), tuple(
-                Tile("", item.key, self._title(item), self.types[item.type].icon, _("Retired") if item.retired else "") for item in unused))
+                Tile("", item.key, self._title(item), self.types[item.type].icon, _("Retired") if item.retired else "") for item in unused), wide=True)
+        for group, title in GROUPS.items():
+            if group in groups:
+                yield TileGroup(label_text(title, locale), tuple(groups[group]))
 
     # --- canvas -------------------------------------------------------------------------------------------------------------------------------
 
@@ -168,10 +173,25 @@ class Designer:
                                 label_text(lines.plural or lines.title, self.ctx.locale, lines.key) if lines else "")
 
     def _columns(self) -> Iterable[DesignItem]:
+        rows = self._sample_rows()
         for name in self.document.get("columns", ()):
             found = self._item(name)
             if found is not None:
-                yield found
+                yield replace(found, samples=tuple(self._sample(row, name) for row in rows))
+
+    def _sample_rows(self) -> list[Record]:
+        """A few records as the list would begin, for the columns that exist already."""
+        compiled = self.ctx.workspace.entities.get(self.entity.key)
+        if compiled is None:
+            return []
+        readable = grant_of(self.ctx.workspace, self.ctx.actor, compiled).readable
+        names = tuple(name for name in dict.fromkeys(self.document.get("columns", ())) if name in readable)
+        return page(self.ctx, Query(self.entity.key, sort=("-id",), fields=("id", *names), limit=SAMPLES)).items
+
+    def _sample(self, row: Record, name: str) -> Markup:
+        compiled = self.ctx.workspace.entities[self.entity.key]
+        item = compiled.fields.get(name)
+        return Desk(self.ctx, self.pages, "").cell(compiled, item, row.get(name)) if item is not None else Markup("")
 
     def _item(self, item: Any) -> DesignItem | None:
         key = key_of(item)
@@ -199,7 +219,7 @@ class Designer:
         locale = self.ctx.locale
         return BoundField(
             key=key, id=f"d-{key}".replace(".", "-"), name="", label=label_text(own.get("title"), locale) or self._title(field), type=field.type,
-            widget="computed" if kind.family == "derived" else kind.widget if kind.widget not in ("link", "links", "person", "people", "region", "rich_text", "file", "files", "image", "tags") else "text",
+            widget="computed" if kind.family == "derived" else "text" if kind.widget in _BOXED else kind.widget,
             help=label_text(own.get("help"), locale) or label_text(field.help, locale), required=field.required is True or own.get("required") is True,
             span=int(own.get("span", 1)), align=kind.align, options=options,
             few=0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS)
@@ -212,78 +232,3 @@ class Designer:
 
     def _title(self, field: Field) -> str:
         return label_text(field.title, self.ctx.locale, field.key)
-
-    # --- panel --------------------------------------------------------------------------------------------------------------------------------
-
-    def _panel(self) -> tuple[str, str, str, list[Property]]:
-        what, _colon, key = self.select.partition(":")
-        if what == "field" and (field := self._field(key)) is not None and key in self._placed():
-            kind = self.types[field.type]
-            own = key in self.entity.fields
-            return label_text(kind.title, self.ctx.locale, field.type), kind.icon, key, list(self._field_properties(field)) if own else []
-        if what == "section":
-            section = next((item for item in self.document.get("layout", ()) if item["key"] == key), None)
-            if section is not None:
-                return _("Section"), "layout-2", key, self._section_properties(section)
-        return (_("Form") if self.state.kind == "form" else _("List")), "forms", self.state.key, [
-            Property("title", _("Title"), "", "text", label_text(self.document.get("title"), self.ctx.locale), localised=True)]
-
-    def _field_properties(self, field: Field) -> Iterable[Property]:
-        schema = Schema(schema_document("common")["$defs"]["field_definition"], "common")
-        for name in FIELD_WORDS:
-            if name in schema.properties and not (name in ("mask", "search", "encrypted") and self.types[field.type].family == "derived"):
-                yield self._property(name, schema.properties[name], field.body.get(name))
-        for name, raw in self.types[field.type].options.items():
-            yield self._property(name, Schema(raw, "common"), field.body.get(name))
-
-    def _property(self, name: str, schema: Schema, value: Any) -> Property:
-        raw = schema.raw
-        label, help_text = self._words(raw)
-        branch = schema.branches[0].raw if schema.branches else raw
-        expression = raw.get("x-expression") or branch.get("x-expression") or any(one.raw.get("x-expression") for one in schema.branches)
-        resolved = raw if "$ref" not in raw else schema_document("common")["$defs"][str(raw["$ref"]).rsplit("/", 1)[-1]]
-        if name in ("title", "help"):
-            return Property(name, label, help_text, "area" if name == "help" else "text", label_text(value, self.ctx.locale), localised=True)
-        if resolved.get("x-expression") == "boolean" and any(one.get("type") == "boolean" for one in resolved.get("anyOf", ())):
-            return Property(name, label, help_text, "switch_or_expression", value)
-        if expression or resolved.get("x-expression"):
-            return Property(name, label, help_text, "expression", value or "")
-        if raw.get("enum"):
-            words = raw.get("x-enum", {})
-            return Property(name, label, help_text, "select", value or raw["enum"][0], tuple(
-                OptionView(str(code), label_text(words.get(code), self.ctx.locale, str(code)), picked=code == (value or raw["enum"][0])) for code in raw["enum"]))
-        referred = self._referred(str(raw.get("x-refers", "")), value)
-        if referred is not None:
-            return Property(name, label, help_text, "select", value or "", referred)
-        kind = {"boolean": "switch", "integer": "number", "number": "number"}.get(str(raw.get("type", "")), "text")
-        return Property(name, label, help_text, kind, value if value is not None else "")
-
-    def _referred(self, what: str, value: Any) -> tuple[OptionView, ...] | None:
-        locale = self.ctx.locale
-        if what == "choices":
-            found = [(key, label_text(item.title, locale, key)) for key, item in self.bundle.choices.items()]
-        elif what == "entity":
-            found = [(key, label_text(item.title, locale, key)) for key, item in self.bundle.entities.items()]
-        elif what == "field":
-            found = [(key, label_text(item.title, locale, key)) for key, item in self.entity.fields.items()]
-        elif what == "mask":
-            found = [(name, name) for name in self.ctx.workspace.registry.masks]
-        else:
-            return None
-        return (OptionView("", "—", picked=not value), *(OptionView(key, text, picked=key == value) for key, text in found))
-
-    def _words(self, raw: Mapping[str, Any]) -> tuple[str, str]:
-        english = raw.get("x-en", {})
-        if self.ctx.locale.startswith("en") and english:
-            return str(english.get("title", "")), str(english.get("description", ""))
-        return str(raw.get("title", "")), str(raw.get("description", ""))
-
-    def _section_properties(self, section: Mapping[str, Any]) -> list[Property]:
-        tabs = dict(self.document.get("tabs", {}))
-        found = [Property("section", _("Title"), "", "text", label_text(section.get("section", section.get("title", "")), self.ctx.locale), localised=True),
-                 Property("show", _("Shown when"), _("An expression; empty = always"), "expression", section.get("show", "")),
-                 Property("collapsed", _("Folded at first"), "", "switch", section.get("collapsed", False))]
-        if tabs:
-            found.append(Property("tab", _("Tab"), "", "select", section.get("tab", ""), tuple(
-                OptionView(key, label_text(text, self.ctx.locale, key), picked=key == section.get("tab")) for key, text in tabs.items())))
-        return found

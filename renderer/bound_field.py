@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FEW_OPTIONS = 5
 FEW_CHARACTERS = 24
+#: Widgets whose fields hold any number of values.
+MANY = ("files", "links", "people", "choices", "tags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def bound_field(item: CompiledField, value: Any, around: Surroundings, *, raw: A
         "help": label_text(item.definition.help, around.locale), "required": item.required is True, "masked": isinstance(value, Masked),
         "read_only": item.derived or item.read_only is True, "align": item.type.align, "options": options, "picked": picked(item, value, around),
         "few": 0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS,
-        "levels": _levels(item, given, around), "multiple": item.type.widget in ("files", "links", "people", "choices", "tags"),
+        "levels": _levels(item, given, around), "multiple": item.type.widget in MANY,
         "colour": _colour(item, value, around), "href": _href(item, value, around), "source": _source(item, around), "upload": f"{around.base}/files",
         "accept": "image/*" if item.type.widget == "image" else "", "rows": int(item.definition.options.get("rows") or 0),
         "unit": _unit(item, around), "attributes": tuple(_attributes(item).items())}

@@ -22,8 +22,8 @@ from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
-from renderer.form_layout import form_for
 from renderer.cells import inside_of, masked
+from renderer.form_layout import form_for
 from renderer.shell import first_list, open_lists
 from renderer.translations import _
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _LINE_NAME = re.compile(r"^([a-z][a-z0-9_]{0,39})\[(\d{1,4})\]\.([a-z][a-z0-9_]{0,39})$")
@@ -35,6 +35,18 @@ def _line(given: dict[str, Any]) -> dict[str, Any]:
         if text.isdigit():
             found[name] = int(text)
     return found
+
+
+def one_each(found: dict[str, Any], single: Callable[[str, str], bool]) -> dict[str, Any]:
+    """Fields that hold one value keep the last one posted: a switch posts what it means when off, then, when on, what it means when on.
+
+    ``single(line, name)`` says whether a field of the record (line "") or of one of its lines is such a field.
+    """
+    def last(line: str, name: str, value: Any) -> Any:
+        return (value[-1] if value else "") if isinstance(value, list) and single(line, name) else value
+
+    return {name: [{key: last(name, key, part) for key, part in row.items()} for row in value] if isinstance(value, list) and value and isinstance(value[0], dict)
+            else last("", name, value) for name, value in found.items()}
 
 
 def drop_line(found: dict[str, Any], place: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
 from engine import drafts, provenance, publishing
+from engine.drafts_desk import key_of
 from engine.errors import Conflict, Fault, Invalid, NotFound, Refusal
 from engine.messages import catalogue
 from engine.records.query_labels import labels
@@ -23,7 +25,6 @@ routes = Routes()
 DESIGN = Permission("member", right="design")
 PUBLISH = Permission("member", right="publish")
 DESIGNED = ("form", "list")
-_NUMBERS = frozenset({"at", "columns", "span", "minLength", "maxLength", "minimum", "maximum", "scale", "maxItems", "rows", "max_size"})
 _WORDS = frozenset({"op", "type", "field", "section", "item", "name", "on", "tab", "title"})
 
 
@@ -63,10 +64,10 @@ def design(visit: Visit) -> Response:
     return _designer(visit, drafts.state(visit.ctx, *_place(visit)))
 
 
-def _designer(visit: Visit, state: drafts.DraftState, *, status: int = 200, toast: str = "", kind: str = "ok") -> Response:
-    select = visit.text("select") or visit.request.query_params.get("select", "")
-    with visit.ctx.reading() as ctx:
-        view = Designer(ctx, state, select).bind()
+def _designer(visit: Visit, state: drafts.DraftState, *, status: int = 200, toast: str = "", kind: str = "ok", told: str = "", select: str = "") -> Response:
+    select = select or visit.text("select") or visit.request.query_params.get("select", "")
+    with visit.ctx.snapshot() as ctx:
+        view = Designer(ctx, visit.site.pages, state, select).bind(told)
     data = {"design": view, "here": f"{visit.base}/design/{state.kind}/{state.key}"}
     if not visit.wants_part:
         return visit.page("designer.html", status=status, **data)
@@ -80,11 +81,36 @@ def _designer(visit: Visit, state: drafts.DraftState, *, status: int = 200, toas
 def gesture(visit: Visit) -> Response:
     """Do one gesture; a stale one, or one that makes no sense, shows the draft as it stands and says why."""
     place = _place(visit)
+    operation = _operation(visit)
     try:
-        state = drafts.act(visit.ctx, *place, _operation(visit), _number(visit))
+        state = drafts.act(visit.ctx, *place, operation, _number(visit))
     except (Conflict, Invalid, NotFound) as refusal:
         return _as_it_stands(visit, place, refusal)
-    return _designer(visit, state)
+    return _designer(visit, state, told=_told(operation), select=_made(operation, state))
+
+
+def _told(operation: Mapping[str, Any]) -> str:
+    """What a gesture did, for those who hear the page."""
+    words = {"add": _("Added"), "move": _("Moved"), "remove": _("Taken off"), "duplicate": _("Duplicated"), "section_move": _("Moved"), "section_add": _("Section added")}
+    return words.get(str(operation.get("op")), _("Changed"))
+
+
+def _made(operation: Mapping[str, Any], state: drafts.DraftState) -> str:
+    """What a gesture put on the canvas is selected at once, so that its properties can be given."""
+    document, op = state.document or {}, operation.get("op")
+    if op in ("section_add", "tab_add"):
+        keys = [str(section["key"]) for section in document.get("layout", ())] if op == "section_add" else list(document.get("tabs", {}))
+        return f"{'section' if op == 'section_add' else 'tab'}:{keys[-1]}" if keys else ""
+    if op not in ("add", "duplicate"):
+        return ""
+    zones = [document.get("columns", [])] if state.kind == "list" else [section.get("items", []) for section in document.get("layout", ())
+                                                                         if not operation.get("section") or section["key"] == operation["section"]]
+    items = [key_of(item) for zone in zones for item in zone]
+    if op == "duplicate":
+        at = items.index(str(operation["item"])) + 1 if operation.get("item") in items else len(items)
+    else:
+        at = int(operation.get("at", len(items) - 1))
+    return f"field:{items[min(max(at, 0), len(items) - 1)]}" if items else ""
 
 
 def _number(visit: Visit) -> int:
@@ -97,6 +123,8 @@ def _operation(visit: Visit) -> dict[str, Any]:
     found: dict[str, Any] = {name: visit.text(name) for name in _WORDS if visit.text(name)}
     if visit.text("at").lstrip("-").isdigit():
         found["at"] = int(visit.text("at"))
+    if visit.text("name") == "span":
+        found["value"] = int(visit.text("span")) if visit.text("span") in ("2", "3") else None
     if visit.text("columns").isdigit():
         found["columns"] = int(visit.text("columns"))
     if visit.text("keep") == "true":
@@ -120,7 +148,7 @@ def _value(visit: Visit) -> Any:
         except ValueError:
             raise Invalid("draft_bad_value", faults=[Fault("/value", "draft_bad_value", {"name": visit.text("name")})], name=visit.text("name")) from None
     if kind == "switch_or_expression":
-        return True if text.strip() == "true" else text.strip()
+        return {"no": False, "always": True}.get(visit.text("mode"), text.strip())
     return text
 
 
@@ -146,7 +174,7 @@ def _step(visit: Visit, *, back: bool) -> Response:
         state = (drafts.undo if back else drafts.redo)(visit.ctx, *place, _number(visit))
     except (Conflict, Invalid, NotFound) as refusal:
         return _as_it_stands(visit, place, refusal)
-    return _designer(visit, state)
+    return _designer(visit, state, told=_("Undone") if back else _("Done again"))
 
 
 # --- publish -------------------------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from engine.access import grant_of
 from engine.context import Context
 from engine.errors import Conflict, Invalid, NotFound
 from engine.fields.base import Wrong
@@ -19,10 +20,10 @@ from engine.records.query import get
 from engine.records.record import Record
 from engine.workspace import CompiledEntity
 from metadata.text import label_text
-from renderer.bound_field import form_text, shown_text
+from renderer.bound_field import MANY, form_text, shown_text
 from renderer.bound_form import Asked, BoundForm, FormBinder
 from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
-from renderer.form_input import drop_line, read_form
+from renderer.form_input import drop_line, one_each, read_form
 from renderer.form_layout import form_for
 from renderer.record_next import dated_fields, upcoming
 from renderer.record_story import Told, changes, story
@@ -58,7 +59,13 @@ def _list_address(visit: Visit, entity: str) -> str:
 def _typed(visit: Visit, entity: str, *, going_on: bool = False) -> dict[str, Any]:
     raw = {name: value for name, value in visit.raw().items() if name not in _OWN_NAMES}
     lines = visit.ctx.workspace.entities[entity].lines
-    found = read_form(raw, lines, empty_lines=going_on)
+    entities = visit.ctx.workspace.entities
+
+    def single(line: str, name: str) -> bool:
+        item = entities[line or entity].fields.get(name)
+        return item is not None and item.type.widget not in MANY
+
+    found = one_each(read_form(raw, lines, empty_lines=going_on), single)
     added = visit.text("add_line")
     if added in lines:
         found.setdefault(added, []).append({})
@@ -122,7 +129,7 @@ def new(visit: Visit) -> Response:
 def create(visit: Visit) -> Response:
     """Make the record, or show the form again with every fault."""
     entity = entity_of(visit)
-    raw = _typed(visit, entity)
+    raw = _own(visit, entity, _typed(visit, entity))
     try:
         saved = service.create(visit.ctx, entity, raw, idempotency_key=visit.text("once:")[:64] or None)
     except (Invalid, Conflict) as refusal:
@@ -132,6 +139,13 @@ def create(visit: Visit) -> Response:
         query = urlencode(list(visit.request.query_params.multi_items()))
         return visit.redirect(f"{visit.base}/r/{entity}/new" + (f"?{query}" if query else ""), toast=_("%(name)s saved", name=title))
     return visit.redirect(_after(visit, entity, saved.id, raw), toast=_("%(name)s saved", name=title))
+
+
+def _own(visit: Visit, entity: str, raw: dict[str, Any]) -> dict[str, Any]:
+    """Without what the form only showed: fields this person never writes."""
+    compiled = visit.ctx.workspace.entities[entity]
+    shown_only = compiled.fields.keys() - grant_of(visit.ctx.workspace, visit.ctx.actor, compiled).writable
+    return {name: given for name, given in raw.items() if name not in shown_only}
 
 
 def _after(visit: Visit, entity: str, record: int, raw: Mapping[str, Any]) -> str:

@@ -302,9 +302,22 @@
     if (one("[name='touched:']", form)) mark(form, name);
     const asker = event.target.matches("[data-refresh]") && one("[data-refresher]", form);
     if (asker) htmx.trigger(asker, "refresh");
-    else if (form.dataset.check) htmx.ajax("POST", form.dataset.check, { source: one("[data-refresher]", form), target: form, swap: "none", values: Object.fromEntries(names(form)) });
+    else if (form.dataset.check) check(form);
   });
-  const names = form => { const found = new Map(); new FormData(form).forEach((value, name) => found.set(name, found.has(name) ? [].concat(found.get(name), value) : value)); return found; };
+  on("focusout", event => {
+    const field = event.target, form = field.closest?.("form[data-check]");
+    if (!form || field.form !== form || !field.matches("input[aria-required], textarea[aria-required]") || field.value || /[:[]/.test(field.name)) return;
+    mark(form, field.name);
+    check(form);
+  });
+  let checks = 0;
+  const check = form => {
+    const number = checks += 1;
+    fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } })
+      .then(answer => answer.ok ? answer.text() : "")
+      .then(html => { if (html && number === checks && form.isConnected) htmx.swap(form, html, { swapStyle: "none" }, { eventInfo: { target: form } }); })
+      .catch(() => {});
+  };
 
   // ---- forms: what was typed is not lost by leaving, nor a fault by scrolling
   const clean = form => { if (form) delete form.dataset.dirty; };

@@ -4,10 +4,19 @@
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const desk = () => one("#designer");
-  const send = (path, values) => htmx.ajax("POST", desk().dataset.design + path, {
-    source: desk(), target: "#designer", swap: "morph:outerHTML", values: { select: desk().dataset.select, ...values, number: desk().dataset.number } });
-  const act = operation => send("/op", operation);
-  const step = name => send("/" + name, {});
+  // One gesture after the other: each is made from the canvas as the one before left it.
+  let last = Promise.resolve();
+  const queue = make => {
+    last = last.then(() => {
+      const made = make();
+      if (!made || !desk()) return null;
+      const { path = "/op", ...values } = made;
+      return htmx.ajax("POST", desk().dataset.design + path, {
+        source: desk(), target: "#designer", swap: "morph:outerHTML", values: { select: desk().dataset.select, ...values, number: desk().dataset.number } });
+    }).catch(() => null);
+  };
+  const act = operation => queue(() => operation);
+  const step = name => queue(() => ({ path: "/" + name }));
   const zoneOf = item => item.closest("[data-zone]");
   const place = (item, zone) => (zone.dataset.zone === "columns" ? {} : { section: zone.dataset.zone });
   const items = zone => all(":scope > [data-item]", zone);
@@ -38,12 +47,14 @@
     });
   };
 
-  const shift = (item, by) => {
+  const shift = (key, by) => queue(() => {
+    const item = one(`[data-item="${CSS.escape(key)}"]`);
+    if (!item) return null;
     const zone = zoneOf(item), list = items(zone), at = list.indexOf(item) + by;
-    if (at >= 0 && at < list.length) { act({ op: "move", item: item.dataset.item, ...place(item, zone), at }); return; }
+    if (at >= 0 && at < list.length) return { op: "move", item: key, ...place(item, zone), at };
     const zones = all("[data-zone]"), next = zones[zones.indexOf(zone) + by];
-    if (next) act({ op: "move", item: item.dataset.item, ...place(item, next), at: by < 0 ? items(next).length : 0 });
-  };
+    return next && { op: "move", item: key, ...place(item, next), at: by < 0 ? items(next).length : 0 };
+  });
   const chosen = () => one("[data-item].selected");
 
   document.addEventListener("click", event => {
@@ -55,18 +66,35 @@
       act({ op: "add", ...(type ? { type } : { field }), ...place(null, zone), at: near ? items(zone).indexOf(near) + 1 : items(zone).length });
       return;
     }
-    const direct = event.target.closest("[data-op]");
+    const direct = event.target.closest("#designer [data-op]");
     if (direct) { act(JSON.parse(direct.dataset.op)); return; }
     const stepping = event.target.closest("[data-step]");
     if (stepping) { step(stepping.dataset.step); return; }
     const shifting = event.target.closest("[data-shift]");
-    if (shifting && chosen()) { shift(chosen(), Number(shifting.dataset.shift)); return; }
+    if (shifting && chosen()) { shift(chosen().dataset.item, Number(shifting.dataset.shift)); return; }
     const view = event.target.closest("[data-view]");
     if (view) {
       one("#canvas").className = "canvas " + view.dataset.view;
       all("[data-view]").forEach(button => button.setAttribute("aria-pressed", String(button === view)));
     }
   });
+
+  // ---- palette: what does not match what is searched is put away
+  document.addEventListener("input", event => {
+    if (!event.target.matches("[data-palette-search]")) return;
+    const sought = event.target.value.trim().toLowerCase();
+    all(".palette .tile").forEach(tile => { tile.hidden = !!sought && !`${tile.title} ${tile.dataset.field} ${tile.dataset.type}`.toLowerCase().includes(sought); });
+    all(".palette .group").forEach(group => { group.hidden = !one(".tile:not([hidden])", group); });
+    one("[data-palette-none]").hidden = !!one(".palette .group:not([hidden])");
+  });
+
+  // ---- panel: a condition is asked for before it is sent
+  document.addEventListener("change", event => {
+    if (!event.target.matches("select[data-mode]")) return;
+    const text = one("textarea", event.target.form);
+    text.hidden = event.target.value !== "when";
+    if (!text.hidden && !text.value.trim()) { event.stopPropagation(); text.focus(); }
+  }, true);
 
   const typing = element => element?.matches?.("input, textarea, select, [contenteditable]");
   document.addEventListener("keydown", event => {
@@ -76,7 +104,7 @@
     if (!item) return;
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); htmx.trigger(item, "choose"); }
     if (event.key === "Delete" || event.key === "Backspace") { event.preventDefault(); act({ op: "remove", item: item.dataset.item }); }
-    if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) { event.preventDefault(); shift(item, event.key === "ArrowUp" ? -1 : 1); }
+    if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) { event.preventDefault(); shift(item.dataset.item, event.key === "ArrowUp" ? -1 : 1); }
   });
 
   htmx.onLoad(attach);

@@ -1,0 +1,99 @@
+"""The page of one record: what it tells, what it hides, what can be done from it."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+STAY = "/w/ward/r/stay/1"
+
+
+@pytest.mark.parametrize(("phone", "dark"), [(False, False), (True, True)])
+def test_a_record_page_is_accessible_and_fits(open_page, accessible, phone, dark):
+    page = open_page("wanda", STAY, phone=phone, dark=dark)
+    accessible(page)
+    page.get_by_role("tab", name="查房").click()
+    accessible(page)
+
+
+def test_the_head_tells_who_where_and_until_when(open_page):
+    page = open_page("wanda", STAY)
+    expect(page.locator(".record-head")).to_contain_text("钱一")
+    expect(page.locator(".record-head .tag.amber")).to_contain_text("复核到期")
+    expect(page.locator(".steps [aria-current]")).to_have_text("在院")
+    expect(page.locator("#next")).to_contain_text("换药")
+    expect(page.locator("#next")).not_to_contain_text("拆线")
+    expect(page.locator("#profile")).not_to_contain_text("钱一")
+
+
+def test_the_first_action_is_the_lists_own_and_opens_a_quick_form_in_place(open_page, accessible):
+    page = open_page("willi", "/w/ward/r/stay/2")
+    page.locator(".acts-top .primary").click()
+    dialog = page.locator("#dialog")
+    expect(dialog.get_by_role("heading", name="写查房")).to_be_visible()
+    accessible(page)
+    dialog.get_by_role("button", name="保存").click()
+    expect(dialog.locator("#f-said-error")).to_be_visible()
+    expect(dialog.get_by_label("所见")).to_be_focused()
+    dialog.get_by_label("所见").fill("精神好")
+    dialog.get_by_label("所见").press("Control+Enter")
+    expect(page.locator("#timeline")).to_contain_text("精神好")
+    expect(page.locator(".toast")).to_contain_text("已保存")
+    open_page.expect_said("422")
+
+
+def test_the_story_joins_changes_and_related_records_and_goes_on(open_page):
+    page = open_page("wanda", STAY)
+    story = page.locator("#timeline > li[id]")
+    expect(story).to_have_count(20)
+    expect(story.nth(1)).to_contain_text("查房")
+    page.locator("#timeline").get_by_role("button", name="显示更多").click()
+    expect(page.locator("#timeline .quote", has_text=re.compile("查房记录 25$"))).to_be_visible()
+    shown = page.locator("#timeline .quote").all_text_contents()
+    assert len(shown) == len(set(shown)) == 24
+    page.get_by_role("tab", name="变更记录").click()
+    expect(page.locator("#changes")).to_contain_text("新建")
+
+
+def test_all_of_a_related_list_really_are_those_of_the_record(open_page):
+    page = open_page("wanda", STAY)
+    page.get_by_role("tab", name="查房 24").click()
+    page.get_by_role("link", name="查看全部 24 条").click()
+    expect(page.locator("tr[id^=row-]")).to_have_count(24)
+    expect(page.locator("tr[id^=row-]", has_text="孙二")).to_have_count(0)
+
+
+def test_a_masked_value_is_shown_for_a_reason_only(open_page):
+    page = open_page("wanda", STAY)
+    expect(page.locator("#shown-phone")).to_contain_text("139****0001")
+    page.get_by_role("button", name="查看电话").click()
+    dialog = page.locator("#dialog")
+    dialog.get_by_role("button", name="显示", exact=True).click()
+    expect(dialog.locator("#reason-error")).to_be_visible()
+    dialog.get_by_label("查看原因").fill("家属要求回电")
+    dialog.get_by_role("button", name="显示", exact=True).click()
+    expect(page.locator("#shown-phone")).to_contain_text("13900000001")
+    expect(dialog).to_be_hidden()
+    open_page.expect_said("422")
+
+
+def test_a_deleted_record_comes_back_from_the_toast(open_page):
+    page = open_page("wally", "/w/ward/r/chore/2")
+    page.locator(".acts-top .menu summary").click()
+    page.get_by_role("button", name="删除").click()
+    page.locator(".toast").get_by_role("button", name="撤销").click()
+    expect(page.locator(".record-name")).to_have_text("拆线")
+
+
+def test_on_a_phone_the_next_step_comes_before_the_profile_and_the_story(open_page):
+    page = open_page("wanda", STAY, phone=True)
+    tops = [page.locator(name).bounding_box()["y"] for name in (".record-top", "#next", "#profile", ".story")]
+    assert tops == sorted(tops)
+
+
+def test_english_readers_read_english(open_page):
+    page = open_page("wanda", STAY)
+    page.context.add_cookies([{"name": "tangram-locale", "value": "en", "url": page.url}])
+    page.reload()
+    expect(page.locator("#next h2")).to_have_text("Next")
+    expect(page.get_by_role("tab", name="Story")).to_be_visible()
