@@ -1,8 +1,8 @@
 """One database, SQLite file or PostgreSQL schema: connections to read, to read consistently, to write. The only commit of the house is here."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from engine.database_faults import LostRace, refuse_unscoped, told_plainly
 from engine.database_lock import FairLock
+from engine.database_watch import Watch
 from engine.errors import Unavailable
 from engine.expressions.sqlite_functions import register
 from engine.settings import Settings
@@ -25,6 +26,7 @@ Dialect = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
 
 OLDEST_SQLITE = (3, 37, 0)
+_MOST_ANSWERS = 5000
 _SQLITE_HEADER = b"SQLite format 3\x00"
 _PING_AFTER = 1.0          # seconds a pooled connection may rest before it is asked whether it still lives
 
@@ -51,16 +53,18 @@ class Database:
     at the end of the block, rolled back by any exception. Driver errors about the database's state become refusals (database_faults).
     """
 
-    __slots__ = ("_close", "_engines", "_lock", "_timeout", "dialect", "path", "schema")
+    __slots__ = ("_answers", "_close", "_engines", "_lock", "_timeout", "_watch", "dialect", "path", "schema")
 
     def __init__(self, dialect: Dialect, engines: _Engines, *, schema: str | None = None, path: Path | None = None, lock: FairLock | None = None,
-                 timeout: float = 60.0, close: Callable[[], None] = lambda: None) -> None:
+                 timeout: float = 60.0, watch: Watch | None = None, close: Callable[[], None] = lambda: None) -> None:
         self.dialect = dialect
         self.schema = schema
         self.path = path
         self._engines = engines
         self._lock = lock
         self._timeout = timeout
+        self._watch = watch
+        self._answers: tuple[int, dict[Hashable, Any]] = (0, {})
         self._close = close
 
     @contextmanager
@@ -68,6 +72,25 @@ class Database:
         """Autocommit: for one statement, or several that need not agree. Nothing can be written through it."""
         with told_plainly(), self._engines.read.connect() as connection:
             yield connection
+
+    def kept(self, key: Hashable, ask: Callable[[sa.Connection], T]) -> T:
+        """What ``ask`` reads under this key, not read again while nobody has committed anything to this database.
+
+        SQLite tells in microseconds whether somebody has, in any process; PostgreSQL is asked each time. For the small reads every request begins
+        with, of nothing that changes by itself (the time).
+        """
+        mark = self._watch.mark() if self._watch is not None else None
+        if mark is None:
+            with self.read() as connection:
+                return ask(connection)
+        answers = self._answers                              # one tuple: an answer never lands under another mark than the one it was read after
+        if answers[0] != mark or len(answers[1]) > _MOST_ANSWERS:
+            answers = self._answers = (mark, {})
+        if key not in answers[1]:
+            with self.read() as connection:
+                answers[1][key] = ask(connection)
+        found: T = answers[1][key]
+        return found
 
     @contextmanager
     def snapshot(self, *, long: bool = False) -> Iterator[sa.Connection]:
@@ -132,14 +155,23 @@ def check_sqlite() -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raises Unavailable when ``path`` cannot be read or is no SQLite database."""
+    """Raises Unavailable when ``path`` cannot be read or is no SQLite database.
+
+    Asks SQLite and never opens the file itself: closing any other descriptor of it would drop the POSIX locks of every connection this process
+    has to it, and the next process to leave would take the write-ahead log away from under them.
+    """
     try:
-        with path.open("rb") as file:
-            header = file.read(len(_SQLITE_HEADER))
+        path.stat()
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=5)) as connection:
+            connection.execute("PRAGMA schema_version").fetchall()
     except OSError as error:
         raise Unavailable("database_file_unreadable", path=str(path), reason=error.strerror or type(error).__name__) from error
-    if header and header != _SQLITE_HEADER:
-        raise Unavailable("database_file_foreign", path=str(path))
+    except sqlite3.OperationalError as error:
+        raise Unavailable("database_file_unreadable", path=str(path), reason=str(error)) from error
+    except sqlite3.DatabaseError as error:
+        with path.open("rb") as file:          # nobody can have a connection to what SQLite refuses
+            ours = file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
+        raise Unavailable("database_file_damaged" if ours else "database_file_foreign", path=str(path)) from error
 
 
 def create_file(path: Path) -> None:
@@ -222,10 +254,13 @@ def open_sqlite(path: Path, settings: Settings) -> Database:
         _limit_statements(engine, settings.statement_timeout)
     engines = _Engines(read, snapshot, snapshot.execution_options(long=True), write, write)
 
+    watch = Watch(reader)
+
     def close() -> None:
+        watch.close()
         read.dispose()
         write.dispose()
-    return Database("sqlite", engines, path=path, lock=FairLock(), timeout=settings.busy_timeout, close=close)
+    return Database("sqlite", engines, path=path, lock=FairLock(), timeout=settings.busy_timeout, watch=watch, close=close)
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Connections: what is committed, what is refused, who waits for whom, and what a person is told when the database cannot."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from engine.database import Database, PostgresServer, check_file, open_sqlite
+from engine.database import Database, PostgresServer, check_file, create_file, open_sqlite
 from engine.database_faults import LostRace, UnscopedStatement, violation_of
 from engine.database_lock import FairLock
 from engine.errors import Unavailable
@@ -326,3 +328,24 @@ def test_who_gave_up_waiting_is_not_served():
     assert results == [False]
     lock.release()
     assert lock.acquire(0)
+
+
+def test_another_process_coming_and_going_never_takes_the_log_away(tmp_path):
+    """Opening a file a second time must not drop the locks of the first: the leaving process would believe itself the last and delete the log."""
+    path = tmp_path / "shared.db"
+    create_file(path)
+    settings = Settings.from_environment({"TANGRAM_HOME": str(tmp_path)})
+    first = open_sqlite(path, settings)
+    with first.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE seen (n INTEGER)")
+    with first.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM seen").scalar_one() == 0
+    second = open_sqlite(path, settings)
+    for number in range(1, 4):
+        code = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('INSERT INTO seen VALUES ({number})'); c.commit(); c.close()"
+        subprocess.run([sys.executable, "-c", code], check=True)
+        for database in (first, second):
+            with database.read() as connection:
+                assert connection.exec_driver_sql("SELECT count(*) FROM seen").scalar_one() == number
+    first.close()
+    second.close()
