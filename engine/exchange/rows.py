@@ -5,7 +5,7 @@ Reads only; whether the record exists and what is written is importing.py's busi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import Fault
 from engine.exchange.mapping import Child, Column, ColumnMapping, Plan
 from engine.exchange.sheets import Cell, SheetRow, header_text
-from engine.fields.base import Reader, Wrong, title_of
+from engine.fields.base import Wrong, title_of
 from engine.readers.base import Reading, ReadingScope
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, Workspace
+
+#: What the same text in the same column gives again is kept when it can be shared, for the first so many texts.
+_PLAIN = (str, int, bool, float)
+_KNOWN_AT_MOST = 2000
 
 
 @dataclass(slots=True)
@@ -45,13 +49,24 @@ class RowDraft:
     given: dict[str, str] = field(default_factory=dict)           # field -> what the cell said, for review items
 
 
+@dataclass(frozen=True, slots=True)
+class _Direct:
+    """A column that goes straight into a field: its header, the field, how a cell becomes the field's JSON; ``known`` keeps what the same text gave."""
+
+    header: str
+    key: str
+    person: Column | None
+    read: Callable[[Any], Any]
+    known: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class _Cells:
     """The cells of one row by column of the import block: (header, cell) in file order."""
 
     own: dict[str, list[tuple[str, Cell]]] = field(default_factory=dict)
     joined: dict[str, list[Cell]] = field(default_factory=dict)
-    direct: list[tuple[str, str, Cell]] = field(default_factory=list)
+    direct: list[tuple[_Direct, Cell]] = field(default_factory=list)
 
 
 class RowReader:
@@ -62,18 +77,18 @@ class RowReader:
         self._entity = entity
         self._plan = plan
         self._headers = headers
-        self._targets = mapping.targets
         self._readers = workspace.registry.readers
         self._scope = ReadingScope(workspace.scope.of(entity.key), now)
         self._before: dict[int, Cell] = {}
-        self._cell_readers: dict[str, Reader] = {}
+        self._places = [self._place(at, target) for at, target in enumerate(mapping.targets)]
+        self._reused = any(plan.ditto)
 
     def read(self, row: SheetRow) -> RowDraft:
         """The draft of one row; its faults say what makes it unusable, its warnings what to look at."""
         draft = RowDraft(row)
         cells = self._sort(row)
-        for key, field_key, cell in cells.direct:
-            self._direct(draft, key, field_key, cell)
+        for direct, cell in cells.direct:
+            self._direct(draft, direct, cell)
         readings: dict[str, list[tuple[str, Reading]]] = {}
         for key, column in self._plan.columns.items():
             if column.ignore or column.joins:
@@ -91,39 +106,64 @@ class RowReader:
 
     def _sort(self, row: SheetRow) -> _Cells:
         cells = _Cells()
-        for at, cell in enumerate(row.cells):
-            target = self._targets[at] if at < len(self._targets) else ""
-            kind, _, name = target.partition(":")
-            if kind not in ("column", "field"):
+        for at, (cell, place) in enumerate(zip(row.cells, self._places, strict=False)):
+            if place is None:
                 continue
-            if isinstance(cell, str) and cell.strip() in self._plan.ditto:
-                cell = self._before.get(at)
-            self._before[at] = cell
-            if kind == "field":
-                cells.direct.append((self._headers[at], name, cell))
+            if self._reused:
+                if isinstance(cell, str) and cell.strip() in self._plan.ditto:
+                    cell = self._before.get(at)
+                self._before[at] = cell
+            if isinstance(place, _Direct):
+                if cell is not None:
+                    cells.direct.append((place, cell))
                 continue
-            column = self._plan.columns[name]
+            column = self._plan.columns[place]
             if column.joins:
                 cells.joined.setdefault(column.joins, []).append(cell)
             else:
-                cells.own.setdefault(name, []).append((self._headers[at], cell))
+                cells.own.setdefault(place, []).append((self._headers[at], cell))
         return cells
 
-    def _direct(self, draft: RowDraft, header: str, key: str, cell: Cell) -> None:
-        if not _filled(cell):
+    def _place(self, at: int, target: str) -> _Direct | str | None:
+        """Where the cells of a column go: straight into a field, to a column of the import block (its key), or nowhere."""
+        kind, _, name = target.partition(":")
+        if kind == "column":
+            return name
+        if kind != "field":
+            return None
+        item, scope = self._entity.fields[name], self._scope.fields
+        read, to_json = item.type.cell_reader(item.value, scope), item.type.to_json
+        person = Column(self._headers[at], "person") if item.target == "person" else None
+        return _Direct(self._headers[at], name, person, lambda cell: to_json(read(cell), item.value, scope))
+
+    def _direct(self, draft: RowDraft, place: _Direct, cell: Cell) -> None:
+        key = place.key
+        if cell.__class__ is not str:
+            draft.given[key] = str(plain(cell))
+            self._read(draft, place, value(cell))
             return
-        item, scope = self._entity.fields[key], self._scope.fields
-        if item.target in ("person",) and isinstance(cell, str):
-            draft.people[key] = (cell.strip(), Column(header, "person"))
+        known = place.known.get(cell)
+        if known is not None:
+            draft.values[key] = known
+        elif not cell.strip():
             return
-        read = self._cell_readers.get(key)
-        if read is None:
-            read = self._cell_readers[key] = item.type.cell_reader(item.value, scope)
+        elif place.person is not None:
+            draft.people[key] = (cell.strip(), place.person)
+            return
+        else:
+            found = self._read(draft, place, cell)
+            if found.__class__ in _PLAIN and len(place.known) < _KNOWN_AT_MOST:
+                place.known[cell] = found
+        draft.given[key] = cell
+
+    @staticmethod
+    def _read(draft: RowDraft, place: _Direct, cell: Any) -> Any:
         try:
-            draft.values[key] = item.type.to_json(read(value(cell)), item.value, scope)
+            found = draft.values[place.key] = place.read(cell)
         except Wrong as wrong:
-            draft.faults.append(Fault(f"/{key}", wrong.code, wrong.params))
-        draft.given[key] = str(plain(cell))
+            draft.faults.append(Fault(f"/{place.key}", wrong.code, wrong.params))
+            return None
+        return found
 
     def _column(self, draft: RowDraft, column: Column, found: list[tuple[str, Cell]], joined: list[Cell]) -> Iterator[tuple[str, Reading]]:
         reader = self._readers[column.reader]

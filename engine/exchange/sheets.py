@@ -115,8 +115,13 @@ def header_text(cell: Cell) -> str:
 
 
 def _is_subtotal(cells: Sequence[Cell]) -> bool:
-    texts = [header_text(cell) for cell in cells if header_text(cell)]
-    return bool(texts) and texts[0].strip("：:") in SUBTOTALS
+    first = next((text for cell in cells if (text := header_text(cell))), "")
+    return first.strip("：:") in SUBTOTALS
+
+
+def _is_repeated(cells: Sequence[Cell], wanted: Sequence[str]) -> bool:
+    """Whether a row says what the header says; most rows differ in their first cell already."""
+    return len(cells) == len(wanted) and all(header_text(cell) == text for cell, text in zip(cells, wanted, strict=True))
 
 
 def _score(cells: Sequence[Cell], known: frozenset[str]) -> tuple[int, int]:
@@ -160,7 +165,7 @@ def _table_of(sheet: str, rows: list[SheetRow], known: frozenset[str], passed: l
     wanted = [header_text(cell) for cell in header.cells]
     table = Table(sheet, headers, header.number)
     for row in rows[at + 1:]:
-        if [header_text(cell) for cell in row.cells] == wanted:
+        if _is_repeated(row.cells, wanted):
             passed.append(Passed(row, "header"))
         elif _is_subtotal(row.cells):
             passed.append(Passed(row, "subtotal"))
