@@ -8,7 +8,7 @@ pieces of each of its runs and re-checks what came back with ``found_in``.
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import product
