@@ -139,7 +139,8 @@ def greet(home: Home, url: str, locale: str) -> None:
 
 def first_run(home: Home, bundle: Bundle) -> None:
     """The workspace ``demo`` with a small set of demo data; whole, or not there."""
-    create_workspace(home, DEMO, bundle, demo=True, then=lambda: fill(home, DEMO, "S"))
+    title = label_text(bundle.preset.title, "zh") if bundle.preset is not None else ""
+    create_workspace(home, DEMO, bundle, title=title, demo=True, then=lambda: fill(home, DEMO, "S"))
 
 
 def kinds() -> dict[str, JobKind]:
