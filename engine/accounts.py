@@ -242,9 +242,8 @@ _session_of_digest = _session_select.where(session.c.digest == sa.bindparam("d")
 
 def read_session(home: Home, token: str) -> Session | None:
     """The session of a token while it lasts (idle and absolute limits); one indexed read. Use is noted about once a minute."""
-    now = wall()
-    with home.database.read() as connection:
-        row = connection.execute(_session_of_digest, {"d": digest_of(token)}).first()
+    now, digest = wall(), digest_of(token)
+    row = home.database.kept(("session", digest), lambda connection: connection.execute(_session_of_digest, {"d": digest}).first())
     if row is None:
         return None
     found = _session(row)

@@ -14,7 +14,7 @@ from engine import accounts
 from engine.clock import State, StateBeside, wall
 from engine.context import Actor, Cause, Context
 from engine.errors import Invalid, NotFound
-from engine.home import Home
+from engine.home import HOME_SCHEMA, Home
 from engine.system_tables import account, api_token
 from engine.workspace import Workspace
 
@@ -26,9 +26,14 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "backup": "archive and restore", "clock": "what falls due", "retention": "what may no longer be kept",
 }
 TOKEN_PREFIX = "tgm_"
-_token_of_digest = StateBeside(sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token, api_token.c.person,
+_token_of_digest = StateBeside(api_token, sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token.c.person,
                                api_token.c.expires_at)
 _disabled_of_login = sa.select(account.c.disabled_at).where(account.c.login == sa.bindparam("l"))
+_home_account = account.to_metadata(sa.MetaData(), schema=HOME_SCHEMA)
+#: The same and whether the account of a login is disabled, in one statement: where home is a schema of the same database (PostgreSQL).
+_token_and_account = StateBeside(
+    api_token, sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token.c.person, api_token.c.expires_at,
+    sa.select(_home_account.c.disabled_at).where(_home_account.c.login == sa.bindparam("l")).scalar_subquery())
 _MAX_ACTORS = 2000
 
 
@@ -51,19 +56,25 @@ def system_actor(name: str) -> Actor:
 # --- people ------------------------------------------------------------------------------------------------------------------------------------
 
 
-def load_actor(connection: sa.Connection, workspace: Workspace, state: State, person_id: int, account_id: int | None = None) -> Actor:
+def load_actor(connection: sa.Connection | None, workspace: Workspace, state: State, person_id: int, account_id: int | None = None) -> Actor:
     """The person with team and rights at this state; kept until the permission version rises. Raises NotFound for one who may not enter.
 
     Rights are never older than ``state``: whatever changes people, teams or roles raises its ``permission_version`` in the same commit.
+    ``connection`` None: one is opened when the person must be read.
     """
-    cached = workspace.cache.get(("actors", state.permission_version))
-    if not isinstance(cached, dict) or len(cached) > _MAX_ACTORS:
+    kept = workspace.cache.get(("actors", state.permission_version))
+    if not isinstance(kept, dict) or len(kept) > _MAX_ACTORS:
         for key in [key for key in list(workspace.cache) if key[0] in ("actors", "teams")]:
             workspace.cache.pop(key, None)
-        cached = workspace.cache[("actors", state.permission_version)] = {}
+        kept = workspace.cache[("actors", state.permission_version)] = {}
+    cached: dict[int, Actor] = kept
     actor = cached.get(person_id)
-    if actor is None:
+    if actor is None and connection is None:
+        with workspace.database.read() as connection:
+            actor = cached[person_id] = _read_actor(connection, workspace, state, person_id)
+    elif actor is None and connection is not None:
         actor = cached[person_id] = _read_actor(connection, workspace, state, person_id)
+    assert actor is not None
     ends = actor.fields.get("ends_at")
     if isinstance(ends, datetime) and ends <= state.now:
         raise NotFound("unknown_workspace", name=workspace.name)
@@ -157,15 +168,15 @@ def _column(workspace: Workspace, entity: str, field: str) -> sa.Column[Any]:
 
 def enter(home: Home, workspace_name: str, who: accounts.Account, *, locale: str = "", cause: Cause | None = None, ip: str = "") -> Context:
     """A context for a logged-in account. Raises NotFound when there is no such workspace, or no person of that login in it."""
-    with home.looking(workspace_name) as (workspace, state, connection):
-        person_id = _person_of_login(connection, workspace, state, who.login)
-        if person_id is None:
-            raise NotFound("unknown_workspace", name=workspace_name)
-        actor = load_actor(connection, workspace, state, person_id, who.id)
+    workspace, state = home.look(workspace_name)
+    person_id = _person_of_login(workspace, state, who.login)
+    if person_id is None:
+        raise NotFound("unknown_workspace", name=workspace_name)
+    actor = load_actor(None, workspace, state, person_id, who.id)
     return Context(home, workspace, actor, state.now, locale or who.locale, cause or Cause(), ip, refresh=_refresh)
 
 
-def _person_of_login(connection: sa.Connection, workspace: Workspace, state: State, login: str) -> int | None:
+def _person_of_login(workspace: Workspace, state: State, login: str) -> int | None:
     key = ("logins", state.permission_version)
     known = workspace.cache.get(key)
     if not isinstance(known, dict):
@@ -173,7 +184,8 @@ def _person_of_login(connection: sa.Connection, workspace: Workspace, state: Sta
             workspace.cache.pop(old, None)
         known = workspace.cache[key] = {}
     if login not in known:
-        found = find_person(connection, workspace, login)
+        with workspace.database.read() as connection:
+            found = find_person(connection, workspace, login)
         if found is None:
             return None
         known[login] = found
@@ -251,19 +263,20 @@ def create_token(home: Home, workspace_name: str, login: str, name: str = "", *,
 
 def enter_with_token(home: Home, workspace_name: str, token: str, *, locale: str = "zh", ip: str = "") -> Context:
     """A context for the bearer of a token. Raises NotFound when it is not one of this workspace, revoked, over, or its account is disabled."""
-    found: list[Any] = []
-
-    def read(connection: sa.Connection) -> State:
-        state, found[:] = _token_of_digest.read(connection, d=accounts.digest_of(token))
-        return state
-
-    with home.looking(workspace_name, read) as (workspace, state, connection):
-        person, expires_at = found
-        if person is None or (expires_at is not None and expires_at <= wall()):
-            raise NotFound("unknown_token")
-        actor = load_actor(connection, workspace, state, person)
-    with home.database.read() as connection:
-        disabled = connection.execute(_disabled_of_login, {"l": str(actor.fields.get("login") or "")}).scalar_one_or_none()
+    digest = accounts.digest_of(token)
+    known = home.token_logins.get(digest) if home.database.dialect == "postgresql" else None
+    disabled = None
+    if known is None:
+        workspace, state, (person, expires_at) = home.look_beside(workspace_name, _token_of_digest, d=digest)
+    else:
+        workspace, state, (person, expires_at, disabled) = home.look_beside(workspace_name, _token_and_account, d=digest, l=known)
+    if person is None or (expires_at is not None and expires_at <= wall()):
+        raise NotFound("unknown_token")
+    actor = load_actor(None, workspace, state, person)
+    login = str(actor.fields.get("login") or "")
+    if login != known:
+        disabled = home.database.kept(("disabled", login), lambda connection: connection.execute(_disabled_of_login, {"l": login}).scalar_one_or_none())
+        home.remember_login(digest, login)
     if disabled is not None:
         raise NotFound("unknown_token")
     return Context(home, workspace, actor, state.now, locale, Cause("api"), ip, refresh=_refresh)

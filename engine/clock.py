@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from engine import system_tables as tables
+from engine.database import Database
 from engine.errors import Denied, Invalid, NotFound
 from engine.storage import Instant
 
@@ -66,18 +67,21 @@ def read_state(connection: sa.Connection, *, lock: bool = False) -> State:
 class StateBeside:
     """Reads the state together with one row of another system table, in one statement. ``on``: which row; its binds are given when it is read."""
 
-    def __init__(self, on: sa.ColumnElement[bool], table: sa.Table, *columns: sa.Column[Any]) -> None:
-        joined = _state.outerjoin(table, on)
-        self._selects = {name: select.add_columns(*columns).select_from(joined) for name, select in (
-            ("sqlite", _select_sqlite), ("postgresql", _select_postgresql))}
+    def __init__(self, table: sa.Table | None = None, on: sa.ColumnElement[bool] | None = None, *columns: sa.ColumnElement[Any]) -> None:
+        self._selects = {name: select if table is None or on is None else select.add_columns(*columns).select_from(_state.outerjoin(table, on))
+                         for name, select in (("sqlite", _select_sqlite), ("postgresql", _select_postgresql))}
 
-    def read(self, connection: sa.Connection, **binds: object) -> tuple[State, Sequence[Any]]:
-        """The state, and the other row's columns: all None when there is none. Raises NotFound as ``read_state``."""
-        row = connection.execute(self._selects[connection.dialect.name], binds).first()
+    def read(self, database: Database, **binds: object) -> tuple[State, Sequence[Any]]:
+        """The state as it is now, and the other row's columns: all None when there is none. Raises NotFound as ``read_state``."""
+        row = database.kept((self, *binds.values()), lambda connection: connection.execute(self._selects[connection.dialect.name], binds).first())
         if row is None:
             raise NotFound("workspace_empty")
         own = len(_columns) + 1
         return _state_of(row[:own]), row[own:]
+
+
+#: The state alone.
+STATE = StateBeside()
 
 
 def _state_of(row: Sequence[Any]) -> State:

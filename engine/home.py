@@ -6,19 +6,19 @@ import fcntl
 import re
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic, strftime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from engine import system_tables as tables
-from engine.clock import State, move, read_state, wall
+from engine.clock import STATE, State, StateBeside, move, wall
 from engine.crypto import Keys
 from engine.database import Database, PostgresServer, check_sqlite, create_file, open_sqlite
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
@@ -35,6 +35,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OLDEST_POSTGRESQL = 15
 HOME_SCHEMA = "tangram"
 DEFAULT_TIMEZONE = "Asia/Shanghai"
+_MOST_LOGINS = 5000
 _LOOK_AFTER = 1.0          # seconds a compiled version is trusted without a look at the database
 
 #: Makes the published version a Workspace; ``known`` is the one of an earlier version, whose unchanged entities may be shared.
@@ -78,6 +79,7 @@ class Home:
         self._load = load
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
         self._mutex = Lock()
+        self.token_logins: dict[str, str] = {}               # digest of a token -> the login its person had when last asked; a guess, always checked
 
     @classmethod
     def open(cls, settings: Settings, registry: Registry, load: Loader = load_workspace, *, migrate: bool = False) -> Home:
@@ -279,29 +281,29 @@ class Home:
         opened = self._open(name)
         if opened.workspace is not None and monotonic() - opened.looked < _LOOK_AFTER:
             return opened.workspace
-        with opened.database.read() as connection:
-            return self._look(opened, connection)[0]
+        return self.look(name)[0]
 
     def look(self, name: str) -> tuple[Workspace, State]:
         """The version and the state that hold this very moment (one small read): what a request begins with."""
-        with self.looking(name) as (workspace, state, _):
-            return workspace, state
+        workspace, state, _ = self.look_beside(name, STATE)
+        return workspace, state
 
-    @contextmanager
-    def looking(self, name: str, read: Callable[[sa.Connection], State] = read_state) -> Iterator[tuple[Workspace, State, sa.Connection]]:
-        """As ``look``, with the connection it was read on, for the few reads that tell who asks. ``read`` may read more than the state."""
+    def remember_login(self, digest: str, login: str) -> None:
+        """Note whose token this is, so that its account can be asked about in the same statement next time."""
+        if len(self.token_logins) > _MOST_LOGINS:
+            self.token_logins = {}
+        self.token_logins[digest] = login
+
+    def look_beside(self, name: str, what: StateBeside, **binds: object) -> tuple[Workspace, State, Sequence[Any]]:
+        """As ``look``, with what was read in the same statement: a row that tells who asks."""
         opened = self._open(name)
-        with opened.database.read() as connection:
-            workspace, state = self._look(opened, connection, read)
-            yield workspace, state, connection
-
-    def _look(self, opened: _Opened, connection: sa.Connection, read: Callable[[sa.Connection], State] = read_state) -> tuple[Workspace, State]:
-        state = read(connection)
+        state, beside = what.read(opened.database, **binds)
         if opened.workspace is None or opened.state is None or _differs(opened.state, state):
-            self._refresh(connection, opened, state)
+            with opened.database.read() as connection:
+                self._refresh(connection, opened, state)
         opened.state, opened.looked = state, monotonic()
         assert opened.workspace is not None
-        return opened.workspace, state
+        return opened.workspace, state, beside
 
     def _refresh(self, connection: sa.Connection, opened: _Opened, state: State) -> None:
         with opened.making:
