@@ -24,7 +24,7 @@ from engine.errors import Denied, Invalid, NotFound
 from engine.exchange.importing import Importer, Outcome
 from engine.exchange.mapping import ColumnMapping, check_mapping, guess, plan_of, save_mapping, saved
 from engine.exchange.rows import RowReader, is_passed
-from engine.exchange.sheets import SheetRow, Sheets, read_sheets
+from engine.exchange.sheets import SheetRow, Sheets, keep_lines, kept_lines, read_sheets
 from engine.fields.base import title_of
 from engine.system_tables import import_batch, import_row
 
@@ -86,15 +86,17 @@ def begin(ctx: Context, entity: str, path: Path, file_name: str) -> Batch:
     """Keep a file and look at it: headers, a guess where each goes, a sample. Raises Denied without the right, Invalid for files that are no sheets."""
     compiled = _importable(ctx, entity)
     plan = plan_of(ctx.workspace, compiled)
-    sheets = read_sheets(path, _known(compiled, ctx))
-    if not sheets.tables:
-        raise Invalid("import_no_rows", file=file_name)
-    headers = _headers(sheets)
-    mapping = saved(ctx, compiled, headers) or guess(ctx, compiled, headers)
     token = secrets.token_hex(16)
     target = _path(ctx, token)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keep_lines(path, target)
+    sheets = read_sheets(target, _known(compiled, ctx))
+    if not sheets.tables:
+        kept_lines(target).unlink()
+        raise Invalid("import_no_rows", file=file_name)
     shutil.copyfile(path, target)
+    headers = _headers(sheets)
+    mapping = saved(ctx, compiled, headers) or guess(ctx, compiled, headers)
     by_header = dict(zip(headers, mapping.targets, strict=True))
     total = sum(not is_passed(row, plan) for table in sheets.tables for row in table.rows)
     sample = [[_shown(cell) for cell in _aligned(table.headers, headers, row)] for table in sheets.tables[:1] for row in table.rows[:SAMPLE]]

@@ -303,8 +303,10 @@ def shown(cells: Sequence[Any]) -> str:
 
 def is_passed(row: SheetRow, plan: Plan) -> bool:
     """Whether the entity says that such a row is no record: its first text begins with one of ``not_rows``."""
-    first = next((header_text(cell) for cell in row.cells if isinstance(cell, str) and header_text(cell)), "")
-    return bool(first) and bool(plan.not_rows) and first.startswith(plan.not_rows)
+    if not plan.not_rows:
+        return False
+    first = next((text for cell in row.cells if isinstance(cell, str) and (text := header_text(cell))), "")
+    return bool(first) and first.startswith(plan.not_rows)
 
 
 def label_of(entity: CompiledEntity, key: str, locale: str) -> str:

@@ -92,21 +92,51 @@ def _child(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def raw_rows(path: Path) -> Iterator[tuple[str, bool, SheetRow]]:
     """(sheet, hidden, row) for every row that has a cell; raises Invalid when the file is damaged, too large, encrypted or no sheet."""
-    sheet, hidden, ended = "", False, False
-    with _child(path) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    sheet, hidden = "", False
+    read = kept_lines(path)
+    with read.open("rb") if read.exists() else _child_lines(path) as lines:
+        for line in lines:
             item = orjson.loads(line)
             if isinstance(item, list):
                 yield sheet, hidden, SheetRow(sheet, item[0], item[1])
             elif "sheet" in item:
                 sheet, hidden = item["sheet"], item["hidden"]
-            elif "error" in item:
-                raise Invalid(item.pop("error"), file=path.name, **item)
-            else:
-                ended = True
-        if not ended:
-            raise Invalid("file_too_large" if process.wait() < 0 else "file_damaged", file=path.name, limit=0)
+
+
+def kept_lines(path: Path) -> Path:
+    """Where the rows of a kept file stand once it was read, so that it is opened in the child only once."""
+    return path.with_name(f"{path.name}.rows")
+
+
+def keep_lines(path: Path, target: Path) -> None:
+    """Read a file whose kept copy will be ``target``, and keep its rows beside that. Raises Invalid as ``raw_rows``."""
+    begun = target.with_name(f"{target.name}.part")
+    try:
+        with _child_lines(path) as lines, begun.open("wb") as file:
+            file.writelines(lines)
+        begun.rename(kept_lines(target))
+    finally:
+        begun.unlink(missing_ok=True)
+
+
+@contextmanager
+def _child_lines(path: Path) -> Iterator[Iterator[bytes]]:
+    """The lines of the reading child. Raises Invalid when it refused the file or did not come to its end."""
+    with _child(path) as process:
+        yield _checked(process, path)
+
+
+def _checked(process: subprocess.Popen[bytes], path: Path) -> Iterator[bytes]:
+    assert process.stdout is not None
+    ended = False
+    for line in process.stdout:
+        if line.startswith(b'{"error"'):
+            item = orjson.loads(line)
+            raise Invalid(item.pop("error"), file=path.name, **item)
+        ended = line.startswith(b'{"end"')
+        yield line
+    if not ended:
+        raise Invalid("file_too_large" if process.wait() < 0 else "file_damaged", file=path.name, limit=0)
 
 
 def header_text(cell: Cell) -> str:

@@ -12,6 +12,8 @@ _EXCEL_EPOCH = datetime(1899, 12, 30)
 _SERIALS = (20_000, 80_000)          # 1954 to 2119: what a bare number in a date column may mean
 
 _YMD = re.compile(r"(\d{4})\s*(?:年|[-/.])\s*(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
+_BETWEEN = re.compile(r"^[\s,t]*(?:\(?(?:周|星期|礼拜)[一二三四五六日天]\)?)?[\s,]*")
+_SERIAL = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?=$|[ tT])", re.ASCII)
 _SHORT_YEAR = re.compile(r"(\d{2})\s*(?:年|[-/.])\s*(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
 _MD = re.compile(r"(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
@@ -48,7 +50,7 @@ def read_moment(text: str, today: date | None = None) -> Moment:
     if not plain or len(plain) > 60:
         raise Wrong("date_invalid")
     day, rest = _day(plain, today)
-    rest = re.sub(r"^[\s,t]*(?:\(?(?:周|星期|礼拜)[一二三四五六日天]\)?)?[\s,]*", "", rest)
+    rest = _BETWEEN.sub("", rest)
     return Moment(day, _time(rest) if rest and not _MIDNIGHT.fullmatch(rest) else None)
 
 
@@ -131,6 +133,6 @@ def of_cell(raw: object, today: date | None = None) -> Moment | None:
     text = raw.strip()
     if not text:
         return None
-    if re.fullmatch(r"\d{5}(?:\.\d+)?", text, re.ASCII):
+    if _SERIAL.fullmatch(text):
         return of_serial(float(text))
     return read_moment(text, today)

@@ -24,6 +24,7 @@ _ABROAD = re.compile(r"\+(?:852[2-9][0-9]{7}|853[268][0-9]{7}|886[2-9][0-9]{7,8}
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?e\+?[0-9]{1,2}", re.IGNORECASE)
 _EXTENSION = re.compile(r"[\s,;(-]*(?:转接?|分机号?|;?ext[.=:]?|x(?=[0-9])|#)\s*[:.]?\s*([0-9]{1,6})\s*[)#]*$", re.IGNORECASE)
 _DASHED = re.compile(r"\(?(0[0-9]{2,3})[)\s-]*([0-9]{7,8})\s*-\s*([0-9]{1,6})")
+_ZEROS, _DIGIT = re.compile(r"\.0+$"), re.compile(r"[0-9]")
 _NOISE = re.compile("[\\s().\\[\\]{}_/'’‘`\"“”+,:-]|[\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 _VIRTUAL = ("+86170", "+86171", "+86162", "+86165", "+86167")
 #: The JSON form: the normal form, or a bare mobile number, or a landline with its area code.
@@ -57,11 +58,11 @@ def read_phone(text: str) -> PhoneNumber:
         extension, plain = found[1], plain[:found.start()]
     elif dashed:
         plain, extension = dashed[1] + dashed[2], dashed[3]
-    plain = re.sub(r"\.0+$", "", plain.strip())
+    plain = _ZEROS.sub("", plain.strip())
     international = plain.lstrip("( ").startswith("+")
     digits = _NOISE.sub("", plain)
-    if re.search(r"[0-9]", digits):
-        digits = re.sub(r"[oO]", "0", digits)
+    if not digits.isdigit() and _DIGIT.search(digits):
+        digits = digits.replace("o", "0").replace("O", "0")
     if not digits.isascii() or not digits.isdigit():
         raise Wrong("phone_invalid")
     return PhoneNumber(_normal(digits, international), extension)
