@@ -14,7 +14,7 @@ from engine.home import Home
 from tests.renderer.api.shop import Caller, Shop, make_shop
 
 FULL = os.environ.get("TANGRAM_TEST_SIZE") == "full"
-EXAMPLES = 500 if FULL else 3
+EXAMPLES = 500 if FULL else 2
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=not FULL, suppress_health_check=list(HealthCheck),
                     phases=[Phase.generate, Phase.shrink] if FULL else [Phase.generate])
