@@ -211,6 +211,10 @@ class FieldType:
         """Tokens for the search index (engine.records.search); () when the field takes no part or is encrypted."""
         return ()
 
+    def searched(self, value: Value, field: Field) -> Sequence[str]:
+        """The texts ``search_tokens`` is cut from: what a search found by tokens is looked for in them once more."""
+        return () if value is None else (str(value),)
+
 
 def title_of(field: Field, locale: str = "zh") -> str:
     """The field's label for people."""

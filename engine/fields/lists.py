@@ -146,3 +146,7 @@ class Tags(Several):
         if not value or not field.search or field.encrypted or field.mask:
             return ()
         return list(dict.fromkeys(token for tag in value for token in text_tokens("text", tag)))
+
+    def searched(self, value: Value, field: Field) -> Sequence[str]:
+        """Each tag."""
+        return value or ()

@@ -106,6 +106,10 @@ class Region(FieldType):
             return ()
         return text_tokens(field.search, regions.full_name(value))
 
+    def searched(self, value: Value, field: Field) -> Sequence[str]:
+        """The full name."""
+        return () if value is None else (regions.full_name(value),)
+
 
 class Address(Text):
     """A postal address as one text; given as a text, or as ``{"region": code, "detail": text}``, which is put together."""

@@ -257,6 +257,10 @@ class RichText(LongText):
         """Of the words, not of the tags."""
         return super().search_tokens(None if value is None else text_of_markup(str(value)), field)
 
+    def searched(self, value: Value, field: Field) -> Sequence[str]:
+        """The words, not the tags."""
+        return () if value is None else (text_of_markup(str(value)),)
+
 
 class Email(Text):
     """An e-mail address; the part after the @ in lower case."""

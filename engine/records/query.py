@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from engine.fields.base import Value
 from engine.fields.values import Masked, link_id
 from engine.records.attachments import put_files
 from engine.records.history import note_access
-from engine.records.query_cursor import Position, describe, read_cursor, write_cursor
+from engine.records.query_cursor import describe, read_cursor, write_cursor
 from engine.records.query_labels import label_writer, put_labels, roles_of
 from engine.records.query_match import Matches, matches
 from engine.records.query_order import order_of
 from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
+from engine.records.query_walk import counted, place, walk
 from engine.records.record import Record
 from engine.records.search import Sought, sought
 from engine.scope import Scope, bound, row_clauses, scope_of
@@ -70,58 +72,42 @@ class _Asked:
     plan: Plan
     binds: dict[str, Any]
     noted: tuple[tuple[str, str], ...]
+    search: Sought | None = None
+
+    @property
+    def keeps(self) -> Callable[[Sequence[Any]], bool] | None:
+        """Which rows a search means of those that its index finds; None where the index finds no others."""
+        return self.search.keeping(self.plan.scope) if self.search is not None and self.search.loose else None
 
 
 def page(ctx: Context, query: Query) -> Page:
     """A page of the records the reader may see. Raises Invalid for unknown names and wrong values, NotFound when nothing is granted."""
     asked = _asked(ctx, query)
     limit = max(1, min(query.limit, PAGE_LIMIT))
-    with (ctx.snapshot() if query.count or asked.plan.order.phases > 1 else ctx.reading()) as ctx:
-        rows, phase = _rows(ctx, asked, query.cursor, limit + 1)
-        more = len(rows) > limit
-        records = [asked.plan.columns.record(row) for row in rows[:limit]]
-        position = _position(asked.plan, records[-1], rows[limit - 1], phase(limit - 1)) if more else None
+    plan, keeps = asked.plan, asked.keeps
+    start = read_cursor(query.cursor, plan.name, ctx.workspace.cipher) if query.cursor else None
+    with (ctx.snapshot() if query.count or keeps is not None or plan.order.phases > 1 else ctx.reading()) as ctx:
+        found = walk(ctx, plan, asked.binds, start, limit + 1, keeps=keeps)
+        records = [plan.columns.record(row) for row in found.rows[:limit]]
+        position = place(plan, found.rows[limit - 1], found.phases[limit - 1]) if len(found.rows) > limit else found.stopped
         if query.labels:
-            put_labels(ctx, records, asked.plan.columns.links)
-            put_files(ctx, records, asked.plan.columns.files)
+            put_labels(ctx, records, plan.columns.links)
+            put_files(ctx, records, plan.columns.files)
         count, capped = _count(ctx, asked, query.count)
     if asked.noted:
         note_access(ctx, "search", query.entity, detail={"fields": [list(item) for item in asked.noted], "found": [record.id for record in records]})
-    following = write_cursor(position, asked.plan.name, ctx.workspace.cipher) if position is not None else None
+    following = write_cursor(position, plan.name, ctx.workspace.cipher) if position is not None else None
     return Page(records, following, count, capped)
-
-
-def _rows(ctx: Context, asked: _Asked, cursor: str | None, wanted: int) -> tuple[list[Sequence[Any]], Any]:
-    """Up to ``wanted`` rows from the cursor on, and which phase the row of a number came from."""
-    plan, order = asked.plan, asked.plan.order
-    start = read_cursor(cursor, plan.name, ctx.workspace.cipher) if cursor else None
-    rows: list[Sequence[Any]] = []
-    first = start.phase if start else 0
-    ends: list[int] = []
-    for phase in range(first, order.phases):
-        position = start if start is not None and phase == first else None
-        empties = tuple(value is None for value in position.values) if position is not None else None
-        statement = plan.page(phase, empties)
-        binds = {**asked.binds, **bound(ctx, statement.needed), "p_limit": wanted - len(rows)}
-        if position is not None:
-            binds.update(order.binds(position))
-        rows += ctx.open.execute(statement.select, binds).all()
-        ends.append(len(rows))
-        if len(rows) >= wanted:
-            break
-    return rows, lambda number: first + next(index for index, end in enumerate(ends) if number < end)
-
-
-def _position(plan: Plan, record: Record, row: Sequence[Any], phase: int) -> Position:
-    values = tuple(row[len(plan.columns.elements) + index] for index in range(len(plan.order.keys)))
-    return Position(phase, values, record.id)
 
 
 def _count(ctx: Context, asked: _Asked, wanted: str | None) -> tuple[int | None, bool]:
     if not wanted:
         return None, False
-    statement = asked.plan.count(capped=wanted != "exact")
-    found = int(ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).scalar_one())
+    if asked.keeps is not None:
+        found = counted(ctx, asked.plan, asked.binds, asked.keeps, sys.maxsize if wanted == "exact" else COUNT_CAP + 1)
+    else:
+        statement = asked.plan.count(capped=wanted != "exact")
+        found = int(ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).scalar_one())
     if wanted != "exact" and found > COUNT_CAP:
         return COUNT_CAP, True
     return found, False
@@ -136,7 +122,7 @@ def _asked(ctx: Context, query: Query) -> _Asked:
     key = ("plan", query.entity, roles_of(ctx), where, query.sort, query.fields, tuple(found.shape), search.shape if search else None, query.verb)
     plan = remember(ctx.workspace, key, lambda: _plan(scope, query, where, found, search))
     noted = (*found.noted, *(search.noted if search else ()))
-    return _Asked(plan, {**found.binds, **(search.binds if search else {})}, noted)
+    return _Asked(plan, {**found.binds, **(search.binds if search else {})}, noted, search)
 
 
 def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, search: Sought | None) -> Plan:

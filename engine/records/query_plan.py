@@ -163,8 +163,9 @@ class Plan:
         return [*self.terms, *(self.search.terms(self.scope) if self.search is not None else ())]
 
     def _elements(self) -> list[sa.ColumnElement[Any]]:
-        """The columns, and after them the sort values that a cursor is made of."""
-        return [*self.columns.elements, *(key.column.label(f"s_{index}") for index, key in enumerate(self.order.keys))]
+        """The columns, after them the sort values that a cursor is made of, and what tells whether a search means the row."""
+        sorts = [key.column.label(f"s_{index}") for index, key in enumerate(self.order.keys)]
+        return [*self.columns.elements, *sorts, *(self.search.evidence(self.scope) if self.search is not None else ())]
 
     def _limited(self, terms: Sequence[sa.ColumnElement[bool]], ordering: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
         """One limited select; on SQLite a union of limited branches where the reader's rows are alternatives over different columns."""

@@ -5,7 +5,7 @@ Fields a reader may see only masked, and encrypted ones, are found by their full
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,19 +28,20 @@ SEARCH_LENGTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A search without its text: ``fields`` by tokens, ``blind`` and ``last4`` by blind index; the values are in ``binds``."""
+    """A search: ``fields`` by tokens, ``blind`` and ``last4`` by blind index; the values are in ``binds``, and all but they and the text in ``shape``."""
 
+    text: str
     fields: tuple[str, ...]
     blind: tuple[str, ...]
     last4: tuple[str, ...]
     binds: Mapping[str, Any]
     noted: tuple[tuple[str, str], ...]
-    loose: bool                                            # the index may find more than the text: re-check
+    loose: bool                                            # the index may find more than the text: what it found is looked at once more
 
     @property
     def shape(self) -> tuple[object, ...]:
         """Names the search for the plan."""
-        return ("search", self.fields, self.blind, self.last4)
+        return ("search", self.fields, self.blind, self.last4, self.loose)
 
     def terms(self, scope: Scope) -> list[sa.ColumnElement[bool]]:
         """The search as WHERE terms: any of its ways."""
@@ -93,11 +94,23 @@ class Sought:
         terms = [table.c.match.op("MATCH")(sa.bindparam(f"x_match_{names[0]}", type_=sa.Text)), scope.source.c.id == unindexed(table.c.rowid)]
         return table, terms if guard is None else [*terms, clear_term(guard, scope.names)]
 
-    def keeps(self, scope: Scope, text: str, record: Mapping[str, Value]) -> bool:
-        """The exact check of a record the index found."""
-        if not self.loose or self.blind or self.last4:
-            return True
-        return any(found_in(scope.entity.fields[name].definition.search, text, record.get(name)) for name in self.fields)
+    def evidence(self, scope: Scope) -> list[sa.ColumnElement[Any]]:
+        """What a loose search must see of a row: its fields as the reader sees them in clear, and whether a blind index led there."""
+        if not self.loose:
+            return []
+        sealed = sa.case((sa.or_(sa.false(), *self.sealed_terms(scope)), sa.true()), else_=sa.false())
+        return [*(scope.shown(name).label(f"f_{name}") for name in self.fields), sealed.label("f_sealed")]
+
+    def keeping(self, scope: Scope) -> Callable[[Sequence[Any]], bool]:
+        """The exact check of rows that end with this search's evidence."""
+        items = [scope.entity.fields[name] for name in self.fields]
+        first, text = -len(items) - 1, self.text
+
+        def keeps(row: Sequence[Any]) -> bool:
+            return bool(row[-1]) or any(found_in(item.value.search, text, held) for item, value in zip(items, row[first:-1], strict=True)
+                                        for held in item.type.searched(value, item.value))
+
+        return keeps
 
 
 def sought(ctx: Context, scope: Scope, text: str) -> Sought:
@@ -113,7 +126,7 @@ def sought(ctx: Context, scope: Scope, text: str) -> Sought:
     binds: dict[str, Any] = {f"x_tokens_{name}": wanted for name, wanted in tokens.items()}
     blind, last4 = _sealed(scope, text, binds)
     noted = (*((name, "full") for name in blind), *((name, "last4") for name in last4))
-    found = Sought(tuple(tokens), blind, last4, binds, noted, _is_loose(text))
+    found = Sought(text, tuple(tokens), blind, last4, binds, noted, bool(tokens) and _is_loose(text))
     if scope.entity.search_table is not None:
         for names, _ in found.groups(scope):
             binds[f"x_match_{names[0]}"] = " OR ".join("(" + " AND ".join(f'"{token}"' for token in tokens[name]) + ")" for name in names)
