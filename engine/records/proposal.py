@@ -185,14 +185,22 @@ def check_stage(work: Work, proposal: Proposal) -> None:
         return
     ways = proposal.entity.moves.get((old, new or ""), ())
     if not ways:
-        proposal.fault(stages.field, "stage_move", **{"from": old, "to": new})
+        proposal.fault(stages.field, "stage_move", **_called(work, proposal.entity, old, new))
         return
     cause, truth = work.ctx.cause, work.truth(proposal.entity, proposal.after, before)
     fitting = [way for way in ways if not way.actions or (cause.kind == "action" and cause.name in way.actions)]
     if not fitting:
-        proposal.fault(stages.field, "stage_by_action", **{"from": old, "to": new, "actions": [name for way in ways for name in way.actions]})
+        proposal.fault(stages.field, "stage_by_action", **_called(work, proposal.entity, old, new), actions=", ".join(name for way in ways for name in way.actions))
     elif not any(way.condition is None or truth(way.condition) for way in fitting):
-        proposal.fault(stages.field, "stage_condition", **{"from": old, "to": new})
+        proposal.fault(stages.field, "stage_condition", **_called(work, proposal.entity, old, new))
+
+
+def _called(work: Work, entity: CompiledEntity, old: str, new: str | None) -> dict[str, object]:
+    """Two stages as people call them, in every language."""
+    assert entity.stages is not None
+    field = entity.fields[entity.stages.field].definition
+    options = work.workspace.scope.choices(str(field.options.get("choices", ""))).options
+    return {name: options[code].title if code in options else code or "—" for name, code in (("from", old), ("to", new))}
 
 
 def check_rules(work: Work, proposal: Proposal, names: Iterable[str] | None = None) -> None:
