@@ -82,8 +82,8 @@ class Matcher:
         record = scope.column("id") if owner == self._entity.key else scope.column(entity.parent_field)
         texts = list(stored)
         for start in range(0, len(texts), _MANY):
-            select = scope.select(record, column).where(column.in_(texts[start:start + _MANY]))
-            for number, text in self._ctx.open.execute(select, scope_values(self._ctx, select)):
+            select = scope.select(record, column).where(column.in_(sa.bindparam("wanted", expanding=True, type_=column.type)))
+            for number, text in self._ctx.open.execute(select, {**scope_values(self._ctx, select), "wanted": texts[start:start + _MANY]}):
                 yield (item.type.name, stored[text]), int(number)
 
     def _stored(self, item: CompiledField, value: Any) -> Any:
@@ -102,8 +102,8 @@ def people_by_name(ctx: Context, names: Iterable[str]) -> Mapping[str, int]:
         return {}
     scope = scope_of(ctx.workspace, ctx.actor, ctx.workspace.entities["person"])
     name = scope.column("name")
-    select = scope.select(scope.column("id"), name).where(name.in_(wanted))
+    select = scope.select(scope.column("id"), name).where(name.in_(sa.bindparam("wanted", expanding=True, type_=sa.Text())))
     found: dict[str, list[int]] = {}
-    for number, text in ctx.open.execute(select, scope_values(ctx, select)):
+    for number, text in ctx.open.execute(select, {**scope_values(ctx, select), "wanted": wanted}):
         found.setdefault(text, []).append(int(number))
     return {text: ids[0] for text, ids in found.items() if len(ids) == 1}

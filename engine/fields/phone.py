@@ -18,6 +18,7 @@ from metadata.definitions import Field
 from metadata.text import Label
 
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
+_NORMAL_MOBILE = re.compile(r"\+861[3-9][0-9]{9}")
 _AREA_NUMBER = r"(?:(?:10|2[0-9])[2-9][0-9]{7}|[3-9][0-9]{2}[2-9][0-9]{6,7})"
 _LANDLINE = re.compile(_AREA_NUMBER)
 _ABROAD = re.compile(r"\+(?:852[2-9][0-9]{7}|853[268][0-9]{7}|886[2-9][0-9]{7,8})")
@@ -127,12 +128,14 @@ class Phone(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """Mobile numbers fast, everything else through the whole normalisation."""
-        fast = _MOBILE.fullmatch
+        fast, normal = _MOBILE.fullmatch, _NORMAL_MOBILE.fullmatch
 
         def read(raw: object) -> Value:
             if type(raw) is str:
                 if fast(raw):
                     return "+86" + raw
+                if normal(raw):
+                    return raw
                 if raw.isdigit() and len(raw) < 7:
                     raise Wrong("phone_invalid")
                 return read_phone(raw).value if raw.strip() else None
