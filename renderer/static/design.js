@@ -89,7 +89,7 @@
   });
 
   // ---- panel: a condition is asked for before it is sent
-  document.addEventListener("change", event => {
+  for (const type of ["input", "change"]) document.addEventListener(type, event => {
     if (!event.target.matches("select[data-mode]")) return;
     const text = one("textarea", event.target.form);
     text.hidden = event.target.value !== "when";

@@ -14,10 +14,10 @@ from engine.home import Home
 from engine.members import add_member
 from engine.publishing import create_workspace
 from engine.records import service
-from engine.registry import default_registry
 from engine.settings import Settings
 from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
+from renderer.serving import all_words
 
 GRADES = {"a": {"title": "A 急", "colour": "red"}, "b": {"title": "B 常规", "colour": "amber"}, "c": {"title": "C 复查", "colour": "blue"}}
 STAGES = {"new": {"title": {"zh": "新登记", "en": "New"}, "colour": "slate"}, "seen": {"title": {"zh": "已就诊", "en": "Seen"}, "colour": "blue"},
@@ -77,7 +77,7 @@ SURNAMES = "王李张刘陈杨赵黄周吴徐孙"
 
 def open_home(folder: Path) -> Home:
     """An embedded installation in a folder."""
-    return Home.open(Settings.from_environment({"TANGRAM_HOME": str(folder), "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}), default_registry(), load_workspace, migrate=True)
+    return Home.open(Settings.from_environment({"TANGRAM_HOME": str(folder), "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}), all_words(), load_workspace, migrate=True)
 
 
 def make_clinic(home: Home, name: str = "clinic", *, patients: int = 70) -> None:
