@@ -31,7 +31,8 @@ LEVELS = (
     ("engine.records.values", "engine.records.attachments", "engine.records.query", "engine.records.filters", "engine.records.history", "engine.records.derived", "engine.records.search",
      "engine.records.record", "engine.records.work", "engine.records.bulk_insert"),
     ("engine.records",),
-    ("engine.publishing", "engine.saved_views", "engine.drafts", "engine.files", "engine.jobs", "engine.exchange", "engine.demo", "engine.backup", "engine.members"),
+    ("engine.publishing", "engine.saved_views", "engine.drafts", "engine.files", "engine.jobs", "engine.exchange", "engine.demo", "engine.backup", "engine.members",
+     "engine.upkeep"),
     ("engine.api",),
 )
 
