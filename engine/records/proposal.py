@@ -200,7 +200,7 @@ def _called(work: Work, entity: CompiledEntity, old: str, new: str | None) -> di
     assert entity.stages is not None
     field = entity.fields[entity.stages.field].definition
     options = work.workspace.scope.choices(str(field.options.get("choices", ""))).options
-    return {name: options[code].title if code in options else code or "—" for name, code in (("from", old), ("to", new))}
+    return {name: options[code].title if code is not None and code in options else code or "—" for name, code in (("from", old), ("to", new))}
 
 
 def check_rules(work: Work, proposal: Proposal, names: Iterable[str] | None = None) -> None:
