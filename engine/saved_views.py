@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SHARE_RIGHT = "design"
 TITLE_LENGTH = 40
 MOST_VIEWS = 50
+_views = sa.select(saved_view).where(
+    saved_view.c.list == sa.bindparam("list"), sa.or_(saved_view.c.owner.is_(None), saved_view.c.owner == sa.bindparam("person"))).order_by(
+    saved_view.c.owner.is_not(None), saved_view.c.id).limit(2 * MOST_VIEWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,13 @@ class SavedView:
 
 def views_of(ctx: Context, list_key: str) -> list[SavedView]:
     """The reader's own views of a list and the shared ones, shared first, oldest first."""
-    table = saved_view
-    select = sa.select(table).where(table.c.list == list_key, sa.or_(table.c.owner.is_(None), table.c.owner == ctx.actor.person_id))
-    with ctx.reading() as ctx:
-        rows = ctx.open.execute(select.order_by(table.c.owner.is_not(None), table.c.id).limit(2 * MOST_VIEWS)).mappings().all()
-    return [_view(ctx, dict(row)) for row in rows]
+    person = ctx.actor.person_id
+
+    def ask(connection: sa.Connection) -> list[dict[str, Any]]:
+        return [dict(row) for row in connection.execute(_views, {"list": list_key, "person": person}).mappings()]
+
+    rows = ask(ctx.open) if ctx.connection is not None else ctx.workspace.database.kept(("views", list_key, person), ask)
+    return [_view(ctx, row) for row in rows]
 
 
 def get_view(ctx: Context, list_key: str, view_id: int) -> SavedView:
