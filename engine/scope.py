@@ -157,9 +157,16 @@ class Scope:
 
     def user_terms(self, source: str) -> Clause:
         """A person's own condition as a WHERE term: over open fields of rows and links they may see. Raises Invalid."""
-        names = TableNames(self.workspace, self.entity, self.source.c, self.actor)
+        return self.user_condition(self.user_expression(source))
+
+    def user_expression(self, source: str) -> Expression:
+        """A person's own condition, parsed. Raises Invalid."""
+        return user_expression(self.workspace, self.actor, self.entity, source)
+
+    def user_condition(self, expression: Expression) -> Clause:
+        """A parsed one as a WHERE term. Raises Invalid."""
         try:
-            return condition(user_expression(self.workspace, self.actor, self.entity, source), names)
+            return condition(expression, TableNames(self.workspace, self.entity, self.source.c, self.actor))
         except NoSqlFace as missing:
             raise Invalid("where_refused", faults=[Fault("/where", "expression_python_only", {"what": missing.what, "column": missing.column})]) from missing
 

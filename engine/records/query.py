@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from engine.access import remember
 from engine.errors import Fault, Invalid, NotFound
+from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.values import Masked, link_id
 from engine.records.attachments import put_files
@@ -21,9 +22,10 @@ from engine.records.query_match import Matches, matches
 from engine.records.query_order import order_of
 from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
 from engine.records.query_walk import counted, place, walk
+from engine.records.query_ways import Told, led, ways_of
 from engine.records.record import Record
 from engine.records.search import Sought, sought
-from engine.scope import Scope, bound, row_clauses, scope_of
+from engine.scope import Scope, bound, is_narrow, row_clauses, scope_of
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -126,12 +128,29 @@ def _asked(ctx: Context, query: Query) -> _Asked:
 
 
 def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, search: Sought | None) -> Plan:
-    order = order_of(scope, query.sort)
-    terms = [*found.terms(scope), *(scope.user_terms(text) for text in where)]
+    told = Told.by(scope.user_expression(text) for text in where)
+    order = order_of(scope, query.sort, told.filled)
+    read = told.left_of(scope.grant.condition("read"))
+    split, ways = _split(scope, where, read) if search is None and not found.shape else ("", ())
+    terms = [*found.terms(scope), *(scope.user_terms(text) for text in where if text != split)]
     if query.verb != "read":
         terms += row_clauses(scope.grant.condition(query.verb), scope.names)
     name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
-    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name)
+    whole = scope.user_terms(split) if split else None
+    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name, read,
+                tuple(scope.user_condition(one) for one in ways), whole)
+
+
+def _split(scope: Scope, where: tuple[str, ...], read: bool | tuple[Expression, ...]) -> tuple[str, tuple[Expression, ...]]:
+    """The condition that is better asked one alternative after the other, with these; none where each person's rows are few anyway."""
+    expressions = {text: scope.user_expression(text) for text in where}
+    if is_narrow(read) or any(is_narrow((one,)) for one in expressions.values()):
+        return "", ()
+    for text, one in expressions.items():
+        ways = ways_of(one, led(scope.workspace, scope.entity))
+        if ways:
+            return text, ways
+    return "", ()
 
 
 def _scope(ctx: Context, entity: str) -> Scope:

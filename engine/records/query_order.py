@@ -5,7 +5,7 @@ Phase 0 walks the rows that have a value in the first sort column, phase 1 those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,8 +105,8 @@ def _bind(name: object, column: sa.ColumnElement[Any]) -> sa.BindParameter[Any]:
     return sa.bindparam(f"k_{name}", type_=column.type, required=True)
 
 
-def order_of(scope: Scope, sort: Sequence[str]) -> Order:
-    """The order a reader asks for. Raises Invalid for a field that does not exist for them, is masked, or cannot be sorted."""
+def order_of(scope: Scope, sort: Sequence[str], filled: Collection[str] = ()) -> Order:
+    """The order a reader asks for; ``filled``: fields that cannot be empty in the rows asked for. Raises Invalid for a field that does not exist for them, is masked, or cannot be sorted."""
     keys: list[SortKey] = []
     faults: list[Fault] = []
     descending = True
@@ -118,7 +118,7 @@ def order_of(scope: Scope, sort: Sequence[str]) -> Order:
         if code:
             faults.append(Fault("/sort", code, {"field": name}))
         else:
-            keys.append(SortKey(name, scope.shown(name), descending, name not in NEVER_EMPTY))
+            keys.append(SortKey(name, scope.shown(name), descending, name not in NEVER_EMPTY and name not in filled))
     if faults:
         raise Invalid("sort_invalid", faults=faults)
     return Order(tuple(keys), scope.column("id"), descending)

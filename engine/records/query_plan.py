@@ -27,6 +27,8 @@ HEAD = ("id", "version")
 TAIL = ("created_at", "created_by", "updated_at", "updated_by")
 #: A capped count stops here: "1000+".
 COUNT_CAP = 1000
+#: More branches than this are not united.
+MOST_BRANCHES = 12
 
 Cell = Callable[[Sequence[Any], Record], None]
 
@@ -122,7 +124,11 @@ def masker(item: CompiledField) -> Callable[[Value], Masked]:
 
 @dataclass(slots=True)
 class Plan:
-    """One question's statements, built when first asked. ``terms`` are all conditions beside the reader's rows and the search."""
+    """One question's statements, built when first asked. ``terms`` are all conditions beside the reader's rows and the search.
+
+    ``read``: what is to be asked of the reader's rows, where ``terms`` do not make it certain. ``ways``: alternatives that stand for ``whole``, one of
+    the terms, where each is led by an index of its own.
+    """
 
     scope: Scope
     columns: Columns
@@ -130,6 +136,9 @@ class Plan:
     terms: tuple[sa.ColumnElement[bool], ...]
     search: Sought | None
     name: str                                                 # what cursors are bound to
+    read: bool | tuple[Expression, ...]
+    ways: tuple[sa.ColumnElement[bool], ...] = ()
+    whole: sa.ColumnElement[bool] | None = None
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
 
     def page(self, phase: int, empties: tuple[bool, ...] | None) -> Statement:
@@ -160,7 +169,10 @@ class Plan:
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """Everything asked beside the reader's rows, as WHERE terms."""
-        return [*self.terms, *(self.search.terms(self.scope) if self.search is not None else ())]
+        return [*self.terms, *self._whole(), *(self.search.terms(self.scope) if self.search is not None else ())]
+
+    def _whole(self) -> list[sa.ColumnElement[bool]]:
+        return [self.whole] if self.whole is not None else []
 
     def _elements(self) -> list[sa.ColumnElement[Any]]:
         """The columns, after them the sort values that a cursor is made of, and what tells whether a search means the row."""
@@ -182,12 +194,14 @@ class Plan:
 
     def _branches(self, terms: Sequence[sa.ColumnElement[bool]], *, streamed: bool) -> list[Branch]:
         """The ways to the rows: on SQLite one per alternative of the reader's rows and per way of a search, elsewhere one."""
-        scope, search, read = self.scope, self.search, self.scope.grant.condition("read")
+        scope, search, read = self.scope, self.search, self.read
         if scope.names.dialect != "sqlite":
-            return [self._branch(read, [*terms, *(search.terms(scope) if search is not None else ())])]
+            return [self._branch(read, [*terms, *self._whole(), *(search.terms(scope) if search is not None else ())])]
         alternatives: list[bool | tuple[Expression, ...]] = [(one,) for one in split_alternatives(read)] or [read]
         if search is None:
-            return [self._branch(rows, terms) for rows in alternatives]
+            ways = [[one] for one in self.ways] if len(alternatives) * len(self.ways) <= MOST_BRANCHES and self.ways else [self._whole()]
+            return [self._branch(rows, [*terms, *way]) for rows in alternatives for way in ways]
+        terms = [*terms, *self._whole()]
         found = [self._branch(read, [*terms, term]) for term in search.sealed_terms(scope)]
         if not search.fields:
             return found or [self._branch(False, terms)]

@@ -153,11 +153,13 @@ def _of_fields(entity: Entity, columns: Mapping[str, StoredField], dialect: str)
 
 
 def _sort_columns(entity: str, sort: Iterable[str], stored: Stored) -> tuple[tuple[str, bool], ...] | None:
-    """(physical column, descending) of a sort, without the closing id; None when one of them is not stored."""
+    """(physical column, descending) of a sort, the closing id only where it runs against the column before; None when one of them is not stored."""
     columns: list[tuple[str, bool]] = []
     for item in sort:
         key, down = item.removeprefix("-"), item.startswith("-")
         if key == "id":
+            if columns and columns[-1][1] is not down:
+                columns.append(("id", down))
             break
         if key in SORTABLE_SYSTEM:
             columns.append((key, down))
@@ -173,7 +175,7 @@ def _sorted_spec(entity: str, scope: tuple[str, ...], sort: tuple[tuple[str, boo
     names = [name for name, _ in sort if name not in scope]
     mixed = len({down for _, down in sort}) > 1
     down = frozenset(name for name, falls in sort if falls and name not in scope) if mixed else frozenset()
-    columns = (*scope, *dict.fromkeys(names), "id")
+    columns = tuple(dict.fromkeys((*scope, *names, "id")))
     return IndexSpec(entity, columns, descending=down, reasons=(reason,)) if len(columns) > 1 else None
 
 
@@ -192,6 +194,8 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
     own = [_narrowest(branch, view.entity, stored) for branch in _scope_columns(view.entity, view.where, stored)]
     for branch in own or [()]:
         yield _sorted_spec(view.entity, branch, sort, Reason("index_list", title))
+    for column in _alternatives(view.entity, view.where, stored):
+        yield _sorted_spec(view.entity, (column,), (), Reason("index_list", title))
     narrow = bool(own) and all(_selective(branch[0], view.entity, stored) for branch in own)
     if not narrow:
         for column in _grant_scopes(bundle, view, stored):
@@ -202,6 +206,17 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
             yield _sorted_spec(view.entity, (physical.column,), sort, Reason("index_quick", title))
     if view.calendar and (day := _sort_columns(view.entity, (view.calendar,), stored)):
         yield _sorted_spec(view.entity, (), day, Reason("index_calendar", title))
+
+
+def _alternatives(entity: str, source: str, stored: Stored) -> Iterator[str]:
+    """The columns compared by alternatives inside a condition: ``stage == 'new' and (due_at < now() or asked_at < now())``."""
+    tree = _tree(source)
+    for term in _terms(tree) if tree is not None else ():
+        for branch in _branches(term) if isinstance(term, ast.BoolOp) and term is not tree else ():
+            first = next((one for one in _terms(branch) if isinstance(one, ast.Compare) and isinstance(one.left, ast.Name)), None)
+            place = stored.get((entity, first.left.id)) if first is not None and isinstance(first.left, ast.Name) else None
+            if place is not None and not place.blind and _indexable(place):
+                yield place.column
 
 
 def _selective(column: str, entity: str, stored: Stored) -> bool:

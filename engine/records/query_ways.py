@@ -1,0 +1,179 @@
+"""What a list's own conditions tell about its rows before any is read, so that an index can lead to them: values that are fixed, columns that are not
+empty, read alternatives that are certain or impossible, and conditions better asked one alternative after the other.
+
+Leaves out only what cannot change the answer; compiles and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.access import remember
+from engine.expressions.language import Expression
+from engine.expressions.nodes import Call, Compare, Field, Items, Literal, Logic, Node, Space
+from engine.expressions.types import BOOLEAN
+from engine.schema.indexes import needed
+from engine.schema.tables import StoredField
+from engine.scope import MOST_ALTERNATIVES
+
+if TYPE_CHECKING:
+    from engine.workspace import CompiledEntity, Workspace
+
+Rows = bool | tuple[Expression, ...]
+#: A value a field can have: (type, literal), or the acting person.
+Fact = tuple[str, Any]
+_ME: Fact = ("me", None)
+_ORDERED = ("lt", "le", "gt", "ge")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """``values``: the only ones a field can have; ``filled``: fields that are not empty."""
+
+    values: Mapping[str, frozenset[Fact]]
+    filled: frozenset[str]
+
+    @classmethod
+    def by(cls, conditions: Iterable[Expression]) -> Told:
+        """What conditions tell that all hold."""
+        values: dict[str, frozenset[Fact]] = {}
+        filled: set[str] = set()
+        for part in (part for one in conditions for part in parts_of(one.tree, "and")):
+            fixed = _fixed(part)
+            if fixed is not None:
+                key, found = fixed
+                values[key] = values[key] & found if key in values else found
+                filled.add(key)
+            filled |= _filled(part)
+        return cls(values, frozenset(filled))
+
+    def left_of(self, rows: Rows) -> Rows:
+        """What still has to be asked of a row condition: True when it is certain, else its alternatives that are not impossible."""
+        if isinstance(rows, bool) or not self.values:
+            return rows
+        left: list[Expression] = []
+        for one in rows:
+            parts = list(parts_of(one.tree, "or"))
+            verdicts = [self._verdict(part) for part in parts]
+            if True in verdicts:
+                return True
+            open_parts = tuple(part for part, verdict in zip(parts, verdicts, strict=True) if verdict is None)
+            if len(open_parts) == len(parts):
+                left.append(one)
+            elif open_parts:
+                tree = open_parts[0] if len(open_parts) == 1 else Logic(one.tree.type, one.tree.column, "or", open_parts)
+                left.append(Expression(f"{one.source} [left]", tree, BOOLEAN))
+        return tuple(left) or False
+
+    def _verdict(self, node: Node) -> bool | None:
+        if isinstance(node, Logic):
+            verdicts = {self._verdict(part) for part in node.parts}
+            decisive = node.op == "or"
+            return decisive if decisive in verdicts else None if None in verdicts else not decisive
+        fixed = _fixed(node)
+        mine = self.values.get(fixed[0]) if fixed is not None else None
+        if fixed is None or mine is None:
+            return None
+        if mine <= fixed[1]:
+            return True
+        return False if _ME not in mine | fixed[1] and not mine & fixed[1] else None
+
+
+def parts_of(node: Node, op: str) -> Iterator[Node]:
+    """The parts of nested ``and`` or ``or``."""
+    if isinstance(node, Logic) and node.op == op:
+        for part in node.parts:
+            yield from parts_of(part, op)
+    else:
+        yield node
+
+
+def _fixed(node: Node) -> tuple[str, frozenset[Fact]] | None:
+    """The field a comparison fixes and the values it leaves: ``stage == 'new'``, ``stage in ('new', 'met')``, ``owner == me``."""
+    if not isinstance(node, Compare) or node.op not in ("eq", "in") or node.left.type.sealed:
+        return None
+    left, right = (node.right, node.left) if isinstance(node.right, Field) and node.op == "eq" else (node.left, node.right)
+    if not isinstance(left, Field):
+        return None
+    if node.op == "eq" and isinstance(right, Space) and right.path == ("me",):
+        return left.key, frozenset({_ME})
+    items = _literals(right) if node.op == "in" else [right] if isinstance(right, Literal) else []
+    if not items or any(item.value is None or isinstance(item.value, list | dict) for item in items):
+        return None
+    return left.key, frozenset((type(item.value).__name__, item.value) for item in items)
+
+
+def _literals(node: Node) -> list[Literal]:
+    """The literals of a written list; [] when it holds anything else."""
+    if not isinstance(node, Items):
+        return []
+    found = [item for item in node.items if isinstance(item, Literal)]
+    return found if len(found) == len(node.items) else []
+
+
+def _filled(node: Node) -> set[str]:
+    """The fields that cannot be empty where a condition holds: an empty side makes every order false."""
+    if isinstance(node, Compare) and node.op in _ORDERED:
+        return {side.key for side in (node.left, node.right) if isinstance(side, Field)}
+    if isinstance(node, Call) and node.function.name == "exists" and isinstance(node.args[0], Field):
+        return {node.args[0].key}
+    return {node.key} if isinstance(node, Field) else set()
+
+
+# --- one alternative after the other -------------------------------------------------------------------------------------------------------
+
+
+def ways_of(expression: Expression, led: Collection[str]) -> tuple[Expression, ...]:
+    """The condition as alternatives of which one must hold, each led by an index of its own; () when it is better asked as a whole.
+
+    ``led``: the fields that indexes begin with.
+    """
+    parts = list(parts_of(expression.tree, "and"))
+    for place, part in enumerate(parts):
+        alternatives = _alternatives(part, led)
+        if 1 < len(alternatives) <= MOST_ALTERNATIVES:
+            return tuple(_put(expression, parts, place, one, number) for number, one in enumerate(alternatives))
+    return ()
+
+
+def _put(expression: Expression, parts: list[Node], place: int, one: Node, number: int) -> Expression:
+    kept = (*parts[:place], one, *parts[place + 1:])
+    tree = kept[0] if len(kept) == 1 else Logic(expression.tree.type, expression.tree.column, "and", kept)
+    return Expression(f"{expression.source} [way {number}]", tree, BOOLEAN)
+
+
+def _alternatives(part: Node, led: Collection[str]) -> list[Node]:
+    if isinstance(part, Logic):
+        found = list(parts_of(part, "or"))
+        return found if all(not led_by(one).isdisjoint(led) for one in found) else []
+    fixed = _fixed(part)
+    if isinstance(part, Compare) and part.op == "in" and fixed is not None and fixed[0] in led:
+        return [replace(part, op="eq", right=item) for item in {item.value: item for item in _literals(part.right)}.values()]
+    return []
+
+
+def led_by(node: Node) -> set[str]:
+    """The fields whose index could lead to the rows of a condition."""
+    found: set[str] = set()
+    for part in parts_of(node, "and"):
+        fixed = _fixed(part)
+        found |= {fixed[0]} if fixed is not None else _filled(part) if isinstance(part, Compare) else set()
+    return found
+
+
+def led(workspace: Workspace, entity: CompiledEntity) -> frozenset[str]:
+    """The fields of an entity that one of its indexes begins with."""
+    heads = remember(workspace, ("index heads",), lambda: _heads(workspace))
+    return frozenset(name for name, item in entity.fields.items() if item.column is not None and (entity.key, str(item.column.key)) in heads)
+
+
+def _heads(workspace: Workspace) -> frozenset[tuple[str, str]]:
+    stored = {(entity.key, name): StoredField(entity.key, name, str(item.column.key), item.column.type, _target(item), item.bi_column is not None)
+              for entity in workspace.entities.values() for name, item in entity.fields.items() if item.column is not None}
+    return frozenset((spec.entity, spec.columns[0]) for spec in needed(workspace.bundle, stored, workspace.database.dialect).values())
+
+
+def _target(item: Any) -> str:
+    return str(item.target) if item.type.family == "link" and item.type.name not in ("links", "people") else ""
