@@ -13,7 +13,7 @@ from secrets import token_hex
 from threading import Lock
 from typing import Any, Literal
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import Refusal, Unavailable
@@ -149,7 +149,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, max_body: int, max_upload: int, secure: bool) -> None:
         self._app, self._max_body, self._max_upload = app, max_body, max_upload
-        self._headers = {**HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if secure else {})}
+        headers = {**HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if secure else {})}
+        self._raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -175,9 +176,8 @@ class Guard:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
-                found = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    found.setdefault(name, value)
+                there = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(header for header in self._raw if header[0] not in there)]
             await send(message)
 
         try:
@@ -191,7 +191,6 @@ class Guard:
         text = sentence("body_too_large", {"limit": limit}, preferred(given.get("accept-language", "")))
         body = json.dumps({"type": "urn:tangram:body_too_large", "title": "Content Too Large", "status": 413, "detail": text, "code": "body_too_large",
                            "errors": [{"pointer": "", "code": "body_too_large", "message": text}], "limit": limit}).encode()
-        headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
         await send({"type": "http.response.start", "status": 413, "headers": [
-            *headers, (b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]})
+            *self._raw, (b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]})
         await send({"type": "http.response.body", "body": body})
