@@ -104,7 +104,8 @@ class PanelBinder:
     def _place_properties(self, key: str) -> Iterable[Property]:
         if self.kind != "form":
             return
-        section, item = next(((section, item) for section in self.document.get("layout", ()) for item in section.get("items", ()) if key_of(item) == key), ({}, key))
+        here: tuple[Mapping[str, Any], Any] = next(((section, item) for section in self.document.get("layout", ()) for item in section.get("items", ()) if key_of(item) == key), ({}, key))
+        section, item = here
         columns = section.get("columns", 2)
         span = item.get("span", 1) if isinstance(item, Mapping) else 1
         if columns > 1:

@@ -68,7 +68,7 @@ def _designer(visit: Visit, state: drafts.DraftState, *, status: int = 200, toas
     select = select or visit.text("select") or visit.request.query_params.get("select", "")
     with visit.ctx.snapshot() as ctx:
         view = Designer(ctx, visit.site.pages, state, select).bind(told)
-    data = {"design": view, "here": f"{visit.base}/design/{state.kind}/{state.key}"}
+    data: dict[str, Any] = {"design": view, "here": f"{visit.base}/design/{state.kind}/{state.key}"}
     if not visit.wants_part:
         return visit.page("designer.html", status=status, **data)
     response = visit.part("_designer.html", status=status, **data)

@@ -106,9 +106,9 @@ def _sample(batch: batches.Batch, at: int) -> str:
 
 
 def _passed(counts: Any) -> list[tuple[str, int]]:
-    words = {"title": _("title rows"), "header": _("header rows"), "subtotal": _("subtotals"), "not_rows": _("subtotals"), "hidden_sheet": _("rows of hidden sheets"),
+    words: dict[str, str] = {"title": _("title rows"), "header": _("header rows"), "subtotal": _("subtotals"), "not_rows": _("subtotals"), "hidden_sheet": _("rows of hidden sheets"),
              "no_header": _("rows without a header")}
-    return [(words.get(name, name), number) for name, number in dict(counts.get("passed", {})).items() if number]
+    return [(words.get(str(name), str(name)), number) for name, number in dict(counts.get("passed", {})).items() if number]
 
 
 @routes.post("/w/{ws}/imports/{id}/run", IMPORT)

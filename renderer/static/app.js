@@ -274,6 +274,17 @@
     if (box) { event.preventDefault(); box.classList.remove("over"); upload(box, event.dataTransfer.files); }
   });
 
+  // ---- one file for a whole form: its name is told, it may be dropped
+  on("change", event => { if (event.target.matches("[data-file-pick]") && event.target.files[0]) one("[data-file-name]", event.target.closest("label")).textContent = event.target.files[0].name; });
+  on("dragover", event => { if (event.target.closest?.(".file-pick")) event.preventDefault(); });
+  on("drop", event => {
+    const input = one("[data-file-pick]", event.target.closest?.(".file-pick") || document.createElement("i"));
+    if (!input) return;
+    event.preventDefault();
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
   // ---- rich text: a plain textarea becomes an editable area; the server keeps allowed marks only
   const rich = root => all("[data-rich]", root).forEach(box => {
     const source = one("textarea", box);

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from engine.drafts import drop
 from engine.actors import enter_as
+from engine.drafts import drop
 
 FORM, LIST = "/w/ward/design/form/stay_full", "/w/ward/design/list/stays"
 
