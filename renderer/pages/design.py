@@ -193,7 +193,7 @@ def plan(visit: Visit) -> Response:
         rights=[item.sentence(locale) for item in found.rights],
         problems=[(item.severity, item.file, item.pointer, describe(item, locale, catalogue())) for item in found.problems],
         conflicts=[(kind, key, list(pointers)) for (kind, key), pointers in found.conflicts.items()],
-        past=[{"number": item.number, "at": item.at.astimezone(zone), "by": item.by_name, "note": item.note, "state": item.state, "restores": item.restores}
+        past=[{"number": item.number, "at": item.at.astimezone(zone), "by": _("Command line") if item.by is None and item.by_name == "operator" else item.by_name, "note": item.note, "state": item.state, "restores": item.restores}
               for item in past], may_publish="publish" in visit.ctx.actor.rights)
 
 
