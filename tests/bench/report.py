@@ -21,8 +21,8 @@ make bench                                   # every section; about ten minutes
 .venv/bin/python -m tests.bench requests --rows 20000 --rounds 2 --keep    # a quick look; --keep leaves this page alone
 ```
 
-CPU is the server process's own processor time as the operating system accounts it, so other work on the machine disturbs it little; ratios come from
-rounds in which the two servers take turns. Times, and rates made from them, grow with whatever else the machine does: the load stands beside each section.
+CPU is the server process's own processor time as the operating system accounts it, so other work on the machine disturbs it less than the clock (a
+busy second core still made it up to twice as much); ratios come from rounds in which the two servers take turns. Times, and rates made from them, grow with whatever else the machine does: the load stands beside each section.
 
 Where a goal is not kept, this is why, as far as profiles tell:
 
