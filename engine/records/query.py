@@ -22,7 +22,7 @@ from engine.records.query_match import Matches, matches
 from engine.records.query_order import order_of
 from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
 from engine.records.query_walk import counted, place, walk
-from engine.records.query_ways import Told, led, ways_of
+from engine.records.query_ways import Told, Way, indexes_of, ways_of
 from engine.records.record import Record
 from engine.records.search import Sought, sought
 from engine.scope import Scope, bound, is_narrow, row_clauses, scope_of
@@ -138,17 +138,16 @@ def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, se
     name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
     whole = scope.user_terms(split) if split else None
     return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name, read,
-                tuple(scope.user_condition(one) for one in ways), whole)
+                ways, whole)
 
 
-def _split(scope: Scope, where: tuple[str, ...], read: bool | tuple[Expression, ...]) -> tuple[str, tuple[Expression, ...]]:
-    """The condition that is better asked one alternative after the other, with these; none where each person's rows are few anyway."""
+def _split(scope: Scope, where: tuple[str, ...], read: bool | tuple[Expression, ...]) -> tuple[str, tuple[Way, ...]]:
+    """The condition that is better asked one alternative after the other, with these."""
     expressions = {text: scope.user_expression(text) for text in where}
-    if is_narrow(read) or any(is_narrow((one,)) for one in expressions.values()):
-        return "", ()
+    few = is_narrow(read) or any(is_narrow((one,)) for one in expressions.values())      # each person's rows are few anyway
     for text, one in expressions.items():
-        ways = ways_of(one, led(scope.workspace, scope.entity))
-        if ways:
+        ways = ways_of(one, indexes_of(scope.workspace, scope.entity))
+        if ways and not (few and ways[0].alone):
             return text, ways
     return "", ()
 

@@ -14,10 +14,11 @@ from engine.fields.base import Value
 from engine.fields.values import Masked
 from engine.records.attachments import file_fields
 from engine.records.query_order import Order
+from engine.records.query_ways import Told, Way
 from engine.records.record import Record
 from engine.records.search import Sought
 from engine.records.values import unseal
-from engine.scope import Needed, Scope, is_narrow, needed_of, row_clauses, split_alternatives
+from engine.scope import Needed, Scope, is_narrow, needed_of, row_clauses, split_alternatives, unindexed
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledField
@@ -137,7 +138,7 @@ class Plan:
     search: Sought | None
     name: str                                                 # what cursors are bound to
     read: bool | tuple[Expression, ...]
-    ways: tuple[sa.ColumnElement[bool], ...] = ()
+    ways: tuple[Way, ...] = ()
     whole: sa.ColumnElement[bool] | None = None
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
 
@@ -149,7 +150,7 @@ class Plan:
             terms = [*self.terms, *self.order.terms(phase)]
             if empties is not None:
                 terms.append(self.order.after(phase, empties))
-            found = self.statements[key] = Statement.of(self._limited(terms, self.order.ordering(phase)))
+            found = self.statements[key] = Statement.of(self._limited(terms, phase))
         return found
 
     def count(self, *, capped: bool) -> Statement:
@@ -157,7 +158,7 @@ class Plan:
         key = ("count", capped)
         found = self.statements.get(key)
         if found is None:
-            branches = [branch.ids(self.scope) for branch in self._branches(self.terms, streamed=False)]
+            branches = [branch.ids(self.scope) for branch in self._branches(self.terms, 0, streamed=False)]
             if capped:
                 branches = [branch.limit(COUNT_CAP + 1) for branch in branches]
             rows: Any = branches[0].subquery()
@@ -179,10 +180,11 @@ class Plan:
         sorts = [key.column.label(f"s_{index}") for index, key in enumerate(self.order.keys)]
         return [*self.columns.elements, *sorts, *(self.search.evidence(self.scope) if self.search is not None else ())]
 
-    def _limited(self, terms: Sequence[sa.ColumnElement[bool]], ordering: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    def _limited(self, terms: Sequence[sa.ColumnElement[bool]], phase: int) -> sa.Select[Any]:
         """One limited select; on SQLite a union of limited branches where the reader's rows are alternatives over different columns."""
         limit = sa.bindparam("p_limit", type_=sa.Integer, required=True)
-        branches = self._branches(terms, streamed=not self.order.keys)
+        ordering = self.order.ordering(phase)
+        branches = self._branches(terms, phase, streamed=not self.order.keys)
         record_id = self.scope.column("id")
         if len(branches) == 1:
             only = branches[0]
@@ -192,15 +194,16 @@ class Plan:
         together = sa.union(*(sa.select(part.c.id) for part in parts)).subquery()
         return sa.select(*self._elements()).where(record_id.in_(sa.select(together.c.id))).order_by(*ordering).limit(limit).execution_options(scoped=True)
 
-    def _branches(self, terms: Sequence[sa.ColumnElement[bool]], *, streamed: bool) -> list[Branch]:
+    def _branches(self, terms: Sequence[sa.ColumnElement[bool]], phase: int, *, streamed: bool) -> list[Branch]:
         """The ways to the rows: on SQLite one per alternative of the reader's rows and per way of a search, elsewhere one."""
         scope, search, read = self.scope, self.search, self.read
         if scope.names.dialect != "sqlite":
             return [self._branch(read, [*terms, *self._whole(), *(search.terms(scope) if search is not None else ())])]
         alternatives: list[bool | tuple[Expression, ...]] = [(one,) for one in split_alternatives(read)] or [read]
         if search is None:
-            ways = [[one] for one in self.ways] if len(alternatives) * len(self.ways) <= MOST_BRANCHES and self.ways else [self._whole()]
-            return [self._branch(rows, [*terms, *way]) for rows in alternatives for way in ways]
+            if not self.ways or len(alternatives) * len(self.ways) > MOST_BRANCHES or (self.ways[0].alone and read is not True):
+                return [self._branch(rows, [*terms, *self._whole()]) for rows in alternatives]
+            return [self._way(rows, terms, way) for rows in alternatives for way in self._open_ways(phase)] or [self._branch(False, terms)]
         terms = [*terms, *self._whole()]
         found = [self._branch(read, [*terms, term]) for term in search.sealed_terms(scope)]
         if not search.fields:
@@ -210,6 +213,16 @@ class Plan:
 
     def _branch(self, rows: bool | tuple[Expression, ...], terms: Sequence[sa.ColumnElement[bool]]) -> Branch:
         return Branch((self.scope.source.c.deleted_at.is_(None), *row_clauses(rows, self.scope.names), *terms))
+
+    def _open_ways(self, phase: int) -> list[Way]:
+        """Those that can lead to rows of a phase: not to rows without a first sort value where they demand one."""
+        return [way for way in self.ways if not (phase and self.order.keys[0].name in way.filled)]
+
+    def _way(self, rows: bool | tuple[Expression, ...], terms: Sequence[sa.ColumnElement[bool]], way: Way) -> Branch:
+        """A way whose index is not that of the order goes by its own: its few rows are sorted."""
+        branch = self._branch(rows, [*terms, self.scope.user_condition(way.condition)])
+        ranged = way.by - Told.by([way.condition]).values.keys()
+        return replace(branch, sorted=bool(self.order.keys) and bool(ranged) and self.order.keys[0].name not in ranged)
 
     def _token_branch(self, rows: bool | tuple[Expression, ...], terms: Sequence[sa.ColumnElement[bool]], streamed: bool, narrow: bool) -> Branch:
         assert self.search is not None
@@ -225,6 +238,7 @@ class Branch:
 
     terms: tuple[sa.ColumnElement[bool], ...]
     walked: sa.ColumnElement[int] | None = None
+    sorted: bool = False                                      # led by an index that is not the order's
 
     def ids(self, scope: Scope) -> sa.Select[Any]:
         """The ids it leads to."""
@@ -233,8 +247,13 @@ class Branch:
     def ordering(self, ordering: Sequence[sa.ColumnElement[Any]], descending: bool) -> Sequence[sa.ColumnElement[Any]]:
         """The order, by the token index's own where that drives the statement (it is only asked in the order of ids)."""
         if self.walked is None:
-            return ordering
+            return [_sorting(ordering[0]), *ordering[1:]] if self.sorted else ordering
         return [self.walked.desc() if descending else self.walked.asc()]
+
+
+def _sorting(term: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """An ORDER BY term that SQLite will not serve by an index."""
+    return sa.UnaryExpression(unindexed(term.element), modifier=term.modifier) if isinstance(term, sa.UnaryExpression) else term
 
 
 @dataclass(frozen=True, slots=True)

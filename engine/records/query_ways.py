@@ -10,16 +10,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from engine.access import remember
 from engine.expressions.language import Expression
 from engine.expressions.nodes import Call, Compare, Field, Items, Literal, Logic, Node, Space
 from engine.expressions.types import BOOLEAN
-from engine.schema.indexes import needed
+from engine.schema.indexes import IndexSpec, needed
 from engine.schema.tables import StoredField
 from engine.scope import MOST_ALTERNATIVES
 
 if TYPE_CHECKING:
-    from engine.workspace import CompiledEntity, Workspace
+    from engine.workspace import CompiledEntity, CompiledField, Workspace
 
 Rows = bool | tuple[Expression, ...]
 #: A value a field can have: (type, literal), or the acting person.
@@ -125,16 +127,29 @@ def _filled(node: Node) -> set[str]:
 # --- one alternative after the other -------------------------------------------------------------------------------------------------------
 
 
-def ways_of(expression: Expression, led: Collection[str]) -> tuple[Expression, ...]:
-    """The condition as alternatives of which one must hold, each led by an index of its own; () when it is better asked as a whole.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One alternative of a condition. ``by``: the fields whose index leads to its rows, ``filled``: those that are not empty in them.
 
-    ``led``: the fields that indexes begin with.
+    ``alone``: a value of several, which is only worth asking by itself where the reader's rows lead nowhere.
     """
+
+    condition: Expression
+    by: frozenset[str]
+    filled: frozenset[str]
+    alone: bool
+
+
+def ways_of(expression: Expression, indexes: Indexes) -> tuple[Way, ...]:
+    """The condition as alternatives of which one must hold, each led by an index of its own; () when it is better asked as a whole."""
     parts = list(parts_of(expression.tree, "and"))
+    led = indexes.led(frozenset(Told.by([expression]).values))
     for place, part in enumerate(parts):
         alternatives = _alternatives(part, led)
         if 1 < len(alternatives) <= MOST_ALTERNATIVES:
-            return tuple(_put(expression, parts, place, one, number) for number, one in enumerate(alternatives))
+            made = [_put(expression, parts, place, one, number) for number, one in enumerate(alternatives)]
+            return tuple(Way(one, frozenset(led_by(alternative)), Told.by([one]).filled, isinstance(part, Compare))
+                         for one, alternative in zip(made, alternatives, strict=True))
     return ()
 
 
@@ -163,17 +178,35 @@ def led_by(node: Node) -> set[str]:
     return found
 
 
-def led(workspace: Workspace, entity: CompiledEntity) -> frozenset[str]:
-    """The fields of an entity that one of its indexes begins with."""
-    heads = remember(workspace, ("index heads",), lambda: _heads(workspace))
-    return frozenset(name for name, item in entity.fields.items() if item.column is not None and (entity.key, str(item.column.key)) in heads)
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """The fields of one entity that its indexes begin with, and those that stand second, after a field."""
+
+    first: frozenset[str]
+    second: frozenset[tuple[str, str]]
+
+    def led(self, fixed: Collection[str]) -> frozenset[str]:
+        """The fields an index leads to where ``fixed`` ones have known values."""
+        return self.first | {name for before, name in self.second if before in fixed}
 
 
-def _heads(workspace: Workspace) -> frozenset[tuple[str, str]]:
+def indexes_of(workspace: Workspace, entity: CompiledEntity) -> Indexes:
+    """The indexes of an entity at this version."""
+    return remember(workspace, ("indexes", entity.key), lambda: _indexes(workspace, entity))
+
+
+def _indexes(workspace: Workspace, entity: CompiledEntity) -> Indexes:
+    names = {str(item.column.key): name for name, item in entity.fields.items() if item.column is not None}
+    specs = [spec for spec in remember(workspace, ("needed indexes",), lambda: _needed(workspace)) if spec.entity == entity.key]
+    led = [tuple(names.get(column, "") for column in spec.columns[:2]) for spec in specs]
+    return Indexes(frozenset(one[0] for one in led if one[0]), frozenset((one[0], one[1]) for one in led if len(one) > 1 and all(one)))
+
+
+def _needed(workspace: Workspace) -> tuple[IndexSpec, ...]:
     stored = {(entity.key, name): StoredField(entity.key, name, str(item.column.key), item.column.type, _target(item), item.bi_column is not None)
               for entity in workspace.entities.values() for name, item in entity.fields.items() if item.column is not None}
-    return frozenset((spec.entity, spec.columns[0]) for spec in needed(workspace.bundle, stored, workspace.database.dialect).values())
+    return tuple(needed(workspace.bundle, stored, workspace.database.dialect).values())
 
 
-def _target(item: Any) -> str:
-    return str(item.target) if item.type.family == "link" and item.type.name not in ("links", "people") else ""
+def _target(item: CompiledField) -> str:
+    return item.target if item.type.family == "link" and isinstance(item.column, sa.Column) and isinstance(item.column.type, sa.BigInteger) else ""

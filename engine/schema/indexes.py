@@ -194,8 +194,9 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
     own = [_narrowest(branch, view.entity, stored) for branch in _scope_columns(view.entity, view.where, stored)]
     for branch in own or [()]:
         yield _sorted_spec(view.entity, branch, sort, Reason("index_list", title))
+    scope = own[0] if len(own) == 1 else ()
     for column in _alternatives(view.entity, view.where, stored):
-        yield _sorted_spec(view.entity, (column,), (), Reason("index_list", title))
+        yield _sorted_spec(view.entity, (*scope, column), (), Reason("index_list", title))
     narrow = bool(own) and all(_selective(branch[0], view.entity, stored) for branch in own)
     if not narrow:
         for column in _grant_scopes(bundle, view, stored):

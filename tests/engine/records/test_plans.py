@@ -1,0 +1,170 @@
+"""Lists at scale: every page of the preset's lists is led to its rows by an index, first and deep, whoever asks; so are searches (SQLite's own account)."""
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from engine.actors import enter_as, enter_person
+from engine.builtin import DOCUMENTS
+from engine.context import Context
+from engine.home import Home
+from engine.publishing import create_workspace
+from engine.records import query, service
+from engine.records.query import Query
+from engine.registry import default_registry
+from engine.schema.apply import analyze
+from engine.settings import Settings
+from engine.workspace_load import load_workspace
+from metadata.bundle import Bundle
+from metadata.definitions import ListView
+
+PRESET = Path(__file__).parents[3] / "presets" / "real_estate"
+NOW = datetime(2026, 3, 15, 3, tzinfo=UTC)
+ROWS = 20_000
+#: What reading one page may cost SQLite at most, in steps of its machine; a walk over all rows of these tables costs over a hundred thousand.
+MOST_STEPS = 30_000
+#: Rows that a role may see because of whom they are linked to: led to by that link, then put in order, so that a page costs what one team has.
+BY_LINK = {"follow_up": 60_000, "visit": 60_000}
+PEOPLE = {"con": "consultant", "sup": "supervisor", "adm": "admin", "man": "manager", "cha": "channel_manager", "fin": "finance", "rec": "receptionist"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A site of ROWS customers with what belongs to them, on SQLite."""
+    home = Home.open(Settings.from_environment({"TANGRAM_HOME": str(tmp_path_factory.mktemp("plans")), "TANGRAM_SECRET_KEY": "k" * 40,
+                                                "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}), default_registry(), load_workspace, migrate=True)
+    create_workspace(home, "site", Bundle.read_folder(PRESET, DOCUMENTS)[0], title="云溪府", sandbox=True, now=NOW)
+    fill(enter_as(home, "site", "operator"), random.Random(5))
+    workspace = home.workspace("site")
+    with workspace.database.write(direct=True) as connection:
+        analyze(connection, workspace.entities, None)
+    yield home
+    home.close()
+
+
+def fill(ctx: Context, chance: random.Random) -> None:
+    teams = [service.create(ctx, "team", {"name": f"组{number}"}).id for number in range(6)]
+    for login, role in PEOPLE.items():
+        service.create(ctx, "person", {"name": login, "login": login, "roles": [role], "team": teams[0]})
+    owners = [service.create(ctx, "person", {"name": f"顾问{number}", "login": f"c{number}", "roles": ["consultant"], "team": teams[number % 6]}).id
+              for number in range(60)]
+
+    def some(first: int, last: int) -> str:
+        return (NOW + timedelta(minutes=chance.randint(first, last))).isoformat()
+
+    def customer(number: int) -> dict[str, Any]:
+        state = chance.choices(["pool", "private", "lost"], [3, 5, 2])[0]
+        return {"name": chance.choice("张王李赵") + chance.choice("伟芳娜敏") + chance.choice("伟芳娜敏"), "phone": f"139{number:08}", "grade": chance.choice("ABC"),
+                "source": chance.choice(["natural", "call", "online"]), "pool_state": state, "owner": None if state == "pool" else chance.choice(owners)}
+
+    made = service.load(ctx, "customer", [customer(number) for number in range(ROWS)], trusted=True)
+    ids = [item.id for item in made if item.id is not None]
+    assert len(ids) == ROWS, made[0]
+    some_ids = chance.sample(ids, ROWS // 4)
+    rows = {"follow_up": [{"customer": one, "author": chance.choice(owners), "method": "wechat", "intent_change": "same", "content": "聊了很久", "at": some(-500_000, -1),
+                           "next_contact_at": some(-20_000, 20_000)} for one in some_ids],
+            "task": [{"title": "回访", "customer": one, "kind": "callback", "owner": chance.choice(owners), "due_at": some(-20_000, 20_000)} for one in some_ids],
+            "visit": [{"customer": one, "kind": "first", "at": some(-500_000, -1), "receiver": chance.choice(owners)} for one in some_ids]}
+    for entity, given in rows.items():
+        results = service.load(ctx, entity, given, trusted=True)
+        assert not any(item.refused for item in results), results[0]
+
+
+@contextmanager
+def asked(ctx: Context) -> Iterator[list[tuple[str, Any]]]:
+    """The statements over records sent meanwhile."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+        if re.search(r"\b[rs]_[a-z]", statement):
+            seen.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+def account(ctx: Context, seen: list[tuple[str, Any]]) -> tuple[int, list[str]]:
+    """Steps of SQLite's machine (in thousands, rounded up), and the lines of the plans."""
+    steps, lines = 0, []
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1000
+        return 0
+
+    with ctx.workspace.database.read() as connection:
+        driver: Any = connection.connection.driver_connection
+        for statement, parameters in seen:
+            lines += [row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            driver.set_progress_handler(step, 1000)
+            driver.execute(statement, parameters).fetchall()
+            driver.set_progress_handler(None, 0)
+    return steps, lines
+
+
+def pages(ctx: Context, view: ListView) -> Iterator[tuple[int, list[str]]]:
+    """The account of a list's first pages and of deep ones."""
+    cursor: str | None = None
+    for depth in range(8):
+        question = Query(view.entity, where=view.where, sort=view.sort, fields=("id",), limit=50 if depth in (0, 1, 7) else 200, cursor=cursor, labels=False)
+        with asked(ctx) as seen:
+            page = query.page(ctx, question)
+        if question.limit == 50:
+            yield account(ctx, seen)
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def audience(home: Home, view: ListView) -> list[Context]:
+    return [enter_person(home, "site", login if login != "con" else "c0") for login, role in PEOPLE.items() if not view.audience or role in view.audience]
+
+
+def lists(home: Home) -> list[ListView]:
+    return list(home.workspace("site").bundle.lists.values())
+
+
+def test_no_page_of_a_list_reads_the_table_or_sorts_it(site: Home):
+    faults = []
+    looked = 0
+    for view in lists(site):
+        for ctx in audience(site, view):
+            for steps, lines in pages(ctx, view):
+                looked += 1
+                plan = " | ".join(lines)
+                walks = [line for line in lines if re.match(r"SCAN r_\w+$", line)] if view.sort and view.sort[0] not in ("id", "-id") else []
+                most = BY_LINK.get(view.entity, MOST_STEPS) if ctx.actor.roles[0] in ("consultant", "supervisor") else MOST_STEPS
+                if steps > most or walks:
+                    faults.append(f"{view.key} as {ctx.actor.roles[0]}: {steps} steps, {plan}")
+    assert looked > 150 and not faults, "\n".join(faults)
+
+
+def test_a_list_of_one_persons_rows_is_not_sorted(site: Home):
+    for key in ("my_customers", "my_tasks", "my_follow_ups", "customers_all", "customers_pool", "follow_ups"):
+        view = next(one for one in lists(site) if one.key == key)
+        for ctx in (enter_person(site, "site", "c0"), enter_person(site, "site", "adm")):
+            if view.audience and ctx.actor.roles[0] not in view.audience:
+                continue
+            for _, lines in pages(ctx, view):
+                several = any("UNION" in line for line in lines)
+                assert several or not any("TEMP B-TREE" in line for line in lines), (key, ctx.actor.roles, lines)
+
+
+@pytest.mark.parametrize("login", ["c0", "sup", "adm"])
+@pytest.mark.parametrize("text", ["张伟", "伟芳", "zw", "zwf", "0042", "13900000042", "张伟芳"])
+def test_a_search_is_led_by_an_index(site: Home, login: str, text: str):
+    ctx = enter_person(site, "site", login)
+    with asked(ctx) as seen:
+        query.page(ctx, Query("customer", search=text, fields=("id", "name"), labels=False))
+    steps, lines = account(ctx, seen)
+    assert steps <= 2 * MOST_STEPS and not any(re.match(r"SCAN r_customer", line) for line in lines), (steps, lines)
