@@ -94,7 +94,8 @@ def _parts(item: CompiledField, over: TableNames) -> tuple[sa.ColumnElement[Any]
     column = over.column(rollup.of)
     if rollup.measure in ("min", "max"):
         made = sa.func.min if rollup.measure == "min" else sa.func.max
-        return made(where(column), type_=column.type), sa.literal(0)
+        ordered = sa.collate(column, "C") if over.dialect == "postgresql" and isinstance(column.type, sa.Text) else column    # by code points, as on SQLite
+        return made(where(ordered), type_=column.type), sa.literal(0)
     return sa.func.sum(where(column)), sa.func.count(where(column))
 
 
