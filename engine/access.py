@@ -43,7 +43,7 @@ class Clause:
     actions: Mapping[str, Rows]
     unread: frozenset[str]
     unwritten: frozenset[str]
-    masks: Mapping[str, Rows]                   # True: always masked; an expression: masked while it holds
+    masks: Mapping[str, Rows]  # True: always masked; an expression: masked while it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +199,13 @@ def _clause(workspace: Workspace, role: Role, entity: CompiledEntity, given: Ent
     named: dict[str, FieldGrant] = {name: given.fields.get(name, given.fields.get("*", FieldGrant())) for name in entity.fields}
     unread = frozenset(name for name, item in named.items() if not item.read)
     return Clause(
-        role.key, {verb: rows(getattr(given, verb)) for verb in VERBS}, {name: rows(value) for name, value in given.actions.items()}, unread,
+        role.key,
+        {verb: rows(getattr(given, verb)) for verb in VERBS},
+        {name: rows(value) for name, value in given.actions.items()},
+        unread,
         unread | {name for name, item in named.items() if not item.write},
-        {name: rows(item.mask) for name, item in named.items() if item.mask is not False and item.mask != "" and item.read})
+        {name: rows(item.mask) for name, item in named.items() if item.mask is not False and item.mask != "" and item.read},
+    )
 
 
 def _guard(name: str, reading: tuple[Clause, ...]) -> Guard | None:

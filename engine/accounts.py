@@ -95,7 +95,7 @@ def ensure_account(home: Home, login: str, name: str, locale: str = "zh") -> Acc
         with home.database.write() as connection:
             connection.execute(account.insert().values(login=login, name=name or login, locale=locale, created_at=wall()))
     except sa.exc.IntegrityError:
-        pass          # made by another process in this instant: theirs serves as well
+        pass  # made by another process in this instant: theirs serves as well
     found = find_account(home, login)
     assert found is not None
     return found
@@ -151,15 +151,20 @@ def issue_link(home: Home, account_id: int, *, life: timedelta = LINK_LIFE) -> s
     token = token_urlsafe(32)
     with home.database.write() as connection:
         connection.execute(one_time.delete().where(one_time.c.account == account_id))
-        connection.execute(one_time.insert().values(digest=digest_of(token), account=account_id, purpose="password", created_at=wall(), expires_at=wall() + life))
+        connection.execute(
+            one_time.insert().values(digest=digest_of(token), account=account_id, purpose="password", created_at=wall(), expires_at=wall() + life)
+        )
     return token
 
 
 def link_account(home: Home, token: str) -> Account:
     """Whose link this is. Raises NotFound for one that is unknown, used or over."""
     with home.database.read() as connection:
-        row = connection.execute(sa.select(*_columns).join(one_time, one_time.c.account == account.c.id).where(
-            one_time.c.digest == digest_of(token), one_time.c.used_at.is_(None), one_time.c.expires_at > wall(), account.c.disabled_at.is_(None))).first()
+        row = connection.execute(
+            sa.select(*_columns)
+            .join(one_time, one_time.c.account == account.c.id)
+            .where(one_time.c.digest == digest_of(token), one_time.c.used_at.is_(None), one_time.c.expires_at > wall(), account.c.disabled_at.is_(None))
+        ).first()
     if row is None:
         raise NotFound("link_over")
     return Account(*row)
@@ -229,9 +234,17 @@ def start_session(home: Home, account_id: int, *, ip: str = "", agent: str = "")
         if connection.execute(sa.select(account.c.id).where(account.c.id == account_id, account.c.disabled_at.is_(None))).first() is None:
             raise Conflict("account_disabled")
         connection.execute(session.delete().where(session.c.account == account_id, session.c.expires_at < now))
-        connection.execute(session.insert().values(
-            digest=digest_of(token), account=account_id, created_at=now, seen_at=now, expires_at=now + timedelta(days=home.settings.session_days),
-            ip=ip[:64], agent=agent[:300]))
+        connection.execute(
+            session.insert().values(
+                digest=digest_of(token),
+                account=account_id,
+                created_at=now,
+                seen_at=now,
+                expires_at=now + timedelta(days=home.settings.session_days),
+                ip=ip[:64],
+                agent=agent[:300],
+            )
+        )
     return token
 
 

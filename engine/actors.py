@@ -22,18 +22,28 @@ __all__ = ["Actor", "enter", "enter_as", "load_actor", "system_actor"]
 
 #: Principals that act without a person, each with every grant. A rule acts as ``rule:KEY`` with its own reach instead.
 SYSTEM_ACTORS: Mapping[str, str] = {
-    "operator": "the command line", "publishing": "back-fills of a publish", "import": "undo and clean-up of imports", "demo": "made-up demo data",
-    "backup": "archive and restore", "clock": "what falls due", "retention": "what may no longer be kept",
+    "operator": "the command line",
+    "publishing": "back-fills of a publish",
+    "import": "undo and clean-up of imports",
+    "demo": "made-up demo data",
+    "backup": "archive and restore",
+    "clock": "what falls due",
+    "retention": "what may no longer be kept",
 }
 TOKEN_PREFIX = "tgm_"
-_token_of_digest = StateBeside(api_token, sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token.c.person,
-                               api_token.c.expires_at)
+_token_of_digest = StateBeside(
+    api_token, sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token.c.person, api_token.c.expires_at
+)
 _disabled_of_login = sa.select(account.c.disabled_at).where(account.c.login == sa.bindparam("l"))
 _home_account = account.to_metadata(sa.MetaData(), schema=HOME_SCHEMA)
 #: The same and whether the account of a login is disabled, in one statement: where home is a schema of the same database (PostgreSQL).
 _token_and_account = StateBeside(
-    api_token, sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token.c.person, api_token.c.expires_at,
-    sa.select(_home_account.c.disabled_at).where(_home_account.c.login == sa.bindparam("l")).scalar_subquery())
+    api_token,
+    sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)),
+    api_token.c.person,
+    api_token.c.expires_at,
+    sa.select(_home_account.c.disabled_at).where(_home_account.c.login == sa.bindparam("l")).scalar_subquery(),
+)
 _MAX_ACTORS = 2000
 
 
@@ -90,7 +100,8 @@ def _read_actor(connection: sa.Connection, workspace: Workspace, state: State, p
     person = workspace.entities["person"]
     stored = [field for field in person.fields.values() if field.column is not None and not field.encrypted]
     select = sa.select(*(field.column.label(field.key) for field in stored if field.column is not None)).where(
-        person.table.c.id == person_id, person.table.c.deleted_at.is_(None))
+        person.table.c.id == person_id, person.table.c.deleted_at.is_(None)
+    )
     row = connection.execute(select, execution_options={"scoped": True}).mappings().first()
     if row is None or not row.get("active", True):
         raise NotFound("unknown_workspace", name=workspace.name)
@@ -100,8 +111,19 @@ def _read_actor(connection: sa.Connection, workspace: Workspace, state: State, p
     values["lead"] = own.lead if own is not None else None
     roles = tuple(role for role in values.get("roles") or () if role in workspace.roles)
     rights = frozenset(right for role in roles for right in workspace.roles[role].can)
-    return Actor(person_id, str(values.get("name") or ""), roles, own.id if own else None, below(teams, own.id) if own else (), values["lead"],
-                 values, None, "person", state.permission_version, rights)
+    return Actor(
+        person_id,
+        str(values.get("name") or ""),
+        roles,
+        own.id if own else None,
+        below(teams, own.id) if own else (),
+        values["lead"],
+        values,
+        None,
+        "person",
+        state.permission_version,
+        rights,
+    )
 
 
 def read_teams(connection: sa.Connection, workspace: Workspace, state: State) -> Mapping[int, Team]:
@@ -256,8 +278,11 @@ def create_token(home: Home, workspace_name: str, login: str, name: str = "", *,
         raise Invalid("token_life")
     token = TOKEN_PREFIX + token_urlsafe(32)
     with ctx.workspace.database.write() as connection:
-        connection.execute(api_token.insert().values(digest=accounts.digest_of(token), person=ctx.actor.person_id, name=name or login, created_at=wall(),
-                                                     expires_at=wall() + life if life else None))
+        connection.execute(
+            api_token.insert().values(
+                digest=accounts.digest_of(token), person=ctx.actor.person_id, name=name or login, created_at=wall(), expires_at=wall() + life if life else None
+            )
+        )
     return token
 
 

@@ -79,19 +79,25 @@ def reader(item: _Reader) -> _Reader:
     return mark(item)
 
 
-def function(signature: str, *, help: Label, sql: SqlValue | None = None, holds: SqlHolds | None = None, name: str = "") -> Callable[[Callable[..., Value]], Function]:
+def function(
+    signature: str, *, help: Label, sql: SqlValue | None = None, holds: SqlHolds | None = None, name: str = ""
+) -> Callable[[Callable[..., Value]], Function]:
     """Decorator: the Python face of an expression function, typed by a signature in words (``text, integer? -> text``).
 
     With ``sql`` (a value) or ``holds`` (a condition) it may be used in lists and permissions; without, only where one record is looked at.
     """
+
     def declared(python: Callable[..., Value]) -> Function:
         return declare(name or python.__name__, signature, help, python, sql=sql, holds=holds)
 
     return declared
 
 
-def action(name: str, *, params: Mapping[str, object] | None = None, title: Label = "", result: str = "", pure: bool = False) -> Callable[[Callable[..., Any]], Action]:
+def action(
+    name: str, *, params: Mapping[str, object] | None = None, title: Label = "", result: str = "", pure: bool = False
+) -> Callable[[Callable[..., Any]], Action]:
     """Decorator: an action rules may ``do``; ``params`` is the ``properties`` of a JSON Schema object."""
+
     def declared(run: Callable[..., Any]) -> Action:
         schema = {"type": "object", "properties": dict(params or {}), "additionalProperties": False}
         return Action(ActionWord(name, schema, title, result, pure), run)
@@ -100,8 +106,60 @@ def action(name: str, *, params: Mapping[str, object] | None = None, title: Labe
 
 
 __all__ = [
-    "API_VERSION", "AT_LEAST", "AT_MOST", "BETWEEN", "CONTAINS", "DIFFERS", "EMPTY", "EQUALS", "FILLED", "HAS", "ONE_OF", "STARTS",
-    "Action", "BigInteger", "Boolean", "CellReader", "ColumnType", "Conflict", "Date", "Denied", "Double", "Fault", "Field", "FieldScope", "FieldType", "FileValue", "Function", "Instant", "Invalid", "JsonList",
-    "JsonValue", "Label", "Link", "Masked", "NotFound", "Operator", "Plugin", "Reading", "ReadingScope", "Refusal", "RegistrationRefused",
-    "Registry", "SqlFace", "Text", "Unavailable", "Value", "ValueReader", "Wrong", "action", "field_type", "function", "include_messages", "label_text", "option", "reader", "words_of",
+    "API_VERSION",
+    "AT_LEAST",
+    "AT_MOST",
+    "BETWEEN",
+    "CONTAINS",
+    "DIFFERS",
+    "EMPTY",
+    "EQUALS",
+    "FILLED",
+    "HAS",
+    "ONE_OF",
+    "STARTS",
+    "Action",
+    "BigInteger",
+    "Boolean",
+    "CellReader",
+    "ColumnType",
+    "Conflict",
+    "Date",
+    "Denied",
+    "Double",
+    "Fault",
+    "Field",
+    "FieldScope",
+    "FieldType",
+    "FileValue",
+    "Function",
+    "Instant",
+    "Invalid",
+    "JsonList",
+    "JsonValue",
+    "Label",
+    "Link",
+    "Masked",
+    "NotFound",
+    "Operator",
+    "Plugin",
+    "Reading",
+    "ReadingScope",
+    "Refusal",
+    "RegistrationRefused",
+    "Registry",
+    "SqlFace",
+    "Text",
+    "Unavailable",
+    "Value",
+    "ValueReader",
+    "Wrong",
+    "action",
+    "field_type",
+    "function",
+    "include_messages",
+    "label_text",
+    "option",
+    "reader",
+    "words_of",
 ]

@@ -110,7 +110,10 @@ def backup(home: Home, name: str, target: Path, *, passphrase: str = "") -> Mapp
     workspace = home.look(name)[0]
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
+        with (
+            os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as out,
+            zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file,
+        ):
             manifest = _write(home, workspace, file, passphrase)
         draft.replace(target)
     except OSError as error:
@@ -139,15 +142,31 @@ def _write(home: Home, workspace: Workspace, file: zipfile.ZipFile, passphrase: 
         path = home.settings.files / workspace.name / token[:2] / token
         if path.is_file():
             members[f"files/{token}"] = _write_member(file, f"files/{token}", _blocks(path))
-    manifest = {"format": FORMAT, "release": head("workspace"), "made_at": wall(), "state": _state_words(state), "members": members, "last_ids": last,
-                **_wrapped(home, ring, passphrase)}
+    manifest = {
+        "format": FORMAT,
+        "release": head("workspace"),
+        "made_at": wall(),
+        "state": _state_words(state),
+        "members": members,
+        "last_ids": last,
+        **_wrapped(home, ring, passphrase),
+    }
     file.writestr(MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     return manifest
 
 
 def _state_words(state: State) -> dict[str, Any]:
-    return {"name": state.name, "title": state.title, "version": state.version, "sandbox": state.sandbox, "demo": state.demo, "now": state.now,
-            "timezone": str(state.timezone), "preset": state.preset, "preset_version": state.preset_version}
+    return {
+        "name": state.name,
+        "title": state.title,
+        "version": state.version,
+        "sandbox": state.sandbox,
+        "demo": state.demo,
+        "now": state.now,
+        "timezone": str(state.timezone),
+        "preset": state.preset,
+        "preset_version": state.preset_version,
+    }
 
 
 def _wrapped(home: Home, ring: Mapping[str, Any], passphrase: str) -> dict[str, Any]:
@@ -166,6 +185,7 @@ def _write_rows(connection: sa.Connection, file: zipfile.ZipFile, name: str, tab
         for part in rows.partitions():
             count += len(part)
             yield b"".join(orjson.dumps({str(key): value for key, value in row.items() if value is not None}, option=orjson.OPT_APPEND_NEWLINE) for row in part)
+
     return {**_write_member(file, name, blocks()), "rows": count}
 
 
@@ -187,12 +207,17 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _last_ids(connection: sa.Connection, workspace: Workspace, ledger: Ledger) -> dict[str, int]:
     """The last id given in each table: ids are never given twice, also not after a restore."""
-    names = [*sorted(name for name in ledger.tables if name.startswith("r_")), *(str(table.name) for table in WORKSPACE.sorted_tables if table.name not in LEFT_OUT and "id" in table.c)]
+    names = [
+        *sorted(name for name in ledger.tables if name.startswith("r_")),
+        *(str(table.name) for table in WORKSPACE.sorted_tables if table.name not in LEFT_OUT and "id" in table.c),
+    ]
     if workspace.database.dialect == "sqlite":
         known = {name: int(last) for name, last in connection.execute(sa.text("SELECT name, seq FROM sqlite_sequence"))}
         return {name: known[name] for name in names if name in known}
-    given = sa.text("SELECT last_value FROM pg_sequences WHERE schemaname = :schema AND format('%I.%I', schemaname, sequencename) = "
-                    "pg_get_serial_sequence(format('%I.%I', CAST(:schema AS text), CAST(:name AS text)), 'id')")
+    given = sa.text(
+        "SELECT last_value FROM pg_sequences WHERE schemaname = :schema AND format('%I.%I', schemaname, sequencename) = "
+        "pg_get_serial_sequence(format('%I.%I', CAST(:schema AS text), CAST(:name AS text)), 'id')"
+    )
     found = {name: connection.execute(given, {"schema": workspace.database.schema, "name": name}).scalar() for name in names}
     return {name: int(last) for name, last in found.items() if last is not None}
 

@@ -49,8 +49,21 @@ class State:
     now: datetime
 
 
-_columns = (_state.c.name, _state.c.title, _state.c.version, _state.c.permission_version, _state.c.settings_version, _state.c.sandbox, _state.c.demo,
-            _state.c.release, _state.c.timezone, _state.c.preset, _state.c.preset_version, _state.c.hold_outgoing, _state.c.now)
+_columns = (
+    _state.c.name,
+    _state.c.title,
+    _state.c.version,
+    _state.c.permission_version,
+    _state.c.settings_version,
+    _state.c.sandbox,
+    _state.c.demo,
+    _state.c.release,
+    _state.c.timezone,
+    _state.c.preset,
+    _state.c.preset_version,
+    _state.c.hold_outgoing,
+    _state.c.now,
+)
 _select_sqlite = sa.select(*_columns, sa.null().label("database_now"))
 _select_postgresql = sa.select(*_columns, sa.func.now(type_=Instant()).label("database_now"))
 
@@ -68,8 +81,10 @@ class StateBeside:
     """Reads the state together with one row of another system table, in one statement. ``on``: which row; its binds are given when it is read."""
 
     def __init__(self, table: sa.Table | None = None, on: sa.ColumnElement[bool] | None = None, *columns: sa.ColumnElement[Any]) -> None:
-        self._selects = {name: select if table is None or on is None else select.add_columns(*columns).select_from(_state.outerjoin(table, on))
-                         for name, select in (("sqlite", _select_sqlite), ("postgresql", _select_postgresql))}
+        self._selects = {
+            name: select if table is None or on is None else select.add_columns(*columns).select_from(_state.outerjoin(table, on))
+            for name, select in (("sqlite", _select_sqlite), ("postgresql", _select_postgresql))
+        }
 
     def read(self, database: Database, **binds: object) -> tuple[State, Sequence[Any]]:
         """The state as it is now, and the other row's columns: all None when there is none. Raises NotFound as ``read_state``."""

@@ -146,8 +146,11 @@ class Keys:
     def rewrapped(self, ring: Mapping[str, Any], other: Keys) -> dict[str, Any]:
         """The same keys wrapped by another secret: for a change of TANGRAM_SECRET_KEY, and for moving a workspace to another installation."""
         place = ring["ring"]
-        return {**ring, "keys": {name: other._wrap(self._unwrap(text, f"{place}:{name}"), f"{place}:{name}") for name, text in ring["keys"].items()},
-                "blind": other._wrap(self._unwrap(ring["blind"], f"{place}:blind"), f"{place}:blind")}
+        return {
+            **ring,
+            "keys": {name: other._wrap(self._unwrap(text, f"{place}:{name}"), f"{place}:{name}") for name, text in ring["keys"].items()},
+            "blind": other._wrap(self._unwrap(ring["blind"], f"{place}:blind"), f"{place}:blind"),
+        }
 
     def cipher(self, ring: Mapping[str, Any]) -> Cipher:
         """The cipher of a workspace's ring; Unavailable ``secret_wrong`` when it was wrapped by another secret."""

@@ -28,7 +28,7 @@ T = TypeVar("T")
 OLDEST_SQLITE = (3, 37, 0)
 _MOST_ANSWERS = 5000
 _SQLITE_HEADER = b"SQLite format 3\x00"
-_PING_AFTER = 1.0          # seconds a pooled connection may rest before it is asked whether it still lives
+_PING_AFTER = 1.0  # seconds a pooled connection may rest before it is asked whether it still lives
 
 
 def _to_json(value: object) -> str:
@@ -55,8 +55,18 @@ class Database:
 
     __slots__ = ("_answers", "_close", "_engines", "_lock", "_timeout", "_watch", "dialect", "path", "schema")
 
-    def __init__(self, dialect: Dialect, engines: _Engines, *, schema: str | None = None, path: Path | None = None, lock: FairLock | None = None,
-                 timeout: float = 60.0, watch: Watch | None = None, close: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        engines: _Engines,
+        *,
+        schema: str | None = None,
+        path: Path | None = None,
+        lock: FairLock | None = None,
+        timeout: float = 60.0,
+        watch: Watch | None = None,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
         self.dialect = dialect
         self.schema = schema
         self.path = path
@@ -83,7 +93,7 @@ class Database:
         if mark is None:
             with self.read() as connection:
                 return ask(connection)
-        answers = self._answers                              # one tuple: an answer never lands under another mark than the one it was read after
+        answers = self._answers  # one tuple: an answer never lands under another mark than the one it was read after
         if answers[0] != mark or len(answers[1]) > _MOST_ANSWERS:
             answers = self._answers = (mark, {})
         if key not in answers[1]:
@@ -169,7 +179,7 @@ def check_file(path: Path) -> None:
     except sqlite3.OperationalError as error:
         raise Unavailable("database_file_unreadable", path=str(path), reason=str(error)) from error
     except sqlite3.DatabaseError as error:
-        with path.open("rb") as file:          # nobody can have a connection to what SQLite refuses
+        with path.open("rb") as file:  # nobody can have a connection to what SQLite refuses
             ours = file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
         raise Unavailable("database_file_damaged" if ours else "database_file_foreign", path=str(path)) from error
 
@@ -210,12 +220,14 @@ def _opener(path: Path, settings: Settings, *, writing: bool) -> Callable[[], sq
             connection.close()
             raise
         return connection
+
     return connect
 
 
 def _sqlite_engine(opener: Callable[[], sqlite3.Connection], size: int, overflow: int, begin: str = "", pool: Any = None) -> sa.Engine:
-    words: dict[str, Any] = {"pool": pool} if pool is not None else {
-        "creator": opener, "poolclass": QueuePool, "pool_size": size, "max_overflow": overflow, "pool_timeout": 30}
+    words: dict[str, Any] = (
+        {"pool": pool} if pool is not None else {"creator": opener, "poolclass": QueuePool, "pool_size": size, "max_overflow": overflow, "pool_timeout": 30}
+    )
     engine = sa.create_engine("sqlite+pysqlite://", json_serializer=_to_json, json_deserializer=orjson.loads, query_cache_size=2000, **words)
     sa.event.listen(engine, "before_cursor_execute", refuse_unscoped)
 
@@ -229,6 +241,7 @@ def _sqlite_engine(opener: Callable[[], sqlite3.Connection], size: int, overflow
 
 def _limit_statements(engine: sa.Engine, seconds: float) -> None:
     """SQLite has no statement timeout: a progress handler looks at the clock."""
+
     def install(connection: sqlite3.Connection, record: Any) -> None:
         deadline = record.info["deadline"] = _Deadline()
         connection.set_progress_handler(deadline.over, 50_000)
@@ -260,6 +273,7 @@ def open_sqlite(path: Path, settings: Settings) -> Database:
         watch.close()
         read.dispose()
         write.dispose()
+
     return Database("sqlite", engines, path=path, lock=FairLock(), timeout=settings.busy_timeout, watch=watch, close=close)
 
 
@@ -268,6 +282,7 @@ def open_sqlite(path: Path, settings: Settings) -> Database:
 
 def _keep_alive(engine: sa.Engine) -> None:
     """Ask a connection that rested whether it lives; cheaper than asking at every checkout, and a restart of the server heals itself."""
+
     def given_back(connection: Any, record: Any) -> None:
         record.info["rested"] = monotonic()
 
@@ -323,8 +338,10 @@ class PostgresServer:
 
     def database(self, schema: str) -> Database:
         """The database in one schema: unqualified tables are looked up there, by name, in every statement."""
+
         def at(engine: sa.Engine, **options: Any) -> sa.Engine:
             return engine.execution_options(schema_translate_map={None: schema}, **options)
+
         one_state = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         engines = _Engines(at(self._read), at(self._read, **one_state), at(self._write, **one_state), at(self._write), at(self._direct))
         return Database("postgresql", engines, schema=schema)

@@ -29,25 +29,38 @@ class UnscopedStatement(RuntimeError):
 class Violation:
     """A guarantee of the database that a statement would have broken. ``index`` is known on PostgreSQL, ``columns`` on SQLite."""
 
-    kind: str                         # unique | foreign_key | other
+    kind: str  # unique | foreign_key | other
     index: str = ""
     table: str = ""
     columns: tuple[str, ...] = ()
 
 
 _SQLITE_CODES = {
-    sqlite3.SQLITE_FULL: "database_full", sqlite3.SQLITE_READONLY: "database_read_only", sqlite3.SQLITE_BUSY: "database_busy",
-    sqlite3.SQLITE_LOCKED: "database_busy", sqlite3.SQLITE_INTERRUPT: "too_slow", sqlite3.SQLITE_CORRUPT: "database_corrupt",
-    sqlite3.SQLITE_NOTADB: "database_corrupt", sqlite3.SQLITE_CANTOPEN: "database_unreadable", sqlite3.SQLITE_IOERR: "database_unreadable",
+    sqlite3.SQLITE_FULL: "database_full",
+    sqlite3.SQLITE_READONLY: "database_read_only",
+    sqlite3.SQLITE_BUSY: "database_busy",
+    sqlite3.SQLITE_LOCKED: "database_busy",
+    sqlite3.SQLITE_INTERRUPT: "too_slow",
+    sqlite3.SQLITE_CORRUPT: "database_corrupt",
+    sqlite3.SQLITE_NOTADB: "database_corrupt",
+    sqlite3.SQLITE_CANTOPEN: "database_unreadable",
+    sqlite3.SQLITE_IOERR: "database_unreadable",
     sqlite3.SQLITE_PERM: "database_unreadable",
 }
 _POSTGRES_CODES = {
-    "53100": "database_full", "53200": "database_busy", "53300": "database_busy", "25006": "database_read_only", "57014": "too_slow",
-    "55P03": "database_busy", "57P01": "database_away", "57P02": "database_away", "57P03": "database_away",
+    "53100": "database_full",
+    "53200": "database_busy",
+    "53300": "database_busy",
+    "25006": "database_read_only",
+    "57014": "too_slow",
+    "55P03": "database_busy",
+    "57P01": "database_away",
+    "57P02": "database_away",
+    "57P03": "database_away",
 }
 _LOST = ("40001", "40P01")
 _CACHED_PLAN = "0A000"
-_STARTUP_REFUSED = ("28", "3D")       # wrong password, no such database
+_STARTUP_REFUSED = ("28", "3D")  # wrong password, no such database
 
 
 def refusal_of(error: sa.exc.DBAPIError) -> Conflict | Unavailable | None:

@@ -128,8 +128,11 @@ def _state(ctx: Context, kind: str, key: str) -> DraftState:
         if document is None:
             raise NotFound("draft_no_definition", kind=kind[:40], key=key[:60])
         return DraftState(kind, key, 0, document, False)
-    counts: dict[bool, int] = dict(ctx.open.execute(sa.select(draft_entry.c.undone, sa.func.count()).where(
-        draft_entry.c.kind == kind, draft_entry.c.key == key).group_by(draft_entry.c.undone)).all())
+    counts: dict[bool, int] = dict(
+        ctx.open.execute(
+            sa.select(draft_entry.c.undone, sa.func.count()).where(draft_entry.c.kind == kind, draft_entry.c.key == key).group_by(draft_entry.c.undone)
+        ).all()
+    )
     return DraftState(kind, key, row.number, _read_text(row.text), True, counts.get(False, 0), counts.get(True, 0), row.by, row.at)
 
 
@@ -149,14 +152,19 @@ def changes(ctx: Context) -> list[DraftChange]:
 
 def _changes(ctx: Context) -> list[DraftChange]:
     people: dict[Place, list[int]] = {}
-    for row in ctx.open.execute(sa.select(draft_entry.c.kind, draft_entry.c.key, draft_entry.c.by, draft_entry.c.operation).where(
-            draft_entry.c.undone.is_(False)).order_by(draft_entry.c.id)):
+    for row in ctx.open.execute(
+        sa.select(draft_entry.c.kind, draft_entry.c.key, draft_entry.c.by, draft_entry.c.operation)
+        .where(draft_entry.c.undone.is_(False))
+        .order_by(draft_entry.c.id)
+    ):
         for kind, key in ((row.kind, row.key), *((also["kind"], also["key"]) for also in row.operation["also"])):
             known = people.setdefault((kind, key), [])
             if row.by is not None and row.by not in known:
                 known.append(row.by)
-    return [DraftChange(row.kind, row.key, row.number, row.text is None, row.base_version, tuple(people.get((row.kind, row.key), ())), row.at)
-            for row in ctx.open.execute(sa.select(draft).order_by(draft.c.kind, draft.c.key))]
+    return [
+        DraftChange(row.kind, row.key, row.number, row.text is None, row.base_version, tuple(people.get((row.kind, row.key), ())), row.at)
+        for row in ctx.open.execute(sa.select(draft).order_by(draft.c.kind, draft.c.key))
+    ]
 
 
 def preview(ctx: Context) -> Preview:
@@ -176,11 +184,14 @@ def preview(ctx: Context) -> Preview:
         return Preview(published.replace(found), tuple(_changes(ctx)), conflicts)
 
 
-def _merged(place: Place, base: Mapping[str, Json] | None, ours: Mapping[str, Json] | None,
-            theirs: Mapping[str, Json] | None) -> tuple[Mapping[str, Json] | None, tuple[str, ...]]:
+def _merged(
+    place: Place, base: Mapping[str, Json] | None, ours: Mapping[str, Json] | None, theirs: Mapping[str, Json] | None
+) -> tuple[Mapping[str, Json] | None, tuple[str, ...]]:
     """One document merged three ways, and the pointers where both sides changed the same."""
+
     def of(document: Mapping[str, Json] | None) -> dict[Place, Mapping[str, Json]]:
         return {} if document is None else {place: document}
+
     result = merge(of(base), of(ours), of(theirs))
     return result.documents.get(place), tuple(conflict.pointer for conflict in result.conflicts)
 
@@ -201,8 +212,11 @@ def act(ctx: Context, kind: str, key: str, operation: Mapping[str, Json], number
         _expect(ctx, kind, key, number)
         desk = _desk(ctx, (kind, key))
         perform(desk, operation)
-        made = {place: (before, after) for place, document in desk.changed.items()
-                if (before := _text(place[0], _current(ctx, *place))) != (after := _text(place[0], document))}
+        made = {
+            place: (before, after)
+            for place, document in desk.changed.items()
+            if (before := _text(place[0], _current(ctx, *place))) != (after := _text(place[0], document))
+        }
         if made:
             _note(ctx, (kind, key), operation, made)
             for place, (_, after) in made.items():
@@ -246,11 +260,15 @@ def _keep(ctx: Context, place: Place, text: str | None) -> None:
     """Write a definition's draft, beginning one on the published version when there is none; a draft equal to it stays until dropped or published."""
     kind, key = place
     base = _text(kind, ctx.workspace.bundle.documents.get(place))
-    changed = ctx.open.execute(draft.update().where(draft.c.kind == kind, draft.c.key == key).values(
-        text=text, number=draft.c.number + 1, at=ctx.now, by=ctx.actor.person_id))
+    changed = ctx.open.execute(
+        draft.update().where(draft.c.kind == kind, draft.c.key == key).values(text=text, number=draft.c.number + 1, at=ctx.now, by=ctx.actor.person_id)
+    )
     if not changed.rowcount:
-        ctx.open.execute(draft.insert().values(kind=kind, key=key, number=1, text=text, base_version=ctx.workspace.version, base_text=base, at=ctx.now,
-                                               by=ctx.actor.person_id))
+        ctx.open.execute(
+            draft.insert().values(
+                kind=kind, key=key, number=1, text=text, base_version=ctx.workspace.version, base_text=base, at=ctx.now, by=ctx.actor.person_id
+            )
+        )
 
 
 Made = Mapping[Place, tuple[str | None, str | None]]
@@ -273,8 +291,11 @@ def _note(ctx: Context, place: Place, operation: Mapping[str, Json], made: Made)
     before, after = made.get(place, (None, None))
     also = [{"kind": where[0], "key": where[1], "before": texts[0], "after": texts[1]} for where, texts in made.items() if where != place]
     kept = {"did": dict(operation), "own": place in made, "also": also}
-    ctx.open.execute(draft_entry.insert().values(kind=kind, key=key, number=number, operation=kept, before=before, after=after, undone=False, at=ctx.now,
-                                                 by=ctx.actor.person_id))
+    ctx.open.execute(
+        draft_entry.insert().values(
+            kind=kind, key=key, number=number, operation=kept, before=before, after=after, undone=False, at=ctx.now, by=ctx.actor.person_id
+        )
+    )
     oldest = _entries(kind, key).with_only_columns(draft_entry.c.id).offset(HISTORY_LIMIT).limit(HISTORY_LIMIT)
     too_old = ctx.open.execute(oldest).scalars().all()
     if too_old:

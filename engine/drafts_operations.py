@@ -113,7 +113,12 @@ def _section_add(desk: Desk, operation: Mapping[str, Json]) -> None:
         raise Invalid("draft_too_many_sections", limit=MAX_SECTIONS)
     known = {section["key"] for section in sections}
     number = next(number for number in range(1, MAX_SECTIONS + 2) if f"section_{number}" not in known)
-    section: dict[str, Json] = {"key": f"section_{number}", "section": operation.get("title") or {"zh": "新分组", "en": "New section"}, "columns": 2, "items": []}
+    section: dict[str, Json] = {
+        "key": f"section_{number}",
+        "section": operation.get("title") or {"zh": "新分组", "en": "New section"},
+        "columns": 2,
+        "items": [],
+    }
     if operation.get("tab"):
         section["tab"] = _tab(desk, operation["tab"])
     sections.insert(position(operation, len(sections)), section)
@@ -268,9 +273,21 @@ def _any_set(desk: Desk, operation: Mapping[str, Json]) -> None:
 
 Act = Callable[[Desk, Mapping[str, Json]], None]
 _FORM: Mapping[str, Act] = {
-    "add": _form_add, "move": _form_move, "remove": _form_remove, "duplicate": _form_duplicate, "set": _form_set, "columns": _columns,
-    "section_add": _section_add, "section_move": _section_move, "section_remove": _section_remove, "section_rename": _section_rename,
-    "section_set": _section_set, "tab_add": _tab_add, "tab_move": _tab_move, "tab_remove": _tab_remove, "tab_rename": _tab_rename,
+    "add": _form_add,
+    "move": _form_move,
+    "remove": _form_remove,
+    "duplicate": _form_duplicate,
+    "set": _form_set,
+    "columns": _columns,
+    "section_add": _section_add,
+    "section_move": _section_move,
+    "section_remove": _section_remove,
+    "section_rename": _section_rename,
+    "section_set": _section_set,
+    "tab_add": _tab_add,
+    "tab_move": _tab_move,
+    "tab_remove": _tab_remove,
+    "tab_rename": _tab_rename,
 }
 _LIST: Mapping[str, Act] = {"add": _list_add, "move": _list_move, "remove": _list_remove, "duplicate": _list_duplicate, "set": _list_set}
 _ANY: Mapping[str, Act] = {"put": _put, "set": _any_set}

@@ -78,7 +78,11 @@ def media_type(head: bytes, name: str) -> str:
 
 def safe_name(name: str) -> str:
     """A file name as people gave it, without path, control characters and bidi tricks."""
-    cleaned = "".join(char for char in name.replace("\\", "/").rsplit("/", 1)[-1] if char.isprintable() and char not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    cleaned = "".join(
+        char
+        for char in name.replace("\\", "/").rsplit("/", 1)[-1]
+        if char.isprintable() and char not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )
     return cleaned.strip(". ")[:200] or "file"
 
 
@@ -100,9 +104,18 @@ def upload(ctx: Context, name: str, source: BinaryIO, *, limit: int) -> FileValu
         path.unlink()
         raise Invalid("file_too_long" if size else "file_empty", name=safe_name(name), limit=limit)
     with ctx.writing() as inner:
-        number = inner.open.execute(table.insert().returning(table.c.id), {
-            "token": token, "name": safe_name(name), "size": size, "type": media_type(head, name), "sha256": digest.hexdigest(),
-            "uploaded_by": inner.actor.person_id, "uploaded_at": inner.now}).scalar_one()
+        number = inner.open.execute(
+            table.insert().returning(table.c.id),
+            {
+                "token": token,
+                "name": safe_name(name),
+                "size": size,
+                "type": media_type(head, name),
+                "sha256": digest.hexdigest(),
+                "uploaded_by": inner.actor.person_id,
+                "uploaded_at": inner.now,
+            },
+        ).scalar_one()
     return FileValue(int(number), safe_name(name), size, media_type(head, name), file_url(ctx.workspace.name, int(number)))
 
 
@@ -133,8 +146,9 @@ def _may_read(ctx: Context, row: Any) -> bool:
 def clean(ctx: Context) -> int:
     """Remove uploads that no save has bound for 24 hours; gives how many."""
     with ctx.writing() as inner:
-        rows = inner.open.execute(sa.select(table.c.id, table.c.token).where(
-            table.c.bound_at.is_(None), table.c.uploaded_at < inner.now - UNBOUND_FOR).limit(1000)).all()
+        rows = inner.open.execute(
+            sa.select(table.c.id, table.c.token).where(table.c.bound_at.is_(None), table.c.uploaded_at < inner.now - UNBOUND_FOR).limit(1000)
+        ).all()
         if rows:
             inner.open.execute(table.delete().where(table.c.id.in_([row.id for row in rows])))
     _unlink(_path(ctx, row.token) for row in rows)
@@ -144,4 +158,3 @@ def clean(ctx: Context) -> int:
 def _unlink(paths: Iterable[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
-

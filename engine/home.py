@@ -36,7 +36,7 @@ OLDEST_POSTGRESQL = 15
 HOME_SCHEMA = "tangram"
 DEFAULT_TIMEZONE = "Asia/Shanghai"
 _MOST_LOGINS = 5000
-_LOOK_AFTER = 1.0          # seconds a compiled version is trusted without a look at the database
+_LOOK_AFTER = 1.0  # seconds a compiled version is trusted without a look at the database
 
 #: Makes the published version a Workspace; ``known`` is the one of an earlier version, whose unchanged entities may be shared.
 Loader = Callable[[sa.Connection, "Home", Database, State, Workspace | None], Workspace]
@@ -79,7 +79,7 @@ class Home:
         self._load = load
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
         self._mutex = Lock()
-        self.token_logins: dict[str, str] = {}               # digest of a token -> the login its person had when last asked; a guess, always checked
+        self.token_logins: dict[str, str] = {}  # digest of a token -> the login its person had when last asked; a guess, always checked
 
     @classmethod
     def open(cls, settings: Settings, registry: Registry, load: Loader = load_workspace, *, migrate: bool = False) -> Home:
@@ -170,8 +170,9 @@ class Home:
         return open_sqlite(self._path(name), self.settings)
 
     @contextmanager
-    def creating(self, name: str, title: str, *, sandbox: bool = False, demo: bool = False, now: datetime | None = None,
-                 timezone: str = DEFAULT_TIMEZONE) -> Iterator[Database]:
+    def creating(
+        self, name: str, title: str, *, sandbox: bool = False, demo: bool = False, now: datetime | None = None, timezone: str = DEFAULT_TIMEZONE
+    ) -> Iterator[Database]:
         """A new, empty workspace at version 0, registered when the block ends well and gone without a trace when it does not.
 
         ``now`` is where a sandbox's clock starts. Raises Invalid for a name that cannot be one, Conflict when there is one.
@@ -183,10 +184,24 @@ class Home:
             try:
                 database = self._make(name)
                 with database.write() as connection:
-                    connection.execute(tables.workspace_state.insert().values(
-                        id=1, name=name, title=title or name, version=0, permission_version=1, settings_version=1, sandbox=sandbox, demo=demo,
-                        now=(now or wall()) if sandbox else None, release=head("workspace"), timezone=timezone, hold_outgoing=False,
-                        keys=self.keys.new_ring(), created_at=wall()))
+                    connection.execute(
+                        tables.workspace_state.insert().values(
+                            id=1,
+                            name=name,
+                            title=title or name,
+                            version=0,
+                            permission_version=1,
+                            settings_version=1,
+                            sandbox=sandbox,
+                            demo=demo,
+                            now=(now or wall()) if sandbox else None,
+                            release=head("workspace"),
+                            timezone=timezone,
+                            hold_outgoing=False,
+                            keys=self.keys.new_ring(),
+                            created_at=wall(),
+                        )
+                    )
                 yield database
             except BaseException:
                 self._remove(name)
@@ -332,4 +347,10 @@ class Home:
 def _differs(old: State, new: State) -> bool:
     """Whether what a compiled workspace was made from has changed."""
     return (old.version, old.settings_version, old.title, old.timezone, old.sandbox, old.demo) != (
-        new.version, new.settings_version, new.title, new.timezone, new.sandbox, new.demo)
+        new.version,
+        new.settings_version,
+        new.title,
+        new.timezone,
+        new.sandbox,
+        new.demo,
+    )

@@ -74,8 +74,16 @@ class JobState:
     args: Mapping[str, Any]
 
 
-def put(connection: sa.Connection, workspace: str, name: str, args: Mapping[str, Any], *, key: str | None = None, run_at: datetime | None = None,
-        person: int | None = None) -> int:
+def put(
+    connection: sa.Connection,
+    workspace: str,
+    name: str,
+    args: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    run_at: datetime | None = None,
+    person: int | None = None,
+) -> int:
     """Ask for work in the caller's transaction; gives the job's id. A job with the same ``key`` that still waits is that job already."""
     table = table_for(connection.dialect.name)
     now = database_now(connection)
@@ -83,9 +91,21 @@ def put(connection: sa.Connection, workspace: str, name: str, args: Mapping[str,
         standing = connection.execute(sa.select(table.c.id).where(table.c.key == key)).scalar_one_or_none()
         if standing is not None:
             return int(standing)
-    inserted = connection.execute(table.insert().returning(table.c.id), {
-        "workspace": workspace, "queue": WAITING, "name": name, "key": key, "args": dict(args), "run_at": run_at or now, "attempts": 0, "progress": {},
-        "person": person, "created_at": now})
+    inserted = connection.execute(
+        table.insert().returning(table.c.id),
+        {
+            "workspace": workspace,
+            "queue": WAITING,
+            "name": name,
+            "key": key,
+            "args": dict(args),
+            "run_at": run_at or now,
+            "attempts": 0,
+            "progress": {},
+            "person": person,
+            "created_at": now,
+        },
+    )
     return int(inserted.scalar_one())
 
 
@@ -116,8 +136,11 @@ def newest(database: Database, workspace: str, *, limit: int = 50) -> list[JobSt
 def run_again(connection: sa.Connection, workspace: str, job: int) -> None:
     """Put a dead job back to work. Raises Conflict when it is not dead."""
     table = table_for(connection.dialect.name)
-    done = connection.execute(table.update().where(table.c.id == job, table.c.workspace == workspace, table.c.queue == DEAD).values(
-        queue=WAITING, attempts=0, worker=None, error=None, run_at=database_now(connection)))
+    done = connection.execute(
+        table.update()
+        .where(table.c.id == job, table.c.workspace == workspace, table.c.queue == DEAD)
+        .values(queue=WAITING, attempts=0, worker=None, error=None, run_at=database_now(connection))
+    )
     if done.rowcount == 0:
         raise Conflict("job_not_dead", id=job)
 
@@ -140,8 +163,11 @@ class JobRun:
     def checkpoint(self, connection: sa.Connection, progress: Mapping[str, Any]) -> None:
         """Keep how far the job is, in the transaction of the work itself, and renew the lease. Raises LeaseLost when it is not this worker's any more."""
         table = table_for(self.database.dialect)
-        kept = connection.execute(table.update().where(table.c.id == self.id, table.c.worker == self.worker, table.c.queue == WAITING).values(
-            progress=dict(progress), run_at=database_now(connection) + LEASE))
+        kept = connection.execute(
+            table.update()
+            .where(table.c.id == self.id, table.c.worker == self.worker, table.c.queue == WAITING)
+            .values(progress=dict(progress), run_at=database_now(connection) + LEASE)
+        )
         if kept.rowcount == 0:
             raise LeaseLost(self.name)
 

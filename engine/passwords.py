@@ -12,7 +12,7 @@ from engine.errors import Fault, Invalid
 
 SHORTEST, LONGEST = 10, 128
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-_two_at_once = Semaphore(2)          # 19 MiB each: a storm of logins costs 40 MiB at most
+_two_at_once = Semaphore(2)  # 19 MiB each: a storm of logins costs 40 MiB at most
 #: Hash of nothing anybody knows, so that an unknown login takes as long as a known one.
 _NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$JkTbBrdRTwd/qpmWq0hmtA$7kIR00sBTEGvQc0byDeTRkY7EWfUc23R3WqVDCmknk8"
 _ROWS = ("1234567890", "0987654321", "qwertyuiop", "asdfghjkl", "zxcvbnm", "1q2w3e4r5t6y", "1qaz2wsx3edc4rfv", "abcdefghijklmnopqrstuvwxyz")

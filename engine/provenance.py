@@ -47,7 +47,7 @@ class Version:
     by_name: str
     note: str
     digest: str
-    state: str                         # live | preparing | refused
+    state: str  # live | preparing | refused
     restores: int | None
 
 
@@ -90,16 +90,20 @@ def load_bundle(connection: sa.Connection, number: int) -> Bundle:
     """The definitions of a version; version 0 has none of its own. Raises NotFound for a version that is not there."""
     if number:
         version_of(connection, number)
-    rows = connection.execute(sa.select(version_document.c.kind, version_document.c.key, document.c.digest, document.c.text).join(
-        document, document.c.digest == version_document.c.digest).where(version_document.c.version == number)).all()
+    rows = connection.execute(
+        sa.select(version_document.c.kind, version_document.c.key, document.c.digest, document.c.text)
+        .join(document, document.c.digest == version_document.c.digest)
+        .where(version_document.c.version == number)
+    ).all()
     return Bundle({(kind, key): _parsed(digest, text) for kind, key, digest, text in rows}, DOCUMENTS, texts={(kind, key): text for kind, key, _, text in rows})
 
 
 def origins(connection: sa.Connection, number: int) -> dict[Place, Origin]:
     """Where each definition of a version came from."""
     columns = version_document.c
-    rows = connection.execute(sa.select(columns.kind, columns.key, columns.origin, columns.preset, columns.preset_version, columns.base_digest).where(
-        columns.version == number)).all()
+    rows = connection.execute(
+        sa.select(columns.kind, columns.key, columns.origin, columns.preset, columns.preset_version, columns.base_digest).where(columns.version == number)
+    ).all()
     return {(kind, key): Origin(origin, preset or "", at or "", base or "") for kind, key, origin, preset, at, base in rows}
 
 
@@ -108,8 +112,7 @@ def base_documents(connection: sa.Connection, known: Mapping[Place, Origin]) -> 
     wanted = sorted({origin.base_digest for origin in known.values() if origin.base_digest})
     texts: dict[str, str] = {}
     for start in range(0, len(wanted), _CHUNK):
-        texts |= dict(connection.execute(sa.select(document.c.digest, document.c.text).where(
-            document.c.digest.in_(wanted[start:start + _CHUNK]))).all())
+        texts |= dict(connection.execute(sa.select(document.c.digest, document.c.text).where(document.c.digest.in_(wanted[start : start + _CHUNK]))).all())
     return {place: _parsed(origin.base_digest, texts[origin.base_digest]) for place, origin in known.items() if origin.base_digest in texts}
 
 
@@ -135,11 +138,25 @@ def store_version(connection: sa.Connection, new: Version, bundle: Bundle, sourc
     digests = {place: digest_of(text) for place, text in texts.items()}
     wanted = {digests[place]: text for place, text in texts.items()} | {digest_of(text): text for text in base_texts}
     _store_texts(connection, wanted)
-    connection.execute(version.insert().values(number=new.number, at=new.at, by=new.by, by_name=new.by_name, note=new.note, digest=new.digest,
-                                               state=new.state, restores=new.restores))
-    rows = [{"version": new.number, "kind": place[0], "key": place[1], "digest": digests[place], "origin": source.origin, "preset": source.preset or None,
-             "preset_version": source.preset_version or None, "base_digest": source.base_digest or None}
-            for place in texts for source in (sources.get(place, Origin()),)]
+    connection.execute(
+        version.insert().values(
+            number=new.number, at=new.at, by=new.by, by_name=new.by_name, note=new.note, digest=new.digest, state=new.state, restores=new.restores
+        )
+    )
+    rows = [
+        {
+            "version": new.number,
+            "kind": place[0],
+            "key": place[1],
+            "digest": digests[place],
+            "origin": source.origin,
+            "preset": source.preset or None,
+            "preset_version": source.preset_version or None,
+            "base_digest": source.base_digest or None,
+        }
+        for place in texts
+        for source in (sources.get(place, Origin()),)
+    ]
     if rows:
         connection.execute(version_document.insert(), rows)
 
@@ -147,7 +164,7 @@ def store_version(connection: sa.Connection, new: Version, bundle: Bundle, sourc
 def _store_texts(connection: sa.Connection, texts: Mapping[str, str]) -> None:
     names = list(texts)
     for start in range(0, len(names), _CHUNK):
-        chunk = names[start:start + _CHUNK]
+        chunk = names[start : start + _CHUNK]
         known = set(connection.execute(sa.select(document.c.digest).where(document.c.digest.in_(chunk))).scalars())
         rows = [{"digest": name, "text": texts[name]} for name in chunk if name not in known]
         if rows:

@@ -20,19 +20,7 @@ from engine.context import Cause, Context
 from engine.database import Database
 from engine.drafts import forget
 from engine.errors import Conflict, Denied, Fault, Invalid, Refusal, Unavailable
-from engine.provenance import (
-    Origin,
-    Place,
-    Version,
-    carried,
-    from_preset,
-    last_number,
-    load_bundle,
-    origins,
-    preparing,
-    store_version,
-    version_of,
-)
+from engine.provenance import Origin, Place, Version, carried, from_preset, last_number, load_bundle, origins, preparing, store_version, version_of
 from engine.publishing_fill import fill
 from engine.publishing_folders import Source, with_base
 from engine.publishing_plan import Plan, plan_drafts, plan_folder, plan_publish, schema_of
@@ -49,8 +37,20 @@ from metadata.bundle import Bundle
 if TYPE_CHECKING:
     from engine.home import Home
 
-__all__ = ["Plan", "Published", "clone_workspace", "create_workspace", "finish_preparing", "give_up_preparing", "operator", "plan_drafts", "plan_folder",
-           "plan_publish", "publish", "rollback"]
+__all__ = [
+    "Plan",
+    "Published",
+    "clone_workspace",
+    "create_workspace",
+    "finish_preparing",
+    "give_up_preparing",
+    "operator",
+    "plan_drafts",
+    "plan_folder",
+    "plan_publish",
+    "publish",
+    "rollback",
+]
 
 LOCK_TIMEOUT = "500ms"
 #: Waits before trying again to lock tables on PostgreSQL, in seconds.
@@ -102,8 +102,12 @@ def _refuse(plan: Plan, expect_digest: str | None) -> None:
     if expect_digest is not None and plan.digest != expect_digest:
         raise Conflict("publish_other_digest")
     if plan.errors:
-        raise Invalid("publish_problems", count=len(plan.errors), problems=plan.errors,
-                      faults=[Fault(f"/{problem.file}{problem.pointer}", problem.code, problem.params) for problem in plan.errors])
+        raise Invalid(
+            "publish_problems",
+            count=len(plan.errors),
+            problems=plan.errors,
+            faults=[Fault(f"/{problem.file}{problem.pointer}", problem.code, problem.params) for problem in plan.errors],
+        )
     if plan.conflicts:
         places = [(f"{kind}/{key}", pointer) for (kind, key), pointers in plan.conflicts.items() for pointer in pointers]
         raise Conflict("publish_conflicts", count=len(places), faults=[Fault(f"/{file}{pointer}", "publish_merge_place") for file, pointer in places])
@@ -255,9 +259,20 @@ def _build_beside(database: Database, candidate: Workspace, schema: SchemaPlan) 
 # --- workspaces ----------------------------------------------------------------------------------------------------------------------------
 
 
-def create_workspace(home: Home, name: str, bundle: Bundle, *, title: str = "", sandbox: bool = False, demo: bool = False, now: datetime | None = None,
-                     timezone: str = "Asia/Shanghai", sources: Mapping[Place, Origin] | None = None, base_texts: Sequence[str] = (),
-                     then: Callable[[], object] | None = None) -> Workspace:
+def create_workspace(
+    home: Home,
+    name: str,
+    bundle: Bundle,
+    *,
+    title: str = "",
+    sandbox: bool = False,
+    demo: bool = False,
+    now: datetime | None = None,
+    timezone: str = "Asia/Shanghai",
+    sources: Mapping[Place, Origin] | None = None,
+    base_texts: Sequence[str] = (),
+    then: Callable[[], object] | None = None,
+) -> Workspace:
     """A new workspace with a preset's definitions as version 1, each noted as taken from that preset; no data but what ``bundle`` says.
 
     Gone without a trace when the definitions are wrong (Invalid with all problems) or anything else fails. ``then``: what else belongs to
@@ -272,15 +287,18 @@ def create_workspace(home: Home, name: str, bundle: Bundle, *, title: str = "", 
     return home.workspace(name)
 
 
-def clone_workspace(home: Home, source: str, name: str, *, title: str = "", sandbox: bool = False, demo: bool = False, now: datetime | None = None) -> Workspace:
+def clone_workspace(
+    home: Home, source: str, name: str, *, title: str = "", sandbox: bool = False, demo: bool = False, now: datetime | None = None
+) -> Workspace:
     """A new workspace with the definitions of another and where each came from, never its data or people."""
     ctx = operator(home, source)
     with ctx.snapshot() as ctx:
         state = read_state(ctx.open)
         known = origins(ctx.open, ctx.workspace.version)
         texts = Source.base_texts_of(ctx.open, known)
-    return create_workspace(home, name, ctx.workspace.bundle, title=title, sandbox=sandbox, demo=demo, now=now, timezone=str(state.timezone),
-                            sources=known, base_texts=texts)
+    return create_workspace(
+        home, name, ctx.workspace.bundle, title=title, sandbox=sandbox, demo=demo, now=now, timezone=str(state.timezone), sources=known, base_texts=texts
+    )
 
 
 def operator(home: Home, name: str) -> Context:

@@ -109,7 +109,7 @@ class _Filler:
     old: Workspace
     new: Workspace
     state: State
-    only: Mapping[str, frozenset[int]] | None = None       # entity -> records to look at; None: all
+    only: Mapping[str, frozenset[int]] | None = None  # entity -> records to look at; None: all
 
     @contextmanager
     def work(self) -> Iterator[Work]:
@@ -121,8 +121,18 @@ class _Filler:
             yield self._work(connection)
 
     def _work(self, connection: sa.Connection) -> Work:
-        return Work(Context(home=self.home, workspace=self.new, actor=system_actor("publishing"), now=self.state.now, cause=Cause("publish"),
-                            connection=connection, transaction="write", background=True))
+        return Work(
+            Context(
+                home=self.home,
+                workspace=self.new,
+                actor=system_actor("publishing"),
+                now=self.state.now,
+                cause=Cause("publish"),
+                connection=connection,
+                transaction="write",
+                background=True,
+            )
+        )
 
     def chunks(self, entity: CompiledEntity, affected: Callable[[Work], Collection[int]] | None = None) -> Iterator[tuple[Work, list[int]]]:
         """Ids of a table in order, chunk by chunk; only the affected ones when catching up."""
@@ -130,13 +140,17 @@ class _Filler:
             with self.work() as work:
                 ids = sorted(affected(work)) if affected else sorted(self.only.get(entity.key, ()))
                 for start in range(0, len(ids), CHUNK):
-                    yield work, ids[start:start + CHUNK]
+                    yield work, ids[start : start + CHUNK]
             return
         last = 0
         while True:
             with self.work() as work:
-                ids = list(work.connection.execute(sa.select(entity.table.c.id).where(entity.table.c.id > last).order_by(entity.table.c.id).limit(CHUNK),
-                                                   execution_options={"scoped": True}).scalars())
+                ids = list(
+                    work.connection.execute(
+                        sa.select(entity.table.c.id).where(entity.table.c.id > last).order_by(entity.table.c.id).limit(CHUNK),
+                        execution_options={"scoped": True},
+                    ).scalars()
+                )
                 if ids:
                     yield work, ids
             if len(ids) < CHUNK:
@@ -199,8 +213,9 @@ class _Filler:
         source = sa.select(table.c.id, table.c[was.column.key])
         read = now.type.cell_reader(now.value, self.new.scope.of(entity.key))
         for work, ids in self.chunks(entity):
-            found = {one: kept for one, kept in work.connection.execute(source.where(table.c.id.in_(ids)), execution_options={"scoped": True})
-                     if kept is not None}
+            found = {
+                one: kept for one, kept in work.connection.execute(source.where(table.c.id.in_(ids)), execution_options={"scoped": True}) if kept is not None
+            }
             changes = []
             for one, before in work.fetch(entity.key, list(found), lock=True).items():
                 after = _converted(was, read, self._opened(entity.key, was, found[one]), self.old)
@@ -227,8 +242,12 @@ class _Filler:
             if entity.search_table is not None:
                 write_tokens(work.connection, entity, rows, fresh=False)
             elif rows:
-                statement = sa.update(entity.table).where(entity.table.c.id == sa.bindparam("w_id")).values(
-                    search__tokens=sa.bindparam("w_tokens", type_=entity.table.c.search__tokens.type)).execution_options(scoped=True)
+                statement = (
+                    sa.update(entity.table)
+                    .where(entity.table.c.id == sa.bindparam("w_id"))
+                    .values(search__tokens=sa.bindparam("w_tokens", type_=entity.table.c.search__tokens.type))
+                    .execution_options(scoped=True)
+                )
                 work.connection.execute(statement, [{"w_id": one, "w_tokens": token_columns(entity, row)["search__tokens"]} for one, row in rows])
 
     def _write(self, work: Work, entity: CompiledEntity, changes: Sequence[tuple[Row, Row, Sequence[str]]]) -> None:
@@ -267,14 +286,21 @@ def _converted(was: CompiledField, read: Callable[[object], Value], kept: Value,
     return None
 
 
-def fill(home: Home, connection: sa.Connection | None, old: Workspace, new: Workspace, schema: SchemaPlan, state: State, *, since: datetime | None = None) -> None:
+def fill(
+    home: Home, connection: sa.Connection | None, old: Workspace, new: Workspace, schema: SchemaPlan, state: State, *, since: datetime | None = None
+) -> None:
     """Make every value the plan's steps ask for. ``connection``: all in that transaction; None: in many small ones. ``since``: only what changed then."""
     steps = schema.of("change_type", "back_fill", "fill_blind", "fill_search")
     if not steps:
         return
     only = _changed_since(connection, since) if since is not None and connection is not None else None
     filler = _Filler(home, connection, old, new, state, only)
-    kinds: Mapping[str, Callable[[Step], None]] = {"change_type": filler.convert, "back_fill": filler.derive, "fill_blind": filler.seal, "fill_search": filler.tokens}
+    kinds: Mapping[str, Callable[[Step], None]] = {
+        "change_type": filler.convert,
+        "back_fill": filler.derive,
+        "fill_blind": filler.seal,
+        "fill_search": filler.tokens,
+    }
     for code in kinds:
         for step in steps:
             if step.code == code:

@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import sqlalchemy as sa
-from metadata.merge import merge
 
 from engine.builtin import DOCUMENTS
 from engine.context import Context
@@ -23,6 +22,7 @@ from engine.errors import Invalid, NotFound
 from engine.provenance import Origin, Place, base_documents, from_preset, load_bundle, origins, version_of
 from engine.system_tables import document
 from metadata.bundle import Bundle, file_of
+from metadata.merge import merge
 from metadata.vocabulary import Problem
 
 #: The file of an export that names its base; folders of presets have none.

@@ -66,8 +66,11 @@ class Plan:
 
     def sentences(self, locale: str = "zh") -> list[str]:
         """Differences, steps and rights, one sentence each."""
-        return [*(item.sentence(locale) for item in self.differences), *(step.sentence(locale) for step in self.steps),
-                *(right.sentence(locale) for right in self.rights)]
+        return [
+            *(item.sentence(locale) for item in self.differences),
+            *(step.sentence(locale) for step in self.steps),
+            *(right.sentence(locale) for right in self.rights),
+        ]
 
 
 def plan_publish(ctx: Context, bundle: Bundle, *, taken: Mapping[Place, Origin] | None = None, base_texts: Sequence[str] = ()) -> Plan:
@@ -90,8 +93,14 @@ def _plan(ctx: Context, bundle: Bundle, taken: Mapping[Place, Origin], base_text
         return plan
     schema, candidate, more = schema_of(ctx.open, old, bundle, last_number(ctx.open) + 1)
     people = people_by_role(ctx.open) if old.version else {}
-    return replace(plan, differences=tuple(compare(old.bundle, bundle)), schema=schema, candidate=candidate, problems=(*problems, *more),
-                   rights=tuple(right_changes(old.bundle, bundle, people)))
+    return replace(
+        plan,
+        differences=tuple(compare(old.bundle, bundle)),
+        schema=schema,
+        candidate=candidate,
+        problems=(*problems, *more),
+        rights=tuple(right_changes(old.bundle, bundle, people)),
+    )
 
 
 def schema_of(connection: sa.Connection, old: Workspace, bundle: Bundle, number: int) -> tuple[SchemaPlan, Workspace, list[Problem]]:
@@ -101,8 +110,9 @@ def schema_of(connection: sa.Connection, old: Workspace, bundle: Bundle, number:
     candidate = compile_candidate(old, bundle, number, ledger)
     there = _physical(ledger)
     rows = DataRows(connection, candidate, there)
-    plan = plan_schema(old.bundle if old.version else Bundle(), bundle, shapes_of(candidate), ledger, rows, database.dialect, number,
-                       dirty_fields(old, candidate))
+    plan = plan_schema(
+        old.bundle if old.version else Bundle(), bundle, shapes_of(candidate), ledger, rows, database.dialect, number, dirty_fields(old, candidate)
+    )
     return plan, candidate, _reused_keys(plan, ledger, old, bundle)
 
 

@@ -87,14 +87,22 @@ def _write_database(home: Home, archive: Archive, name: str, ring: Mapping[str, 
             if table.name not in LEFT_OUT:
                 for rows in _chunks(archive.rows(f"tables/{table.name}.jsonl", table)):
                     insert_rows(connection, table, rows, database.schema)
-        connection.execute(workspace_state.update().values(
-            version=words["version"], keys=dict(ring), hold_outgoing=True, preset=words["preset"] or None, preset_version=words["preset_version"] or None))
+        connection.execute(
+            workspace_state.update().values(
+                version=words["version"], keys=dict(ring), hold_outgoing=True, preset=words["preset"] or None, preset_version=words["preset_version"] or None
+            )
+        )
         workspace = load_workspace(connection, home, database, read_state(connection), None)
         ledger = read_ledger(connection, database.schema)
         stored = all_stored(connection, workspace, ledger)
         entities = sorted(member.split("/")[1].removesuffix(".jsonl") for member in archive.manifest["members"] if member.startswith("records/"))
-        create_whole(connection, stored.values(), entities, [key for key in entities if key in workspace.entities and is_searched(workspace.entities[key])],
-                     database.schema)
+        create_whole(
+            connection,
+            stored.values(),
+            entities,
+            [key for key in entities if key in workspace.entities and is_searched(workspace.entities[key])],
+            database.schema,
+        )
         _write_records(connection, archive, workspace, stored, entities)
         add_foreign_keys(connection, stored.values(), database.schema)
         _create_indexes(connection, workspace, ledger)
@@ -109,8 +117,9 @@ def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield chunk
 
 
-def _write_records(connection: sa.Connection, archive: Archive, workspace: Workspace, stored: Mapping[tuple[str, str], StoredField],
-                   entities: list[str]) -> None:
+def _write_records(
+    connection: sa.Connection, archive: Archive, workspace: Workspace, stored: Mapping[tuple[str, str], StoredField], entities: list[str]
+) -> None:
     database = workspace.database
     ledger = Ledger(tables=frozenset(table_name(entity) for entity in entities))
     for entity, table in record_tables(stored, ledger, database.dialect).items():

@@ -26,7 +26,7 @@ class RightChange:
     direction: Direction
     role: str
     role_title: Label
-    verb: str                          # read create update delete export see mask write action right
+    verb: str  # read create update delete export see mask write action right
     subject: Label
     people: int
     before: str = ""
@@ -34,17 +34,25 @@ class RightChange:
 
     def sentence(self, locale: str = "zh") -> str:
         """For the administrator who confirms."""
-        return say(f"right_{self.direction}", locale, people=self.people, role=label_text(self.role_title, locale, self.role),
-                   verb=say(f"verb_{self.verb}", locale), subject=label_text(self.subject, locale), before=self.before or say("rows_none", locale),
-                   after=self.after or say("rows_none", locale))
+        return say(
+            f"right_{self.direction}",
+            locale,
+            people=self.people,
+            role=label_text(self.role_title, locale, self.role),
+            verb=say(f"verb_{self.verb}", locale),
+            subject=label_text(self.subject, locale),
+            before=self.before or say("rows_none", locale),
+            after=self.after or say("rows_none", locale),
+        )
 
 
 def people_by_role(connection: sa.Connection) -> dict[str, int]:
     """How many active people hold each role."""
     people = plain_table("person", sa.Column("roles", JsonList()), sa.Column("active", sa.Boolean))
     found: dict[str, int] = {}
-    rows = connection.execute(sa.select(people.c.roles).where(people.c.deleted_at.is_(None), people.c.active.is_not(sa.false())),
-                              execution_options={"scoped": True})
+    rows = connection.execute(
+        sa.select(people.c.roles).where(people.c.deleted_at.is_(None), people.c.active.is_not(sa.false())), execution_options={"scoped": True}
+    )
     for (roles,) in rows:
         for role in roles or ():
             found[role] = found.get(role, 0) + 1
@@ -76,7 +84,9 @@ def _of_role(key: str, before: Role | None, after: Role | None, old: Bundle, new
         if was.read is not False and now.read is not False:
             for name in dict.fromkeys((*was.fields, *now.fields)):
                 field = known.fields.get(name)
-                subject = {locale: f"{label_text(known.title, locale, entity)} · {label_text(field.title if field else name, locale, name)}" for locale in ("zh", "en")}
+                subject = {
+                    locale: f"{label_text(known.title, locale, entity)} · {label_text(field.title if field else name, locale, name)}" for locale in ("zh", "en")
+                }
                 yield from _of_field(key, title, subject, was.fields.get(name, FieldGrant()), now.fields.get(name, FieldGrant()), people)
     for right in dict.fromkeys((*(before.can if before else ()), *(after.can if after else ()))):
         yield from _changed(key, title, "right", right, "*" if before and right in before.can else "", "*" if after and right in after.can else "", people)

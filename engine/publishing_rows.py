@@ -61,7 +61,7 @@ class DataRows:
     def __init__(self, connection: sa.Connection, candidate: Workspace, there: Mapping[str, frozenset[str]]) -> None:
         self._connection = connection
         self._candidate = candidate
-        self._there = there                            # entity -> physical columns the database has
+        self._there = there  # entity -> physical columns the database has
         self._counts: dict[str, int] = {}
 
     @staticmethod
@@ -102,7 +102,10 @@ class DataRows:
         shown = []
         for *values, rows in self._connection.execute(groups.order_by(sa.desc("rows")).limit(limit), execution_options=_SCOPED) if total else ():
             same = [key == value for key, value in zip(keys, values, strict=True)]
-            ids = self._connection.execute(sa.select(table.c.id).where(terms, *same).order_by(table.c.id).limit(GROUP_SHOWN),
-                                           execution_options=_SCOPED).scalars().all()
+            ids = (
+                self._connection.execute(sa.select(table.c.id).where(terms, *same).order_by(table.c.id).limit(GROUP_SHOWN), execution_options=_SCOPED)
+                .scalars()
+                .all()
+            )
             shown.append(Violation(tuple(ids), rows))
         return total, shown

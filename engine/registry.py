@@ -139,7 +139,8 @@ class Registry:
                 "functions": {name: item.word() for name, item in self.functions.items() if not item.hidden},
                 "actions": {name: item.word for name, item in self.actions.items()},
                 "readers": {name: item.word() for name, item in self.readers.items()},
-                "plugins": dict(self.plugins)}
+                "plugins": dict(self.plugins),
+            }
             if self._check is not None:
                 words["check_expression"] = self._check
             self._vocabulary = Vocabulary(**words)

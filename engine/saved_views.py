@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 SHARE_RIGHT = "design"
 TITLE_LENGTH = 40
 MOST_VIEWS = 50
-_views = sa.select(saved_view).where(
-    saved_view.c.list == sa.bindparam("list"), sa.or_(saved_view.c.owner.is_(None), saved_view.c.owner == sa.bindparam("person"))).order_by(
-    saved_view.c.owner.is_not(None), saved_view.c.id).limit(2 * MOST_VIEWS)
+_views = (
+    sa.select(saved_view)
+    .where(saved_view.c.list == sa.bindparam("list"), sa.or_(saved_view.c.owner.is_(None), saved_view.c.owner == sa.bindparam("person")))
+    .order_by(saved_view.c.owner.is_not(None), saved_view.c.id)
+    .limit(2 * MOST_VIEWS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,27 @@ def save_view(ctx: Context, list_key: str, entity: str, title: str, body: Mappin
     if shared and not may_share(ctx):
         raise Denied("right_missing", right=SHARE_RIGHT)
     with ctx.writing() as ctx:
-        known = ctx.open.execute(sa.select(sa.func.count()).select_from(saved_view).where(saved_view.c.list == list_key, saved_view.c.by == ctx.actor.person_id))
+        known = ctx.open.execute(
+            sa.select(sa.func.count()).select_from(saved_view).where(saved_view.c.list == list_key, saved_view.c.by == ctx.actor.person_id)
+        )
         if int(known.scalar_one()) >= MOST_VIEWS:
             raise Invalid("too_many_views", limit=MOST_VIEWS)
-        return int(ctx.open.execute(saved_view.insert().returning(saved_view.c.id).values(
-            list=list_key, entity=entity, title=title, owner=None if shared else ctx.actor.person_id, body=dict(body), version=1, at=ctx.now,
-            by=ctx.actor.person_id)).scalar_one())
+        return int(
+            ctx.open.execute(
+                saved_view.insert()
+                .returning(saved_view.c.id)
+                .values(
+                    list=list_key,
+                    entity=entity,
+                    title=title,
+                    owner=None if shared else ctx.actor.person_id,
+                    body=dict(body),
+                    version=1,
+                    at=ctx.now,
+                    by=ctx.actor.person_id,
+                )
+            ).scalar_one()
+        )
 
 
 def remove_view(ctx: Context, list_key: str, view_id: int) -> None:

@@ -119,7 +119,7 @@ class Scope:
     entity: CompiledEntity
     actor: Actor
     grant: Grant
-    source: Any                                   # the table, or an alias of it
+    source: Any  # the table, or an alias of it
     names: TableNames
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
@@ -191,6 +191,7 @@ def user_expression(workspace: Workspace, actor: Actor, entity: CompiledEntity, 
 
 def user_names(workspace: Workspace, actor: Actor, entity: CompiledEntity) -> Names:
     """The names a person may use in conditions on an entity: fields they may read in clear in some row, links only to such."""
+
     def known(key: str) -> Mapping[str, Type]:
         target = workspace.entities.get(key)
         if target is None:
@@ -206,6 +207,7 @@ def user_names(workspace: Workspace, actor: Actor, entity: CompiledEntity) -> Na
 
 def link_condition(workspace: Workspace, owner: CompiledEntity, field: CompiledField) -> Expression:
     """Which records a link field may point to: an expression over the target in which ``record`` is the row that links."""
+
     def build() -> Expression:
         names = workspace.book.names(field.target, frozenset({"me"}))
         spaces = {**names.spaces, "record": NameSpace(link_to(owner.key))}
@@ -233,7 +235,8 @@ def is_narrow(rows: bool | tuple[Expression, ...]) -> bool:
 def is_narrow_guard(guard: Guard) -> bool:
     """Whether a field stands in clear only in a small part of each person's rows: those of which a field is the person."""
     return bool(guard.clear) and all(
-        (not isinstance(rows, bool) and _demands_me(rows.tree)) or (not isinstance(mask, bool) and _denies_me(mask.tree)) for rows, mask in guard.clear)
+        (not isinstance(rows, bool) and _demands_me(rows.tree)) or (not isinstance(mask, bool) and _denies_me(mask.tree)) for rows, mask in guard.clear
+    )
 
 
 def _denies_me(node: Node) -> bool:
@@ -276,8 +279,16 @@ def engine_select(entity: CompiledEntity, *columns: sa.ColumnElement[Any], delet
 def environment(ctx: Context) -> Environment:
     """The surroundings every expression of this request is evaluated in: the clock, the zone, who acts, the settings in force."""
     actor, workspace = ctx.actor, ctx.workspace
-    me = {**actor.fields, "id": actor.person_id, "name": actor.name, "team": actor.team, "teams": list(actor.teams), "lead": actor.lead,
-          "roles": list(actor.roles), "role": actor.roles[0] if actor.roles else None}
+    me = {
+        **actor.fields,
+        "id": actor.person_id,
+        "name": actor.name,
+        "team": actor.team,
+        "teams": list(actor.teams),
+        "lead": actor.lead,
+        "roles": list(actor.roles),
+        "role": actor.roles[0] if actor.roles else None,
+    }
     sealed = remember(workspace, ("sealed values",), lambda: SealedValues(workspace))
     return Environment(now=ctx.now, timezone=workspace.timezone, me=me, settings=workspace.settings, normal=sealed.normal, blind=sealed.blind)
 
@@ -321,6 +332,7 @@ def bound(ctx: Context, needed: Needed, **spaces: Value) -> dict[str, Any]:
 
 def evaluator_of(ctx: Context) -> Evaluator:
     """An evaluator for this request, which follows links beyond any person's rows: for the engine's own conditions."""
+
     def follow(key: str, record_id: int) -> Mapping[str, Value] | None:
         entity = ctx.workspace.entities[key]
         stored = {name: item.column for name, item in entity.fields.items() if item.column is not None and not item.encrypted}

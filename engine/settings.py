@@ -42,6 +42,7 @@ def _integer(least: int, most: int) -> Callable[[str], int]:
         if not least <= value <= most:
             raise _Bad("setting_out_of_range", least=least, most=most)
         return value
+
     return read
 
 
@@ -61,6 +62,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
         if found is None:
             raise _Bad("setting_not_one_of", words=", ".join(words))
         return found
+
     return read
 
 
@@ -112,31 +114,90 @@ def _folder(text: str) -> Path:
 
 
 WORDS: tuple[SettingWord, ...] = (
-    SettingWord("HOME", "./var", _folder, {"zh": "数据目录：SQLite 文件、上传的文件、首次运行生成的密钥", "en": "data folder: SQLite files, uploads, the key made on first run"}),
-    SettingWord("DATABASE_URL", "", _database_url, {
-        "zh": "postgresql+psycopg://用户:密码@主机/数据库；留空则使用数据目录中的 SQLite 文件",
-        "en": "postgresql+psycopg://user:password@host/database; empty: SQLite files in the data folder"}, secret=True),
-    SettingWord("DIRECT_DATABASE_URL", "", _database_url, {
-        "zh": "绕过连接池程序的地址，用于发布和升级；留空则同 DATABASE_URL",
-        "en": "address that passes by a connection pooler, for publishing and migrating; empty: as DATABASE_URL"}, secret=True),
-    SettingWord("POOLER", "off", _truth, {
-        "zh": "数据库前面有事务模式的连接池程序（PgBouncer）：关闭预备语句", "en": "a transaction pooler (PgBouncer) stands before the database: prepared statements off"}),
-    SettingWord("SECRET_KEY", "", _secret, {
-        "zh": "至少 32 个字符，保护加密字段的密钥；SQLite 下留空则首次运行时生成 secret.key，PostgreSQL 下必须设置",
-        "en": "at least 32 characters, wraps the keys of encrypted fields; empty: secret.key made on first run (SQLite); required on PostgreSQL"}, secret=True),
+    SettingWord(
+        "HOME",
+        "./var",
+        _folder,
+        {"zh": "数据目录：SQLite 文件、上传的文件、首次运行生成的密钥", "en": "data folder: SQLite files, uploads, the key made on first run"},
+    ),
+    SettingWord(
+        "DATABASE_URL",
+        "",
+        _database_url,
+        {
+            "zh": "postgresql+psycopg://用户:密码@主机/数据库；留空则使用数据目录中的 SQLite 文件",
+            "en": "postgresql+psycopg://user:password@host/database; empty: SQLite files in the data folder",
+        },
+        secret=True,
+    ),
+    SettingWord(
+        "DIRECT_DATABASE_URL",
+        "",
+        _database_url,
+        {
+            "zh": "绕过连接池程序的地址，用于发布和升级；留空则同 DATABASE_URL",
+            "en": "address that passes by a connection pooler, for publishing and migrating; empty: as DATABASE_URL",
+        },
+        secret=True,
+    ),
+    SettingWord(
+        "POOLER",
+        "off",
+        _truth,
+        {
+            "zh": "数据库前面有事务模式的连接池程序（PgBouncer）：关闭预备语句",
+            "en": "a transaction pooler (PgBouncer) stands before the database: prepared statements off",
+        },
+    ),
+    SettingWord(
+        "SECRET_KEY",
+        "",
+        _secret,
+        {
+            "zh": "至少 32 个字符，保护加密字段的密钥；SQLite 下留空则首次运行时生成 secret.key，PostgreSQL 下必须设置",
+            "en": "at least 32 characters, wraps the keys of encrypted fields; empty: secret.key made on first run (SQLite); required on PostgreSQL",
+        },
+        secret=True,
+    ),
     SettingWord("FILES_URL", "", _files_url, {"zh": "附件目录；留空则为数据目录下的 files", "en": "folder of attachments; empty: files in the data folder"}),
     SettingWord("HOST", "127.0.0.1", str, {"zh": "网页服务监听的地址", "en": "address the web server listens on"}),
     SettingWord("PORT", "8000", _integer(0, 65535), {"zh": "网页服务监听的端口（0 为任意空闲端口）", "en": "port the web server listens on (0: any free one)"}),
-    SettingWord("PUBLIC_URL", "", str, {"zh": "用户访问的地址，例如 https://crm.example.cn；https 时登录凭证只走加密连接", "en": "address people use; with https, session cookies travel encrypted only"}),
-    SettingWord("TRUSTED_PROXIES", "", _networks, {
-        "zh": "可信的反向代理地址，逗号分隔；只有它们可以告知客户端地址", "en": "addresses of reverse proxies, comma separated; only these may name the client's address"}),
+    SettingWord(
+        "PUBLIC_URL",
+        "",
+        str,
+        {
+            "zh": "用户访问的地址，例如 https://crm.example.cn；https 时登录凭证只走加密连接",
+            "en": "address people use; with https, session cookies travel encrypted only",
+        },
+    ),
+    SettingWord(
+        "TRUSTED_PROXIES",
+        "",
+        _networks,
+        {
+            "zh": "可信的反向代理地址，逗号分隔；只有它们可以告知客户端地址",
+            "en": "addresses of reverse proxies, comma separated; only these may name the client's address",
+        },
+    ),
     SettingWord("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), {"zh": "日志级别", "en": "log level"}),
-    SettingWord("SQLITE_SYNCHRONOUS", "FULL", _one_of("FULL", "NORMAL"), {
-        "zh": "FULL：断电也不丢已确认的数据；NORMAL：更快，断电可能丢最后几次提交",
-        "en": "FULL: nothing acknowledged is lost on power failure; NORMAL: faster, the last commits may be lost"}),
+    SettingWord(
+        "SQLITE_SYNCHRONOUS",
+        "FULL",
+        _one_of("FULL", "NORMAL"),
+        {
+            "zh": "FULL：断电也不丢已确认的数据；NORMAL：更快，断电可能丢最后几次提交",
+            "en": "FULL: nothing acknowledged is lost on power failure; NORMAL: faster, the last commits may be lost",
+        },
+    ),
     SettingWord("BUSY_TIMEOUT", "60", _seconds, {"zh": "等待写锁的最长秒数", "en": "longest wait for a write lock, seconds"}),
     SettingWord("STATEMENT_TIMEOUT", "2", _seconds, {"zh": "页面请求中单条查询的最长秒数", "en": "longest single query of a request, seconds"}),
-    SettingWord("POOL_SIZE", "10", _integer(1, 500), {"zh": "每个进程保持的数据库连接数（读写各一组）", "en": "database connections kept per process (one set for reads, one for writes)"}),
+    SettingWord(
+        "POOL_SIZE",
+        "10",
+        _integer(1, 500),
+        {"zh": "每个进程保持的数据库连接数（读写各一组）", "en": "database connections kept per process (one set for reads, one for writes)"},
+    ),
     SettingWord("POOL_OVERFLOW", "20", _integer(0, 1000), {"zh": "繁忙时额外打开的连接数", "en": "connections opened beyond that when busy"}),
     SettingWord("OPEN_WORKSPACES", "64", _integer(1, 10000), {"zh": "每个进程同时打开的工作区数", "en": "workspaces kept open per process"}),
     SettingWord("SESSION_IDLE_HOURS", "8", _integer(1, 720), {"zh": "无操作多少小时后需要重新登录", "en": "hours without use until a new login is needed"}),
@@ -188,8 +249,11 @@ class Settings:
                 shown = "…" if word.secret else text
                 faults.append(Fault(PREFIX + word.name, bad.code, {"name": PREFIX + word.name, "value": shown, **bad.params}))
         known = {PREFIX + word.name for word in WORDS}
-        faults += [Fault(name, "setting_unknown", {"name": name}) for name in sorted(environment)
-                   if name.startswith(PREFIX) and name not in known and not name.startswith(PREFIX + "TEST_")]
+        faults += [
+            Fault(name, "setting_unknown", {"name": name})
+            for name in sorted(environment)
+            if name.startswith(PREFIX) and name not in known and not name.startswith(PREFIX + "TEST_")
+        ]
         if not faults and values["database_url"] and not values["secret_key"]:
             faults.append(Fault(PREFIX + "SECRET_KEY", "setting_secret_missing", {"name": PREFIX + "SECRET_KEY"}))
         if faults:
@@ -208,8 +272,16 @@ class Settings:
 
     def rows(self) -> list[dict[str, object]]:
         """Every setting for the list of settings: name, value (secrets hidden), default, source, help."""
-        return [{"name": PREFIX + word.name, "value": self._shown(word), "default": word.default,
-                 "source": self.sources.get(word.name, "default"), "help": word.help} for word in WORDS]
+        return [
+            {
+                "name": PREFIX + word.name,
+                "value": self._shown(word),
+                "default": word.default,
+                "source": self.sources.get(word.name, "default"),
+                "help": word.help,
+            }
+            for word in WORDS
+        ]
 
     def _shown(self, word: SettingWord) -> str:
         value = getattr(self, word.name.lower())

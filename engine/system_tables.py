@@ -20,43 +20,99 @@ def _table(name: str, holder: MetaData, *items: sa.schema.SchemaItem) -> Table:
 # --- home: one per installation ------------------------------------------------------------------------------------------------------
 
 #: state: creating | ready. A row in 'creating' is what a broken creation left behind.
-workspace = Table("workspace", HOME, Column("name", String(40), primary_key=True), Column("title", Text, nullable=False),
-                  Column("sandbox", Boolean, nullable=False), Column("demo", Boolean, nullable=False), Column("state", String(16), nullable=False),
-                  Column("created_at", Instant, nullable=False))
+workspace = Table(
+    "workspace",
+    HOME,
+    Column("name", String(40), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("sandbox", Boolean, nullable=False),
+    Column("demo", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
 
-account = _table("account", HOME, _key(), Column("login", String(120), nullable=False, unique=True), Column("name", Text, nullable=False),
-                 Column("password_hash", Text), Column("second_factor", Text), Column("locale", String(16), nullable=False),
-                 Column("created_at", Instant, nullable=False), Column("password_at", Instant), Column("disabled_at", Instant))
+account = _table(
+    "account",
+    HOME,
+    _key(),
+    Column("login", String(120), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text),
+    Column("second_factor", Text),
+    Column("locale", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("password_at", Instant),
+    Column("disabled_at", Instant),
+)
 
-session = Table("session", HOME, Column("digest", String(64), primary_key=True), Column("account", BigInteger, nullable=False),
-                Column("created_at", Instant, nullable=False), Column("seen_at", Instant, nullable=False), Column("expires_at", Instant, nullable=False),
-                Column("ip", String(64), nullable=False), Column("agent", String(300), nullable=False), Index("ix_session_account", "account"))
+session = Table(
+    "session",
+    HOME,
+    Column("digest", String(64), primary_key=True),
+    Column("account", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("ip", String(64), nullable=False),
+    Column("agent", String(300), nullable=False),
+    Index("ix_session_account", "account"),
+)
 
 #: purpose: password (set a new one).
-one_time = Table("one_time", HOME, Column("digest", String(64), primary_key=True), Column("account", BigInteger, nullable=False),
-                 Column("purpose", String(20), nullable=False), Column("created_at", Instant, nullable=False),
-                 Column("expires_at", Instant, nullable=False), Column("used_at", Instant), Index("ix_one_time_account", "account"))
+one_time = Table(
+    "one_time",
+    HOME,
+    Column("digest", String(64), primary_key=True),
+    Column("account", BigInteger, nullable=False),
+    Column("purpose", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Index("ix_one_time_account", "account"),
+)
 
 #: One row per counted attempt; a sliding window counts those younger than its length.
 rate = _table("rate", HOME, _key(), Column("name", String(160), nullable=False), Column("at", Instant, nullable=False), Index("ix_rate_name_at", "name", "at"))
 
-erasure = _table("erasure", HOME, _key(), Column("workspace", String(40), nullable=False), Column("entity", String(40), nullable=False),
-                 Column("record", BigInteger, nullable=False), Column("at", Instant, nullable=False), Column("detail", JsonValue), Index("ix_erasure_workspace", "workspace"))
+erasure = _table(
+    "erasure",
+    HOME,
+    _key(),
+    Column("workspace", String(40), nullable=False),
+    Column("entity", String(40), nullable=False),
+    Column("record", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("detail", JsonValue),
+    Index("ix_erasure_workspace", "workspace"),
+)
 
 
 def _job(holder: MetaData) -> Table:
     """Work to do after a commit. ``key`` makes it unique while it waits; ``run_at`` of a leased one is the end of its lease."""
     return _table(
-        "job", holder, _key(), Column("workspace", String(40), nullable=False), Column("queue", String(40), nullable=False),
-        Column("name", String(80), nullable=False), Column("key", String(200), unique=True), Column("args", JsonValue, nullable=False),
-        Column("run_at", Instant, nullable=False), Column("attempts", Integer, nullable=False, default=0),
-        Column("worker", String(80)), Column("progress", JsonValue), Column("error", Text), Column("person", BigInteger),
-        Column("created_at", Instant, nullable=False), Column("done_at", Instant), Index("ix_job_queue_run_at", "queue", "run_at"),
-        Index("ix_job_workspace", "workspace", "id"))
+        "job",
+        holder,
+        _key(),
+        Column("workspace", String(40), nullable=False),
+        Column("queue", String(40), nullable=False),
+        Column("name", String(80), nullable=False),
+        Column("key", String(200), unique=True),
+        Column("args", JsonValue, nullable=False),
+        Column("run_at", Instant, nullable=False),
+        Column("attempts", Integer, nullable=False, default=0),
+        Column("worker", String(80)),
+        Column("progress", JsonValue),
+        Column("error", Text),
+        Column("person", BigInteger),
+        Column("created_at", Instant, nullable=False),
+        Column("done_at", Instant),
+        Index("ix_job_queue_run_at", "queue", "run_at"),
+        Index("ix_job_workspace", "workspace", "id"),
+    )
 
 
-home_job = _job(HOME)          # PostgreSQL: one for all workspaces
-workspace_job = _job(WORKSPACE)          # SQLite: in each file, so that a job commits with the change that asks for it
+home_job = _job(HOME)  # PostgreSQL: one for all workspaces
+workspace_job = _job(WORKSPACE)  # SQLite: in each file, so that a job commits with the change that asks for it
 
 
 # --- workspace: state and definitions --------------------------------------------------------------------------------------------------
@@ -64,110 +120,293 @@ workspace_job = _job(WORKSPACE)          # SQLite: in each file, so that a job c
 #: One row. ``version`` 0 = nothing published yet. ``permission_version`` rises with every change of people, teams, roles. ``now``: a sandbox's clock.
 #: ``hold_outgoing``: restored, its messages wait for an operator.
 workspace_state = Table(
-    "workspace_state", WORKSPACE, Column("id", Integer, primary_key=True, autoincrement=False), Column("name", String(40), nullable=False),
-    Column("title", Text, nullable=False), Column("version", Integer, nullable=False), Column("permission_version", BigInteger, nullable=False),
-    Column("settings_version", BigInteger, nullable=False), Column("sandbox", Boolean, nullable=False), Column("demo", Boolean, nullable=False),
-    Column("now", Instant), Column("release", String(40), nullable=False), Column("timezone", String(60), nullable=False),
-    Column("preset", String(120)), Column("preset_version", String(40)), Column("hold_outgoing", Boolean, nullable=False),
-    Column("keys", JsonValue), Column("created_at", Instant, nullable=False))
+    "workspace_state",
+    WORKSPACE,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(40), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("permission_version", BigInteger, nullable=False),
+    Column("settings_version", BigInteger, nullable=False),
+    Column("sandbox", Boolean, nullable=False),
+    Column("demo", Boolean, nullable=False),
+    Column("now", Instant),
+    Column("release", String(40), nullable=False),
+    Column("timezone", String(60), nullable=False),
+    Column("preset", String(120)),
+    Column("preset_version", String(40)),
+    Column("hold_outgoing", Boolean, nullable=False),
+    Column("keys", JsonValue),
+    Column("created_at", Instant, nullable=False),
+)
 
 #: state: live | preparing | refused. ``number`` of a rollback is new; ``restores`` the number it publishes again.
-version = Table("version", WORKSPACE, Column("number", Integer, primary_key=True, autoincrement=False), Column("at", Instant, nullable=False),
-                Column("by", BigInteger), Column("by_name", Text, nullable=False), Column("note", Text, nullable=False),
-                Column("digest", String(64), nullable=False), Column("state", String(16), nullable=False), Column("restores", Integer))
+version = Table(
+    "version",
+    WORKSPACE,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Column("by_name", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("restores", Integer),
+)
 
 document = Table("document", WORKSPACE, Column("digest", String(64), primary_key=True), Column("text", Text, nullable=False))
 
 #: Which text each definition has at a version, and where it comes from: ``origin`` preset | workspace, the preset's name and version, the base text's digest.
 version_document = Table(
-    "version_document", WORKSPACE, Column("version", Integer, sa.ForeignKey("version.number"), primary_key=True), Column("kind", String(20), primary_key=True),
-    Column("key", String(40), primary_key=True), Column("digest", String(64), sa.ForeignKey("document.digest"), nullable=False),
-    Column("origin", String(16), nullable=False), Column("preset", String(120)), Column("preset_version", String(40)), Column("base_digest", String(64)))
+    "version_document",
+    WORKSPACE,
+    Column("version", Integer, sa.ForeignKey("version.number"), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("digest", String(64), sa.ForeignKey("document.digest"), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("preset", String(120)),
+    Column("preset_version", String(40)),
+    Column("base_digest", String(64)),
+)
 
 #: A definition being changed. ``text`` NULL = to be removed. ``number`` rises with every gesture; ``redo`` = gestures undone and not yet overwritten.
-draft = Table("draft", WORKSPACE, Column("kind", String(20), primary_key=True), Column("key", String(40), primary_key=True),
-              Column("number", Integer, nullable=False), Column("text", Text), Column("base_version", Integer, nullable=False),
-              Column("base_text", Text), Column("at", Instant, nullable=False), Column("by", BigInteger))
+draft = Table(
+    "draft",
+    WORKSPACE,
+    Column("kind", String(20), primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("text", Text),
+    Column("base_version", Integer, nullable=False),
+    Column("base_text", Text),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+)
 
-draft_entry = _table("draft_entry", WORKSPACE, _key(), Column("kind", String(20), nullable=False), Column("key", String(40), nullable=False),
-                     Column("number", Integer, nullable=False), Column("operation", JsonValue, nullable=False), Column("before", Text), Column("after", Text),
-                     Column("undone", Boolean, nullable=False, default=False), Column("at", Instant, nullable=False), Column("by", BigInteger),
-                     Index("ix_draft_entry_kind_key_number", "kind", "key", "number"))
+draft_entry = _table(
+    "draft_entry",
+    WORKSPACE,
+    _key(),
+    Column("kind", String(20), nullable=False),
+    Column("key", String(40), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("operation", JsonValue, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Column("undone", Boolean, nullable=False, default=False),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Index("ix_draft_entry_kind_key_number", "kind", "key", "number"),
+)
 
 #: The column a field's values lie in, given once; ``key__2`` after a type change. ``type``: the field type it was made for.
-physical_column = Table("physical_column", WORKSPACE, Column("entity", String(40), primary_key=True), Column("column", String(50), primary_key=True),
-                        Column("field", String(40), nullable=False), Column("type", String(60), nullable=False), Column("since", Integer, nullable=False),
-                        Column("retired", Integer))
+physical_column = Table(
+    "physical_column",
+    WORKSPACE,
+    Column("entity", String(40), primary_key=True),
+    Column("column", String(50), primary_key=True),
+    Column("field", String(40), nullable=False),
+    Column("type", String(60), nullable=False),
+    Column("since", Integer, nullable=False),
+    Column("retired", Integer),
+)
 
 
 # --- workspace: what happened ----------------------------------------------------------------------------------------------------------
 
 #: Append-only. ``verb``: create update delete restore; ``before`` / ``after`` hold changed fields only; ``computed``: which of them nobody entered.
-history = _table("history", WORKSPACE, _key(), Column("entity", String(40), nullable=False), Column("record", BigInteger, nullable=False),
-                 Column("version", BigInteger, nullable=False), Column("verb", String(16), nullable=False), Column("at", Instant, nullable=False),
-                 Column("person", BigInteger), Column("cause", JsonValue, nullable=False), Column("before", JsonValue), Column("after", JsonValue),
-                 Column("computed", JsonList), Index("ix_history_record", "entity", "record", "id"), Index("ix_history_at", "entity", "at"))
+history = _table(
+    "history",
+    WORKSPACE,
+    _key(),
+    Column("entity", String(40), nullable=False),
+    Column("record", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("verb", String(16), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("person", BigInteger),
+    Column("cause", JsonValue, nullable=False),
+    Column("before", JsonValue),
+    Column("after", JsonValue),
+    Column("computed", JsonList),
+    Index("ix_history_record", "entity", "record", "id"),
+    Index("ix_history_at", "entity", "at"),
+)
 
-stage_log = _table("stage_log", WORKSPACE, _key(), Column("entity", String(40), nullable=False), Column("record", BigInteger, nullable=False),
-                   Column("from_stage", String(60)), Column("to_stage", String(60)), Column("at", Instant, nullable=False), Column("by", BigInteger),
-                   Column("seconds", BigInteger), Index("ix_stage_log_record", "entity", "record", "id"), Index("ix_stage_log_at", "entity", "at"))
+stage_log = _table(
+    "stage_log",
+    WORKSPACE,
+    _key(),
+    Column("entity", String(40), nullable=False),
+    Column("record", BigInteger, nullable=False),
+    Column("from_stage", String(60)),
+    Column("to_stage", String(60)),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Column("seconds", BigInteger),
+    Index("ix_stage_log_record", "entity", "record", "id"),
+    Index("ix_stage_log_at", "entity", "at"),
+)
 
 #: Reads that must be accounted for. ``kind``: reveal export search file report.
-access_log = _table("access_log", WORKSPACE, _key(), Column("at", Instant, nullable=False), Column("person", BigInteger), Column("kind", String(20), nullable=False),
-                    Column("entity", String(40)), Column("record", BigInteger), Column("field", String(40)), Column("ip", String(64)),
-                    Column("cause", JsonValue), Column("detail", JsonValue), Index("ix_access_log_at", "at"), Index("ix_access_log_person", "person", "kind", "at"))
+access_log = _table(
+    "access_log",
+    WORKSPACE,
+    _key(),
+    Column("at", Instant, nullable=False),
+    Column("person", BigInteger),
+    Column("kind", String(20), nullable=False),
+    Column("entity", String(40)),
+    Column("record", BigInteger),
+    Column("field", String(40)),
+    Column("ip", String(64)),
+    Column("cause", JsonValue),
+    Column("detail", JsonValue),
+    Index("ix_access_log_at", "at"),
+    Index("ix_access_log_person", "person", "kind", "at"),
+)
 
 #: Serial numbers: the last one drawn of each series.
 counter = Table("counter", WORKSPACE, Column("name", String(200), primary_key=True), Column("value", BigInteger, nullable=False))
 
-idempotency = Table("idempotency", WORKSPACE, Column("caller", String(80), primary_key=True), Column("key", String(200), primary_key=True),
-                    Column("digest", String(64), nullable=False), Column("status", Integer), Column("answer", JsonValue),
-                    Column("at", Instant, nullable=False), Index("ix_idempotency_at", "at"))
+idempotency = Table(
+    "idempotency",
+    WORKSPACE,
+    Column("caller", String(80), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("status", Integer),
+    Column("answer", JsonValue),
+    Column("at", Instant, nullable=False),
+    Index("ix_idempotency_at", "at"),
+)
 
 #: An attachment: unbound until a save puts it on (entity, record, field).
-file = _table("file", WORKSPACE, _key(), Column("token", String(64), nullable=False, unique=True), Column("name", Text, nullable=False),
-              Column("size", BigInteger, nullable=False), Column("type", String(120), nullable=False), Column("sha256", String(64), nullable=False),
-              Column("entity", String(40)), Column("record", BigInteger), Column("field", String(40)), Column("uploaded_by", BigInteger),
-              Column("uploaded_at", Instant, nullable=False), Column("bound_at", Instant), Index("ix_file_record", "entity", "record", "field"),
-              Index("ix_file_unbound", "bound_at", "uploaded_at"))
+file = _table(
+    "file",
+    WORKSPACE,
+    _key(),
+    Column("token", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("type", String(120), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("entity", String(40)),
+    Column("record", BigInteger),
+    Column("field", String(40)),
+    Column("uploaded_by", BigInteger),
+    Column("uploaded_at", Instant, nullable=False),
+    Column("bound_at", Instant),
+    Index("ix_file_record", "entity", "record", "field"),
+    Index("ix_file_unbound", "bound_at", "uploaded_at"),
+)
 
 
 # --- workspace: people's own things ------------------------------------------------------------------------------------------------------
 
 #: ``owner`` NULL = shared with everybody who may open the list.
-saved_view = _table("saved_view", WORKSPACE, _key(), Column("list", String(40), nullable=False), Column("entity", String(40), nullable=False),
-                    Column("title", Text, nullable=False), Column("owner", BigInteger), Column("body", JsonValue, nullable=False),
-                    Column("version", Integer, nullable=False, default=1), Column("at", Instant, nullable=False),
-                    Column("by", BigInteger), Index("ix_saved_view_list", "list", "owner"))
+saved_view = _table(
+    "saved_view",
+    WORKSPACE,
+    _key(),
+    Column("list", String(40), nullable=False),
+    Column("entity", String(40), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("owner", BigInteger),
+    Column("body", JsonValue, nullable=False),
+    Column("version", Integer, nullable=False, default=1),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Index("ix_saved_view_list", "list", "owner"),
+)
 
-api_token = _table("api_token", WORKSPACE, _key(), Column("digest", String(64), nullable=False, unique=True), Column("person", BigInteger, nullable=False),
-                   Column("name", Text, nullable=False), Column("created_at", Instant, nullable=False), Column("seen_at", Instant),
-                   Column("expires_at", Instant), Column("revoked_at", Instant), Index("ix_api_token_person", "person"))
+api_token = _table(
+    "api_token",
+    WORKSPACE,
+    _key(),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("person", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Index("ix_api_token_person", "person"),
+)
 
-source_key = _table("source_key", WORKSPACE, _key(), Column("source", String(40), nullable=False, unique=True), Column("secret", Text, nullable=False),
-                    Column("created_at", Instant, nullable=False), Column("revoked_at", Instant))
+source_key = _table(
+    "source_key",
+    WORKSPACE,
+    _key(),
+    Column("source", String(40), nullable=False, unique=True),
+    Column("secret", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+)
 
 #: Values of settings, each in force from an instant on; the newest not later than now counts.
-setting_value = _table("setting_value", WORKSPACE, _key(), Column("key", String(40), nullable=False), Column("value", JsonValue),
-                       Column("in_force_from", Instant, nullable=False), Column("at", Instant, nullable=False), Column("by", BigInteger),
-                       Index("ix_setting_value_key", "key", "in_force_from"))
+setting_value = _table(
+    "setting_value",
+    WORKSPACE,
+    _key(),
+    Column("key", String(40), nullable=False),
+    Column("value", JsonValue),
+    Column("in_force_from", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Index("ix_setting_value_key", "key", "in_force_from"),
+)
 
 
 # --- workspace: imports ------------------------------------------------------------------------------------------------------------------
 
 #: state: reading | checked | running | done | undone | failed.
-import_batch = _table("import_batch", WORKSPACE, _key(), Column("entity", String(40), nullable=False), Column("file_name", Text, nullable=False),
-                      Column("sha256", String(64), nullable=False), Column("mapping", JsonValue), Column("options", JsonValue), Column("state", String(16), nullable=False),
-                      Column("counts", JsonValue), Column("created_at", Instant, nullable=False), Column("by", BigInteger), Column("done_at", Instant),
-                      Column("undone_at", Instant))
+import_batch = _table(
+    "import_batch",
+    WORKSPACE,
+    _key(),
+    Column("entity", String(40), nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("mapping", JsonValue),
+    Column("options", JsonValue),
+    Column("state", String(16), nullable=False),
+    Column("counts", JsonValue),
+    Column("created_at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Column("done_at", Instant),
+    Column("undone_at", Instant),
+)
 
 #: One row of the file: what became of it. ``versions``: the record's version before and after, so that an undo skips what changed since.
-import_row = _table("import_row", WORKSPACE, _key(), Column("batch", BigInteger, sa.ForeignKey("import_batch.id"), nullable=False),
-                    Column("sheet", Text), Column("row", Integer, nullable=False), Column("outcome", String(16), nullable=False), Column("entity", String(40)),
-                    Column("record", BigInteger), Column("versions", JsonList), Column("faults", JsonValue), Column("raw", JsonValue),
-                    Index("ix_import_row_batch", "batch", "row"), Index("ix_import_row_outcome", "batch", "outcome", "id"),
-                    Index("ix_import_row_record", "entity", "record"))
+import_row = _table(
+    "import_row",
+    WORKSPACE,
+    _key(),
+    Column("batch", BigInteger, sa.ForeignKey("import_batch.id"), nullable=False),
+    Column("sheet", Text),
+    Column("row", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("entity", String(40)),
+    Column("record", BigInteger),
+    Column("versions", JsonList),
+    Column("faults", JsonValue),
+    Column("raw", JsonValue),
+    Index("ix_import_row_batch", "batch", "row"),
+    Index("ix_import_row_outcome", "batch", "outcome", "id"),
+    Index("ix_import_row_record", "entity", "record"),
+)
 
-saved_mapping = _table("saved_mapping", WORKSPACE, _key(), Column("entity", String(40), nullable=False), Column("name", Text, nullable=False),
-                       Column("headers", String(64), nullable=False), Column("body", JsonValue, nullable=False), Column("at", Instant, nullable=False),
-                       Column("by", BigInteger), Index("ix_saved_mapping_entity", "entity", "headers"))
+saved_mapping = _table(
+    "saved_mapping",
+    WORKSPACE,
+    _key(),
+    Column("entity", String(40), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("headers", String(64), nullable=False),
+    Column("body", JsonValue, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Index("ix_saved_mapping_entity", "entity", "headers"),
+)

@@ -45,7 +45,7 @@ class Rollup:
 
     entity: str
     link: str
-    measure: str                      # count sum min max average earliest latest
+    measure: str  # count sum min max average earliest latest
     of: str = ""
     by: str = ""
     where: Expression | None = None
@@ -76,8 +76,8 @@ class CompiledField:
     rollup: Rollup | None = None
     lookup: Lookup | None = None
     volatile: bool = False
-    target: str = ""                  # entity of a link, links, person, people or team
-    letter: str = ""                  # prefix of its search tokens; "" = takes no part
+    target: str = ""  # entity of a link, links, person, people or team
+    letter: str = ""  # prefix of its search tokens; "" = takes no part
 
     @property
     def derived(self) -> bool:
@@ -127,17 +127,17 @@ class CompiledEntity:
     checks: tuple[CompiledCheck, ...] = ()
     unique: Mapping[str, CompiledUnique] = field(default_factory=dict)
     stages: Stages | None = None
-    moves: Mapping[tuple[str, str], tuple[CompiledMove, ...]] = field(default_factory=dict)   # (from, to) -> ways
-    label: tuple[tuple[str, str], ...] = ()                # (text, field key or "") pieces of the label template, in order
-    links_to: tuple[str, ...] = ()                         # own link fields (single)
-    linked_from: tuple[tuple[str, str], ...] = ()          # (entity, field) of single links and person/team fields pointing here
-    lines: tuple[str, ...] = ()                            # entities edited inside this one
+    moves: Mapping[tuple[str, str], tuple[CompiledMove, ...]] = field(default_factory=dict)  # (from, to) -> ways
+    label: tuple[tuple[str, str], ...] = ()  # (text, field key or "") pieces of the label template, in order
+    links_to: tuple[str, ...] = ()  # own link fields (single)
+    linked_from: tuple[tuple[str, str], ...] = ()  # (entity, field) of single links and person/team fields pointing here
+    lines: tuple[str, ...] = ()  # entities edited inside this one
     lines_of: str = ""
     parent_field: str = ""
     derived_order: tuple[str, ...] = ()
     search_fields: tuple[str, ...] = ()
-    search_table: sa.Table | None = None                   # SQLite only; PostgreSQL keeps tokens in table.c.search__tokens
-    depends: object = None                                 # all this was made from; an equal one of the next version shares the object
+    search_table: sa.Table | None = None  # SQLite only; PostgreSQL keeps tokens in table.c.search__tokens
+    depends: object = None  # all this was made from; an equal one of the next version shares the object
 
     @property
     def title(self) -> Label:
@@ -166,9 +166,9 @@ class Workspace:
     sandbox: bool = False
     demo: bool = False
     entities: Mapping[str, CompiledEntity] = field(default_factory=dict)
-    settings: Mapping[str, Value] = field(default_factory=dict)     # values in force, as expressions see them
-    settings_raw: Mapping[str, Any] = field(default_factory=dict)   # values set in this workspace and in force, as JSON
-    cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)   # plans and expressions of this version
+    settings: Mapping[str, Value] = field(default_factory=dict)  # values in force, as expressions see them
+    settings_raw: Mapping[str, Any] = field(default_factory=dict)  # values set in this workspace and in force, as JSON
+    cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)  # plans and expressions of this version
 
     @property
     def roles(self) -> Mapping[str, Role]:
@@ -179,8 +179,9 @@ class Workspace:
         """The entity of this key; KeyError when there is none (edges turn a user's mistake into NotFound before)."""
         return self.entities[key]
 
-    def expression(self, entity: str | None, source: str, wants: str = "", spaces: Iterable[str] = ("me",),
-                   params: Mapping[str, Mapping[str, Any]] | None = None) -> Expression:
+    def expression(
+        self, entity: str | None, source: str, wants: str = "", spaces: Iterable[str] = ("me",), params: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Expression:
         """A checked expression over an entity's fields, made once per version; ``wants``: a type's notation. Raises ExpressionRefused.
 
         ``spaces``: which of me, old, record, param are open besides ``setting``. With ``params`` nothing is kept.

@@ -47,8 +47,9 @@ class Compiled:
     shapes: Mapping[tuple[str, str], Shape]
 
 
-def compile_entities(bundle: Bundle, registry: Registry, timezone: ZoneInfo, ledger: Ledger, version: int, dialect: str,
-                     known: Mapping[str, CompiledEntity] | None = None) -> Compiled:
+def compile_entities(
+    bundle: Bundle, registry: Registry, timezone: ZoneInfo, ledger: Ledger, version: int, dialect: str, known: Mapping[str, CompiledEntity] | None = None
+) -> Compiled:
     """Every entity of a bundle. ``known``: those of the version before. Raises ExpressionRefused, NoShape, KeyError for definitions check would refuse."""
     book = TypeBook(bundle, registry.field_types, timezone, registry.functions)
     found = shapes(book)
@@ -73,8 +74,12 @@ class Sources:
 
 
 def _same_sources(before: object, now: Sources) -> bool:
-    return isinstance(before, Sources) and before.near.keys() == now.near.keys() and all(
-        surface <= now.near[key] for key, surface in before.near.items()) and before.own == now.own
+    return (
+        isinstance(before, Sources)
+        and before.near.keys() == now.near.keys()
+        and all(surface <= now.near[key] for key, surface in before.near.items())
+        and before.own == now.own
+    )
 
 
 def _incoming(bundle: Bundle) -> dict[str, list[tuple[str, str]]]:
@@ -100,13 +105,32 @@ class _Maker:
 
     def depends(self) -> Sources:
         """Everything the result is made from; documents are compared by identity first, so equal ones cost nothing."""
-        near = dict.fromkeys(("person", "team", *(target for item in self.entity.live_fields() if (target := target_of(item))),
-                              *(str(item.options.get("from", "")).partition(".")[0] for item in self.entity.live_fields() if item.type == "rollup")))
+        near = dict.fromkeys(
+            (
+                "person",
+                "team",
+                *(target for item in self.entity.live_fields() if (target := target_of(item))),
+                *(str(item.options.get("from", "")).partition(".")[0] for item in self.entity.live_fields() if item.type == "rollup"),
+            )
+        )
         roles = tuple((key, role.title) for key, role in self.bundle.roles.items())
         choices = {key: item.body for key, item in self.bundle.choices.items()}
         stored = tuple((item.key, item.column, item.target, item.blind, item.last4, item.letter) for item in self.stored.values())
-        return Sources((self.entity.body, stored, self._surface(self.entity.key), choices, roles, self.bundle.settings.body, str(self.book.timezone),
-                        self.incoming, self._lines(), self.dialect), {key: self._surface(key) for key in near})
+        return Sources(
+            (
+                self.entity.body,
+                stored,
+                self._surface(self.entity.key),
+                choices,
+                roles,
+                self.bundle.settings.body,
+                str(self.book.timezone),
+                self.incoming,
+                self._lines(),
+                self.dialect,
+            ),
+            {key: self._surface(key) for key in near},
+        )
 
     def _surface(self, entity: str) -> frozenset[tuple[str, str, str]]:
         return frozenset((name, str(type_), type_.sealed) for name, type_ in self.book.fields(entity).items())
@@ -123,13 +147,25 @@ class _Maker:
         fields = {item.key: self.field(item, table) for item in self.entity.live_fields()}
         stages = self.entity.stages
         return CompiledEntity(
-            self.entity.key, self.entity, table, fields,
+            self.entity.key,
+            self.entity,
+            table,
+            fields,
             checks=tuple(CompiledCheck(check, self.parse(check.condition, "boolean", ON_SAVE)) for check in self.entity.checks),
-            unique=self.uniques(table), stages=stages, moves=self.moves(), label=label_pieces(self.entity.label, fields),
-            links_to=tuple(key for key, item in self.stored.items() if item.target), linked_from=self.incoming, lines=self._lines(),
-            lines_of=self.entity.lines_of, parent_field=self.entity.parent_field if self.entity.lines_of else "", derived_order=derived_order(fields),
+            unique=self.uniques(table),
+            stages=stages,
+            moves=self.moves(),
+            label=label_pieces(self.entity.label, fields),
+            links_to=tuple(key for key, item in self.stored.items() if item.target),
+            linked_from=self.incoming,
+            lines=self._lines(),
+            lines_of=self.entity.lines_of,
+            parent_field=self.entity.parent_field if self.entity.lines_of else "",
+            derived_order=derived_order(fields),
             search_fields=tuple(key for key, item in fields.items() if item.definition.search and item.column is not None),
-            search_table=search_table(self.entity.key) if searched and self.dialect == "sqlite" else None, depends=depends)
+            search_table=search_table(self.entity.key) if searched and self.dialect == "sqlite" else None,
+            depends=depends,
+        )
 
     def field(self, item: Field, table: sa.Table) -> CompiledField:
         shown = self.book.shown(self.entity.key, item.key)
@@ -138,13 +174,26 @@ class _Maker:
         column = table.c[stored.column] if stored else None
         formula = self.book.formula(self.entity.key, item) if item.type == "formula" else None
         return CompiledField(
-            item.key, item, shown.type, shown.value, shown.expression, column,
+            item.key,
+            item,
+            shown.type,
+            shown.value,
+            shown.expression,
+            column,
             bi_column=table.c[bi_name(stored.column)] if stored and stored.blind else None,
             bi4_column=table.c[last4_name(stored.column)] if stored and stored.last4 else None,
             reader=None if derived else shown.type.reader(shown.value, self.book.scope.of(self.entity.key)),
-            required=self.flag(item.required), default=self.default(item, str(shown.expression.clear())), read_only=self.flag(item.read_only),
-            show=self.parse(item.show, "boolean", ON_SAVE) if item.show else None, formula=formula, rollup=self.rollup(item), lookup=self.lookup(item),
-            volatile=formula is not None and stored is None, target=target_of(shown.value), letter=stored.letter if stored else "")
+            required=self.flag(item.required),
+            default=self.default(item, str(shown.expression.clear())),
+            read_only=self.flag(item.read_only),
+            show=self.parse(item.show, "boolean", ON_SAVE) if item.show else None,
+            formula=formula,
+            rollup=self.rollup(item),
+            lookup=self.lookup(item),
+            volatile=formula is not None and stored is None,
+            target=target_of(shown.value),
+            letter=stored.letter if stored else "",
+        )
 
     def flag(self, value: bool | str) -> bool | Expression:
         return self.parse(value, "boolean", ON_SAVE) if isinstance(value, str) else value
@@ -160,8 +209,14 @@ class _Maker:
             return None
         child, _, link = str(item.options["from"]).partition(".")
         where = item.options.get("where")
-        return Rollup(child, link, str(item.options["measure"]), str(item.options.get("of", "")), str(item.options.get("by", "")),
-                      self.book.parse(child, str(where), "boolean", frozenset()) if where else None)
+        return Rollup(
+            child,
+            link,
+            str(item.options["measure"]),
+            str(item.options.get("of", "")),
+            str(item.options.get("by", "")),
+            self.book.parse(child, str(where), "boolean", frozenset()) if where else None,
+        )
 
     def lookup(self, item: Field) -> Lookup | None:
         if item.type != "lookup":

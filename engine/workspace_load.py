@@ -31,8 +31,15 @@ def load_workspace(connection: sa.Connection, home: Home, database: Database, st
     made = known.cache.get(("published", state.version)) if known is not None else None
     if isinstance(made, Workspace) and made.timezone == state.timezone:
         raw = _in_force(connection, state.now)
-        return replace(made, title=state.title, sandbox=state.sandbox, demo=state.demo, settings_raw=raw, cache={},
-                       settings=settings_values(made.bundle, raw, made.registry.field_types, made.scope))
+        return replace(
+            made,
+            title=state.title,
+            sandbox=state.sandbox,
+            demo=state.demo,
+            settings_raw=raw,
+            cache={},
+            settings=settings_values(made.bundle, raw, made.registry.field_types, made.scope),
+        )
     same = known is not None and known.version == state.version
     bundle = known.bundle if known is not None and same else load_bundle(connection, state.version)
     raw = _in_force(connection, state.now)
@@ -47,15 +54,29 @@ def _cipher(connection: sa.Connection, home: Home) -> Cipher:
     return Keys.open(home.settings).cipher(ring)
 
 
-def _compiled(home: Home, database: Database, state: State, bundle: Bundle, number: int, ledger: Ledger, raw: Mapping[str, Any], cipher: Cipher,
-              known: Workspace | None) -> Workspace:
+def _compiled(
+    home: Home, database: Database, state: State, bundle: Bundle, number: int, ledger: Ledger, raw: Mapping[str, Any], cipher: Cipher, known: Workspace | None
+) -> Workspace:
     registry = home.registry
     compiled = compile_entities(bundle, registry, state.timezone, ledger, number, database.dialect, known.entities if known else None)
     scope = compiled.book.scope
     return Workspace(
-        name=state.name, title=state.title, version=number, bundle=bundle, database=database, registry=registry, timezone=state.timezone, scope=scope,
-        cipher=cipher, book=compiled.book, sandbox=state.sandbox, demo=state.demo, entities=compiled.entities if number else {},
-        settings=settings_values(bundle, raw, registry.field_types, scope), settings_raw=raw)
+        name=state.name,
+        title=state.title,
+        version=number,
+        bundle=bundle,
+        database=database,
+        registry=registry,
+        timezone=state.timezone,
+        scope=scope,
+        cipher=cipher,
+        book=compiled.book,
+        sandbox=state.sandbox,
+        demo=state.demo,
+        entities=compiled.entities if number else {},
+        settings=settings_values(bundle, raw, registry.field_types, scope),
+        settings_raw=raw,
+    )
 
 
 def compile_candidate(old: Workspace, bundle: Bundle, number: int, ledger: Ledger) -> Workspace:
@@ -107,4 +128,3 @@ def _read(like: Field, value: Any, types: Mapping[str, FieldType], scope: FieldS
         return types[like.type].reader(like, scope)(value)
     except (Wrong, KeyError):
         return None
-

@@ -20,8 +20,7 @@ from metadata.bundle import Bundle
 from metadata.definitions import Field, read_fields
 from metadata.vocabulary import ExpressionPlace
 
-SYSTEM_TYPES: Mapping[str, Type] = {
-    "id": INTEGER, "version": INTEGER, "created_at": INSTANT, "created_by": PERSON, "updated_at": INSTANT, "updated_by": PERSON}
+SYSTEM_TYPES: Mapping[str, Type] = {"id": INTEGER, "version": INTEGER, "created_at": INSTANT, "created_by": PERSON, "updated_at": INSTANT, "updated_by": PERSON}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from metadata.canonical import canonical
-from metadata.definitions import (
-    KINDS,
-    SINGLE_KINDS,
-    Choices,
-    Definition,
-    Entity,
-    Form,
-    ListView,
-    Loose,
-    Option,
-    Preset,
-    Role,
-    Settings,
-)
+from metadata.definitions import KINDS, SINGLE_KINDS, Choices, Definition, Entity, Form, ListView, Loose, Option, Preset, Role, Settings
 from metadata.documents import Positions, decode, parse_document
 from metadata.reading import read_definition
 from metadata.vocabulary import Problem

@@ -70,12 +70,7 @@ class Difference:
         where = " › ".join(label_text(part, locale) for part in self.where)
         return sentence(
             self.code,
-            {
-                "where": where,
-                "subject": label_text(self.subject, locale),
-                "before": shown(self.before, locale),
-                "after": shown(self.after, locale),
-            },
+            {"where": where, "subject": label_text(self.subject, locale), "before": shown(self.before, locale), "after": shown(self.after, locale)},
             locale,
         )
 
@@ -136,9 +131,7 @@ class _Comparing:
                 return
         yield Difference(self.kind, self.key, pointer(*path), "part_changed", where, "", before, after)
 
-    def members(
-        self, before: Mapping[str, Any], after: Mapping[str, Any], schema: Schema, path: Path, where: tuple[Label, ...]
-    ) -> Iterator[Difference]:
+    def members(self, before: Mapping[str, Any], after: Mapping[str, Any], schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
         """Changes of an object's members: words by their title in the schema, people's own keys by the title they have."""
         for key in dict.fromkeys([*after, *before]):
             if key == "$schema":
@@ -146,12 +139,7 @@ class _Comparing:
             below = step_into(schema, key)
             known = key in schema.properties
             at = Difference(
-                self.kind,
-                self.key,
-                pointer(*path, key),
-                "",
-                where,
-                title_of(below.raw) if known else _own_name(key, after.get(key, before.get(key))),
+                self.kind, self.key, pointer(*path, key), "", where, title_of(below.raw) if known else _own_name(key, after.get(key, before.get(key)))
             )
             if key == "retired" and known:
                 code = "part_retired" if after.get(key) is True else "part_restored"
@@ -168,15 +156,11 @@ class _Comparing:
         if not schema.properties and not same_order(list(before), list(after)):
             yield Difference(self.kind, self.key, pointer(*path), "order_changed", where, "", list(before), list(after))
 
-    def items(
-        self, before: Mapping[Any, Any], after: Mapping[Any, Any], schema: Schema, path: Path, where: tuple[Label, ...]
-    ) -> Iterator[Difference]:
+    def items(self, before: Mapping[Any, Any], after: Mapping[Any, Any], schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
         """Changes of a keyed list."""
         places = {**{key: number for number, key in enumerate(before)}, **{key: number for number, key in enumerate(after)}}
         for key in dict.fromkeys([*after, *before]):
-            at = Difference(
-                self.kind, self.key, pointer(*path, places[key]), "", where, _own_name(str(key), after.get(key, before.get(key)))
-            )
+            at = Difference(self.kind, self.key, pointer(*path, places[key]), "", where, _own_name(str(key), after.get(key, before.get(key))))
             if key not in before:
                 yield _as(at, "part_added", None, after[key])
             elif key not in after:

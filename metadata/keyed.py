@@ -44,9 +44,7 @@ def same_order(one: Sequence[Hashable], other: Sequence[Hashable]) -> bool:
     return [key for key in one if key in common] == [key for key in other if key in common]
 
 
-def joined_order(
-    base: Sequence[Hashable], ours: Sequence[Hashable], theirs: Sequence[Hashable], kept: Sequence[Hashable]
-) -> tuple[list[Hashable], bool]:
+def joined_order(base: Sequence[Hashable], ours: Sequence[Hashable], theirs: Sequence[Hashable], kept: Sequence[Hashable]) -> tuple[list[Hashable], bool]:
     """The order of what is kept, and whether both sides moved things differently (then ours counts).
 
     The side that moved something gives the order; what only the other side has follows the neighbour it had there.

@@ -56,11 +56,7 @@ def merge(base: Documents, ours: Documents, theirs: Documents) -> MergeResult:
     """Merge what ``theirs`` changed since ``base`` into ``ours``. A definition missing from a side was removed there (or never made)."""
     merging = _Merging()
     documents = {}
-    for kind, key in [
-        *ours,
-        *(place for place in theirs if place not in ours),
-        *(place for place in base if place not in ours and place not in theirs),
-    ]:
+    for kind, key in [*ours, *(place for place in theirs if place not in ours), *(place for place in base if place not in ours and place not in theirs)]:
         merging.kind, merging.key = kind, key
         place = (kind, key)
         found = merging.node(base.get(place, NOTHING), ours.get(place, NOTHING), theirs.get(place, NOTHING), ())

@@ -63,9 +63,7 @@ def shown(value: object, locale: str = "zh") -> str:
     if isinstance(value, str):
         text = value
     elif isinstance(value, list | tuple) and all(isinstance(item, str | int | float | bool) for item in value):
-        text = ("、" if locale == "zh" else ", ").join(shown(item, locale) for item in value) or _WORDS["null"][
-            locale if locale == "en" else "zh"
-        ]
+        text = ("、" if locale == "zh" else ", ").join(shown(item, locale) for item in value) or _WORDS["null"][locale if locale == "en" else "zh"]
     else:
         text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -47,16 +47,10 @@ def _read_entity(key: str, doc: Document) -> Entity:
         label=doc.get("label", ""),
         fields=read_fields(doc.get("fields", {})),
         checks=tuple(Check(item["if"], item.get("at", ""), item["code"], item.get("message", "")) for item in doc.get("check", ())),
-        unique={
-            name: Unique(name, tuple(item["fields"]), item.get("where", ""), item.get("message", ""))
-            for name, item in doc.get("unique", {}).items()
-        },
+        unique={name: Unique(name, tuple(item["fields"]), item.get("where", ""), item.get("message", "")) for name, item in doc.get("unique", {}).items()},
         stages=Stages(
             stages["field"],
-            tuple(
-                Move(tuple(move["from"]), tuple(move["to"]), tuple(move.get("action", ())), move.get("if", ""))
-                for move in stages.get("moves", ())
-            ),
+            tuple(Move(tuple(move["from"]), tuple(move["to"]), tuple(move.get("action", ())), move.get("if", "")) for move in stages.get("moves", ())),
         )
         if stages
         else None,
@@ -142,10 +136,7 @@ def _read_grant(doc: Document) -> EntityGrant:
         delete=doc.get("delete", False),
         export=doc.get("export", False),
         actions=doc.get("actions", {}),
-        fields={
-            name: FieldGrant(item.get("read", True), item.get("write", True), item.get("mask", False))
-            for name, item in doc.get("fields", {}).items()
-        },
+        fields={name: FieldGrant(item.get("read", True), item.get("write", True), item.get("mask", False)) for name, item in doc.get("fields", {}).items()},
     )
 
 
@@ -169,12 +160,7 @@ def _read_choices(key: str, doc: Document) -> Choices:
         body=doc,
         options={
             code: Option(
-                code,
-                item.get("title", code),
-                item.get("colour", ""),
-                parents(item.get("parent")),
-                tuple(item.get("also", ())),
-                item.get("retired", False),
+                code, item.get("title", code), item.get("colour", ""), parents(item.get("parent")), tuple(item.get("also", ())), item.get("retired", False)
             )
             for code, item in doc.get("options", {}).items()
         },

@@ -132,10 +132,7 @@ def _value(raw: Mapping[str, Any]) -> str:
 def _shared() -> str:
     parts = ["## 共用词 · Shared words\n"]
     for name, raw in schema_document(SHARED)["$defs"].items():
-        parts += [
-            f"### {name}\n",
-            ": ".join(text for text in (both(title_of(raw)), both(_described(raw))) if text) + f"\n\n{_value(raw)}\n",
-        ]
+        parts += [f"### {name}\n", ": ".join(text for text in (both(title_of(raw)), both(_described(raw))) if text) + f"\n\n{_value(raw)}\n"]
         rows = list(_rows(raw))
         if rows:
             parts.append(_table(_WORDS, rows))
@@ -145,10 +142,7 @@ def _shared() -> str:
 def _types(vocabulary: Vocabulary) -> str:
     rows = []
     for word in vocabulary.field_types.values():
-        options = [
-            f"`{name}`{' *' if name in word.required_options else ''} {both(_label(raw.get('title')))}".strip()
-            for name, raw in word.options.items()
-        ]
+        options = [f"`{name}`{' *' if name in word.required_options else ''} {both(_label(raw.get('title')))}".strip() for name, raw in word.options.items()]
         rows.append((f"`{word.name}`", both(word.title), both(word.help), ", ".join(options)))
     return "## 字段类型 · Field types\n\n" + _table(("类型 · type", "名称 · title", "说明 · meaning", "选项 · options (* required)"), rows)
 

@@ -21,9 +21,7 @@ Path = tuple[str | int, ...]
 
 _TYPES = extend(
     Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
-    ),
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)),
 )
 _ROUNDS = 20
 
@@ -56,11 +54,7 @@ def shape_problems(kind: str, document: Any, file: str = "") -> list[Problem]:
 
 def option_problems(options: Mapping[str, Any], document: Mapping[str, Any]) -> list[Problem]:
     """In what options differ from the JSON Schema properties their word has; pointers start at the options."""
-    found = [
-        problem
-        for error in _options_validator(json.dumps(options, sort_keys=True)).iter_errors(document)
-        for problem in _problems(error, "")
-    ]
+    found = [problem for error in _options_validator(json.dumps(options, sort_keys=True)).iter_errors(document) for problem in _problems(error, "")]
     return sorted(found, key=lambda problem: (problem.pointer, problem.code))
 
 
@@ -113,11 +107,7 @@ def _without(node: Any, path: Path) -> Any:
             return {key: _without(value, rest) if key == head else value for key, value in node.items()}
         return {key: value for key, value in node.items() if key != head}
     if isinstance(node, list):
-        pairs = [
-            (number, _without(value, rest) if number == head and rest else value)
-            for number, value in numbered(node)
-            if rest or number != head
-        ]
+        pairs = [(number, _without(value, rest) if number == head and rest else value) for number, value in numbered(node) if rest or number != head]
         return Kept([value for _, value in pairs], [number for number, _ in pairs])
     return node
 
@@ -187,14 +177,7 @@ def _problems(error: ValidationError, file: str) -> Iterator[Problem]:
             return
         yield _typed(
             error,
-            sorted(
-                {
-                    name
-                    for one in error.context or ()
-                    if one.validator == "type" and not one.relative_path
-                    for name in _names(one.validator_value)
-                }
-            ),
+            sorted({name for one in error.context or () if one.validator == "type" and not one.relative_path for name in _names(one.validator_value)}),
             file,
         )
     elif kind == "type":
@@ -211,11 +194,7 @@ def _problems(error: ValidationError, file: str) -> Iterator[Problem]:
             "shape_not_one_of",
             file,
             pointer(*path),
-            {
-                "value": _short(error.instance),
-                "allowed": ", ".join(map(str, error.validator_value)),
-                "meant": closest(error.instance, error.validator_value),
-            },
+            {"value": _short(error.instance), "allowed": ", ".join(map(str, error.validator_value)), "meant": closest(error.instance, error.validator_value)},
         )
     elif kind in _COUNTS:
         yield Problem(_COUNTS[kind], file, pointer(*path), {"limit": error.validator_value})
@@ -233,9 +212,7 @@ def _names(types: str | list[str]) -> list[str]:
 
 def _typed(error: ValidationError, names: Sequence[str], file: str) -> Problem:
     found = _JSON_NAMES.get(type(error.instance), "list" if isinstance(error.instance, list) else "object")
-    return Problem(
-        "shape_type", file, pointer(*error.absolute_path), {"expected": " / ".join(names), "found": found, "value": _short(error.instance)}
-    )
+    return Problem("shape_type", file, pointer(*error.absolute_path), {"expected": " / ".join(names), "found": found, "value": _short(error.instance)})
 
 
 def _short(value: Any) -> str:

@@ -35,9 +35,17 @@ def create_app(home: Home) -> FastAPI:
     if assets.missing:
         raise RuntimeError(f"static files are missing ({', '.join(assets.missing)}): run 'make setup' or 'python -m renderer.assets'")
     secure = home.settings.public_url.startswith("https://")
-    app = FastAPI(title="Tangram", docs_url=None, redoc_url=None, openapi_url=None, middleware=[
-        Middleware(Counting), Middleware(Guard, max_body=home.settings.max_body, max_upload=home.settings.max_upload, secure=secure),
-        Middleware(GZipMiddleware, minimum_size=700, compresslevel=4)])
+    app = FastAPI(
+        title="Tangram",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        middleware=[
+            Middleware(Counting),
+            Middleware(Guard, max_body=home.settings.max_body, max_upload=home.settings.max_upload, secure=secure),
+            Middleware(GZipMiddleware, minimum_size=700, compresslevel=4),
+        ],
+    )
     app.state.site = Site(home, Pages(assets), Pace(), secure)
     _add_static(app, assets)
     for api in (records_api, definitions_api, work_api, openapi_api):

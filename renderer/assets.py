@@ -17,11 +17,7 @@ STATIC = Path(__file__).resolve().parent / "static"
 VENDOR = STATIC / "vendor"
 
 #: file in node_modules -> name in static/vendor.
-COPIES = {
-    "htmx.org/dist/htmx.min.js": "htmx.js",
-    "idiomorph/dist/idiomorph-ext.min.js": "idiomorph.js",
-    "sortablejs/Sortable.min.js": "sortable.js",
-}
+COPIES = {"htmx.org/dist/htmx.min.js": "htmx.js", "idiomorph/dist/idiomorph-ext.min.js": "idiomorph.js", "sortablejs/Sortable.min.js": "sortable.js"}
 ICONS = "@tabler/icons/icons/outline"
 
 

@@ -99,8 +99,16 @@ def targets(ctx: Context, layout: Layout) -> list[Lane]:
         raise NotFound("no_such_view_kind")
     choices = ctx.workspace.scope.choices(str(item.value.options["choices"]))
     scope = ctx.workspace.scope.of(layout.entity.key)
-    return [Lane(code, item.type.show(code, item.value, scope, ctx.locale) if item.type.name == "choice" else code,
-                 option.colour if option.colour in COLOURS else "slate", 0) for code, option in choices.options.items() if not option.retired]
+    return [
+        Lane(
+            code,
+            item.type.show(code, item.value, scope, ctx.locale) if item.type.name == "choice" else code,
+            option.colour if option.colour in COLOURS else "slate",
+            0,
+        )
+        for code, option in choices.options.items()
+        if not option.retired
+    ]
 
 
 def lane_counts(ctx: Context, layout: Layout, state: ListState) -> list[Lane]:
@@ -152,9 +160,18 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
     found = []
     for record, text in zip(records, texts, strict=True):
         value = record.get(board)
-        found.append(Card(record["id"], record["version"], value if isinstance(value, str) else "", f"{base}/r/{layout.entity.key}/{record['id']}",
-                          _title(layout, record), Markup(text.get(lead, "")), Markup(text.get(due, "")),
-                          tuple(Markup(text[column.name]) for column in lines if text.get(column.name))))
+        found.append(
+            Card(
+                record["id"],
+                record["version"],
+                value if isinstance(value, str) else "",
+                f"{base}/r/{layout.entity.key}/{record['id']}",
+                _title(layout, record),
+                Markup(text.get(lead, "")),
+                Markup(text.get(due, "")),
+                tuple(Markup(text[column.name]) for column in lines if text.get(column.name)),
+            )
+        )
     return found
 
 
@@ -182,8 +199,11 @@ def month(ctx: Context, layout: Layout, state: ListState, base: str, wanted: str
     if item is None or name not in layout.grant.open:
         raise NotFound("no_such_view_kind")
     start, end = monday, monday + timedelta(days=days)
-    where = f"{name} >= '{start.isoformat()}' and {name} < '{end.isoformat()}'" if item.value.type == "date" else (
-        f"{name} >= '{_instant(start, zone)}' and {name} < '{_instant(end, zone)}'")
+    where = (
+        f"{name} >= '{start.isoformat()}' and {name} < '{end.isoformat()}'"
+        if item.value.type == "date"
+        else (f"{name} >= '{_instant(start, zone)}' and {name} < '{_instant(end, zone)}'")
+    )
     query = query_of(ctx, layout, state, sort=(name,), limit=DAY_EVENTS, cursor=None, fields=tuple(dict.fromkeys((*layout.fields, name))))
     texts = (query.where,) if isinstance(query.where, str) else query.where
     with ctx.snapshot() as ctx:
@@ -193,9 +213,13 @@ def month(ctx: Context, layout: Layout, state: ListState, base: str, wanted: str
         value = record[name]
         day = value if item.value.type == "date" else formats.day_of(value, zone, item.value.options.get("ends") == "day")
         clock = "" if item.value.type == "date" else f"{value.astimezone(zone):%H:%M}"
-        events.setdefault(day, []).append(Event(f"{base}/r/{layout.entity.key}/{record['id']}", _title(layout, record), clock, _event_colour(ctx, layout, record)))
-    squares = tuple(Day(day, f"{day.month}-{day.day:02d}", not weekly and day.month != first.month, day == today, tuple(events.get(day, ())))
-                    for day in (monday + timedelta(days=number) for number in range(days)))
+        events.setdefault(day, []).append(
+            Event(f"{base}/r/{layout.entity.key}/{record['id']}", _title(layout, record), clock, _event_colour(ctx, layout, record))
+        )
+    squares = tuple(
+        Day(day, f"{day.month}-{day.day:02d}", not weekly and day.month != first.month, day == today, tuple(events.get(day, ())))
+        for day in (monday + timedelta(days=number) for number in range(days))
+    )
     return _month(ctx, layout, state, base, first, weekly, squares, found.next is not None, title_of(item, ctx.locale))
 
 
@@ -208,8 +232,17 @@ def _month(ctx: Context, layout: Layout, state: ListState, base: str, first: dat
     after = monday + timedelta(days=7) if weekly else _next_month(first)
     today = next((day.date for day in squares if day.today), first)
     title = f"{monday:%Y-%m-%d} – {squares[-1].date:%m-%d}" if weekly else f"{first:%Y-%m}"
-    return Month(f"{title} · {field}", "week" if weekly else "month", squares, tuple(formats.weekday(day.date) for day in squares[:7]), address(before), address(after),
-                 state.address(base, layout.definition), address(today, not weekly), cut)
+    return Month(
+        f"{title} · {field}",
+        "week" if weekly else "month",
+        squares,
+        tuple(formats.weekday(day.date) for day in squares[:7]),
+        address(before),
+        address(after),
+        state.address(base, layout.definition),
+        address(today, not weekly),
+        cut,
+    )
 
 
 def _start(wanted: str, today: date) -> tuple[bool, date]:

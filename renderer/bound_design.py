@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from renderer.templates import Pages
 
 GROUPS: Mapping[str, Label] = {
-    "basic": {"zh": "基础", "en": "Basic"}, "choice": {"zh": "选择", "en": "Choice"}, "relation": {"zh": "关联", "en": "Relations"},
-    "special": {"zh": "专用", "en": "Special"}, "derived": {"zh": "计算", "en": "Computed"}}
+    "basic": {"zh": "基础", "en": "Basic"},
+    "choice": {"zh": "选择", "en": "Choice"},
+    "relation": {"zh": "关联", "en": "Relations"},
+    "special": {"zh": "专用", "en": "Special"},
+    "derived": {"zh": "计算", "en": "Computed"},
+}
 #: Types that need more than a drop to mean something: they come to the palette with their designer.
 NOT_ON_PALETTE = frozenset({"formula", "rollup", "lookup", "link", "links", "json"})
 SAMPLES = 3
@@ -124,13 +128,30 @@ class Designer:
         form = self.state.kind == "form"
         placed = self._placed()
         return Design(
-            self.state.kind, self.state.key, label_text(self.document.get("title"), self.ctx.locale, self.state.key), self.entity.key,
-            label_text(self.entity.title, self.ctx.locale, self.entity.key), self.state.number, self.state.undo, self.state.redo, self.state.changed, self.select,
-            tuple(self._palette(placed)), tuple(self._sections()) if form else (), tuple(self._columns()) if not form else (),
+            self.state.kind,
+            self.state.key,
+            label_text(self.document.get("title"), self.ctx.locale, self.state.key),
+            self.entity.key,
+            label_text(self.entity.title, self.ctx.locale, self.entity.key),
+            self.state.number,
+            self.state.undo,
+            self.state.redo,
+            self.state.changed,
+            self.select,
+            tuple(self._palette(placed)),
+            tuple(self._sections()) if form else (),
+            tuple(self._columns()) if not form else (),
             tuple((tab, label_text(text, self.ctx.locale, tab)) for tab, text in dict(self.document.get("tabs", {})).items()),
-            PanelBinder(self.ctx, self.bundle, self.entity, self.document, self.state.kind).bind(self.select, placed) or
-            Panel(_("Form") if form else _("List"), "forms", self.state.key, (Property("title", _("Title"), "", "text", label_text(self.document.get("title"), self.ctx.locale), localised=True),)),
-            told, self._example())
+            PanelBinder(self.ctx, self.bundle, self.entity, self.document, self.state.kind).bind(self.select, placed)
+            or Panel(
+                _("Form") if form else _("List"),
+                "forms",
+                self.state.key,
+                (Property("title", _("Title"), "", "text", label_text(self.document.get("title"), self.ctx.locale), localised=True),),
+            ),
+            told,
+            self._example(),
+        )
 
     def _example(self) -> str:
         """A condition over a field of this very entity, to show how they are written."""
@@ -153,11 +174,17 @@ class Designer:
             word = kind.word()
             if name not in NOT_ON_PALETTE and word.group in GROUPS and not name.startswith("_"):
                 groups.setdefault(word.group, []).append(Tile(name, "", label_text(kind.title, locale, name), kind.icon))
-        unused = [item for key, item in self.entity.fields.items() if key not in placed and key != self.entity.parent_field
-                  and (self.state.kind == "list" or self.types[item.type].family != "derived")]
+        unused = [
+            item
+            for key, item in self.entity.fields.items()
+            if key not in placed and key != self.entity.parent_field and (self.state.kind == "list" or self.types[item.type].family != "derived")
+        ]
         if unused:
-            yield TileGroup(_("Fields not shown here"), tuple(
-                Tile("", item.key, self._title(item), self.types[item.type].icon, _("Retired") if item.retired else "") for item in unused), wide=True)
+            yield TileGroup(
+                _("Fields not shown here"),
+                tuple(Tile("", item.key, self._title(item), self.types[item.type].icon, _("Retired") if item.retired else "") for item in unused),
+                wide=True,
+            )
         for group, title in GROUPS.items():
             if group in groups:
                 yield TileGroup(label_text(title, locale), tuple(groups[group]))
@@ -168,9 +195,18 @@ class Designer:
         for section in self.document.get("layout", ()):
             items = tuple(found for item in section.get("items", ()) if not section.get("lines") and (found := self._item(item)) is not None)
             lines = self.bundle.entities.get(str(section.get("lines", "")))
-            title = label_text(section.get("section", section.get("title", "")), self.ctx.locale) or (label_text(lines.plural or lines.title, self.ctx.locale) if lines else "")
-            yield DesignSection(section["key"], title, section.get("columns", 2), section.get("tab", ""), items, self.select == f"section:{section['key']}",
-                                label_text(lines.plural or lines.title, self.ctx.locale, lines.key) if lines else "")
+            title = label_text(section.get("section", section.get("title", "")), self.ctx.locale) or (
+                label_text(lines.plural or lines.title, self.ctx.locale) if lines else ""
+            )
+            yield DesignSection(
+                section["key"],
+                title,
+                section.get("columns", 2),
+                section.get("tab", ""),
+                items,
+                self.select == f"section:{section['key']}",
+                label_text(lines.plural or lines.title, self.ctx.locale, lines.key) if lines else "",
+            )
 
     def _columns(self) -> Iterable[DesignItem]:
         rows = self._sample_rows()
@@ -218,17 +254,27 @@ class Designer:
         options = self._options(field)
         locale = self.ctx.locale
         return BoundField(
-            key=key, id=f"d-{key}".replace(".", "-"), name="", label=label_text(own.get("title"), locale) or self._title(field), type=field.type,
+            key=key,
+            id=f"d-{key}".replace(".", "-"),
+            name="",
+            label=label_text(own.get("title"), locale) or self._title(field),
+            type=field.type,
             widget="computed" if kind.family == "derived" else "text" if kind.widget in _BOXED else kind.widget,
-            help=label_text(own.get("help"), locale) or label_text(field.help, locale), required=field.required is True or own.get("required") is True,
-            span=int(own.get("span", 1)), align=kind.align, options=options,
-            few=0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS)
+            help=label_text(own.get("help"), locale) or label_text(field.help, locale),
+            required=field.required is True or own.get("required") is True,
+            span=int(own.get("span", 1)),
+            align=kind.align,
+            options=options,
+            few=0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS,
+        )
 
     def _options(self, field: Field) -> tuple[OptionView, ...]:
         choices = self.bundle.choices.get(str(field.options.get("choices", "")))
         if choices is None:
             return ()
-        return tuple(OptionView(code, label_text(option.title, self.ctx.locale, code), option.colour) for code, option in choices.options.items() if not option.retired)
+        return tuple(
+            OptionView(code, label_text(option.title, self.ctx.locale, code), option.colour) for code, option in choices.options.items() if not option.retired
+        )
 
     def _title(self, field: Field) -> str:
         return label_text(field.title, self.ctx.locale, field.key)

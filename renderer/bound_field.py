@@ -106,15 +106,33 @@ def bound_field(item: CompiledField, value: Any, around: Surroundings, *, raw: A
     options = _options(item, given, around, parent)
     text = shown_text(item, value, around)
     base: dict[str, Any] = {
-        "key": item.key, "id": identity, "name": key, "label": label_text(item.definition.title, around.locale, item.key), "type": item.definition.type,
-        "widget": widget_of(item), "value": given, "text": text,
-        "help": label_text(item.definition.help, around.locale), "required": item.required is True, "masked": isinstance(value, Masked),
-        "read_only": item.derived or item.read_only is True, "align": item.type.align, "options": options, "picked": picked(item, value, around),
+        "key": item.key,
+        "id": identity,
+        "name": key,
+        "label": label_text(item.definition.title, around.locale, item.key),
+        "type": item.definition.type,
+        "widget": widget_of(item),
+        "value": given,
+        "text": text,
+        "help": label_text(item.definition.help, around.locale),
+        "required": item.required is True,
+        "masked": isinstance(value, Masked),
+        "read_only": item.derived or item.read_only is True,
+        "align": item.type.align,
+        "options": options,
+        "picked": picked(item, value, around),
         "few": 0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS,
-        "levels": _levels(item, given, around), "multiple": item.type.widget in MANY,
-        "colour": _colour(item, value, around), "href": _href(item, value, around), "source": _source(item, around), "upload": f"{around.base}/files",
-        "accept": "image/*" if item.type.widget == "image" else "", "rows": int(item.definition.options.get("rows") or 0),
-        "unit": _unit(item, around), "attributes": tuple(_attributes(item).items())}
+        "levels": _levels(item, given, around),
+        "multiple": item.type.widget in MANY,
+        "colour": _colour(item, value, around),
+        "href": _href(item, value, around),
+        "source": _source(item, around),
+        "upload": f"{around.base}/files",
+        "accept": "image/*" if item.type.widget == "image" else "",
+        "rows": int(item.definition.options.get("rows") or 0),
+        "unit": _unit(item, around),
+        "attributes": tuple(_attributes(item).items()),
+    }
     return BoundField(**{**base, **more})
 
 
@@ -153,8 +171,10 @@ def _options(item: CompiledField, given: Any, around: Surroundings, parent: Any)
     chosen = set(given) if isinstance(given, list | tuple) else {given}
     choices = around.scope.choices(str(item.value.options["choices"]))
     return tuple(
-        OptionView(code, label_text(option.title, around.locale, code), option.colour, code in chosen) for code, option in choices.options.items()
-        if code in chosen or (not option.retired and (parent is None or not option.parents or parent in option.parents)))
+        OptionView(code, label_text(option.title, around.locale, code), option.colour, code in chosen)
+        for code, option in choices.options.items()
+        if code in chosen or (not option.retired and (parent is None or not option.parents or parent in option.parents))
+    )
 
 
 def picked(item: CompiledField, value: Any, around: Surroundings) -> tuple[OptionView, ...]:
@@ -190,12 +210,14 @@ def region_levels(code: str, deepest: str, locale: str) -> tuple[LevelView, ...]
     labels = {"province": {"zh": "省", "en": "Province"}, "city": {"zh": "市", "en": "City"}, "county": {"zh": "区县", "en": "County"}}
     path, names = (regions.path(code) if code else []), regions.names()
     found, above = [], ""
-    for index, level in enumerate(regions.LEVELS[:regions.LEVELS.index(deepest) + 1]):
+    for index, level in enumerate(regions.LEVELS[: regions.LEVELS.index(deepest) + 1]):
         chosen = path[index] if index < len(path) else ""
         children = regions.children(above)
         if not children:
             break
-        found.append(LevelView(label_text(labels.get(level, level), locale), above, tuple(OptionView(place, names[place], picked=place == chosen) for place in children)))
+        found.append(
+            LevelView(label_text(labels.get(level, level), locale), above, tuple(OptionView(place, names[place], picked=place == chosen) for place in children))
+        )
         if not chosen:
             break
         above = chosen

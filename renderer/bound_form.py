@@ -125,8 +125,18 @@ class BoundForm:
 class FormBinder:
     """Binds one form for one request. ``raw``: what was typed (None: a fresh form); ``refusal``: why a save was refused."""
 
-    def __init__(self, ctx: Context, form: Form, base: str, *, record: int | None = None, raw: Mapping[str, Any] | None = None,
-                 given: Mapping[str, Any] | None = None, refusal: Refusal | None = None, asked: Asked = Asked()) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        form: Form,
+        base: str,
+        *,
+        record: int | None = None,
+        raw: Mapping[str, Any] | None = None,
+        given: Mapping[str, Any] | None = None,
+        refusal: Refusal | None = None,
+        asked: Asked = Asked(),
+    ) -> None:
         self.ctx = ctx
         self.form = form
         self.entity = ctx.workspace.entities[form.entity]
@@ -136,8 +146,11 @@ class FormBinder:
         self.base = base
         self.look: Preview = preview(ctx, form.entity, {**(given or {}), **(raw or {})} if record is None else dict(raw or {}), record)
         self.asked = asked
-        faults = [(fault.pointer, text) for fault, (_, text) in zip(refusal.faults, told_faults(refusal, ctx.locale), strict=True)] if refusal else [
-            (fault.pointer, sentence(fault.code, fault.params, ctx.locale)) for fault in self.look.faults if fault.pointer[1:] in asked.touched]
+        faults = (
+            [(fault.pointer, text) for fault, (_, text) in zip(refusal.faults, told_faults(refusal, ctx.locale), strict=True)]
+            if refusal
+            else [(fault.pointer, sentence(fault.code, fault.params, ctx.locale)) for fault in self.look.faults if fault.pointer[1:] in asked.touched]
+        )
         self.errors = group_errors(faults)
         self.around = Surroundings(ctx.workspace.scope.of(form.entity), ctx.locale, base)
         self.triggers = self._triggers()
@@ -150,15 +163,34 @@ class FormBinder:
         placed = {f"/{name}" for name in self._placed}
         loose = tuple(text for pointer, texts in self.errors.items() if pointer not in placed and not self._line_pointer(pointer) for text in texts)
         seen = self.look.seen
-        hidden = {key: str(value) for key, value in {**self.given, **(self.raw or {})}.items()
-                  if self.record is None and key in self.look.writable and key not in self._placed and isinstance(value, str | int)}
-        return BoundForm(self.form.entity, self.form.key, label_text(self.form.title, self.ctx.locale), action, cancel, self.record,
-                         version if version is not None else seen.version if seen is not None else None, self._parts(sections), self.asked, loose, self.form.use, hidden)
+        hidden = {
+            key: str(value)
+            for key, value in {**self.given, **(self.raw or {})}.items()
+            if self.record is None and key in self.look.writable and key not in self._placed and isinstance(value, str | int)
+        }
+        return BoundForm(
+            self.form.entity,
+            self.form.key,
+            label_text(self.form.title, self.ctx.locale),
+            action,
+            cancel,
+            self.record,
+            version if version is not None else seen.version if seen is not None else None,
+            self._parts(sections),
+            self.asked,
+            loose,
+            self.form.use,
+            hidden,
+        )
 
     def _parts(self, sections: Sequence[BoundSection]) -> tuple[BoundTab, ...]:
         """Sections by tab; in front stands the tab the person had, unless a fault waits in another."""
         titles = {"": "", **{key: label_text(title, self.ctx.locale, key) for key, title in self.form.tabs.items()}}
-        found = [BoundTab(key, title, inside) for key, title in titles.items() if (inside := tuple(one for one in sections if (one.tab if one.tab in titles else "") == key))]
+        found = [
+            BoundTab(key, title, inside)
+            for key, title in titles.items()
+            if (inside := tuple(one for one in sections if (one.tab if one.tab in titles else "") == key))
+        ]
         with_tab = [part for part in found if part.key]
         front = next((part for part in with_tab if part.key == self.asked.tab), with_tab[0] if with_tab else None)
         if front is not None and not front.faulty:
@@ -180,8 +212,12 @@ class FormBinder:
 
     def _triggers(self) -> frozenset[str]:
         """The fields some condition on this form reads: changing them asks the server anew."""
-        sources = [text for section in self.form.layout for text in (section.show, *(word for item in section.items for word in (item.show, item.required, item.read_only)))
-                   if isinstance(text, str) and text]
+        sources = [
+            text
+            for section in self.form.layout
+            for text in (section.show, *(word for item in section.items for word in (item.show, item.required, item.read_only)))
+            if isinstance(text, str) and text
+        ]
         found = {name for source in sources for name in self._expression(source).fields}
         for item in self.entity.fields.values():
             for condition in (item.show, item.required, item.read_only):
@@ -211,13 +247,29 @@ class FormBinder:
             return None
         self._placed.add(item.field)
         writable = item.field in self.look.writable and not known.derived
-        read_only = not writable or self._fixed(known) or (item.read_only is True) or (isinstance(item.read_only, str) and item.read_only != "" and self._holds(item.read_only))
+        read_only = (
+            not writable
+            or self._fixed(known)
+            or (item.read_only is True)
+            or (isinstance(item.read_only, str) and item.read_only != "" and self._holds(item.read_only))
+        )
         value = self._value(known)
         if isinstance(value, Masked):
             read_only = True
-        required = (known.required is not False and self._holds(known.required)) or (item.required is not False and item.required != "" and self._holds(item.required))
-        bound = self._bound(known, value, {"span": item.span, "read_only": read_only, "required": required and not read_only,
-                                           "refresh": item.field in self.triggers, "source": self._source(known)})
+        required = (known.required is not False and self._holds(known.required)) or (
+            item.required is not False and item.required != "" and self._holds(item.required)
+        )
+        bound = self._bound(
+            known,
+            value,
+            {
+                "span": item.span,
+                "read_only": read_only,
+                "required": required and not read_only,
+                "refresh": item.field in self.triggers,
+                "source": self._source(known),
+            },
+        )
         overrides: dict[str, Any] = {}
         if item.title:
             overrides["label"] = label_text(item.title, self.ctx.locale)
@@ -231,6 +283,7 @@ class FormBinder:
 
         def bind() -> BoundField:
             return bound_field(known, value, self.around, raw=raw, parent=parent, errors=errors, **more)
+
         if value is not None or raw is not None or parent is not None or errors or "?" in more["source"]:
             return bind()
         return remember(self.ctx.workspace, ("empty field", self.entity.key, known.key, self.ctx.locale, *more.values()), bind)
@@ -280,7 +333,12 @@ class FormBinder:
 
     def _typed(self, known: CompiledField, read_only: bool) -> Any:
         """What the person typed, where it could not be read; what could is shown as it was understood."""
-        if self.raw is None or read_only or known.key not in self.raw or f"/{known.key}" not in {fault.pointer for fault in self.look.faults} | set(self.errors):
+        if (
+            self.raw is None
+            or read_only
+            or known.key not in self.raw
+            or f"/{known.key}" not in {fault.pointer for fault in self.look.faults} | set(self.errors)
+        ):
             return None
         return self.raw[known.key]
 
@@ -299,9 +357,14 @@ class FormBinder:
         shown = [child.fields[name] for name in names if name in child.fields and name in granted.readable]
         writable = granted.writable if (granted.allowed("create") or granted.allowed("update")) else frozenset()
         rows = tuple(self._line(child, shown, writable, index, row) for index, row in enumerate(self._line_rows(section.lines)))
-        return BoundLines(section.lines, label_text(child.definition.plural or child.title, self.ctx.locale), tuple(
-            (label_text(item.definition.title, self.ctx.locale, item.key), item.required is True) for item in shown), rows,
-            granted.allowed("create") and len(rows) < LINES_AT_MOST, self.errors.get(f"/{section.lines}", ()))
+        return BoundLines(
+            section.lines,
+            label_text(child.definition.plural or child.title, self.ctx.locale),
+            tuple((label_text(item.definition.title, self.ctx.locale, item.key), item.required is True) for item in shown),
+            rows,
+            granted.allowed("create") and len(rows) < LINES_AT_MOST,
+            self.errors.get(f"/{section.lines}", ()),
+        )
 
     def _line_rows(self, name: str) -> Sequence[Mapping[str, Any]]:
         if self.raw is not None and name in self.raw:
@@ -317,8 +380,17 @@ class FormBinder:
             pointer = f"/{child.key}/{index}/{item.key}"
             masked = isinstance(value, Masked)
             value, raw = self._line_value(item, value, typed)
-            bound = bound_field(item, value, around, raw=raw, name=f"{child.key}[{index}].{item.key}", read_only=item.derived or masked or item.key not in writable,
-                                errors=self.errors.get(pointer, ()), help="", source=f"{self.base}/pick/{child.key}/{item.key}" if item.target else "")
+            bound = bound_field(
+                item,
+                value,
+                around,
+                raw=raw,
+                name=f"{child.key}[{index}].{item.key}",
+                read_only=item.derived or masked or item.key not in writable,
+                errors=self.errors.get(pointer, ()),
+                help="",
+                source=f"{self.base}/pick/{child.key}/{item.key}" if item.target else "",
+            )
             fields.append(bound)
         return BoundLine(index, str(row.get("id") or ""), tuple(fields))
 

@@ -107,8 +107,10 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
     slots = {name: field for name, field in definition.mobile.items() if name in SLOTS}
     names = [name for name in dict.fromkeys(chosen or definition.columns) if _item(ctx, entity, grant, name) is not None] or list(entity.label_fields())[:1]
     title = _title_column(ctx, entity, grant, names, slots)
-    columns = tuple(_column(ctx, pages, definition, entity, grant, name, base, slots, title, hidden=name not in names)
-                    for name in dict.fromkeys((*names, *(field for field in slots.values() if _item(ctx, entity, grant, field) is not None))))
+    columns = tuple(
+        _column(ctx, pages, definition, entity, grant, name, base, slots, title, hidden=name not in names)
+        for name in dict.fromkeys((*names, *(field for field in slots.values() if _item(ctx, entity, grant, field) is not None)))
+    )
     columns = tuple(sorted(columns, key=lambda column: not column.is_title)) if title not in names else columns
     update = grant.condition("update")
     needed = {column.link or column.name for column in columns} | {field for column in columns for tint, _colour in column.tints for field in tint.fields}
@@ -117,8 +119,17 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
     for column in columns:
         if column.link:
             over[column.link] = (*over.get(column.link, ()), column.item.key)
-    return Layout(definition, entity, grant, columns, ("id", "version", *sorted(name for name in needed if name in grant.readable)), over, update,
-                  _actions(ctx, definition, entity, base), slots)
+    return Layout(
+        definition,
+        entity,
+        grant,
+        columns,
+        ("id", "version", *sorted(name for name in needed if name in grant.readable)),
+        over,
+        update,
+        _actions(ctx, definition, entity, base),
+        slots,
+    )
 
 
 def _item(ctx: Context, entity: CompiledEntity, grant: Grant, name: str) -> CompiledField | None:
@@ -147,8 +158,19 @@ def _title_column(ctx: Context, entity: CompiledEntity, grant: Grant, names: Seq
     return names[0] if names else ""
 
 
-def _column(ctx: Context, pages: Pages, definition: ListView, entity: CompiledEntity, grant: Grant, name: str, base: str, slots: Mapping[str, str], title: str,
-            *, hidden: bool) -> Column:
+def _column(
+    ctx: Context,
+    pages: Pages,
+    definition: ListView,
+    entity: CompiledEntity,
+    grant: Grant,
+    name: str,
+    base: str,
+    slots: Mapping[str, str],
+    title: str,
+    *,
+    hidden: bool,
+) -> Column:
     link, _dot, field = name.partition(".")
     own = entity.fields[link]
     item = _item(ctx, entity, grant, name) or own
@@ -159,10 +181,19 @@ def _column(ctx: Context, pages: Pages, definition: ListView, entity: CompiledEn
     slot = next((slot for slot, wanted in slots.items() if wanted == name), "")
     css = " ".join(filter(None, ("end" if item.type.align == "end" else "", "title" if name == title else "", "only-phone" if hidden else "")))
     return Column(
-        name, caption, item, inside_of(ctx, pages, owner, item, base, state=name in (slots.get("state"), definition.kanban)), link if field else "", "title" if name == title and not slot else slot, css,
-        is_title=name == title, hidden=hidden, sortable=not field and item.type.sortable and item.column is not None and name in grant.open and not item.encrypted,
+        name,
+        caption,
+        item,
+        inside_of(ctx, pages, owner, item, base, state=name in (slots.get("state"), definition.kanban)),
+        link if field else "",
+        "title" if name == title and not slot else slot,
+        css,
+        is_title=name == title,
+        hidden=hidden,
+        sortable=not field and item.type.sortable and item.column is not None and name in grant.open and not item.encrypted,
         inline=not field and name in definition.inline and name in grant.writable and not item.derived,
-        tints=tuple(_tints(ctx, entity, grant, definition, name)))
+        tints=tuple(_tints(ctx, entity, grant, definition, name)),
+    )
 
 
 def _tints(ctx: Context, entity: CompiledEntity, grant: Grant, definition: ListView, name: str) -> list[tuple[Expression, str]]:
@@ -204,8 +235,15 @@ def query_of(ctx: Context, layout: Layout, state: ListState, **more: Any) -> Que
             where.append(" or ".join(f"({part})" for part in parts))
         else:
             equals[name] = values
-    given = {"fields": layout.fields, "limit": PAGE_ROWS, "cursor": state.cursor or None, "search": state.q,
-             "sort": state.sort or layout.definition.sort or ("-id",), "equals": equals, **more}
+    given = {
+        "fields": layout.fields,
+        "limit": PAGE_ROWS,
+        "cursor": state.cursor or None,
+        "search": state.q,
+        "sort": state.sort or layout.definition.sort or ("-id",),
+        "equals": equals,
+        **more,
+    }
     return Query(layout.entity.key, where=tuple(text for text in where if text), **given)
 
 
@@ -227,9 +265,17 @@ def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> 
         number = record["id"]
         editable, title = admitted(record), _plain(record.get(label))
         cells = "".join([write(record, editable) for write in writers])
-        rows.append(Row(number, record["version"], title, Markup(
-            f'<tr id="row-{number}"><td class="tick"><label><input class="check" type="checkbox" name="ids" value="{number}" aria-label="{choose} {title}"></label></td>'
-            f"{cells}{acts(number)}</tr>")))
+        rows.append(
+            Row(
+                number,
+                record["version"],
+                title,
+                Markup(
+                    f'<tr id="row-{number}"><td class="tick"><label><input class="check" type="checkbox" name="ids" value="{number}" aria-label="{choose} {title}"></label></td>'
+                    f"{cells}{acts(number)}</tr>"
+                ),
+            )
+        )
     return rows
 
 
@@ -293,8 +339,10 @@ def _writer(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Writer:
     def inline(record: Record, editable: bool) -> str:
         if not editable or type(record.get(name)) is Masked:
             return f"{open_tag}{text(record)}</td>"
-        return (f'{open_tag}<button class="cell-edit" type="button" title="{change}" hx-get="{base}/l/{list_key}/{record["id"]}/{name}" hx-target="closest td" '
-                f'hx-swap="outerHTML">{text(record) or "—"}</button></td>')
+        return (
+            f'{open_tag}<button class="cell-edit" type="button" title="{change}" hx-get="{base}/l/{list_key}/{record["id"]}/{name}" hx-target="closest td" '
+            f'hx-swap="outerHTML">{text(record) or "—"}</button></td>'
+        )
 
     return inline
 
@@ -311,7 +359,7 @@ def _text(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Callable[[
         except KeyError:
             shown = known[value] = inside(value, today)
             return shown
-        except TypeError:          # a list
+        except TypeError:  # a list
             return inside(value, today)
 
     if not column.link:
@@ -347,6 +395,8 @@ def _acts(layout: Layout, base: str) -> Callable[[int], str]:
     if layout.actions:
         _key, title, _icon, address = layout.actions[0]
         first = f'<a class="btn small" href="{escape(address)}{{0}}">{escape(title)}</a> '
-    html = (f'<td class="acts">{first}<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
-            f'hx-target="#dialog">⋯</button></td>')
+    html = (
+        f'<td class="acts">{first}<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
+        f'hx-target="#dialog">⋯</button></td>'
+    )
     return lambda number: html.format(number)

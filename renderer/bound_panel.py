@@ -72,7 +72,12 @@ class PanelBinder:
             section = next((item for item in self.document.get("layout", ()) if item["key"] == key), None)
             return Panel(_("Section"), "layout-2", key, tuple(self._section_properties(section))) if section is not None else None
         if what == "tab" and key in dict(self.document.get("tabs", {})):
-            return Panel(_("Tab"), "layout-list", key, (Property("title", _("Title"), "", "text", label_text(self.document["tabs"][key], self.ctx.locale), localised=True),))
+            return Panel(
+                _("Tab"),
+                "layout-list",
+                key,
+                (Property("title", _("Title"), "", "text", label_text(self.document["tabs"][key], self.ctx.locale), localised=True),),
+            )
         return None
 
     def _field_panel(self, key: str) -> Panel:
@@ -104,14 +109,23 @@ class PanelBinder:
     def _place_properties(self, key: str) -> Iterable[Property]:
         if self.kind != "form":
             return
-        here: tuple[Mapping[str, Any], Any] = next(((section, item) for section in self.document.get("layout", ()) for item in section.get("items", ()) if key_of(item) == key), ({}, key))
+        here: tuple[Mapping[str, Any], Any] = next(
+            ((section, item) for section in self.document.get("layout", ()) for item in section.get("items", ()) if key_of(item) == key), ({}, key)
+        )
         section, item = here
         columns = section.get("columns", 2)
         span = item.get("span", 1) if isinstance(item, Mapping) else 1
         if columns > 1:
             words = ("", _("One column"), _("Two columns"), _("Three columns"))
-            yield Property("span", _("Width"), "", "segments", span, tuple(
-                OptionView(str(number), words[number], picked=number == min(span, columns)) for number in range(1, columns + 1)), on="item")
+            yield Property(
+                "span",
+                _("Width"),
+                "",
+                "segments",
+                span,
+                tuple(OptionView(str(number), words[number], picked=number == min(span, columns)) for number in range(1, columns + 1)),
+                on="item",
+            )
 
     def _property(self, field: Field, name: str, schema: Schema) -> Property:
         raw, value = schema.raw, field.body.get(name)
@@ -126,8 +140,17 @@ class PanelBinder:
             return Property(name, label, help_text, "expression", value or "", errors=self._wrong(field, name, value))
         if raw.get("enum"):
             words = raw.get("x-enum", {})
-            return Property(name, label, help_text, "select", value or raw["enum"][0], tuple(
-                OptionView(str(code), label_text(words.get(code), self.ctx.locale, str(code)), picked=code == (value or raw["enum"][0])) for code in raw["enum"]))
+            return Property(
+                name,
+                label,
+                help_text,
+                "select",
+                value or raw["enum"][0],
+                tuple(
+                    OptionView(str(code), label_text(words.get(code), self.ctx.locale, str(code)), picked=code == (value or raw["enum"][0]))
+                    for code in raw["enum"]
+                ),
+            )
         referred = self._referred(str(raw.get("x-refers", "")), value)
         if referred is not None:
             return Property(name, label, help_text, "select", value or "", referred)
@@ -140,13 +163,20 @@ class PanelBinder:
             return ()
         place = ExpressionPlace(self.entity.key, "boolean") if name in ("required", "show", "read_only") else ExpressionPlace(self.entity.key)
         if name == "where":
-            place = ExpressionPlace(str(field.options.get("to") or str(field.options.get("from", "")).partition(".")[0]), "boolean", frozenset({"me", "record"}),
-                                    names={"record": self.entity.key}, sql=True)
+            place = ExpressionPlace(
+                str(field.options.get("to") or str(field.options.get("from", "")).partition(".")[0]),
+                "boolean",
+                frozenset({"me", "record"}),
+                names={"record": self.entity.key},
+                sql=True,
+            )
         return self._told(place, source)
 
     def _told(self, place: ExpressionPlace, source: str) -> tuple[str, ...]:
         vocabulary = self.ctx.workspace.registry.vocabulary()
-        return tuple(sentence(problem.code, problem.params, self.ctx.locale, catalogue()) for problem in vocabulary.check_expression(self.bundle, place, source))
+        return tuple(
+            sentence(problem.code, problem.params, self.ctx.locale, catalogue()) for problem in vocabulary.check_expression(self.bundle, place, source)
+        )
 
     def _referred(self, what: str, value: Any) -> tuple[OptionView, ...] | None:
         locale = self.ctx.locale
@@ -173,9 +203,21 @@ class PanelBinder:
     def _section_properties(self, section: Mapping[str, Any]) -> Iterable[Property]:
         tabs, show = dict(self.document.get("tabs", {})), str(section.get("show", ""))
         yield Property("section", _("Title"), "", "text", label_text(section.get("section", section.get("title", "")), self.ctx.locale), localised=True)
-        yield Property("show", _("Shown when"), _("An expression; empty = always"), "expression", show,
-                       errors=self._told(ExpressionPlace(self.entity.key, "boolean"), show) if show else ())
+        yield Property(
+            "show",
+            _("Shown when"),
+            _("An expression; empty = always"),
+            "expression",
+            show,
+            errors=self._told(ExpressionPlace(self.entity.key, "boolean"), show) if show else (),
+        )
         yield Property("collapsed", _("Folded at first"), "", "switch", section.get("collapsed", False))
         if tabs:
-            yield Property("tab", _("Tab"), "", "select", section.get("tab", ""), tuple(
-                OptionView(key, label_text(text, self.ctx.locale, key), picked=key == section.get("tab")) for key, text in tabs.items()))
+            yield Property(
+                "tab",
+                _("Tab"),
+                "",
+                "select",
+                section.get("tab", ""),
+                tuple(OptionView(key, label_text(text, self.ctx.locale, key), picked=key == section.get("tab")) for key, text in tabs.items()),
+            )

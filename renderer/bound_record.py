@@ -36,7 +36,9 @@ RELATED_ROWS = 8
 COLUMNS_AT_MOST = 6
 STEPS_AT_MOST = 12
 #: Widgets whose detail macro says more than a cell of a list does: links to follow, whole texts, pictures.
-_DETAILED = frozenset({"phone", "email", "url", "link", "person", "links", "people", "long_text", "rich_text", "files", "file", "image", "choices", "tags", "address", "json"})
+_DETAILED = frozenset(
+    {"phone", "email", "url", "link", "person", "links", "people", "long_text", "rich_text", "files", "file", "image", "choices", "tags", "address", "json"}
+)
 _FILES = ("file", "image", "files")
 
 
@@ -135,8 +137,11 @@ def profile(desk: Desk, entity: CompiledEntity, record: Record, told: frozenset[
         placed |= {item.field for item in section.items}
         if facts:
             found.append(ProfileSection(section.key, label_text(section.title, desk.ctx.locale), tuple(facts)))
-    rest = [fact for key, item in entity.fields.items() if key not in placed and item.definition.type != "json"
-            and (fact := _fact(desk, entity, record, key, may_reveal)) is not None]
+    rest = [
+        fact
+        for key, item in entity.fields.items()
+        if key not in placed and item.definition.type != "json" and (fact := _fact(desk, entity, record, key, may_reveal)) is not None
+    ]
     if rest:
         found.append(ProfileSection("more", _("More"), tuple(rest), bool(found)))
     return found
@@ -146,7 +151,9 @@ def _fact(desk: Desk, entity: CompiledEntity, record: Record, key: str, may_reve
     item = entity.fields.get(key)
     if item is None or item.definition.type in _FILES or record.get(key) in (None, "", []):
         return None
-    return Fact(label_text(item.definition.title, desk.ctx.locale, key), detail(desk, entity, item, record[key]), key, may_reveal and isinstance(record[key], Masked))
+    return Fact(
+        label_text(item.definition.title, desk.ctx.locale, key), detail(desk, entity, item, record[key]), key, may_reveal and isinstance(record[key], Masked)
+    )
 
 
 def detail(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -> Markup:
@@ -247,13 +254,26 @@ def _related(desk: Desk, other: CompiledEntity, link: CompiledField, record: Rec
     table = "&page=table" if view is not None and view.view != "table" else ""
     more = f"{desk.base}/l/{view.key}?{link.key}={record.id}{table}" if view is not None and (result.count or 0) > RELATED_ROWS else ""
     may_add = granted.allowed("create") and not other.lines_of
-    return Related(f"{other.key}-{link.key}", label_text(other.definition.plural or other.title, ctx.locale, other.key), other.definition.icon or "list", rows, more,
-                   formats.count(result.count, result.count_capped), f"{desk.base}/r/{other.key}/new?{link.key}={record.id}&use=quick" if may_add else "")
+    return Related(
+        f"{other.key}-{link.key}",
+        label_text(other.definition.plural or other.title, ctx.locale, other.key),
+        other.definition.icon or "list",
+        rows,
+        more,
+        formats.count(result.count, result.count_capped),
+        f"{desk.base}/r/{other.key}/new?{link.key}={record.id}&use=quick" if may_add else "",
+    )
 
 
 def _row(desk: Desk, other: CompiledEntity, item: Record, columns: Sequence[str]) -> RelatedRow:
-    cells = [(label_text(other.fields[name].definition.title, desk.ctx.locale, name), desk.cell(other, other.fields[name], item.get(name)),
-              other.fields[name].type.widget in ("text", "long_text", "tags", "choices")) for name in columns]
+    cells = [
+        (
+            label_text(other.fields[name].definition.title, desk.ctx.locale, name),
+            desk.cell(other, other.fields[name], item.get(name)),
+            other.fields[name].type.widget in ("text", "long_text", "tags", "choices"),
+        )
+        for name in columns
+    ]
     lead = cells[0][1] if cells and cells[0][1] else Markup("{}").format(record_label(desk.ctx, other, item))
     return RelatedRow(f"{desk.base}/r/{other.key}/{item.id}", lead, tuple(cell for cell in cells[1:] if cell[1]))
 
@@ -261,14 +281,24 @@ def _row(desk: Desk, other: CompiledEntity, item: Record, columns: Sequence[str]
 def _columns(ctx: Context, other: CompiledEntity, view: ListView | None, link: str) -> tuple[str, ...]:
     granted = grant_of(ctx.workspace, ctx.actor, other)
     names: Sequence[str] = view.columns if view is not None else [key for key, item in other.fields.items() if item.column is not None]
-    usable = [name for name in names if name != link and name in other.fields and name in granted.readable and other.fields[name].definition.type not in ("json", *_FILES)]
+    usable = [
+        name
+        for name in names
+        if name != link and name in other.fields and name in granted.readable and other.fields[name].definition.type not in ("json", *_FILES)
+    ]
     return tuple(usable[:COLUMNS_AT_MOST])
 
 
 def moment_field(entity: CompiledEntity) -> CompiledField | None:
     """The instant at which a record of an entity happens: required, and now unless somebody says otherwise."""
-    return next((item for item in entity.fields.values() if item.definition.type == "instant" and item.column is not None and item.required is True
-                 and item.default is not None), None)
+    return next(
+        (
+            item
+            for item in entity.fields.values()
+            if item.definition.type == "instant" and item.column is not None and item.required is True and item.default is not None
+        ),
+        None,
+    )
 
 
 # --- files ---------------------------------------------------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ class Judge:
         except KeyError:
             found = self._known[key] = self._judge(key)
             return found
-        except TypeError:          # a list among the values
+        except TypeError:  # a list among the values
             return self._judge(key)
 
     def _judge(self, values: tuple[Any, ...]) -> str | None:

@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     def arg(*names: str, **words: object) -> tuple[tuple[str, ...], dict[str, object]]:
         return names, words
 
+    # fmt: off
     workspace, login = arg("workspace", metavar="WORKSPACE"), arg("login", metavar="LOGIN")
     command("serve", commands.serve, "web, and worker unless told otherwise", arg("--host"), arg("--port", type=int), arg("--processes", type=int, default=1),
             arg("--no-worker", action="store_true"), arg("--first-run-demo", metavar="PRESET", help="when there is no workspace yet, make one named demo with demo data"))
@@ -78,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("clock", commands.clock, "move a sandbox's clock forward", workspace, arg("instant", metavar="ISO"))
     command("migrate", commands.migrate, "bring the system tables up to this release")
     command("settings", commands.settings, "every setting with its value and where it came from")
+    # fmt: on
     return parser
 
 

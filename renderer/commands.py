@@ -129,8 +129,15 @@ def workspace_create(given: Namespace) -> Answer:
     """A new workspace from a preset."""
     bundle = read_preset(given.preset)
     with opened_home() as home:
-        made = publishing.create_workspace(home, given.name, bundle, title=given.title, sandbox=given.sandbox or given.now is not None, demo=given.demo,
-                                           now=read_instant(given.now) if given.now else None)
+        made = publishing.create_workspace(
+            home,
+            given.name,
+            bundle,
+            title=given.title,
+            sandbox=given.sandbox or given.now is not None,
+            demo=given.demo,
+            now=read_instant(given.now) if given.now else None,
+        )
     return Answer([made.name], {"name": made.name, "version": made.version})
 
 
@@ -171,8 +178,14 @@ def workspace_backup(given: Namespace) -> Answer:
     with opened_home() as home:
         manifest = backup(home, given.name, Path(given.file), passphrase=words)
     rows = sum(item.get("rows", 0) for item in manifest["members"].values())
-    notice = label_text({"zh": "加密字段仍为密文：恢复时需要" + ("口令" if words else "本机的密钥（TANGRAM_SECRET_KEY 或 secret.key）"),
-                         "en": "Encrypted fields stay sealed: a restore needs " + ("the passphrase" if words else "this installation's secret (TANGRAM_SECRET_KEY or secret.key)")}, given.locale)
+    notice = label_text(
+        {
+            "zh": "加密字段仍为密文：恢复时需要" + ("口令" if words else "本机的密钥（TANGRAM_SECRET_KEY 或 secret.key）"),
+            "en": "Encrypted fields stay sealed: a restore needs "
+            + ("the passphrase" if words else "this installation's secret (TANGRAM_SECRET_KEY or secret.key)"),
+        },
+        given.locale,
+    )
     return Answer([f"{given.file}: {rows}", notice], {"file": given.file, "rows": rows, "version": manifest["state"]["version"]})
 
 
@@ -216,14 +229,23 @@ def problem_line(problem: Problem, locale: str) -> str:
     """One problem on one line: file:line, JSON pointer, code, sentence, hint."""
     place = problem.file + (f":{problem.line}" if problem.line else "") + (f":{problem.column}" if problem.column else "")
     advice = hint(problem.code, problem.params, locale)
-    return f"{place} {problem.pointer or '/'} [{problem.code}] {sentence(problem.code, problem.params, locale, catalogue())}" + (f" ({advice})" if advice else "")
+    return f"{place} {problem.pointer or '/'} [{problem.code}] {sentence(problem.code, problem.params, locale, catalogue())}" + (
+        f" ({advice})" if advice else ""
+    )
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:
     """One problem as data, in both languages."""
-    return {"file": problem.file, "pointer": problem.pointer, "line": problem.line, "column": problem.column, "code": problem.code, "severity": problem.severity,
-            "message": {locale: sentence(problem.code, problem.params, locale, catalogue()) for locale in ("zh", "en")},
-            "hint": {locale: hint(problem.code, problem.params, locale) for locale in ("zh", "en")}}
+    return {
+        "file": problem.file,
+        "pointer": problem.pointer,
+        "line": problem.line,
+        "column": problem.column,
+        "code": problem.code,
+        "severity": problem.severity,
+        "message": {locale: sentence(problem.code, problem.params, locale, catalogue()) for locale in ("zh", "en")},
+        "hint": {locale: hint(problem.code, problem.params, locale) for locale in ("zh", "en")},
+    }
 
 
 def plan(given: Namespace) -> Answer:
@@ -235,8 +257,14 @@ def plan(given: Namespace) -> Answer:
 
 def _planned(found: Plan, locale: str) -> Answer:
     conflicts = [f"{kind}/{key} {pointer}" for (kind, key), pointers in found.conflicts.items() for pointer in pointers]
-    data = {"base_version": found.base_version, "digest": found.digest, "ready": found.ready, "changes": found.sentences(locale), "conflicts": conflicts,
-            "problems": [problem_data(problem) for problem in found.problems]}
+    data = {
+        "base_version": found.base_version,
+        "digest": found.digest,
+        "ready": found.ready,
+        "changes": found.sentences(locale),
+        "conflicts": conflicts,
+        "problems": [problem_data(problem) for problem in found.problems],
+    }
     return Answer([*(problem_line(problem, locale) for problem in found.problems), *conflicts, *found.sentences(locale)], data, found.ready)
 
 

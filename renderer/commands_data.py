@@ -50,7 +50,13 @@ def import_(given: Namespace) -> Answer:
             batch = batches.set_mapping(ctx, batch.id, _mapping(ctx, batch, given.mapping))
         batch = batches.run(ctx, batch.id, dry=given.dry_run)
         rows = list(_report(ctx, batch.id))
-    data = {"batch": batch.id, "dry_run": given.dry_run, "counts": dict(batch.counts), "mapping": dict(zip(batch.headers, batch.targets, strict=True)), "rows": rows}
+    data = {
+        "batch": batch.id,
+        "dry_run": given.dry_run,
+        "counts": dict(batch.counts),
+        "mapping": dict(zip(batch.headers, batch.targets, strict=True)),
+        "rows": rows,
+    }
     counts = ", ".join(f"{name} {count}" for name, count in batch.counts.items() if isinstance(count, int))
     return Answer([*(_row_line(row, given.locale) for row in rows if row["faults"] or row["warnings"]), counts], data)
 

@@ -21,10 +21,29 @@ from renderer.security import NotLoggedIn, TooLarge
 log = logging.getLogger("tangram.request")
 
 _FAMILIES: tuple[tuple[type[Refusal], int], ...] = (
-    (NotLoggedIn, 401), (TooLarge, 413), (Invalid, 422), (Denied, 403), (NotFound, 404), (Conflict, 409), (Unavailable, 503))
+    (NotLoggedIn, 401),
+    (TooLarge, 413),
+    (Invalid, 422),
+    (Denied, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
 _CODES = {"too_many_attempts": 429, "version_missing": 428, "database_full": 507, "csrf_failed": 403, "method_not_allowed": 405}
-_TITLES = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 422: "Unprocessable Content",
-           428: "Precondition Required", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable", 507: "Insufficient Storage"}
+_TITLES = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    422: "Unprocessable Content",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    507: "Insufficient Storage",
+}
 
 
 def status_of(refusal: Refusal) -> int:
@@ -37,9 +56,14 @@ def status_of(refusal: Refusal) -> int:
 def problem(refusal: Refusal, locale: str, ctx: Context | None = None) -> dict[str, Any]:
     """The problem document (RFC 9457) of a refusal. ``ctx``: whose request it was; what stands now is told in the form they read it in."""
     status = status_of(refusal)
-    found: dict[str, Any] = {"type": f"urn:tangram:{refusal.code}", "title": _TITLES.get(status, "Error"), "status": status,
-                             "detail": told(refusal, locale), "code": refusal.code,
-                             "errors": told_errors(refusal.faults or (Fault("", refusal.code, refusal.params),), locale)}
+    found: dict[str, Any] = {
+        "type": f"urn:tangram:{refusal.code}",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": told(refusal, locale),
+        "code": refusal.code,
+        "errors": told_errors(refusal.faults or (Fault("", refusal.code, refusal.params),), locale),
+    }
     found.update((name, refusal.params[name]) for name in ("mine", "count", "limit", "version") if name in refusal.params)
     current = refusal.params.get("current")
     if isinstance(current, Record) and ctx is not None:
@@ -51,8 +75,15 @@ def problem(refusal: Refusal, locale: str, ctx: Context | None = None) -> dict[s
 
 def told_errors(faults: Iterable[Fault], locale: str) -> list[dict[str, Any]]:
     """Faults as the ``errors`` of a problem: pointer, code, message, and where in a text given there."""
-    return [{"pointer": fault.pointer, "code": fault.code, "message": sentence(fault.code, fault.params, locale),
-             **({"column": fault.params["column"]} if isinstance(fault.params.get("column"), int) else {})} for fault in faults]
+    return [
+        {
+            "pointer": fault.pointer,
+            "code": fault.code,
+            "message": sentence(fault.code, fault.params, locale),
+            **({"column": fault.params["column"]} if isinstance(fault.params.get("column"), int) else {}),
+        }
+        for fault in faults
+    ]
 
 
 def problem_response(refusal: Refusal, locale: str, ctx: Context | None = None) -> Response:
@@ -83,5 +114,12 @@ def note_failure(error: BaseException, where: str) -> str:
 
 def failure_problem(number: str, locale: str) -> Mapping[str, Any]:
     """The problem document of a failure that is ours."""
-    return {"type": "urn:tangram:failure", "title": _TITLES[500], "status": 500, "detail": sentence("failure", {"id": number}, locale), "code": "failure",
-            "id": number, "errors": []}
+    return {
+        "type": "urn:tangram:failure",
+        "title": _TITLES[500],
+        "status": 500,
+        "detail": sentence("failure", {"id": number}, locale),
+        "code": "failure",
+        "id": number,
+        "errors": [],
+    }

@@ -74,7 +74,10 @@ def _options(ctx: Context, layout: Layout, item: CompiledField, chosen: tuple[st
     if item.type.widget == "boolean":
         return (OptionView("true", _("Yes"), picked="true" in chosen), OptionView("false", _("No"), picked="false" in chosen))
     if "choices" in item.value.options:
-        return tuple(OptionView(option.value, option.label, option.colour, option.value in chosen) for option in bound_field(item, None, around, raw=list(chosen)).options)
+        return tuple(
+            OptionView(option.value, option.label, option.colour, option.value in chosen)
+            for option in bound_field(item, None, around, raw=list(chosen)).options
+        )
     if item.target:
         try:
             rows = lookup(ctx, item.target, "", LINKS_OFFERED)
@@ -109,8 +112,11 @@ class ConditionView:
 
 def filter_types(layout: Layout) -> dict[str, FieldType]:
     """The fields of the builder: those never masked for this reader, by their type."""
-    return {name: item.type for name, item in layout.entity.fields.items()
-            if name in layout.grant.open and not item.encrypted and item.type.operators and item.type.widget not in ("file", "files", "image", "json")}
+    return {
+        name: item.type
+        for name, item in layout.entity.fields.items()
+        if name in layout.grant.open and not item.encrypted and item.type.operators and item.type.widget not in ("file", "files", "image", "json")
+    }
 
 
 def filter_fields(layout: Layout, locale: str) -> list[tuple[str, str]]:

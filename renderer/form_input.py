@@ -42,11 +42,16 @@ def one_each(found: dict[str, Any], single: Callable[[str, str], bool]) -> dict[
 
     ``single(line, name)`` says whether a field of the record (line "") or of one of its lines is such a field.
     """
+
     def last(line: str, name: str, value: Any) -> Any:
         return (value[-1] if value else "") if isinstance(value, list) and single(line, name) else value
 
-    return {name: [{key: last(name, key, part) for key, part in row.items()} for row in value] if isinstance(value, list) and value and isinstance(value[0], dict)
-            else last("", name, value) for name, value in found.items()}
+    return {
+        name: [{key: last(name, key, part) for key, part in row.items()} for row in value]
+        if isinstance(value, list) and value and isinstance(value[0], dict)
+        else last("", name, value)
+        for name, value in found.items()
+    }
 
 
 def drop_line(found: dict[str, Any], place: str) -> None:

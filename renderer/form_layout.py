@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity, CompiledField
 
+
 def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> Form:
     """The form a person gets: the named one, else the first of this use for one of their roles, else one with every field."""
-    forms = [item for item in ctx.workspace.bundle.forms.values() if item.entity == entity and (
-        not item.audience or set(item.audience) & set(ctx.actor.roles) or ctx.actor.kind == "system")]
+    forms = [
+        item
+        for item in ctx.workspace.bundle.forms.values()
+        if item.entity == entity and (not item.audience or set(item.audience) & set(ctx.actor.roles) or ctx.actor.kind == "system")
+    ]
     if key:
         named = next((item for item in forms if item.key == key), None)
         if named is not None:

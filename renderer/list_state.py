@@ -40,30 +40,48 @@ class ListState:
         known = frozenset(fields)
         start = cls.of_saved(definition, saved or {}, known)
         kind = given.get("page", "")
-        equals = {name: tuple(value for value in given.getlist(name) if value != "") for name in dict.fromkeys(given.keys()) if name in known and name not in OWN}
+        equals = {
+            name: tuple(value for value in given.getlist(name) if value != "") for name in dict.fromkeys(given.keys()) if name in known and name not in OWN
+        }
         asked = any(name in given for name in ("q", "where", *equals)) or not saved
         seen, view = given.get("count", ""), given.get("view", "")
         return replace(
-            start, kind=kind if kind in kinds_of(definition) else start.kind,
-            q=given.get("q", "").strip() if asked else start.q, where=given.get("where", "") if asked else start.where,
+            start,
+            kind=kind if kind in kinds_of(definition) else start.kind,
+            q=given.get("q", "").strip() if asked else start.q,
+            where=given.get("where", "") if asked else start.where,
             equals={name: values for name, values in equals.items() if values} if asked else start.equals,
-            sort=_words(given.get("sort", "")) or start.sort, columns=_words(given.get("fields", "")) or start.columns,
-            view=int(view) if view.isascii() and view.isdigit() and len(view) < 16 else 0, cursor=given.get("cursor", ""),
-            seen=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 9 else 0)
+            sort=_words(given.get("sort", "")) or start.sort,
+            columns=_words(given.get("fields", "")) or start.columns,
+            view=int(view) if view.isascii() and view.isdigit() and len(view) < 16 else 0,
+            cursor=given.get("cursor", ""),
+            seen=int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 9 else 0,
+        )
 
     @classmethod
     def of_saved(cls, definition: ListView, body: Mapping[str, Any], known: frozenset[str]) -> ListState:
         """From a saved view's body; fields that went away since are left out."""
         equals = {name: tuple(str(value) for value in values) for name, values in dict(body.get("equals", {})).items() if name in known}
         kind = str(body.get("page", definition.view))
-        return cls(kind if kind in kinds_of(definition) else "table", str(body.get("q", "")), equals, str(body.get("where", "")),
-                   tuple(word for word in body.get("sort", ()) if str(word).lstrip("-") in known or str(word).lstrip("-") in ("id", "created_at", "updated_at")),
-                   tuple(word for word in body.get("fields", ()) if str(word).split(".")[0] in known))
+        return cls(
+            kind if kind in kinds_of(definition) else "table",
+            str(body.get("q", "")),
+            equals,
+            str(body.get("where", "")),
+            tuple(word for word in body.get("sort", ()) if str(word).lstrip("-") in known or str(word).lstrip("-") in ("id", "created_at", "updated_at")),
+            tuple(word for word in body.get("fields", ()) if str(word).split(".")[0] in known),
+        )
 
     def body(self) -> dict[str, Any]:
         """What a saved view keeps."""
-        return {"page": self.kind, "q": self.q, "equals": {name: list(values) for name, values in self.equals.items()}, "where": self.where,
-                "sort": list(self.sort), "fields": list(self.columns)}
+        return {
+            "page": self.kind,
+            "q": self.q,
+            "equals": {name: list(values) for name, values in self.equals.items()},
+            "where": self.where,
+            "sort": list(self.sort),
+            "fields": list(self.columns),
+        }
 
     @property
     def filtered(self) -> bool:
@@ -120,12 +138,22 @@ def period_condition(name: str, kind: str, period: str) -> str:
     if period == "none":
         return f"empty({name})"
     if kind == "date":
-        days = {"overdue": f"{name} < today()", "today": f"{name} == today()", "tomorrow": f"{name} == add_days(today(), 1)",
-                "week": f"{name} >= today() and {name} < add_days(today(), 7)", "month": f"{name} >= today() and {name} < add_days(today(), 30)"}
+        days = {
+            "overdue": f"{name} < today()",
+            "today": f"{name} == today()",
+            "tomorrow": f"{name} == add_days(today(), 1)",
+            "week": f"{name} >= today() and {name} < add_days(today(), 7)",
+            "month": f"{name} >= today() and {name} < add_days(today(), 30)",
+        }
         return days.get(period, "")
     start, end = "start_of(now(), 'day')", "end_of(now(), 'day')"
-    moments = {"overdue": f"{name} < now()", "today": f"{name} >= {start} and {name} < {end}", "tomorrow": f"{name} >= {end} and {name} < add_days({end}, 1)",
-               "week": f"{name} >= {start} and {name} < add_days({start}, 7)", "month": f"{name} >= {start} and {name} < add_days({start}, 30)"}
+    moments = {
+        "overdue": f"{name} < now()",
+        "today": f"{name} >= {start} and {name} < {end}",
+        "tomorrow": f"{name} >= {end} and {name} < add_days({end}, 1)",
+        "week": f"{name} >= {start} and {name} < add_days({start}, 7)",
+        "month": f"{name} >= {start} and {name} < add_days({start}, 30)",
+    }
     return moments.get(period, "")
 
 

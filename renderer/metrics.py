@@ -58,8 +58,12 @@ class Counts:
             answers, seconds = dict(self._answers), self._seconds
         lines = ["# TYPE tangram_requests_total counter"]
         lines += [f'tangram_requests_total{{method="{method}",status="{status}"}} {number}' for (method, status), number in sorted(answers.items())]
-        lines += ["# TYPE tangram_request_seconds_total counter", f"tangram_request_seconds_total {seconds:.6f}",
-                  "# TYPE tangram_start_time_seconds gauge", f"tangram_start_time_seconds {STARTED:.0f}"]
+        lines += [
+            "# TYPE tangram_request_seconds_total counter",
+            f"tangram_request_seconds_total {seconds:.6f}",
+            "# TYPE tangram_start_time_seconds gauge",
+            f"tangram_start_time_seconds {STARTED:.0f}",
+        ]
         resident = _resident()
         if resident:
             lines += ["# TYPE process_resident_memory_bytes gauge", f"process_resident_memory_bytes {resident}"]

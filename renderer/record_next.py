@@ -55,7 +55,9 @@ def dated_fields(ctx: Context, entity: CompiledEntity) -> dict[str, list[tuple[E
 def upcoming(desk: Desk, entity: CompiledEntity, record: Record, dated: dict[str, list[tuple[Expression, str]]]) -> list[Next]:
     """The dates of the record itself, the nearest first, then the open records that point to it."""
     own = sorted(((record[name], name) for name in dated if isinstance(record.get(name), date | datetime)), key=lambda row: str(row[0]))
-    found = [_of(desk, entity, record, name, dated[name], label_text(entity.fields[name].definition.title, desk.ctx.locale, name), "clock", "") for _at, name in own]
+    found = [
+        _of(desk, entity, record, name, dated[name], label_text(entity.fields[name].definition.title, desk.ctx.locale, name), "clock", "") for _at, name in own
+    ]
     for other, link in pointing(desk.ctx, entity):
         found += _open(desk, other, link, record)
     return found
@@ -64,8 +66,14 @@ def upcoming(desk: Desk, entity: CompiledEntity, record: Record, dated: dict[str
 def _of(desk: Desk, entity: CompiledEntity, record: Record, name: str, pairs: list[tuple[Expression, str]], label: str, icon: str, href: str) -> Next:
     item, value = entity.fields[name], record[name]
     colour = Judge(evaluator_of(desk.ctx), pairs)(record) or ""
-    return Next(label, Markup(deadline(item, value, desk.ctx, desk.today, str(desk.cell(entity, item, value)))), colour, icon, href,
-                item.definition.type == "date" or item.value.options.get("ends") == "day")
+    return Next(
+        label,
+        Markup(deadline(item, value, desk.ctx, desk.today, str(desk.cell(entity, item, value)))),
+        colour,
+        icon,
+        href,
+        item.definition.type == "date" or item.value.options.get("ends") == "day",
+    )
 
 
 def _open(desk: Desk, other: CompiledEntity, link: CompiledField, record: Record) -> list[Next]:
@@ -80,8 +88,11 @@ def _open(desk: Desk, other: CompiledEntity, link: CompiledField, record: Record
         return []
     wanted = {name, *other.label_fields(), *(field for condition, _colour in dated[name] for field in condition.fields)} & granted.readable
     rows = page(ctx, Query(other.key, (view.where, f"{link.key} == {record.id}"), sort=(name,), fields=("id", *sorted(wanted)), limit=OPEN_ROWS)).items
-    return [_of(desk, other, row, name, dated[name], _title(desk, other, row, name), other.definition.icon or "point", f"{desk.base}/r/{other.key}/{row.id}")
-            for row in rows if isinstance(row.get(name), date | datetime)]
+    return [
+        _of(desk, other, row, name, dated[name], _title(desk, other, row, name), other.definition.icon or "point", f"{desk.base}/r/{other.key}/{row.id}")
+        for row in rows
+        if isinstance(row.get(name), date | datetime)
+    ]
 
 
 def _title(desk: Desk, other: CompiledEntity, row: Record, name: str) -> str:

@@ -108,15 +108,25 @@ def _parts(other: CompiledEntity, readable: frozenset[str]) -> tuple[CompiledFie
     return person, text, [item for item in usable if item.type.widget == "choice"][:TAGS_AT_MOST]
 
 
-def _event(desk: Desk, other: CompiledEntity, row: Record, when: CompiledField, person: CompiledField | None, text: CompiledField | None,
-           marks: list[CompiledField]) -> Told:
+def _event(
+    desk: Desk, other: CompiledEntity, row: Record, when: CompiledField, person: CompiledField | None, text: CompiledField | None, marks: list[CompiledField]
+) -> Told:
     ctx, at = desk.ctx, row[when.key]
     who = row.get(person.key) if person is not None else None
     said = row.get(text.key) if text is not None else None
     quote = said.text if isinstance(said, Masked) else str(said or "")
-    return Told(f"{other.key}-{row.id}", at, _short(ctx, at), _exact(ctx, at), who.label or "" if isinstance(who, Link) else "",
-                label_text(other.title, ctx.locale, other.key), other.definition.icon or "point", href=f"{desk.base}/r/{other.key}/{row.id}",
-                quote=quote if len(quote) <= QUOTE else f"{quote[:QUOTE]}…", tags=tuple(_tag(mark) for item in marks if (mark := desk.cell(other, item, row.get(item.key)))))
+    return Told(
+        f"{other.key}-{row.id}",
+        at,
+        _short(ctx, at),
+        _exact(ctx, at),
+        who.label or "" if isinstance(who, Link) else "",
+        label_text(other.title, ctx.locale, other.key),
+        other.definition.icon or "point",
+        href=f"{desk.base}/r/{other.key}/{row.id}",
+        quote=quote if len(quote) <= QUOTE else f"{quote[:QUOTE]}…",
+        tags=tuple(_tag(mark) for item in marks if (mark := desk.cell(other, item, row.get(item.key)))),
+    )
 
 
 def _tag(shown: Markup) -> Markup:
@@ -139,16 +149,32 @@ def _change(desk: Desk, entity: CompiledEntity, moment: Moment, *, computed: boo
     ctx = desk.ctx
     surroundings = around(ctx, entity.key, desk.base)
     words = {"create": _("Created"), "update": _("Changed"), "delete": _("Deleted"), "restore": _("Restored"), "computed": _("Computed")}
-    told = tuple(_field(entity, change, surroundings) for change in moment.changes
-                 if change.field in entity.fields and (computed or (not change.computed and moment.verb != "create")))
+    told = tuple(
+        _field(entity, change, surroundings)
+        for change in moment.changes
+        if change.field in entity.fields and (computed or (not change.computed and moment.verb != "create"))
+    )
     who = moment.person.label or f"#{moment.person.id}" if moment.person is not None else _principal(moment.cause)
-    return Told(f"change-{moment.id}", moment.at, _short(ctx, moment.at), _exact(ctx, moment.at), who, words.get(moment.verb, moment.verb),
-                _VERBS.get(moment.verb, "point"), _why(moment.cause), changes=told)
+    return Told(
+        f"change-{moment.id}",
+        moment.at,
+        _short(ctx, moment.at),
+        _exact(ctx, moment.at),
+        who,
+        words.get(moment.verb, moment.verb),
+        _VERBS.get(moment.verb, "point"),
+        _why(moment.cause),
+        changes=told,
+    )
 
 
 def _field(entity: CompiledEntity, change: FieldChange, surroundings: Surroundings) -> tuple[str, str, str]:
     item = entity.fields[change.field]
-    return (label_text(item.definition.title, surroundings.locale, change.field), _text(item, change.before, surroundings), _text(item, change.after, surroundings))
+    return (
+        label_text(item.definition.title, surroundings.locale, change.field),
+        _text(item, change.before, surroundings),
+        _text(item, change.after, surroundings),
+    )
 
 
 def _text(item: CompiledField, value: Any, surroundings: Surroundings) -> str:
@@ -160,7 +186,9 @@ def _text(item: CompiledField, value: Any, surroundings: Surroundings) -> str:
 
 
 def _principal(cause: Mapping[str, Any]) -> str:
-    return {"operator": _("Command line"), "import": _("Import"), "demo": _("Demo data"), "publishing": _("Publishing")}.get(str(cause.get("principal", "")), _("System"))
+    return {"operator": _("Command line"), "import": _("Import"), "demo": _("Demo data"), "publishing": _("Publishing")}.get(
+        str(cause.get("principal", "")), _("System")
+    )
 
 
 def _why(cause: Mapping[str, Any]) -> str:

@@ -225,6 +225,7 @@ class Routes:
             endpoint.permission = permission  # type: ignore[attr-defined]
             self.found.append(Route(path, endpoint, methods=methods, name=f"{handler.__module__.rsplit('.', 1)[-1]}.{handler.__name__}"))
             return handler
+
         return register
 
 
@@ -262,8 +263,9 @@ def _admit(visit: Visit) -> None:
         if not same_origin(request.headers, request.headers.get("host", "")) or not csrf_matches(secret, sent):
             raise Denied("csrf_failed")
     if permission.door == "member" and visit.session is not None:
-        visit.context = actors.enter(visit.home, str(visit.path["ws"]), visit.session.account, locale=visit.locale, cause=Cause("person"),
-                                     ip=client_ip(visit.site, request))
+        visit.context = actors.enter(
+            visit.home, str(visit.path["ws"]), visit.session.account, locale=visit.locale, cause=Cause("person"), ip=client_ip(visit.site, request)
+        )
         if permission.right and permission.right not in visit.context.actor.rights:
             raise Denied("right_missing", right=permission.right)
 
@@ -295,7 +297,11 @@ def is_loopback(site: Site, request: Request) -> bool:
     """Whether the request comes from this machine, to this machine, through no proxy."""
     peer = request.client.host if request.client else ""
     host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-    return _inside(peer, [ip_network("127.0.0.0/8"), ip_network("::1/128")]) and host in ("127.0.0.1", "localhost", "::1") and "x-forwarded-for" not in request.headers
+    return (
+        _inside(peer, [ip_network("127.0.0.0/8"), ip_network("::1/128")])
+        and host in ("127.0.0.1", "localhost", "::1")
+        and "x-forwarded-for" not in request.headers
+    )
 
 
 def refused(visit: Visit, refusal: Refusal) -> Response:
@@ -352,7 +358,8 @@ def api_context(request: Request) -> Context:
         if session is None:
             raise NotLoggedIn("not_logged_in")
         if request.method not in SAFE_METHODS and not (
-                same_origin(request.headers, request.headers.get("host", "")) and csrf_matches(token, request.headers.get("x-csrf-token", ""))):
+            same_origin(request.headers, request.headers.get("host", "")) and csrf_matches(token, request.headers.get("x-csrf-token", ""))
+        ):
             raise Denied("csrf_failed")
         ctx = actors.enter(site.home, workspace, session.account, locale=locale, cause=Cause("api"), ip=ip)
     site.pace.take(f"person:{workspace}:{ctx.actor.person_id}")

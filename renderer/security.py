@@ -22,16 +22,36 @@ from renderer.translations import preferred
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; media-src 'self'; "
-    "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'")
+    "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+)
 HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store", "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()"}
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 #: The routes open to everybody, by the path they are declared with. A new one is added here by hand or the application does not start.
-PUBLIC_ROUTES = frozenset({"/", "/login", "/login/as", "/welcome/{token}", "/static/{name}", "/favicon.ico", "/healthz", "/readyz", "/metrics", "/preferences",
-                           "/intake/{ws}/{source}", "/_kitchen"})
+PUBLIC_ROUTES = frozenset(
+    {
+        "/",
+        "/login",
+        "/login/as",
+        "/welcome/{token}",
+        "/static/{name}",
+        "/favicon.ico",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/preferences",
+        "/intake/{ws}/{source}",
+        "/_kitchen",
+    }
+)
 
 
 class NotLoggedIn(Refusal):
@@ -189,8 +209,27 @@ class Guard:
 
     async def _refuse(self, send: Send, limit: int, given: Headers) -> None:
         text = sentence("body_too_large", {"limit": limit}, preferred(given.get("accept-language", "")))
-        body = json.dumps({"type": "urn:tangram:body_too_large", "title": "Content Too Large", "status": 413, "detail": text, "code": "body_too_large",
-                           "errors": [{"pointer": "", "code": "body_too_large", "message": text}], "limit": limit}).encode()
-        await send({"type": "http.response.start", "status": 413, "headers": [
-            *self._raw, (b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]})
+        body = json.dumps(
+            {
+                "type": "urn:tangram:body_too_large",
+                "title": "Content Too Large",
+                "status": 413,
+                "detail": text,
+                "code": "body_too_large",
+                "errors": [{"pointer": "", "code": "body_too_large", "message": text}],
+                "limit": limit,
+            }
+        ).encode()
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 413,
+                "headers": [
+                    *self._raw,
+                    (b"content-type", b"application/problem+json"),
+                    (b"content-length", str(len(body)).encode()),
+                    (b"connection", b"close"),
+                ],
+            }
+        )
         await send({"type": "http.response.body", "body": body})

@@ -127,15 +127,26 @@ def greet(home: Home, url: str, locale: str) -> None:
     say({"zh": f"Tangram 已启动：{url}", "en": f"Tangram is running: {url}"}, locale)
     if home.settings.embedded:
         key = home.settings.home / "secret.key"
-        say({"zh": f"数据目录：{home.settings.home}（请把其中的 {key.name} 与备份分开妥善保存，没有它加密字段无法读取）",
-             "en": f"Data: {home.settings.home} (keep its {key.name} safe, apart from the backups: encrypted fields cannot be read without it)"}, locale)
+        say(
+            {
+                "zh": f"数据目录：{home.settings.home}（请把其中的 {key.name} 与备份分开妥善保存，没有它加密字段无法读取）",
+                "en": f"Data: {home.settings.home} (keep its {key.name} safe, apart from the backups: encrypted fields cannot be read without it)",
+            },
+            locale,
+        )
     people = people_to_try(home)
     if people:
         say({"zh": "示范工作区可在登录页一键登录，人员有：", "en": "Demo people, logged in by one click on the login page:"}, locale)
     for workspace, login, name in people:
         say(f"  {url}/w/{workspace}/  {login}  {name}", locale)
     if not home.workspaces():
-        say({"zh": "还没有工作区，可用 tangram workspace create NAME --preset PRESET 创建", "en": "There is no workspace yet: tangram workspace create NAME --preset PRESET"}, locale)
+        say(
+            {
+                "zh": "还没有工作区，可用 tangram workspace create NAME --preset PRESET 创建",
+                "en": "There is no workspace yet: tangram workspace create NAME --preset PRESET",
+            },
+            locale,
+        )
 
 
 def first_run(home: Home, bundle: Bundle) -> None:
@@ -181,8 +192,15 @@ def serve(home: Home, listener: socket.socket, *, processes: int = 1, worker: bo
     """Serve until told to stop. With several processes each opens its own home from the environment."""
     settings = home.settings
     words: dict[str, Any] = {
-        "log_level": settings.log_level, "loop": "uvloop", "http": "httptools", "server_header": False, "access_log": settings.log_level == "debug",
-        "proxy_headers": bool(settings.trusted_proxies), "forwarded_allow_ips": list(settings.trusted_proxies), "timeout_graceful_shutdown": 10}
+        "log_level": settings.log_level,
+        "loop": "uvloop",
+        "http": "httptools",
+        "server_header": False,
+        "access_log": settings.log_level == "debug",
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": list(settings.trusted_proxies),
+        "timeout_graceful_shutdown": 10,
+    }
     with working(home, worker):
         if processes == 1:
             app = create_app(home)

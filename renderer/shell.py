@@ -35,7 +35,7 @@ class MenuItem:
         return path == self.href or bool(self.prefix and path.startswith(self.prefix))
 
 
-@dataclass(frozen=True, slots=True, eq=False)          # made once per version, roles and language: told apart by itself
+@dataclass(frozen=True, slots=True, eq=False)  # made once per version, roles and language: told apart by itself
 class Frame:
     """The parts that depend on the workspace's version, the roles and the language only."""
 
@@ -73,8 +73,19 @@ def page_view(visit: Visit) -> PageView:
         return PageView(visit.locale, visit.csrf(), path, login=account.login if account else "", person=account.name if account else "", flash=flash)
     ctx = visit.ctx
     roles = ("、" if visit.locale == "zh" else ", ").join(label_text(ctx.workspace.roles[key].title, visit.locale, key) for key in ctx.actor.roles)
-    return PageView(visit.locale, visit.csrf(), path, visit.base, frame(ctx, visit.base), ctx.actor.name, roles, account.login if account else "",
-                    strip(ctx), flash, ctx.now)
+    return PageView(
+        visit.locale,
+        visit.csrf(),
+        path,
+        visit.base,
+        frame(ctx, visit.base),
+        ctx.actor.name,
+        roles,
+        account.login if account else "",
+        strip(ctx),
+        flash,
+        ctx.now,
+    )
 
 
 def part_view(visit: Visit) -> PageView:
@@ -100,15 +111,21 @@ def frame(ctx: Context, base: str) -> Frame:
 def _frame(ctx: Context, base: str) -> Frame:
     workspace, locale = ctx.workspace, ctx.locale
     menus = tuple(_menus(ctx, base))
-    settings = tuple(item for right, item in (
-        ("people", MenuItem("people", _("People and roles"), "users-group", f"{base}/people", f"{base}/people")),
-        ("import", MenuItem("imports", _("Imports"), "table-import", f"{base}/imports", f"{base}/import")),
-        ("design", MenuItem("design", _("Design"), "forms", f"{base}/design", f"{base}/design")),
-        ("publish", MenuItem("publish", _("Publish"), "rocket", f"{base}/publish", f"{base}/publish")),
-    ) if right in ctx.actor.rights)
-    create = tuple(MenuItem(key, label_text(entity.title, locale, key), entity.definition.icon or "file-text", f"{base}/r/{key}/new")
-                   for key, entity in workspace.entities.items()
-                   if key in {item.entity for item in menus} and grant_of(workspace, ctx.actor, entity).allowed("create"))
+    settings = tuple(
+        item
+        for right, item in (
+            ("people", MenuItem("people", _("People and roles"), "users-group", f"{base}/people", f"{base}/people")),
+            ("import", MenuItem("imports", _("Imports"), "table-import", f"{base}/imports", f"{base}/import")),
+            ("design", MenuItem("design", _("Design"), "forms", f"{base}/design", f"{base}/design")),
+            ("publish", MenuItem("publish", _("Publish"), "rocket", f"{base}/publish", f"{base}/publish")),
+        )
+        if right in ctx.actor.rights
+    )
+    create = tuple(
+        MenuItem(key, label_text(entity.title, locale, key), entity.definition.icon or "file-text", f"{base}/r/{key}/new")
+        for key, entity in workspace.entities.items()
+        if key in {item.entity for item in menus} and grant_of(workspace, ctx.actor, entity).allowed("create")
+    )
     title = label_text(workspace.title, locale, workspace.name)
     caption = label_text(workspace.bundle.preset.title, locale) if workspace.bundle.preset else ""
     return Frame(title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base))
@@ -122,10 +139,19 @@ def _menus(ctx: Context, base: str) -> list[MenuItem]:
         view = ctx.workspace.bundle.lists.get(str(menu.get("list", ""))) or first_list(ctx, str(menu.get("entity", "")))
         if (audience and not set(audience) & set(ctx.actor.roles)) or view is None or not may_open(ctx, view):
             continue
-        found.append(MenuItem(str(menu["key"]), label_text(menu.get("title"), ctx.locale, str(menu["key"])), str(menu.get("icon", "point")), f"{base}/l/{view.key}",
-                              entity=view.entity))
+        found.append(
+            MenuItem(
+                str(menu["key"]),
+                label_text(menu.get("title"), ctx.locale, str(menu["key"])),
+                str(menu.get("icon", "point")),
+                f"{base}/l/{view.key}",
+                entity=view.entity,
+            )
+        )
     if not found and preset is not None and not preset.menus:
-        found = [MenuItem(view.key, label_text(view.title, ctx.locale, view.key), "list", f"{base}/l/{view.key}", entity=view.entity) for view in open_lists(ctx)]
+        found = [
+            MenuItem(view.key, label_text(view.title, ctx.locale, view.key), "list", f"{base}/l/{view.key}", entity=view.entity) for view in open_lists(ctx)
+        ]
     return found
 
 

@@ -43,12 +43,26 @@ class Pages:
             loaders.append(PrefixLoader({f"plugin-{name}": FileSystemLoader(folder) for name, folder in plugin_folders.items()}))
         self._plugin_folders = dict(plugin_folders or {})
         self.environment = Environment(
-            loader=ChoiceLoader(loaders), autoescape=True, auto_reload=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"])
+            loader=ChoiceLoader(loaders),
+            autoescape=True,
+            auto_reload=False,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
         install: Callable[..., None] = self.environment.install_gettext_callables  # type: ignore[attr-defined]
         install(translations.gettext, translations.ngettext, newstyle=True, pgettext=translations.pgettext, npgettext=translations.npgettext)
         self.environment.globals.update(
-            icon=self.icon, asset=assets.url, face=self.face, drawn=self.drawn, around=self.around, clean_html=clean_html, locales=translations.LOCALES, locale=translations.current)
+            icon=self.icon,
+            asset=assets.url,
+            face=self.face,
+            drawn=self.drawn,
+            around=self.around,
+            clean_html=clean_html,
+            locales=translations.LOCALES,
+            locale=translations.current,
+        )
         self.environment.filters.update(label=label, short_count=formats.count, file_size=formats.size, initial=formats.initial)
 
     def render(self, name: str, /, **data: Any) -> str:
@@ -85,7 +99,7 @@ class Pages:
         """What was drawn for a view; what is drawn depends on nothing else."""
         try:
             found = self._kept.get(key)
-        except TypeError:          # a view that holds a list
+        except TypeError:  # a view that holds a list
             return draw()
         if found is None:
             if len(self._kept) > _KEPT_AT_MOST:
@@ -116,5 +130,11 @@ def label(value: Label | None, fallback: str = "") -> str:
 
 def clean_html(text: str) -> Markup:
     """Rich text once more through the allow-list; the one place where stored HTML becomes markup."""
-    return Markup(nh3.clean(text, tags={"p", "br", "b", "strong", "i", "em", "u", "s", "ul", "ol", "li", "blockquote", "a", "h3", "h4"},
-                            attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}))
+    return Markup(
+        nh3.clean(
+            text,
+            tags={"p", "br", "b", "strong", "i", "em", "u", "s", "ul", "ol", "li", "blockquote", "a", "h3", "h4"},
+            attributes={"a": {"href"}},
+            url_schemes={"http", "https", "mailto"},
+        )
+    )

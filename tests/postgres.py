@@ -14,8 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 NOBODY = 65534
-OPTIONS = ("-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=128MB "
-           "-c max_connections=200 -c timezone=UTC")
+OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=128MB -c max_connections=200 -c timezone=UTC"
 
 
 class NoPostgres(RuntimeError):

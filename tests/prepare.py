@@ -8,8 +8,10 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 PLACES = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium")
-HINT = ("No Chromium was found. Install one with 'apt-get install chromium fonts-noto-cjk' (Debian, Ubuntu) or 'brew install --cask chromium' (macOS), "
-        "or set TANGRAM_BROWSER to the path of a Chromium or Chrome.")
+HINT = (
+    "No Chromium was found. Install one with 'apt-get install chromium fonts-noto-cjk' (Debian, Ubuntu) or 'brew install --cask chromium' (macOS), "
+    "or set TANGRAM_BROWSER to the path of a Chromium or Chrome."
+)
 
 
 def find_browser() -> str | None:

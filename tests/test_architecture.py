@@ -13,8 +13,24 @@ ROOMS = ("metadata", "engine", "renderer", "plugins")
 #: Third-party packages (and our rooms) each room may import besides the standard library.
 ALLOWED = {
     "metadata": {"metadata", "jsonschema", "referencing", "re2"},
-    "engine": {"metadata", "engine", "sqlalchemy", "alembic", "simpleeval", "cryptography", "argon2", "nh3", "orjson", "pypinyin", "puremagic", "openpyxl",
-               "defusedxml", "psycopg", "re2", "jsonschema"},
+    "engine": {
+        "metadata",
+        "engine",
+        "sqlalchemy",
+        "alembic",
+        "simpleeval",
+        "cryptography",
+        "argon2",
+        "nh3",
+        "orjson",
+        "pypinyin",
+        "puremagic",
+        "openpyxl",
+        "defusedxml",
+        "psycopg",
+        "re2",
+        "jsonschema",
+    },
     "plugins": {"engine", "plugins"},
 }
 FORBIDDEN_IN_ENGINE = {"fastapi", "starlette", "jinja2", "uvicorn", "renderer", "plugins"}
@@ -28,11 +44,31 @@ LEVELS = (
     ("engine.workspace", "engine.context", "engine.home", "engine.provenance", "engine.accounts"),
     ("engine.actors",),
     ("engine.access", "engine.scope"),
-    ("engine.records.values", "engine.records.attachments", "engine.records.query", "engine.records.filters", "engine.records.history", "engine.records.derived", "engine.records.search",
-     "engine.records.record", "engine.records.work", "engine.records.bulk_insert"),
+    (
+        "engine.records.values",
+        "engine.records.attachments",
+        "engine.records.query",
+        "engine.records.filters",
+        "engine.records.history",
+        "engine.records.derived",
+        "engine.records.search",
+        "engine.records.record",
+        "engine.records.work",
+        "engine.records.bulk_insert",
+    ),
     ("engine.records",),
-    ("engine.publishing", "engine.saved_views", "engine.drafts", "engine.files", "engine.jobs", "engine.exchange", "engine.demo", "engine.backup", "engine.members",
-     "engine.upkeep"),
+    (
+        "engine.publishing",
+        "engine.saved_views",
+        "engine.drafts",
+        "engine.files",
+        "engine.jobs",
+        "engine.exchange",
+        "engine.demo",
+        "engine.backup",
+        "engine.members",
+        "engine.upkeep",
+    ),
     ("engine.api",),
 )
 
@@ -97,14 +133,20 @@ def test_rooms_import_only_what_they_may():
 
 
 def test_plugins_use_only_the_public_api_of_the_engine():
-    wrong = [f"{name} imports {target}" for name in modules() if name.startswith("plugins") for target in imports(name)
-             if target.startswith("engine") and target != "engine.api" and name != "plugins"]
+    wrong = [
+        f"{name} imports {target}"
+        for name in modules()
+        if name.startswith("plugins")
+        for target in imports(name)
+        if target.startswith("engine") and target != "engine.api" and name != "plugins"
+    ]
     assert not wrong, "plugins import engine.api and nothing else of the engine:\n" + "\n".join(wrong)
 
 
 def test_engine_knows_no_http_no_template_and_no_plugin():
-    wrong = [f"{name} imports {target}" for name in modules() if name.startswith("engine") for target in imports(name)
-             if target.split(".")[0] in FORBIDDEN_IN_ENGINE]
+    wrong = [
+        f"{name} imports {target}" for name in modules() if name.startswith("engine") for target in imports(name) if target.split(".")[0] in FORBIDDEN_IN_ENGINE
+    ]
     assert not wrong, "the renderer shows and listens; the engine does not:\n" + "\n".join(wrong)
 
 
@@ -124,8 +166,13 @@ def test_every_engine_module_has_its_level_and_imports_only_downwards():
 
 
 def test_only_app_and_cli_load_plugins():
-    wrong = [name for name in modules() if name.startswith(("renderer", "engine", "metadata")) and any(target.split(".")[0] == "plugins" for target in imports(name))
-             and name not in ("renderer.app", "renderer.cli", "renderer.serving")]
+    wrong = [
+        name
+        for name in modules()
+        if name.startswith(("renderer", "engine", "metadata"))
+        and any(target.split(".")[0] == "plugins" for target in imports(name))
+        and name not in ("renderer.app", "renderer.cli", "renderer.serving")
+    ]
     assert not wrong, f"plugins are loaded in renderer/app.py, renderer/cli.py and renderer/serving.py only: {wrong}"
 
 
@@ -137,7 +184,7 @@ def test_no_import_cycles():
         state[name] = 1
         for target in graph[name]:
             if state.get(target) == 1:
-                pytest.fail("import cycle: " + " -> ".join([*path[path.index(target):], target] if target in path else [*path, target]))
+                pytest.fail("import cycle: " + " -> ".join([*path[path.index(target) :], target] if target in path else [*path, target]))
             if target not in state:
                 visit(target, [*path, target])
         state[name] = 2
@@ -168,9 +215,15 @@ def test_only_the_database_commits():
 def test_sql_text_is_written_in_few_places():
     """Identifiers come from Table objects and values are bound (SECURITY R6)."""
     allowed = {"engine.database", "engine.backup"}
-    wrong = [f"{name}:{node.lineno} {ast.unparse(node.func)}" for name in modules() for node in ast.walk(tree(name))
-             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("sa.text", "sqlalchemy.text", "sa.literal_column", "literal_column")
-             and name not in allowed and not name.startswith(("engine.schema", "engine.migrations"))]
+    wrong = [
+        f"{name}:{node.lineno} {ast.unparse(node.func)}"
+        for name in modules()
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("sa.text", "sqlalchemy.text", "sa.literal_column", "literal_column")
+        and name not in allowed
+        and not name.startswith(("engine.schema", "engine.migrations"))
+    ]
     assert not wrong, "no SQL text outside engine/schema, engine/migrations and engine/database:\n" + "\n".join(wrong)
 
 
@@ -190,8 +243,12 @@ def test_records_are_written_by_the_one_writer_only():
 
 
 def test_schemas_change_through_publishing_only():
-    wrong = [f"{name} imports {target}" for name in modules() for target in imports(name)
-             if target == "engine.schema.apply" and not name.startswith(("engine.schema", "engine.publishing"))]
+    wrong = [
+        f"{name} imports {target}"
+        for name in modules()
+        for target in imports(name)
+        if target == "engine.schema.apply" and not name.startswith(("engine.schema", "engine.publishing"))
+    ]
     assert not wrong, "tables change in engine/publishing.py and nowhere else:\n" + "\n".join(wrong)
 
 
@@ -216,9 +273,13 @@ def test_no_file_is_named_after_nothing():
 
 def test_files_and_functions_stay_readable():
     """A file over 420 lines hides a second noun, a function over 60 a second verb."""
-    long_files = [f"{name}: {lines}" for name, path in modules().items() if (lines := len(path.read_text(encoding='utf-8').splitlines())) > 420]
-    long_functions = [f"{name}.{node.name}: {node.end_lineno - node.lineno + 1}" for name in modules() for node in ast.walk(tree(name))
-                      if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 > 60]
+    long_files = [f"{name}: {lines}" for name, path in modules().items() if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 420]
+    long_functions = [
+        f"{name}.{node.name}: {node.end_lineno - node.lineno + 1}"
+        for name in modules()
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 > 60
+    ]
     assert not long_files and not long_functions, f"too long: {long_files} {long_functions}"
 
 

@@ -15,7 +15,7 @@ from engine.errors import Fault, Invalid
 #: Takes rows of one entity (field key -> raw value; None = stays empty whatever its default), gives their ids in the same order, None for a row that was refused.
 Sink = Callable[[str, Sequence[Row]], Sequence[int | None]]
 
-CHUNK = 1000                # parents made before their children are
+CHUNK = 1000  # parents made before their children are
 _WORDS = frozenset({"entity", "rows", "least", "grid", "let", "fields", "children", "link", "only", "note"})
 
 
@@ -43,8 +43,11 @@ def read_block(doc: Mapping[str, Any], world: World, seed: str, pointer: str, *,
     kitchen = Kitchen(world, Random(f"{seed}:{pointer}"), entity, VERBS)
     let = {name: kitchen.recipe(item, f"{pointer}/let/{name}") for name, item in doc.get("let", {}).items()}
     fields = {name: kitchen.recipe(item, f"{pointer}/fields/{name}") for name, item in doc.get("fields", {}).items()}
-    children = tuple(block for number, item in enumerate(doc.get("children", ())) if (block := read_block(
-        item, world, seed, f"{pointer}/children/{number}", factor=factor, scale=scale, parent=entity)) is not None)
+    children = tuple(
+        block
+        for number, item in enumerate(doc.get("children", ()))
+        if (block := read_block(item, world, seed, f"{pointer}/children/{number}", factor=factor, scale=scale, parent=entity)) is not None
+    )
     rows = doc.get("rows", 1)
     if not parent:
         count = max(int(doc.get("least", 0)), round(rows * factor)) if isinstance(rows, int) else 0

@@ -29,8 +29,9 @@ class Filled:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def fill(home: Home, workspace: str, scale: str = "S", seed: int | None = None, *, description: Mapping[str, Any] | None = None,
-         told: Told = lambda made: None) -> Filled:
+def fill(
+    home: Home, workspace: str, scale: str = "S", seed: int | None = None, *, description: Mapping[str, Any] | None = None, told: Told = lambda made: None
+) -> Filled:
     """Make demo data up to the workspace's now. Same clock, scale and seed, same data; raises Invalid for a description that cannot be read.
 
     ``description``: that of the preset the workspace was made from unless given; a preset without one gets samples of every field.
@@ -53,6 +54,7 @@ def _sampler(ctx: Context) -> Callable[[str, str, Random], Any]:
     def sample(entity: str, name: str, random: Random) -> Any:
         item = ctx.workspace.entities[entity].fields[name]
         return item.type.sample(random, item.definition, ctx.workspace.scope.of(entity))
+
     return sample
 
 
@@ -86,8 +88,13 @@ def _people(home: Home, ctx: Context, generator: Generator) -> Mapping[str, list
         with ctx.reading() as inner:
             known = find_person(inner.open, inner.workspace, item["login"])
         more = generator.person_fields(item, numbers, random)
-        person = known if known is not None else _one(
-            ctx, "person", {"name": item["name"], "login": item["login"], "roles": list(item["roles"]), "team": teams.get(item.get("team", "")), **more})
+        person = (
+            known
+            if known is not None
+            else _one(
+                ctx, "person", {"name": item["name"], "login": item["login"], "roles": list(item["roles"]), "team": teams.get(item.get("team", "")), **more}
+            )
+        )
         ensure_account(home, item["login"], item["name"])
         by_login[item["login"]] = person
         for role in item["roles"]:
@@ -103,7 +110,9 @@ def _teams(ctx: Context, generator: Generator) -> dict[str, int]:
     for item in generator.teams():
         with ctx.reading() as inner:
             known = find_team(inner.open, inner.workspace, item["name"])
-        found[item["key"]] = known if known is not None else _one(ctx, "team", {"name": item["name"], "parent": found.get(item.get("parent", "")), **item.get("more", {})})
+        found[item["key"]] = (
+            known if known is not None else _one(ctx, "team", {"name": item["name"], "parent": found.get(item.get("parent", "")), **item.get("more", {})})
+        )
     return found
 
 

@@ -76,8 +76,14 @@ class Generator:
         words = self.description
         profiles = {key: Profile(item, self.window) for key, item in (words.get("profiles") or {"day": {}}).items()}
         return World(
-            window=self.window, profiles=profiles, names=Names(words.get("names", {})), numbers=self.numbers(0),
-            phrases=words.get("phrases", {}), people=people, sample=self.sample)
+            window=self.window,
+            profiles=profiles,
+            names=Names(words.get("names", {})),
+            numbers=self.numbers(0),
+            phrases=words.get("phrases", {}),
+            people=people,
+            sample=self.sample,
+        )
 
     def numbers(self, part: int) -> Numbers:
         """A source of distinct numbers; two parts of one run never meet."""

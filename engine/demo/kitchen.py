@@ -55,7 +55,7 @@ class World:
     people: Mapping[str, Sequence[int]]
     sample: Sample
     pools: dict[str, Pool] = field(default_factory=dict)
-    kept: dict[str, set[str]] = field(default_factory=dict)      # entity -> fields its pool keeps
+    kept: dict[str, set[str]] = field(default_factory=dict)  # entity -> fields its pool keeps
 
     def pool(self, entity: str) -> Pool:
         return self.pools.setdefault(entity, Pool())
@@ -149,6 +149,7 @@ def _bounded(draw: Draw, low: Any, high: Any, step: Any) -> Draw:
         if high is not None:
             value = min(value, high)
         return int(round(value / step) * step) if step else value
+
     return bounded
 
 

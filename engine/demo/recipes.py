@@ -60,8 +60,10 @@ def _funnel(kitchen: Kitchen, value: Mapping[str, float], doc: Mapping[str, Any]
 
 
 def _cases(kitchen: Kitchen, value: Sequence[Mapping[str, Any]], doc: Mapping[str, Any], pointer: str) -> Draw:
-    cases = [(kitchen.test(item["if"], f"{pointer}/{number}/if") if "if" in item else None, kitchen.recipe(item.get("then"), f"{pointer}/{number}/then"))
-             for number, item in enumerate(value)]
+    cases = [
+        (kitchen.test(item["if"], f"{pointer}/{number}/if") if "if" in item else None, kitchen.recipe(item.get("then"), f"{pointer}/{number}/then"))
+        for number, item in enumerate(value)
+    ]
 
     def draw(row: Row) -> Any:
         return next((recipe(row) for test, recipe in cases if test is None or test(row)), None)
@@ -151,7 +153,7 @@ def _between(kitchen: Kitchen, profile: Profile, ends: Sequence[str], skew: floa
         if since is None or until is None:
             return None
         share = (row.get("nth", 0) + random.random()) / max(1, row.get("of", 1))
-        found: datetime = max(profile.near(since + (until - since) * share ** skew, random), since)
+        found: datetime = max(profile.near(since + (until - since) * share**skew, random), since)
         latest: datetime = max(until, since)
         return min(found, latest)
 
@@ -198,7 +200,26 @@ def _sample(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) 
 
 
 VERBS: Mapping[str, Verb] = {
-    "weights": _weights, "several": _several, "choose": _choose, "normal": _normal, "lognormal": _lognormal, "uniform": _uniform, "funnel": _funnel,
-    "cases": _cases, "same": _same, "add": _add, "multiply": _multiply, "link": _link, "person": _person, "moment": _moment, "day_end": _day_end, "days_since": _days_since,
-    "date": _date, "name": _name, "number": _number, "text": _text, "pattern": _pattern, "sample": _sample,
+    "weights": _weights,
+    "several": _several,
+    "choose": _choose,
+    "normal": _normal,
+    "lognormal": _lognormal,
+    "uniform": _uniform,
+    "funnel": _funnel,
+    "cases": _cases,
+    "same": _same,
+    "add": _add,
+    "multiply": _multiply,
+    "link": _link,
+    "person": _person,
+    "moment": _moment,
+    "day_end": _day_end,
+    "days_since": _days_since,
+    "date": _date,
+    "name": _name,
+    "number": _number,
+    "text": _text,
+    "pattern": _pattern,
+    "sample": _sample,
 }

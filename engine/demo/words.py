@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 _MODULUS = 100_000_000
-_FACTOR = 37_199_171                # odd and no multiple of 5: multiplication permutes the numbers below the modulus
+_FACTOR = 37_199_171  # odd and no multiple of 5: multiplication permutes the numbers below the modulus
 _PLACE = re.compile(r"\{([a-z_.]+)(?::0(\d+))?\}")
 
 
@@ -27,7 +27,7 @@ class Weighted:
 
 def zipf(count: int, exponent: float) -> list[float]:
     """Weights 1/rank^exponent for ``count`` ranks."""
-    return [1 / (rank ** exponent) for rank in range(1, count + 1)]
+    return [1 / (rank**exponent) for rank in range(1, count + 1)]
 
 
 class Names:
@@ -91,7 +91,9 @@ def sentences(templates: Sequence[str], phrases: Mapping[str, Sequence[str]]) ->
 
 def pattern(text: str, value: Callable[[str], Any]) -> str:
     """A text with {names} replaced by values; ``{name:03}`` pads a number with zeros."""
+
     def place(match: re.Match[str]) -> str:
         found = value(match.group(1))
         return str(found).zfill(int(match.group(2))) if match.group(2) else str(found if found is not None else "")
+
     return _PLACE.sub(place, text)

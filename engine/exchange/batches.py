@@ -101,11 +101,20 @@ def begin(ctx: Context, entity: str, path: Path, file_name: str) -> Batch:
     total = sum(not is_passed(row, plan) for table in sheets.tables for row in table.rows)
     sample = [[_shown(cell) for cell in _aligned(table.headers, headers, row)] for table in sheets.tables[:1] for row in table.rows[:SAMPLE]]
     with ctx.writing() as inner:
-        number = inner.open.execute(import_batch.insert().returning(import_batch.c.id), {
-            "entity": entity, "file_name": file_name[:200], "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), "state": "checked",
-            "mapping": {"headers": headers, "targets": [by_header[header] for header in headers], "guessed": [headers[at] for at in mapping.guessed]},
-            "options": {"token": token, "sample": sample}, "counts": {"rows": total, "passed": _passed(sheets, plan)}, "created_at": inner.now,
-            "by": inner.actor.person_id}).scalar_one()
+        number = inner.open.execute(
+            import_batch.insert().returning(import_batch.c.id),
+            {
+                "entity": entity,
+                "file_name": file_name[:200],
+                "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+                "state": "checked",
+                "mapping": {"headers": headers, "targets": [by_header[header] for header in headers], "guessed": [headers[at] for at in mapping.guessed]},
+                "options": {"token": token, "sample": sample},
+                "counts": {"rows": total, "passed": _passed(sheets, plan)},
+                "created_at": inner.now,
+                "by": inner.actor.person_id,
+            },
+        ).scalar_one()
     return find(ctx, int(number))
 
 
@@ -160,9 +169,21 @@ def find(ctx: Context, batch: int) -> Batch:
 
 def _batch(row: Any) -> Batch:
     mapping, options = row.mapping or {}, row.options or {}
-    return Batch(row.id, row.entity, row.file_name, row.state, tuple(mapping.get("headers", ())), tuple(mapping.get("targets", ())),
-                 frozenset(mapping.get("guessed", ())), row.counts or {}, row.created_at, row.by, options.get("token", ""),
-                 tuple(tuple(cells) for cells in options.get("sample", ())), options.get("job"))
+    return Batch(
+        row.id,
+        row.entity,
+        row.file_name,
+        row.state,
+        tuple(mapping.get("headers", ())),
+        tuple(mapping.get("targets", ())),
+        frozenset(mapping.get("guessed", ())),
+        row.counts or {},
+        row.created_at,
+        row.by,
+        options.get("token", ""),
+        tuple(tuple(cells) for cells in options.get("sample", ())),
+        options.get("job"),
+    )
 
 
 def newest(ctx: Context, entity: str = "", limit: int = 20) -> list[Batch]:
@@ -207,11 +228,14 @@ def run(ctx: Context, batch: int, *, dry: bool = False, start: int = 0, checkpoi
     _clear(ctx, batch, dry, start)
     counts = dict(found.counts) if start else {"rows": len(rows), "passed": _passed(sheets, plan)}
     for at in range(start, len(rows), CHUNK):
-        some = rows[at:at + CHUNK]
+        some = rows[at : at + CHUNK]
         counts = _chunk(context, importer, batch, some, counts, dry, checkpoint, {"done": at + len(some), "total": len(rows)})
     with ctx.writing() as inner:
-        inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(
-            state="checked" if dry else "done", counts={**counts, "dry": dry}, done_at=None if dry else inner.now))
+        inner.open.execute(
+            import_batch.update()
+            .where(import_batch.c.id == batch)
+            .values(state="checked" if dry else "done", counts={**counts, "dry": dry}, done_at=None if dry else inner.now)
+        )
     return find(ctx, batch)
 
 
@@ -234,8 +258,16 @@ def _clear(ctx: Context, batch: int, dry: bool, start: int) -> None:
         inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(state="reading" if dry else "running"))
 
 
-def _chunk(ctx: Context, importer: Importer, batch: int, rows: Sequence[tuple[RowReader, SheetRow]], counts: dict[str, Any], dry: bool,
-           checkpoint: Callable[[Context, Mapping[str, Any]], None] | None, progress: Mapping[str, Any]) -> dict[str, Any]:
+def _chunk(
+    ctx: Context,
+    importer: Importer,
+    batch: int,
+    rows: Sequence[tuple[RowReader, SheetRow]],
+    counts: dict[str, Any],
+    dry: bool,
+    checkpoint: Callable[[Context, Mapping[str, Any]], None] | None,
+    progress: Mapping[str, Any],
+) -> dict[str, Any]:
     outcomes: list[Outcome] = []
     try:
         with ctx.writing() as inner:
@@ -269,15 +301,29 @@ def _keep(ctx: Context, batch: int, outcomes: Sequence[Outcome], *, dry: bool = 
     """The report: one row for each row of the file, and one for each further record it touched."""
     rows: list[dict[str, Any]] = []
     for outcome in outcomes:
-        said = [{"pointer": fault.pointer, "code": fault.code, "params": _json(fault.params), **({"warning": True} if fault in outcome.warnings else {})}
-                for fault in (*outcome.faults, *outcome.warnings)]
+        said = [
+            {"pointer": fault.pointer, "code": fault.code, "params": _json(fault.params), **({"warning": True} if fault in outcome.warnings else {})}
+            for fault in (*outcome.faults, *outcome.warnings)
+        ]
         base = {"batch": batch, "sheet": outcome.row.sheet, "row": outcome.row.number}
         touched = [] if dry else outcome.touched
         main = next((item for item in touched if item[1] == outcome.record), None)
-        rows.append({**base, "outcome": outcome.outcome, "entity": main[0] if main else None, "record": None if dry else outcome.record,
-                     "versions": [main[2], main[3]] if main else None, "faults": said or None, "raw": [_shown(cell) for cell in outcome.row.cells] if said else None})
-        rows += [{**base, "outcome": "also", "entity": item[0], "record": item[1], "versions": [item[2], item[3]], "faults": None, "raw": None}
-                 for item in touched if item is not main]
+        rows.append(
+            {
+                **base,
+                "outcome": outcome.outcome,
+                "entity": main[0] if main else None,
+                "record": None if dry else outcome.record,
+                "versions": [main[2], main[3]] if main else None,
+                "faults": said or None,
+                "raw": [_shown(cell) for cell in outcome.row.cells] if said else None,
+            }
+        )
+        rows += [
+            {**base, "outcome": "also", "entity": item[0], "record": item[1], "versions": [item[2], item[3]], "faults": None, "raw": None}
+            for item in touched
+            if item is not main
+        ]
     if rows:
         ctx.open.execute(import_row.insert(), rows)
 
@@ -293,22 +339,39 @@ def start(ctx: Context, batch: int, *, dry: bool = False) -> int:
     if found.state in ("done", "undone", "running"):
         raise Invalid("import_already_run", state=found.state)
     with ctx.writing() as inner:
-        job = jobs.put(inner.open, ctx.workspace.name, JOB, {"batch": batch, "dry": dry, "locale": ctx.locale}, person=ctx.actor.person_id,
-                       key=f"import:{ctx.workspace.name}:{batch}:{dry}")
-        inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(
-            options={"token": found.token, "sample": [list(cells) for cells in found.sample], "job": job}))
+        job = jobs.put(
+            inner.open,
+            ctx.workspace.name,
+            JOB,
+            {"batch": batch, "dry": dry, "locale": ctx.locale},
+            person=ctx.actor.person_id,
+            key=f"import:{ctx.workspace.name}:{batch}:{dry}",
+        )
+        inner.open.execute(
+            import_batch.update()
+            .where(import_batch.c.id == batch)
+            .values(options={"token": found.token, "sample": [list(cells) for cells in found.sample], "job": job})
+        )
     return job
 
 
 def run_job(job: jobs.JobRun) -> Mapping[str, Any]:
     """The job: resumes at the chunk it had not committed."""
     cause = Cause("import", "", {"batch": job.args["batch"]})
-    ctx = enter_id(job.home, job.workspace, job.person, locale=job.args.get("locale", "zh"), cause=cause) if job.person else enter_as(
-        job.home, job.workspace, "operator", cause=cause)
+    ctx = (
+        enter_id(job.home, job.workspace, job.person, locale=job.args.get("locale", "zh"), cause=cause)
+        if job.person
+        else enter_as(job.home, job.workspace, "operator", cause=cause)
+    )
     ctx = replace(ctx, background=True)
     dry = bool(job.args.get("dry"))
-    batch = run(ctx, job.args["batch"], dry=dry, start=0 if dry else int(job.progress.get("done", 0)),
-                checkpoint=lambda inner, progress: job.checkpoint(inner.open, progress))
+    batch = run(
+        ctx,
+        job.args["batch"],
+        dry=dry,
+        start=0 if dry else int(job.progress.get("done", 0)),
+        checkpoint=lambda inner, progress: job.checkpoint(inner.open, progress),
+    )
     return {"counts": dict(batch.counts), "batch": batch.id}
 
 
@@ -334,6 +397,16 @@ def report(ctx: Context, batch: int, *, outcome: str = "", after: int = 0, limit
         select = select.where(table.c.outcome == outcome)
     with ctx.reading() as inner:
         found = inner.open.execute(select).all()
-    rows = [ReportRow(row.sheet or "", row.row, row.outcome, row.record, tuple(item for item in row.faults or () if not item.get("warning")),
-                      tuple(item for item in row.faults or () if item.get("warning")), tuple(row.raw or ())) for row in found[:limit]]
+    rows = [
+        ReportRow(
+            row.sheet or "",
+            row.row,
+            row.outcome,
+            row.record,
+            tuple(item for item in row.faults or () if not item.get("warning")),
+            tuple(item for item in row.faults or () if item.get("warning")),
+            tuple(row.raw or ()),
+        )
+        for row in found[:limit]
+    ]
     return Report(rows, found[limit - 1].id if len(found) > limit else None)

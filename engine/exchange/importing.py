@@ -61,7 +61,7 @@ class Importer:
         self._plan = plan
         self._file = file_name
         self._dry = dry
-        self._would: dict[Key, int] = {}          # dry runs: keys of rows earlier chunks would have made
+        self._would: dict[Key, int] = {}  # dry runs: keys of rows earlier chunks would have made
         self._people: dict[str, int] = {}
 
     def chunk(self, ctx: Context, rows: Sequence[tuple[RowReader, SheetRow]]) -> list[Outcome]:
@@ -188,7 +188,7 @@ class Importer:
         standing = self._standing(ctx, entity, [int(target.id or 0) for target in targets])
         for target in targets:
             record = standing.get(int(target.id or 0))
-            if record is None:          # a dry run's own row, or one that vanished meanwhile: nothing to compare with
+            if record is None:  # a dry run's own row, or one that vanished meanwhile: nothing to compare with
                 for at, _ in target.drafts:
                     outcomes[at].outcome, outcomes[at].record = MERGED, target.id
                 target.id = None if self._dry else target.id
@@ -232,12 +232,19 @@ class Importer:
         rows, places = [], []
         for target in targets:
             for row, item in target.reviews:
-                given = {**self._plan.review_values, link: target.id, "field": item.title, "kept": item.kept, "given": item.given[:500],
-                         "source_file": self._file[:200], "source_sheet": row.sheet, "source_row": row.number}
+                given = {
+                    **self._plan.review_values,
+                    link: target.id,
+                    "field": item.title,
+                    "kept": item.kept,
+                    "given": item.given[:500],
+                    "source_file": self._file[:200],
+                    "source_sheet": row.sheet,
+                    "source_row": row.number,
+                }
                 rows.append({key: value for key, value in given.items() if key in entity.fields})
                 places.append(next(at for at, draft in target.drafts if draft.row is row))
         for at, result in zip(places, service.load(ctx, self._plan.review, rows) if rows else [], strict=True):
             if not result.refused and result.id is not None:
                 outcomes[at].reviews += 1
                 outcomes[at].touched.append((self._plan.review, result.id, None, result.version or 1))
-

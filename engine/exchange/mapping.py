@@ -98,9 +98,20 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _column(key: str, doc: Mapping[str, Any]) -> Column:
-    return Column(key, doc.get("reader", doc.get("read", "text")), _texts(doc.get("headers")), doc.get("into", {}), doc.get("conflict", "keep"),
-                  doc.get("many", False), doc.get("joins", ""), doc.get("ignore", False), doc.get("required", False), doc.get("keep", ""),
-                  doc.get("default", {}), doc.get("with", {}))
+    return Column(
+        key,
+        doc.get("reader", doc.get("read", "text")),
+        _texts(doc.get("headers")),
+        doc.get("into", {}),
+        doc.get("conflict", "keep"),
+        doc.get("many", False),
+        doc.get("joins", ""),
+        doc.get("ignore", False),
+        doc.get("required", False),
+        doc.get("keep", ""),
+        doc.get("default", {}),
+        doc.get("with", {}),
+    )
 
 
 def plan_of(workspace: Workspace, entity: CompiledEntity) -> Plan:
@@ -113,19 +124,34 @@ def _plan(workspace: Workspace, entity: CompiledEntity) -> Plan:
     unique = [item.definition.fields[0] for item in entity.unique.values() if len(item.definition.fields) == 1]
     keys = _texts(doc.get("key")) or tuple(unique[:1])
     return Plan(
-        entity.key, tuple((name.partition(".")[0], name.partition(".")[2]) if "." in name else (entity.key, name) for name in keys),
+        entity.key,
+        tuple((name.partition(".")[0], name.partition(".")[2]) if "." in name else (entity.key, name) for name in keys),
         {key: _column(key, item) for key, item in doc.get("columns", {}).items()},
         tuple(_child(workspace, entity, name, item) for name, item in doc.get("children", {}).items()),
-        doc.get("on_match", "fill"), doc.get("review", {}).get("entity", ""), doc.get("review", {}).get("values", {}), doc.get("unread", ""),
-        frozenset(_texts(doc.get("ditto"))), tuple(header_text(text) for text in _texts(doc.get("not_rows"))))
+        doc.get("on_match", "fill"),
+        doc.get("review", {}).get("entity", ""),
+        doc.get("review", {}).get("values", {}),
+        doc.get("unread", ""),
+        frozenset(_texts(doc.get("ditto"))),
+        tuple(header_text(text) for text in _texts(doc.get("not_rows"))),
+    )
 
 
 def _child(workspace: Workspace, entity: CompiledEntity, name: str, doc: Mapping[str, Any]) -> Child:
     made = workspace.entities[name]
     links = [made.parent_field] if made.lines_of == entity.key else [key for key in made.links_to if made.fields[key].target == entity.key]
     alternatives = tuple((item,) if isinstance(item, str) else tuple(item) for item in doc.get("key", ()))
-    return Child(name, doc["of"], links[0], made.lines_of == entity.key, doc.get("each", ""), doc.get("into", {}), alternatives, doc.get("prefix", ""),
-                 doc.get("values", {}))
+    return Child(
+        name,
+        doc["of"],
+        links[0],
+        made.lines_of == entity.key,
+        doc.get("each", ""),
+        doc.get("into", {}),
+        alternatives,
+        doc.get("prefix", ""),
+        doc.get("values", {}),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +196,11 @@ def guess(ctx: Context, entity: CompiledEntity, headers: Sequence[str]) -> Colum
 
 
 def _nearly(text: str, known: Mapping[str, str], titles: Mapping[str, str]) -> str:
-    scored = [(SequenceMatcher(None, text, word).ratio(), target) for word, target in
-              (*known.items(), *((word, f"field:{key}") for word, key in titles.items())) if word]
+    scored = [
+        (SequenceMatcher(None, text, word).ratio(), target)
+        for word, target in (*known.items(), *((word, f"field:{key}") for word, key in titles.items()))
+        if word
+    ]
     best = max(scored, default=(0.0, ""))
     return best[1] if best[0] >= ALIKE else ""
 
@@ -183,8 +212,11 @@ def check_mapping(ctx: Context, entity: CompiledEntity, targets: Sequence[str]) 
     faults = []
     for at, target in enumerate(targets):
         kind, _, name = target.partition(":")
-        good = target in ("", IGNORE) or (kind == "column" and name in plan.columns) or (
-            kind == "field" and name in granted.writable and not entity.fields[name].derived)
+        good = (
+            target in ("", IGNORE)
+            or (kind == "column" and name in plan.columns)
+            or (kind == "field" and name in granted.writable and not entity.fields[name].derived)
+        )
         if not good:
             faults.append(Fault(f"/{at}", "import_target_unknown", {"target": target}))
     if faults:
@@ -213,9 +245,17 @@ def save_mapping(ctx: Context, entity: str, name: str, headers: Sequence[str], m
     with ctx.writing() as inner:
         assert inner.connection is not None
         inner.connection.execute(saved_mapping.delete().where(saved_mapping.c.entity == entity, saved_mapping.c.name == name))
-        inner.connection.execute(saved_mapping.insert(), {"entity": entity, "name": name, "headers": _fingerprint(headers), "at": inner.now,
-                                                          "by": inner.actor.person_id,
-                                                          "body": dict(zip(headers, mapping.targets, strict=False))})
+        inner.connection.execute(
+            saved_mapping.insert(),
+            {
+                "entity": entity,
+                "name": name,
+                "headers": _fingerprint(headers),
+                "at": inner.now,
+                "by": inner.actor.person_id,
+                "body": dict(zip(headers, mapping.targets, strict=False)),
+            },
+        )
 
 
 def saved(ctx: Context, entity: CompiledEntity, headers: Sequence[str], name: str = "") -> ColumnMapping | None:

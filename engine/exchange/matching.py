@@ -42,8 +42,11 @@ class Matcher:
         """The key values of a row, its children's included, in the order of the entity's import block."""
         found: dict[Key, None] = {}
         for owner, item in self._places:
-            given = [draft.values.get(item.key)] if owner == self._entity.key else [
-                child.values.get(item.key) for child in draft.children if child.plan.entity == owner]
+            given = (
+                [draft.values.get(item.key)]
+                if owner == self._entity.key
+                else [child.values.get(item.key) for child in draft.children if child.plan.entity == owner]
+            )
             for value in given:
                 key = self._key(item, value)
                 if key is not None:
@@ -83,7 +86,7 @@ class Matcher:
         texts = list(stored)
         for start in range(0, len(texts), _MANY):
             select = scope.select(record, column).where(column.in_(sa.bindparam("wanted", expanding=True, type_=column.type)))
-            for number, text in self._ctx.open.execute(select, {**scope_values(self._ctx, select), "wanted": texts[start:start + _MANY]}):
+            for number, text in self._ctx.open.execute(select, {**scope_values(self._ctx, select), "wanted": texts[start : start + _MANY]}):
                 yield (item.type.name, stored[text]), int(number)
 
     def _stored(self, item: CompiledField, value: Any) -> Any:

@@ -46,7 +46,7 @@ class RowDraft:
     notes: list[str] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    given: dict[str, str] = field(default_factory=dict)           # field -> what the cell said, for review items
+    given: dict[str, str] = field(default_factory=dict)  # field -> what the cell said, for review items
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,11 @@ class RowReader:
 
     def _column(self, draft: RowDraft, column: Column, found: list[tuple[str, Cell]], joined: list[Cell]) -> Iterator[tuple[str, Reading]]:
         reader = self._readers[column.reader]
-        pieces = [(header, [cell]) for header, cell in found if _filled(cell)] if column.many else [
-            (found[0][0] if found else column.key, [cell for _, cell in found] + joined)]
+        pieces = (
+            [(header, [cell]) for header, cell in found if _filled(cell)]
+            if column.many
+            else [(found[0][0] if found else column.key, [cell for _, cell in found] + joined)]
+        )
         for header, cells in pieces:
             texts = [cell for cell in cells if _filled(cell)]
             try:
@@ -238,7 +241,7 @@ class RowReader:
 
     def _children(self, draft: RowDraft, child: Child, readings: Mapping[str, list[tuple[str, Reading]]]) -> Iterator[ChildDraft]:
         for header, reading in readings.get(child.of, ()):
-            for parts in (reading.parts.get(child.each) or () if child.each else (reading.parts,)):
+            for parts in reading.parts.get(child.each) or () if child.each else (reading.parts,):
                 parts = parts if isinstance(parts, Mapping) else {next(iter(child.into), ""): parts}
                 values = {key: parts[part] for part, key in child.into.items() if parts.get(part) not in (None, "")}
                 if not values:
@@ -274,8 +277,12 @@ class RowReader:
     def _choice_in(self, definition: Any, text: str) -> str | None:
         """The option one of whose spellings stands in the text; the longest spelling wins."""
         options = self._scope.fields.choices(str(definition.options.get("choices", ""))).options
-        found = [(len(word), code) for code, option in options.items()
-                 for word in (*option.also, *((option.title,) if isinstance(option.title, str) else tuple(option.title.values()))) if word and word in text]
+        found = [
+            (len(word), code)
+            for code, option in options.items()
+            for word in (*option.also, *((option.title,) if isinstance(option.title, str) else tuple(option.title.values())))
+            if word and word in text
+        ]
         return max(found)[1] if found else None
 
 

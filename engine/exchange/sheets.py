@@ -76,8 +76,13 @@ class Sheets:
 def _child(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The reading child, stopped after WALL_SECONDS or when the caller is done with it."""
     with path.open("rb") as source:
-        process = subprocess.Popen([sys.executable, "-m", "engine.exchange.child"], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                   cwd=Path(__file__).resolve().parents[2])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine.exchange.child"],
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).resolve().parents[2],
+        )
     timer = threading.Timer(WALL_SECONDS, process.kill)
     timer.start()
     try:
@@ -194,7 +199,7 @@ def _table_of(sheet: str, rows: list[SheetRow], known: frozenset[str], passed: l
     headers = tuple(str(cell).strip() if cell is not None and not isinstance(cell, dict) else "" for cell in header.cells)
     wanted = [header_text(cell) for cell in header.cells]
     table = Table(sheet, headers, header.number)
-    for row in rows[at + 1:]:
+    for row in rows[at + 1 :]:
         if _is_repeated(row.cells, wanted):
             passed.append(Passed(row, "header"))
         elif _is_subtotal(row.cells):

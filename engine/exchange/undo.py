@@ -55,23 +55,33 @@ def undo(ctx: Context, batch: int) -> tuple[Batch, list[Skipped]]:
     done = 0
     for start in range(0, len(touched), CHUNK):
         with acting.writing() as inner:
-            for item in touched[start:start + CHUNK]:
+            for item in touched[start : start + CHUNK]:
                 why = _undo_one(inner, item)
                 if why:
                     skipped.append(Skipped(item.entity, item.record, why))
                 else:
                     done += 1
     with ctx.writing() as inner:
-        inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(state="undone", undone_at=inner.now, counts={
-            **found.counts, "undone": done, "skipped": [[item.entity, item.record, item.why] for item in skipped]}))
+        inner.open.execute(
+            import_batch.update()
+            .where(import_batch.c.id == batch)
+            .values(
+                state="undone",
+                undone_at=inner.now,
+                counts={**found.counts, "undone": done, "skipped": [[item.entity, item.record, item.why] for item in skipped]},
+            )
+        )
     return find(ctx, batch), skipped
 
 
 def _touched(ctx: Context, batch: int) -> list[_Touched]:
     """Every record the batch wrote, the last written first."""
     table = import_row
-    select = sa.select(table.c.entity, table.c.record, table.c.versions).where(
-        table.c.batch == batch, table.c.entity.is_not(None), table.c.record.is_not(None)).order_by(table.c.id)
+    select = (
+        sa.select(table.c.entity, table.c.record, table.c.versions)
+        .where(table.c.batch == batch, table.c.entity.is_not(None), table.c.record.is_not(None))
+        .order_by(table.c.id)
+    )
     found: dict[tuple[str, int], _Touched] = {}
     with ctx.reading() as inner:
         for entity, record, versions in inner.open.execute(select):
@@ -108,9 +118,17 @@ def _undo_one(ctx: Context, item: _Touched) -> str:
 def _former(ctx: Context, item: _Touched) -> Mapping[str, Any]:
     """The entered values before the batch, as raw inputs."""
     entity = ctx.workspace.entities[item.entity]
-    select = sa.select(history.c.before, history.c.computed).where(
-        history.c.entity == item.entity, history.c.record == item.record, history.c.version > item.before, history.c.version <= item.after,
-        history.c.verb == "update").order_by(history.c.id)
+    select = (
+        sa.select(history.c.before, history.c.computed)
+        .where(
+            history.c.entity == item.entity,
+            history.c.record == item.record,
+            history.c.version > item.before,
+            history.c.version <= item.after,
+            history.c.verb == "update",
+        )
+        .order_by(history.c.id)
+    )
     kept = storage(ctx.workspace, entity)
     former: dict[str, Any] = {}
     for before, computed in ctx.open.execute(select):

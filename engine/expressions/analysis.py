@@ -10,23 +10,7 @@ from engine.expressions.coercion import Coercion, fold, is_null
 from engine.expressions.functions import Functions
 from engine.expressions.guard import MAX_INTEGER, Guarded
 from engine.expressions.names import Names, NameSpace
-from engine.expressions.nodes import (
-    Arithmetic,
-    Choose,
-    Compare,
-    Field,
-    Hop,
-    Items,
-    LinkField,
-    Literal,
-    Logic,
-    MapValue,
-    Negative,
-    Node,
-    Not,
-    Space,
-    walk,
-)
+from engine.expressions.nodes import Arithmetic, Choose, Compare, Field, Hop, Items, LinkField, Literal, Logic, MapValue, Negative, Node, Not, Space, walk
 from engine.expressions.problems import ExpressionRefused, meant, refuse
 from engine.expressions.types import ANY, BOOLEAN, DOUBLE, INTEGER, MAX_SCALE, NULL, TEXT, Type
 from metadata.vocabulary import ExpressionProblem

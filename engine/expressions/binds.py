@@ -87,9 +87,7 @@ def needed_in(statement: sa.ClauseElement) -> dict[str, Bound | ZoneBound]:
     return {item.key: item for item in visitors.iterate(statement) if isinstance(item, Bound | ZoneBound)}
 
 
-def bind_values(
-    evaluator: Evaluator, needed: Mapping[str, Bound | ZoneBound], *, old: Mapping[str, Value] | None = None, **spaces: Value
-) -> dict[str, Value]:
+def bind_values(evaluator: Evaluator, needed: Mapping[str, Bound | ZoneBound], *, old: Mapping[str, Value] | None = None, **spaces: Value) -> dict[str, Value]:
     """What the binds are filled with in this environment. ``spaces``: carried names and spaces (``record``, ``param``, …)."""
     blind = evaluator.environment.blind
     found: dict[str, Value] = {}
@@ -99,13 +97,7 @@ def bind_values(
             continue
         value = evaluator.of_node(item.node, old=old, spaces=spaces)
         if item.sealed:
-            value = (
-                [blind(item.sealed, one) for one in value]
-                if isinstance(value, list)
-                else None
-                if value is None
-                else blind(item.sealed, value)
-            )
+            value = [blind(item.sealed, one) for one in value] if isinstance(value, list) else None if value is None else blind(item.sealed, value)
         if item.expanding:
             value = [one for one in value or () if one is not None]
         elif isinstance(item.type, sa.Boolean):
@@ -119,6 +111,5 @@ def bind_values(
 def shape_of(values: Mapping[str, Value]) -> Shape:
     """Which binds are empty, true or false: statements built for this shape are simpler and use more indexes."""
     return frozenset(
-        (name, "empty" if value is None or value == [] else "true" if value is True else "false" if value is False else "set")
-        for name, value in values.items()
+        (name, "empty" if value is None or value == [] else "true" if value is True else "false" if value is False else "set") for name, value in values.items()
     )

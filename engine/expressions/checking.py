@@ -28,15 +28,7 @@ ME: Mapping[str, Type] = {
     "teams": Type("list", item=Type("team")),
     "lead": PERSON,
 }
-RUN: Mapping[str, Type] = {
-    "at": INSTANT,
-    "due": TEXT,
-    "version": INTEGER,
-    "settings": INTEGER,
-    "title": TEXT,
-    "cause": TEXT,
-    "occurrence": INTEGER,
-}
+RUN: Mapping[str, Type] = {"at": INSTANT, "due": TEXT, "version": INTEGER, "settings": INTEGER, "title": TEXT, "cause": TEXT, "occurrence": INTEGER}
 TALLY: Mapping[str, Type] = {"done": INTEGER, "refused": INTEGER, "failed": INTEGER}
 ANSWER: Mapping[str, Type] = {"by": PERSON, "opinion": TEXT, "at": INSTANT}
 
@@ -106,9 +98,7 @@ def _hops(source: TypeSource) -> Callable[[Type], Mapping[str, Type] | None]:
     return hops
 
 
-def check_expression(
-    source: TypeSource, place: ExpressionPlace, text: str, functions: Functions = FUNCTIONS
-) -> Sequence[ExpressionProblem]:
+def check_expression(source: TypeSource, place: ExpressionPlace, text: str, functions: Functions = FUNCTIONS) -> Sequence[ExpressionProblem]:
     """Every problem of a text at a place; () when it may stand there."""
     try:
         expression = parse(text, names_for(source, place), _wanted(place.wants), functions)

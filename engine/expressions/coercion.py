@@ -78,12 +78,7 @@ class Coercion:
         if isinstance(node, Items) and wanted.listed:
             return Items(wanted, node.column, tuple(self.to(item, wanted if item.type.listed else wanted.element) for item in node.items))
         if isinstance(node, Choose) and node.type != wanted:
-            return Choose(
-                wanted,
-                node.column,
-                tuple((test, self.to(result, wanted)) for test, result in node.branches),
-                self.to(node.otherwise, wanted),
-            )
+            return Choose(wanted, node.column, tuple((test, self.to(result, wanted)) for test, result in node.branches), self.to(node.otherwise, wanted))
         if isinstance(node, Call) and node.function.passes and node.type != wanted:
             return replace(node, type=wanted, args=tuple(self.to(argument, wanted) for argument in node.args))
         return self._value(node, wanted)

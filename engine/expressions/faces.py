@@ -76,13 +76,7 @@ def nesting(node: Node) -> int:
     """An estimate, on the high side, of how deeply a node's SQL nests for SQLite's parser."""
     if not reads_row(node):
         return 2
-    own = (
-        node.function.nesting
-        if isinstance(node, Call)
-        else 3
-        if isinstance(node, Arithmetic) and node.op in ("add", "sub")
-        else _NESTING[type(node)]
-    )
+    own = node.function.nesting if isinstance(node, Call) else 3 if isinstance(node, Arithmetic) and node.op in ("add", "sub") else _NESTING[type(node)]
     return own + max((nesting(child) for child in children(node)), default=0)
 
 

@@ -151,9 +151,7 @@ def declared(words: str) -> Typing:
     return signature.check
 
 
-def declare(
-    name: str, words: str, help: Label, python: Callable[..., Any], *, sql: SqlValue | None = None, holds: SqlHolds | None = None
-) -> Function:
+def declare(name: str, words: str, help: Label, python: Callable[..., Any], *, sql: SqlValue | None = None, holds: SqlHolds | None = None) -> Function:
     """A function from a plugin: typed by its signature, with an SQL face or Python only."""
     return Function(name, f"({words.replace('->', ') ->', 1)}".replace(" )", ")"), help, declared(words), python, sql, holds)
 

@@ -39,10 +39,7 @@ class Expression:
     @cached_property
     def volatile(self) -> bool:
         """Whether it depends on the moment or on who asks, so that its value cannot be stored."""
-        return any(
-            (isinstance(node, Call) and node.function.volatile) or (isinstance(node, Space) and node.path[0] == "me")
-            for node in walk(self.tree)
-        )
+        return any((isinstance(node, Call) and node.function.volatile) or (isinstance(node, Space) and node.path[0] == "me") for node in walk(self.tree))
 
     @cached_property
     def has_sql(self) -> bool:

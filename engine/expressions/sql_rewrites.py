@@ -8,23 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.expressions.coercion import is_null
-from engine.expressions.nodes import (
-    Arithmetic,
-    Call,
-    Compare,
-    Convert,
-    Field,
-    Hop,
-    LinkField,
-    Literal,
-    Logic,
-    Negative,
-    Node,
-    Not,
-    mapped,
-    reads_row,
-    walk,
-)
+from engine.expressions.nodes import Arithmetic, Call, Compare, Convert, Field, Hop, LinkField, Literal, Logic, Negative, Node, Not, mapped, reads_row, walk
 from engine.expressions.operations import MIRROR
 from engine.expressions.shelf.spans import DAY_START, SHIFTED
 from engine.expressions.types import BOOLEAN, INSTANT, INTEGER
@@ -137,9 +121,7 @@ def _holds_when_absent(compiler: Compiler, node: Node) -> bool | None:
             if is_null(second):
                 return op == "eq"
             return (op == "ne") if compiler.never_empty(second) else None
-        case Call(function=function, args=(Hop(), *rest)) if function.name in ("empty", "exists", "contains", "startswith") and not any(
-            map(reads_row, rest)
-        ):
+        case Call(function=function, args=(Hop(), *rest)) if function.name in ("empty", "exists", "contains", "startswith") and not any(map(reads_row, rest)):
             return function.name == "empty"
     return None
 

@@ -17,11 +17,7 @@ LOWEST: Mapping[str, Column] = {
     "double": sa.literal(-1e300, sa.Double()),
     "date": sa.literal("", sa.String()),
 }
-HIGHEST: Mapping[str, Column] = {
-    "integer": sa.literal(2**62, sa.BigInteger()),
-    "double": sa.literal(1e300, sa.Double()),
-    "date": sa.literal("~", sa.String()),
-}
+HIGHEST: Mapping[str, Column] = {"integer": sa.literal(2**62, sa.BigInteger()), "double": sa.literal(1e300, sa.Double()), "date": sa.literal("~", sa.String())}
 
 _TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
     "boolean": sa.Boolean(),

@@ -262,9 +262,7 @@ class Compiler:
                 return self._convert(node, part, factor)
             case Choose(branches=branches, otherwise=otherwise):
                 kind = node.type
-                return sa.case(
-                    *((self.holds(test), self._result(result, kind)) for test, result in branches), else_=self._result(otherwise, kind)
-                )
+                return sa.case(*((self.holds(test), self._result(result, kind)) for test, result in branches), else_=self._result(otherwise, kind))
             case MapValue(index=index, codes=codes):
                 kept = {code: bound(_replace_index(node, code)) for code in codes}
                 return sa.case(kept, value=self.value(index), else_=bound(_replace_index(node, None)))

@@ -5,12 +5,34 @@ import unicodedata
 from decimal import Decimal
 
 #: Multipliers written after a number.
-UNITS = {"十": 10, "百": 100, "千": 1_000, "k": 1_000, "万": 10_000, "w": 10_000, "百万": 1_000_000, "千万": 10_000_000, "亿": 100_000_000,
-         "m": 1_000_000}
+UNITS = {"十": 10, "百": 100, "千": 1_000, "k": 1_000, "万": 10_000, "w": 10_000, "百万": 1_000_000, "千万": 10_000_000, "亿": 100_000_000, "m": 1_000_000}
 _CURRENCY = re.compile(r"^(?:cny|rmb|人民币|usd|hkd|eur|us\$|hk\$|[¥$€£])|(?:元整|元|圆|块钱|块|rmb|cny|usd|hkd|eur)$")
 _NUMBER = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)(百万|千万|[十百千k万wm亿])?(亿|万)?", re.ASCII)
-_DIGITS = {"零": 0, "〇": 0, "○": 0, "一": 1, "壹": 1, "幺": 1, "二": 2, "贰": 2, "两": 2, "三": 3, "叁": 3, "四": 4, "肆": 4, "五": 5, "伍": 5, "六": 6, "陆": 6,
-           "七": 7, "柒": 7, "八": 8, "捌": 8, "九": 9, "玖": 9}
+_DIGITS = {
+    "零": 0,
+    "〇": 0,
+    "○": 0,
+    "一": 1,
+    "壹": 1,
+    "幺": 1,
+    "二": 2,
+    "贰": 2,
+    "两": 2,
+    "三": 3,
+    "叁": 3,
+    "四": 4,
+    "肆": 4,
+    "五": 5,
+    "伍": 5,
+    "六": 6,
+    "陆": 6,
+    "七": 7,
+    "柒": 7,
+    "八": 8,
+    "捌": 8,
+    "九": 9,
+    "玖": 9,
+}
 _SMALL = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
 _LARGE = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
 CHINESE_NUMERAL = "零〇一壹二贰两三叁四肆五伍六陆七柒八捌九玖十拾百佰千仟万萬亿億点"
@@ -24,7 +46,7 @@ def chinese_number(text: str) -> Decimal | None:
     if "点" in text:
         whole, _, rest = text.partition("点")
         tail = "".join(str(_DIGITS[character]) for character in rest if character in _DIGITS)
-        unit = rest[len(tail):]
+        unit = rest[len(tail) :]
         base = chinese_number(whole)
         if base is None or not tail or (unit and unit not in _LARGE):
             return None
@@ -54,7 +76,7 @@ def _counted(text: str) -> Decimal | None:
                 return None
             total = (total + section) * unit if unit > 10_000 else total + section * unit
             section, digit, last = 0, -1, unit
-    if digit > 0 and last >= 100:                 # 三百五 is 350, 一万五 is 15,000
+    if digit > 0 and last >= 100:  # 三百五 is 350, 一万五 is 15,000
         section += digit * (last // 10)
     elif digit >= 0:
         section += digit

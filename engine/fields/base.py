@@ -82,13 +82,22 @@ def option(schema: Mapping[str, object], title: tuple[str, str], help: tuple[str
 
 
 #: A unit of measure: a text or one per language.
-UNIT_OPTION = option({"oneOf": [{"type": "string", "maxLength": 20}, {"type": "object", "additionalProperties": {"type": "string", "maxLength": 20}}]},
-                     ("单位", "Unit"), ("显示在数字后面", "Shown after the number"))
+UNIT_OPTION = option(
+    {"oneOf": [{"type": "string", "maxLength": 20}, {"type": "object", "additionalProperties": {"type": "string", "maxLength": 20}}]},
+    ("单位", "Unit"),
+    ("显示在数字后面", "Shown after the number"),
+)
 CURRENCY_OPTION = option({"type": "string", "pattern": "^[A-Z]{3}$", "default": "CNY"}, ("币种", "Currency"), ("ISO 4217 代码", "ISO 4217 code"))
-ENDS_OPTION = option({"enum": ["day"]}, ("到当天结束", "To the end of a day"),
-                     ("N 日存为次日零点（不含），显示为 N 日", "A day N is kept as the midnight after it (exclusive) and shown as N"))
-WHERE_OPTION = option({"type": "string", "maxLength": 2000, "x-expression": "boolean"}, ("可选范围", "Which may be chosen"),
-                      ("对方记录的条件；record.X 是正在编辑的记录", "A condition on the target; record.X is the record being edited"))
+ENDS_OPTION = option(
+    {"enum": ["day"]},
+    ("到当天结束", "To the end of a day"),
+    ("N 日存为次日零点（不含），显示为 N 日", "A day N is kept as the midnight after it (exclusive) and shown as N"),
+)
+WHERE_OPTION = option(
+    {"type": "string", "maxLength": 2000, "x-expression": "boolean"},
+    ("可选范围", "Which may be chosen"),
+    ("对方记录的条件；record.X 是正在编辑的记录", "A condition on the target; record.X is the record being edited"),
+)
 
 
 def at_most(most: int) -> Option:
@@ -107,19 +116,19 @@ class FieldType:
     name: ClassVar[str]
     title: ClassVar[Label]
     help: ClassVar[Label] = ""
-    group: ClassVar[str] = "basic"              # palette group: basic, choice, relation, special, derived
-    icon: ClassVar[str] = "forms"               # Tabler icon name
+    group: ClassVar[str] = "basic"  # palette group: basic, choice, relation, special, derived
+    icon: ClassVar[str] = "forms"  # Tabler icon name
     family: ClassVar[FieldFamily] = "value"
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     required_options: ClassVar[tuple[str, ...]] = ()
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, DIFFERS, EMPTY, FILLED)
     sortable: ClassVar[bool] = True
-    widget: ClassVar[str] = "text"              # default macro file: renderer/templates/fields/<widget>.html
-    align: ClassVar[str] = "start"              # start | end
-    hidden: ClassVar[bool] = False              # not offered to definitions: only the shape of a computed value
-    json_types: ClassVar[tuple[type, ...]] = (str,)   # Python types of the JSON form; ``json_reader`` refuses others
-    schema_is_wider: ClassVar[bool] = False     # json_reader refuses more than a JSON Schema can say (depth and size of any JSON)
-    default_mask: ClassVar[str] = ""            # mask used when a grant masks the field and the definition names none
+    widget: ClassVar[str] = "text"  # default macro file: renderer/templates/fields/<widget>.html
+    align: ClassVar[str] = "start"  # start | end
+    hidden: ClassVar[bool] = False  # not offered to definitions: only the shape of a computed value
+    json_types: ClassVar[tuple[type, ...]] = (str,)  # Python types of the JSON form; ``json_reader`` refuses others
+    schema_is_wider: ClassVar[bool] = False  # json_reader refuses more than a JSON Schema can say (depth and size of any JSON)
+    default_mask: ClassVar[str] = ""  # mask used when a grant masks the field and the definition names none
 
     def word(self) -> FieldWord:
         """This type as metadata's vocabulary sees it."""

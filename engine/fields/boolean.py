@@ -38,6 +38,7 @@ class Boolean(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """true and false, and the words people use."""
+
         def read(raw: object) -> Value:
             if raw is True or raw is False or raw is None:
                 return raw

@@ -8,27 +8,15 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import (
-    DIFFERS,
-    EMPTY,
-    EQUALS,
-    FILLED,
-    ONE_OF,
-    FieldType,
-    Operator,
-    Reader,
-    Value,
-    Wrong,
-    at_most,
-    option,
-)
+from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, ONE_OF, FieldType, Operator, Reader, Value, Wrong, at_most, option
 from engine.fields.lists import SEPARATORS, Several, full_list, spelling, split_list
 from engine.fields.scope import FieldScope
 from metadata.definitions import Choices, Field
 from metadata.text import Label, label_text
 
 _CHOICES_OPTION: Mapping[str, Mapping[str, object]] = {
-    "choices": option({"type": "string", "x-refers": "choices"}, ("选项集", "Option set"), ("choices/ 下文件的键", "Key of a file in choices/"))}
+    "choices": option({"type": "string", "x-refers": "choices"}, ("选项集", "Option set"), ("choices/ 下文件的键", "Key of a file in choices/"))
+}
 
 
 class Choice(FieldType):
@@ -43,8 +31,12 @@ class Choice(FieldType):
     required_options = ("choices",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
         **_CHOICES_OPTION,
-        "parent": option({"type": "string", "x-refers": "field"}, ("上级字段", "Parent field"),
-                         ("同一实体的单选字段；只能选属于其值的选项", "A choice of the same entity; only options that name its value as parent may be chosen"))}
+        "parent": option(
+            {"type": "string", "x-refers": "field"},
+            ("上级字段", "Parent field"),
+            ("同一实体的单选字段；只能选属于其值的选项", "A choice of the same entity; only options that name its value as parent may be chosen"),
+        ),
+    }
 
     def expression_type(self, field: Field) -> str:
         """choice:SET"""
@@ -101,8 +93,11 @@ class Choice(FieldType):
 
     def offered(self, field: Field, scope: FieldScope, parent: Value = None, locale: str = "zh") -> list[tuple[str, str, str]]:
         """(code, label, colour name) of the options people may pick now, in order; all of them when no parent is given."""
-        return [(code, label_text(item.title, locale, code), item.colour) for code, item in self.choices(field, scope).options.items()
-                if not item.retired and (parent is None or not item.parents or parent in item.parents)]
+        return [
+            (code, label_text(item.title, locale, code), item.colour)
+            for code, item in self.choices(field, scope).options.items()
+            if not item.retired and (parent is None or not item.parents or parent in item.parents)
+        ]
 
     def colour(self, value: Value, field: Field, scope: FieldScope) -> str:
         """The colour name of a value's option; '' when it has none."""
@@ -167,9 +162,7 @@ class ChoiceList(Several):
     icon = "list-check"
     widget = "choices"
     required_options = ("choices",)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        **_CHOICES_OPTION, "parent": Choice.options["parent"],
-        "maxItems": at_most(1000)}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_CHOICES_OPTION, "parent": Choice.options["parent"], "maxItems": at_most(1000)}
 
     def expression_type(self, field: Field) -> str:
         """choices:SET"""
@@ -185,7 +178,7 @@ class ChoiceList(Several):
 
         def read(raw: object) -> Value:
             if type(raw) is list and most is None:
-                try:                                        # the ordinary case: a list of codes
+                try:  # the ordinary case: a list of codes
                     return sorted(set(raw), key=place.__getitem__) or None
                 except (KeyError, TypeError):
                     pass
@@ -255,5 +248,3 @@ class ChoiceList(Several):
         codes = [code for code, item in self.choices(field, scope).options.items() if not item.retired]
         most = min(len(codes), int(field.options.get("maxItems") or 3))
         return random.sample(codes, random.randint(1, most)) if codes else []
-
-

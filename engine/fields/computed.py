@@ -21,11 +21,26 @@ from metadata.text import Label
 Infer = Callable[[str, Field], str]
 
 MEASURES = ("count", "sum", "min", "max", "average", "earliest", "latest")
-_SYSTEM = {"id": "integer", "version": "integer", "created_at": "instant", "updated_at": "instant", "deleted_at": "instant", "created_by": "person",
-           "updated_by": "person"}
+_SYSTEM = {
+    "id": "integer",
+    "version": "integer",
+    "created_at": "instant",
+    "updated_at": "instant",
+    "deleted_at": "instant",
+    "created_by": "person",
+    "updated_by": "person",
+}
 #: Notation -> field type, and the option that carries what stands behind the colon.
-_CARRIERS = {"decimal": ("decimal", "scale"), "choice": ("choice", "choices"), "choices": ("choices", "choices"), "link": ("link", "to"), "links": ("links", "to"),
-             "list": ("json", ""), "null": ("text", ""), "any": ("json", "")}
+_CARRIERS = {
+    "decimal": ("decimal", "scale"),
+    "choice": ("choice", "choices"),
+    "choices": ("choices", "choices"),
+    "link": ("link", "to"),
+    "links": ("links", "to"),
+    "list": ("json", ""),
+    "null": ("text", ""),
+    "any": ("json", ""),
+}
 _FROM = "^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$"
 _SHOWN = ("unit", "currency", "ends")
 _DEEPEST = 8
@@ -137,6 +152,7 @@ class Derived(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """Refuses everything but nothing."""
+
         def read(raw: object) -> Value:
             if raw is None or raw == "":
                 return None
@@ -177,10 +193,18 @@ class Formula(Derived):
     required_options = ("value",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "value": option({"type": "string", "maxLength": 2000, "x-expression": "any"}, ("表达式", "Expression")),
-        "of": option({"type": "string", "pattern": "^[a-z]+(?::[a-z0-9_]+)?$"}, ("结果类型", "Type of the result"),
-                     ("表达式的类型写法：text、money、decimal:2、choice:KEY、link:ENTITY；不写则自动得出",
-                      "As expressions write types: text, money, decimal:2, choice:KEY, link:ENTITY; found out when not said")),
-        "unit": UNIT_OPTION, "currency": CURRENCY_OPTION, "ends": ENDS_OPTION}
+        "of": option(
+            {"type": "string", "pattern": "^[a-z]+(?::[a-z0-9_]+)?$"},
+            ("结果类型", "Type of the result"),
+            (
+                "表达式的类型写法：text、money、decimal:2、choice:KEY、link:ENTITY；不写则自动得出",
+                "As expressions write types: text, money, decimal:2, choice:KEY, link:ENTITY; found out when not said",
+            ),
+        ),
+        "unit": UNIT_OPTION,
+        "currency": CURRENCY_OPTION,
+        "ends": ENDS_OPTION,
+    }
 
 
 class Rollup(Derived):
@@ -191,13 +215,22 @@ class Rollup(Derived):
     icon = "sum"
     required_options = ("from", "measure")
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "from": option({"type": "string", "pattern": _FROM}, ("来源", "From"), ("实体.关联字段：关联到本记录的那些记录", "ENTITY.LINK: records of that entity whose link points here")),
+        "from": option(
+            {"type": "string", "pattern": _FROM},
+            ("来源", "From"),
+            ("实体.关联字段：关联到本记录的那些记录", "ENTITY.LINK: records of that entity whose link points here"),
+        ),
         "measure": option({"enum": list(MEASURES)}, ("统计方式", "Measure")),
         "of": option({"type": "string", "x-refers": "field"}, ("统计字段", "Of which field")),
-        "by": option({"type": "string", "x-refers": "field"}, ("排序依据", "Ordered by"),
-                     ("用于最早与最新；不写则按建立时间", "For earliest and latest; when it was made unless said")),
+        "by": option(
+            {"type": "string", "x-refers": "field"},
+            ("排序依据", "Ordered by"),
+            ("用于最早与最新；不写则按建立时间", "For earliest and latest; when it was made unless said"),
+        ),
         "where": option({"type": "string", "maxLength": 2000, "x-expression": "boolean"}, ("条件", "Only those where")),
-        "unit": UNIT_OPTION, "ends": ENDS_OPTION}
+        "unit": UNIT_OPTION,
+        "ends": ENDS_OPTION,
+    }
 
 
 class Lookup(Derived):
@@ -208,7 +241,12 @@ class Lookup(Derived):
     icon = "arrow-up-right"
     required_options = ("from",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "from": option({"type": "string", "pattern": _FROM}, ("来源", "From"), ("关联字段.字段：所关联记录的一个字段", "LINK.FIELD: a field of the record this link points to"))}
+        "from": option(
+            {"type": "string", "pattern": _FROM},
+            ("来源", "From"),
+            ("关联字段.字段：所关联记录的一个字段", "LINK.FIELD: a field of the record this link points to"),
+        )
+    }
 
 
 __all__ = ["MEASURES", "Formula", "Infer", "Lookup", "NoShape", "Rollup", "carrier", "column_for", "shape", "target_of"]

@@ -9,7 +9,7 @@ from engine.fields.base import Wrong
 
 FIRST_YEAR, LAST_YEAR = 1800, 9998
 _EXCEL_EPOCH = datetime(1899, 12, 30)
-_SERIALS = (20_000, 80_000)          # 1954 to 2119: what a bare number in a date column may mean
+_SERIALS = (20_000, 80_000)  # 1954 to 2119: what a bare number in a date column may mean
 
 _YMD = re.compile(r"(\d{4})\s*(?:年|[-/.])\s*(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
 _BETWEEN = re.compile(r"^[\s,t]*(?:\(?(?:周|星期|礼拜)[一二三四五六日天]\)?)?[\s,]*")
@@ -17,8 +17,10 @@ _SERIAL = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?=$|[ tT])", re.ASCII)
 _SHORT_YEAR = re.compile(r"(\d{2})\s*(?:年|[-/.])\s*(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
 _MD = re.compile(r"(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
-_TIME = re.compile(r"(凌晨|早上|早晨|上午|中午|下午|傍晚|晚上|晚|am|pm)?\s*(\d{1,2})\s*(?:[:点时]\s*(?:(\d{1,2})|(半)|(一刻|三刻))?\s*分?(?:[:]?\s*(\d{1,2})(?:\.\d+)?\s*秒?)?)\s*(am|pm)?",
-                   re.ASCII)
+_TIME = re.compile(
+    r"(凌晨|早上|早晨|上午|中午|下午|傍晚|晚上|晚|am|pm)?\s*(\d{1,2})\s*(?:[:点时]\s*(?:(\d{1,2})|(半)|(一刻|三刻))?\s*分?(?:[:]?\s*(\d{1,2})(?:\.\d+)?\s*秒?)?)\s*(am|pm)?",
+    re.ASCII,
+)
 #: What programs write after a day that has no time.
 _MIDNIGHT = re.compile(r"00:00:00(?:\.0+)?")
 _HALVES = ("上午", "下午", "早上", "晚上", "中午", "傍晚")
@@ -58,20 +60,20 @@ def _day(plain: str, today: date | None) -> tuple[date, str]:
     found = _YMD.match(plain) or _COMPACT.match(plain)
     if found:
         year, month, day = (int(part) for part in found.groups())
-        return date_of(year, month, day), plain[found.end():]
+        return date_of(year, month, day), plain[found.end() :]
     if today is None:
         raise Wrong("date_invalid")
     for word, back in _RELATIVE.items():
         if plain.startswith(word):
-            return today - timedelta(days=back), plain[len(word):]
+            return today - timedelta(days=back), plain[len(word) :]
     found = _SHORT_YEAR.match(plain)
     if found:
         year, month, day = (int(part) for part in found.groups())
-        return date_of(2000 + year, month, day), plain[found.end():]
+        return date_of(2000 + year, month, day), plain[found.end() :]
     found = _MD.match(plain)
     if found:
         month, day = (int(part) for part in found.groups())
-        return latest(month, day, today), plain[found.end():]
+        return latest(month, day, today), plain[found.end() :]
     raise Wrong("date_invalid")
 
 

@@ -9,8 +9,28 @@ _ISO = re.compile(r"([+-]?)P(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:
 #: The JSON form, as a pattern that also stands in the JSON Schema.
 ISO_PATTERN = r"^[+-]?P(?=[0-9T])([0-9]{1,5}W)?([0-9]{1,6}D)?(T(?=[0-9])([0-9]{1,6}H)?([0-9]{1,6}M)?([0-9]{1,6}S)?)?$"
 _WORDS = re.compile(r"(\d{1,6})\s*(周|星期|天|日|个?小时|时|分钟?|秒钟?|weeks?|days?|hours?|h|minutes?|min|seconds?|s|d)", re.ASCII)
-_SECONDS = {"周": 604_800, "星期": 604_800, "天": 86_400, "日": 86_400, "小时": 3600, "个小时": 3600, "时": 3600, "分": 60, "分钟": 60, "秒": 1, "秒钟": 1,
-            "week": 604_800, "day": 86_400, "d": 86_400, "hour": 3600, "h": 3600, "minute": 60, "min": 60, "second": 1, "s": 1}
+_SECONDS = {
+    "周": 604_800,
+    "星期": 604_800,
+    "天": 86_400,
+    "日": 86_400,
+    "小时": 3600,
+    "个小时": 3600,
+    "时": 3600,
+    "分": 60,
+    "分钟": 60,
+    "秒": 1,
+    "秒钟": 1,
+    "week": 604_800,
+    "day": 86_400,
+    "d": 86_400,
+    "hour": 3600,
+    "h": 3600,
+    "minute": 60,
+    "min": 60,
+    "second": 1,
+    "s": 1,
+}
 
 
 def parse_duration(text: str) -> int:
@@ -45,7 +65,7 @@ def read_duration(text: str) -> int:
     plain = plain.lower().replace("半小时", "30分钟")
     position = total = 0
     for found in _WORDS.finditer(plain):
-        if plain[position:found.start()].strip():
+        if plain[position : found.start()].strip():
             raise Wrong("duration_invalid")
         position = found.end()
         total += int(found[1]) * _SECONDS[found[2] if found[2] in _SECONDS else found[2].removesuffix("s")]

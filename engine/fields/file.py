@@ -17,9 +17,13 @@ from metadata.definitions import Field
 from metadata.text import Label
 
 _ACCEPT: Mapping[str, Mapping[str, object]] = {
-    "accept": option({"type": "array", "items": {"type": "string", "pattern": "^[a-z]+/[a-z0-9.+*-]+$"}}, ("允许的文件类型", "Kinds of file"),
-                     ("如 image/* 或 application/pdf，按内容判断", "Media types such as image/* or application/pdf, judged by content")),
-    "max_size": option({"type": "integer", "minimum": 1}, ("最大字节数", "Largest size in bytes"))}
+    "accept": option(
+        {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+/[a-z0-9.+*-]+$"}},
+        ("允许的文件类型", "Kinds of file"),
+        ("如 image/* 或 application/pdf，按内容判断", "Media types such as image/* or application/pdf, judged by content"),
+    ),
+    "max_size": option({"type": "integer", "minimum": 1}, ("最大字节数", "Largest size in bytes")),
+}
 
 
 def file_id(raw: object) -> int | None:
@@ -121,8 +125,7 @@ class FileList(Several):
     icon = "files"
     widget = "files"
     operators: ClassVar[tuple[Operator, ...]] = (EMPTY, FILLED)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        **_ACCEPT, "maxItems": at_most(100)}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_ACCEPT, "maxItems": at_most(100)}
     most: ClassVar[int] = 100
 
     def accepts(self, field: Field) -> tuple[str, ...]:

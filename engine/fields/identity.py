@@ -19,8 +19,45 @@ from metadata.text import Label
 _SHAPE = re.compile(r"^[1-9][0-9]{5}(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]$")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
-_PROVINCES = frozenset({"11", "12", "13", "14", "15", "21", "22", "23", "31", "32", "33", "34", "35", "36", "37", "41", "42", "43", "44", "45", "46",
-                        "50", "51", "52", "53", "54", "61", "62", "63", "64", "65", "71", "81", "82", "83"})
+_PROVINCES = frozenset(
+    {
+        "11",
+        "12",
+        "13",
+        "14",
+        "15",
+        "21",
+        "22",
+        "23",
+        "31",
+        "32",
+        "33",
+        "34",
+        "35",
+        "36",
+        "37",
+        "41",
+        "42",
+        "43",
+        "44",
+        "45",
+        "46",
+        "50",
+        "51",
+        "52",
+        "53",
+        "54",
+        "61",
+        "62",
+        "63",
+        "64",
+        "65",
+        "71",
+        "81",
+        "82",
+        "83",
+    }
+)
 
 
 def check_character(first17: str) -> str:
@@ -71,12 +108,13 @@ class IdNumber(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """Form, date of birth and check character."""
+
         def read(raw: object) -> Value:
             if raw is None:
                 return None
             if isinstance(raw, float):
                 raise Wrong("id_no_precision_lost")
-            if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw < 10 ** 18:
+            if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw < 10**18:
                 raw = str(raw)
             if not isinstance(raw, str) or len(raw) > 60:
                 raise Wrong("id_no_invalid")

@@ -67,6 +67,7 @@ class JsonType(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """Any JSON value within depth and size. A text that begins like an object or a list is parsed: it is what a form sends."""
+
         def read(raw: object) -> Value:
             if raw is None or raw == "":
                 return None

@@ -79,8 +79,7 @@ def link_label(value: Value) -> str:
 
 def link_schema() -> dict[str, object]:
     """A bare id, or an object with the id."""
-    return {"anyOf": [dict(_ID), {"type": "object", "required": ["id"],
-                                  "properties": {"id": dict(_ID), "label": {"type": ["string", "null"]}}}]}
+    return {"anyOf": [dict(_ID), {"type": "object", "required": ["id"], "properties": {"id": dict(_ID), "label": {"type": ["string", "null"]}}}]}
 
 
 class LinkType(FieldType):
@@ -95,8 +94,7 @@ class LinkType(FieldType):
     json_types = (int, float, dict)
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, ONE_OF, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "to": option({"type": "string", "x-refers": "entity"}, ("关联到", "Links to")), **_WHERE}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {"to": option({"type": "string", "x-refers": "entity"}, ("关联到", "Links to")), **_WHERE}
 
     def target(self, field: Field) -> str:
         """The entity it points to."""
@@ -195,8 +193,7 @@ class LinkList(Several):
     widget = "links"
     operators: ClassVar[tuple[Operator, ...]] = (HAS, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        **LinkType.options, "maxItems": at_most(500)}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**LinkType.options, "maxItems": at_most(500)}
     most: ClassVar[int] = 500
 
     def target(self, field: Field) -> str:

@@ -63,6 +63,7 @@ def split_list(raw: object) -> list[object]:
 
 def full_list(read: Reader, most: int | None) -> Reader:
     """A JSON list reader that refuses null and empty items instead of dropping them, and counts all items."""
+
     def strict(raw: object) -> Value:
         if isinstance(raw, list):
             if None in raw or "" in raw:
@@ -82,8 +83,7 @@ class Tags(Several):
     group = "choice"
     icon = "tags"
     widget = "tags"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "maxItems": at_most(200)}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {"maxItems": at_most(200)}
     longest: ClassVar[int] = 40
     most: ClassVar[int] = 50
 
@@ -134,8 +134,7 @@ class Tags(Several):
 
     def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
         """A list of short texts."""
-        return {"type": "array", "maxItems": self.limit(field),
-                "items": {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": NO_NUL}}
+        return {"type": "array", "maxItems": self.limit(field), "items": {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": NO_NUL}}
 
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """One or two tags."""

@@ -11,22 +11,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from engine.fields.base import (
-    AT_LEAST,
-    AT_MOST,
-    BETWEEN,
-    EMPTY,
-    ENDS_OPTION,
-    EQUALS,
-    FILLED,
-    FieldType,
-    Operator,
-    Reader,
-    Value,
-    Wrong,
-    option,
-    stored_as,
-)
+from engine.fields.base import AT_LEAST, AT_MOST, BETWEEN, EMPTY, ENDS_OPTION, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option, stored_as
 from engine.fields.dates import FIRST_YEAR, LAST_YEAR, Moment, date_of, of_cell, read_moment
 from engine.fields.durations import ISO_PATTERN, duration_words, iso, read_duration
 from engine.fields.scope import FieldScope
@@ -38,7 +23,9 @@ MOMENT_OPERATORS = (
     EQUALS,
     Operator("after", {"zh": "不早于", "en": "from"}, 1, "{field} >= {value}"),
     Operator("before", {"zh": "早于", "en": "before"}, 1, "{field} < {value}"),
-    BETWEEN, EMPTY, FILLED,
+    BETWEEN,
+    EMPTY,
+    FILLED,
 )
 _ISO_DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 _RFC3339 = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$")
@@ -56,7 +43,8 @@ class Date(FieldType):
     operators: ClassVar[tuple[Operator, ...]] = MOMENT_OPERATORS
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "minimum": option({"type": "string", "format": "date", "pattern": _ISO_DATE.pattern}, ("最早", "Earliest")),
-        "maximum": option({"type": "string", "format": "date", "pattern": _ISO_DATE.pattern}, ("最晚", "Latest"))}
+        "maximum": option({"type": "string", "format": "date", "pattern": _ISO_DATE.pattern}, ("最晚", "Latest")),
+    }
 
     def expression_type(self, field: Field) -> str:
         """date"""
@@ -333,6 +321,7 @@ class DurationType(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """ISO 8601 or words."""
+
         def read(raw: object) -> Value:
             if raw is None:
                 return None

@@ -24,8 +24,7 @@ class Money(Number):
     help: ClassVar[Label] = {"zh": "以分存储，可输入 350万、3,287,654.32", "en": "Stored in minor units; 350万 or 3,287,654.32 may be typed"}
     icon = "currency-yuan"
     widget = "money"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "currency": CURRENCY_OPTION, **bounds_options("以分为单位", "In minor units (fen)")}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {"currency": CURRENCY_OPTION, **bounds_options("以分为单位", "In minor units (fen)")}
 
     def expression_type(self, field: Field) -> str:
         """money"""
@@ -64,7 +63,7 @@ class Money(Number):
 
 
 def _in_wan(value: int, places: int) -> str:
-    unit = 10 ** places
+    unit = 10**places
     for size, word in ((100_000_000, "亿"), (10_000, "万")):
         if abs(value) >= size * unit and value % (size * unit // 100) == 0:
             return f"{grouped_short(value // (size * unit // 100), 2)} {word}"

@@ -50,7 +50,7 @@ def grouped(value: int, places: int = 0) -> str:
     """A whole number scaled by 10^places as people read it: 328765432 with 2 places is 3,287,654.32; zeros at the end stay."""
     if not places:
         return f"{value:,}"
-    whole, rest = divmod(abs(value), 10 ** places)
+    whole, rest = divmod(abs(value), 10**places)
     return f"{'-' if value < 0 else ''}{whole:,}.{rest:0{places}d}"
 
 
@@ -58,7 +58,7 @@ def unscaled(value: int, places: int) -> int | float:
     """The JSON number of a scaled integer: 1250 with 2 places is 12.5."""
     if not places:
         return value
-    factor: int = 10 ** places
+    factor: int = 10**places
     whole, rest = divmod(value, factor)
     return whole if not rest else value / factor
 
@@ -67,7 +67,7 @@ def scaled_float(raw: float, places: int) -> int:
     """The scaled integer of a double that stands for exactly one decimal at the scale; Wrong for any other, NaN and infinity included."""
     if not -1e16 < raw < 1e16:
         raise Wrong("number_invalid")
-    factor: int = 10 ** places
+    factor: int = 10**places
     candidate = round(raw * factor)
     if candidate / factor != raw:
         raise Wrong("number_scale", scale=places)
@@ -81,7 +81,7 @@ def scaled_text(raw: str, places: int) -> int | None:
         return None
     if text.isascii():
         if text.isdigit() and len(text) < 17:
-            factor: int = 10 ** places
+            factor: int = 10**places
             return int(text) * factor
         if text.isalpha():
             raise Wrong("number_invalid")
@@ -121,8 +121,10 @@ class Number(FieldType):
         """Smallest and largest typed value; the definition's bounds are in units of the JSON form."""
         factor = 10 ** self.json_places(field)
         low, high = field.options.get("minimum"), field.options.get("maximum")
-        return (-self.limit if low is None else max(-self.limit, -int(-Decimal(str(low)) * factor // 1)),
-                self.limit if high is None else min(self.limit, int(Decimal(str(high)) * factor // 1)))
+        return (
+            -self.limit if low is None else max(-self.limit, -int(-Decimal(str(low)) * factor // 1)),
+            self.limit if high is None else min(self.limit, int(Decimal(str(high)) * factor // 1)),
+        )
 
     def column(self, field: Field) -> sa.types.TypeEngine[Any]:
         """A 64-bit integer."""
@@ -138,7 +140,7 @@ class Number(FieldType):
 
     def _reader(self, field: Field, number_places: int, typed: Callable[[str, int], int | None]) -> Reader:
         lowest, highest = self.bounds(field)
-        places, factor = self.places(field), 10 ** number_places
+        places, factor = self.places(field), 10**number_places
         shown = self.json_places(field)
 
         def read(raw: object) -> Value:
@@ -158,9 +160,9 @@ class Number(FieldType):
                 value = scaled_decimal(raw, number_places)
             else:
                 raise Wrong("number_expected")
-            if value < lowest:                  # type: ignore[operator]
+            if value < lowest:  # type: ignore[operator]
                 raise Wrong("number_too_small", minimum=grouped_short(lowest, places or shown))
-            if value > highest:                 # type: ignore[operator]
+            if value > highest:  # type: ignore[operator]
                 raise Wrong("number_too_large", maximum=grouped_short(highest, places or shown))
             return value
 
@@ -192,7 +194,7 @@ class Number(FieldType):
         low, high = self.bounds(field)
         schema: dict[str, object] = {"type": "number" if places else "integer", "minimum": unscaled(low, places), "maximum": unscaled(high, places)}
         if places:
-            schema["multipleOf"] = 10 ** -places
+            schema["multipleOf"] = 10**-places
         return schema
 
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
@@ -235,7 +237,9 @@ class DecimalNumber(Number):
     limit = SCALED_LIMIT
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "scale": option({"type": "integer", "minimum": 0, "maximum": 6, "default": 2}, ("小数位", "Decimal places")),
-        **bounds_options(), **_UNIT}
+        **bounds_options(),
+        **_UNIT,
+    }
 
     def expression_type(self, field: Field) -> str:
         """decimal:SCALE"""
@@ -316,6 +320,7 @@ class Double(Number):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """Any finite number, for filters."""
+
         def read(raw: object) -> Value:
             if raw is None or raw == "":
                 return None

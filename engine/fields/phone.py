@@ -29,8 +29,7 @@ _ZEROS, _DIGIT = re.compile(r"\.0+$"), re.compile(r"[0-9]")
 _NOISE = re.compile("[\\s().\\[\\]{}_/'’‘`\"“”+,:-]|[\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 _VIRTUAL = ("+86170", "+86171", "+86162", "+86165", "+86167")
 #: The JSON form: the normal form, or a bare mobile number, or a landline with its area code.
-JSON_PATTERN = (r"^(?:(?:\+86)?1[3-9][0-9]{9}|(?:\+86|0)" + _AREA_NUMBER
-                + r"|\+852[2-9][0-9]{7}|\+853[268][0-9]{7}|\+886[2-9][0-9]{7,8})(?:;ext=[0-9]{1,6})?$")
+JSON_PATTERN = r"^(?:(?:\+86)?1[3-9][0-9]{9}|(?:\+86|0)" + _AREA_NUMBER + r"|\+852[2-9][0-9]{7}|\+853[268][0-9]{7}|\+886[2-9][0-9]{7,8})(?:;ext=[0-9]{1,6})?$"
 _JSON = re.compile(JSON_PATTERN)
 
 
@@ -56,7 +55,7 @@ def read_phone(text: str) -> PhoneNumber:
     extension = ""
     found, dashed = _EXTENSION.search(plain), _DASHED.fullmatch(plain)
     if found:
-        extension, plain = found[1], plain[:found.start()]
+        extension, plain = found[1], plain[: found.start()]
     elif dashed:
         plain, extension = dashed[1] + dashed[2], dashed[3]
     plain = _ZEROS.sub("", plain.strip())
@@ -114,8 +113,12 @@ class Phone(FieldType):
     sortable = False
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, DIFFERS, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "last4": option({"type": "boolean"}, ("可按后四位查找", "Found by its last four digits"),
-                        ("加密字段另存后四位的盲索引，会暴露各后四位出现的次数", "An encrypted field keeps a blind index of them, which shows how often each occurs"))}
+        "last4": option(
+            {"type": "boolean"},
+            ("可按后四位查找", "Found by its last four digits"),
+            ("加密字段另存后四位的盲索引，会暴露各后四位出现的次数", "An encrypted field keeps a blind index of them, which shows how often each occurs"),
+        )
+    }
     default_mask = "phone"
 
     def expression_type(self, field: Field) -> str:

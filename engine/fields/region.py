@@ -27,7 +27,10 @@ class Region(FieldType):
     widget = "region"
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, DIFFERS, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "level": option({"enum": list(regions.LEVELS)}, ("精确到", "Down to"), ("可选到哪一级；较粗的总是可以", "How deep the steps go; less is always accepted"))}
+        "level": option(
+            {"enum": list(regions.LEVELS)}, ("精确到", "Down to"), ("可选到哪一级；较粗的总是可以", "How deep the steps go; less is always accepted")
+        )
+    }
 
     def expression_type(self, field: Field) -> str:
         """region"""
@@ -39,7 +42,7 @@ class Region(FieldType):
 
     def _allowed(self, field: Field) -> frozenset[str]:
         deepest = str(field.options.get("level") or "county")
-        return frozenset(regions.LEVELS[:regions.LEVELS.index(deepest) + 1])
+        return frozenset(regions.LEVELS[: regions.LEVELS.index(deepest) + 1])
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """A code, or a place name that means one region."""
@@ -162,12 +165,13 @@ class Address(Text):
         """A string, or its two parts."""
         text: dict[str, object] = {"type": "string", "maxLength": self.limit(field), "pattern": NO_NUL}
         region = {"anyOf": [Region().json_schema(Field("region", "region"), scope), {"type": "null"}]}
-        return {"anyOf": [text, {"type": "object", "additionalProperties": False,
-                                 "properties": {"region": region, "detail": {"anyOf": [text, {"type": "null"}]}}}]}
+        return {
+            "anyOf": [text, {"type": "object", "additionalProperties": False, "properties": {"region": region, "detail": {"anyOf": [text, {"type": "null"}]}}}]
+        }
 
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """A street and number that do not exist."""
-        return f"浙江省杭州市西湖区晨光路{random.randint(1, 400)}号"[:self.limit(field)]
+        return f"浙江省杭州市西湖区晨光路{random.randint(1, 400)}号"[: self.limit(field)]
 
     def mask(self, value: Value, field: Field) -> str:
         """The region stays unless another mask is named."""

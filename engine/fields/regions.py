@@ -50,7 +50,7 @@ def level(code: str) -> str:
 def path(code: str) -> list[str]:
     """The codes from the province down to the region itself."""
     found = [code]
-    while (above := parent(found[0])):
+    while above := parent(found[0]):
         found.insert(0, above)
     return found
 

@@ -28,7 +28,7 @@ TEMPLATE_PATTERN = r"^[^{}]*(?:\{(?:yyyy|yy|mm|dd)\}[^{}]*)*\{0{1,12}\}[^{}]*(?:
 class SerialTemplate:
     """A parsed template. ``text`` is a format string over ``year`` parts and ``number``; ``period_format`` names the counter's period ('' = one for all time)."""
 
-    pieces: tuple[tuple[str, str], ...]      # ("text" | "date" | "number", content)
+    pieces: tuple[tuple[str, str], ...]  # ("text" | "date" | "number", content)
     digits: int
 
     def period(self, day: date) -> str:
@@ -43,8 +43,9 @@ class SerialTemplate:
     def number_in(self, text: str) -> int | None:
         """The drawn number inside a serial of this template; None when the text is not of it. Lets a counter start after what was imported."""
         dates = {"%Y": "[0-9]{4}"}
-        pattern = "".join(re.escape(content) if kind == "text" else "([0-9]+)" if kind == "number" else dates.get(content, "[0-9]{2}")
-                          for kind, content in self.pieces)
+        pattern = "".join(
+            re.escape(content) if kind == "text" else "([0-9]+)" if kind == "number" else dates.get(content, "[0-9]{2}") for kind, content in self.pieces
+        )
         found = re.fullmatch(pattern, text)
         return int(found[1]) if found and len(found[1]) <= 15 else None
 
@@ -57,7 +58,7 @@ def parse_template(template: str) -> SerialTemplate:
     digits = position = 0
     for found in _PART.finditer(template):
         if found.start() > position:
-            pieces.append(("text", template[position:found.start()]))
+            pieces.append(("text", template[position : found.start()]))
         if found[1] in _DATES:
             pieces.append(("date", _DATES[found[1]]))
         else:
@@ -80,9 +81,15 @@ class Serial(FieldType):
     required_options = ("template",)
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, STARTS, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "template": option({"type": "string", "maxLength": 60, "pattern": TEMPLATE_PATTERN}, ("编号规则", "Template"),
-                           ("文字加 {yyyy} {yy} {mm} {dd} 与一个计数 {0000}；每个周期重新计数",
-                            "Text with {yyyy} {yy} {mm} {dd} and one counter {0000}; counting starts anew with each period"))}
+        "template": option(
+            {"type": "string", "maxLength": 60, "pattern": TEMPLATE_PATTERN},
+            ("编号规则", "Template"),
+            (
+                "文字加 {yyyy} {yy} {mm} {dd} 与一个计数 {0000}；每个周期重新计数",
+                "Text with {yyyy} {yy} {mm} {dd} and one counter {0000}; counting starts anew with each period",
+            ),
+        )
+    }
 
     def template(self, field: Field) -> SerialTemplate:
         """The parsed template of a field."""
@@ -98,6 +105,7 @@ class Serial(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """A short text."""
+
         def read(raw: object) -> Value:
             if raw is None:
                 return None

@@ -26,8 +26,11 @@ LENGTH_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "maxLength": option({"type": "integer", "minimum": 1, "maximum": 100_000}, ("最长字数", "Longest length"), ("按字符计", "In characters (code points)")),
 }
 PATTERN_OPTION: Mapping[str, Mapping[str, object]] = {
-    "pattern": option({"type": "string", "maxLength": 500}, ("格式（正则表达式）", "Pattern (regular expression)"),
-                      ("RE2 语法；不写 ^ 和 $ 时出现在任何位置都算", "RE2 syntax; found anywhere in the text unless anchored with ^ and $")),
+    "pattern": option(
+        {"type": "string", "maxLength": 500},
+        ("格式（正则表达式）", "Pattern (regular expression)"),
+        ("RE2 语法；不写 ^ 和 $ 时出现在任何位置都算", "RE2 syntax; found anywhere in the text unless anchored with ^ and $"),
+    )
 }
 TEXT_OPERATORS = (EQUALS, DIFFERS, CONTAINS, STARTS, EMPTY, FILLED)
 #: What may be in an encrypted text's filter: no part of it can be asked for.
@@ -100,7 +103,7 @@ class Text(FieldType):
         one_line = not self.lines
 
         def read(raw: object) -> Value:
-            if type(raw) is str and raw.isprintable():      # then it holds no NUL, no half of a surrogate pair and no line break
+            if type(raw) is str and raw.isprintable():  # then it holds no NUL, no half of a surrogate pair and no line break
                 value = raw.strip()
             elif raw is None:
                 return None
@@ -152,7 +155,7 @@ class Text(FieldType):
         text = "".join(random.choice(_WORDS) for _ in range(random.randint(1, 3)))
         while len(text) < shortest:
             text += random.choice(_WORDS)
-        return text[:max(longest, 1)]
+        return text[: max(longest, 1)]
 
     def search_tokens(self, value: Value, field: Field) -> Sequence[str]:
         """By the field's ``search`` word; none for what is encrypted, or a number that can be masked (SECURITY R2).

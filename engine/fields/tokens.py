@@ -19,9 +19,47 @@ _PIECE = 4
 _RUNS = re.compile(r"[0-9a-z]+|[^\W0-9a-z_]+")
 _MOST_INITIALS = 4
 #: Characters of surnames and given names with a second reading that starts differently.
-_SECOND = {"单": "s", "曾": "z", "仇": "q", "解": "x", "查": "z", "翟": "z", "覃": "q", "乐": "y", "尉": "y", "晟": "s", "茜": "x", "贾": "g", "褚": "z",
-           "隗": "w", "长": "c", "重": "c", "种": "c", "召": "s", "车": "j", "行": "h", "盛": "c", "宿": "x", "柏": "p", "朴": "b", "万": "m", "区": "o",
-           "缪": "j", "石": "d", "藏": "c", "调": "d", "朝": "z", "曲": "q", "省": "x", "莘": "s", "逄": "p", "繁": "p", "黑": "h", "秘": "b", "折": "s"}
+_SECOND = {
+    "单": "s",
+    "曾": "z",
+    "仇": "q",
+    "解": "x",
+    "查": "z",
+    "翟": "z",
+    "覃": "q",
+    "乐": "y",
+    "尉": "y",
+    "晟": "s",
+    "茜": "x",
+    "贾": "g",
+    "褚": "z",
+    "隗": "w",
+    "长": "c",
+    "重": "c",
+    "种": "c",
+    "召": "s",
+    "车": "j",
+    "行": "h",
+    "盛": "c",
+    "宿": "x",
+    "柏": "p",
+    "朴": "b",
+    "万": "m",
+    "区": "o",
+    "缪": "j",
+    "石": "d",
+    "藏": "c",
+    "调": "d",
+    "朝": "z",
+    "曲": "q",
+    "省": "x",
+    "莘": "s",
+    "逄": "p",
+    "繁": "p",
+    "黑": "h",
+    "秘": "b",
+    "折": "s",
+}
 
 
 def normalised(text: str) -> str:
@@ -42,7 +80,7 @@ def _put_pieces(found: dict[str, None], run: str) -> None:
     length = len(run)
     for size in range(1, min(_PIECE if _latin(run) else 2, length) + 1):
         for start in range(length - size + 1):
-            found[run[start:start + size]] = None
+            found[run[start : start + size]] = None
 
 
 @cache
@@ -89,7 +127,7 @@ def query_tokens(text: str, letter: str) -> list[str]:
     found: dict[str, None] = {}
     for run in runs(text):
         size = min(len(run), _PIECE if _latin(run) else 2)
-        found.update(dict.fromkeys(letter + run[start:start + size] for start in range(len(run) - size + 1)))
+        found.update(dict.fromkeys(letter + run[start : start + size] for start in range(len(run) - size + 1)))
     return list(found)
 
 

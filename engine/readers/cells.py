@@ -16,7 +16,9 @@ from metadata.text import Label
 
 _BRACKETED = re.compile(r"[(\[{【][^)\]}】]*[)\]}】]")
 #: What people write where nothing is known.
-NOTHING = frozenset({"无", "没有", "未知", "不详", "未留", "拒留", "未提供", "不方便", "暂无", "空", "-", "--", "—", "/", "\\", ".", "?", "n/a", "na", "none", "null", "nil"})
+NOTHING = frozenset(
+    {"无", "没有", "未知", "不详", "未留", "拒留", "未提供", "不方便", "暂无", "空", "-", "--", "—", "/", "\\", ".", "?", "n/a", "na", "none", "null", "nil"}
+)
 
 
 def cell_text(cell: Any) -> str:

@@ -82,8 +82,10 @@ class ChoiceReader(CellReader):
 
     name = "choice"
     parts: ClassVar[tuple[str, ...]] = ("code", "codes", "child")
-    help: ClassVar[Label] = {"zh": "选项，按代码、名称或别名；child 为下级选项（参数 map：先查的对照表）",
-            "en": "Options by code, label or other spelling; child: an option of the set below (option map: words looked up first)"}
+    help: ClassVar[Label] = {
+        "zh": "选项，按代码、名称或别名；child 为下级选项（参数 map：先查的对照表）",
+        "en": "Options by code, label or other spelling; child: an option of the set below (option map: words looked up first)",
+    }
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """Wrong ``choice_unknown`` when nothing in the cell is an option."""

@@ -29,18 +29,26 @@ RELATIONS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("姐姐", "妹妹", "姐", "妹"), ("sibling", "female")),
     **dict.fromkeys(("朋友", "同事", "亲戚", "亲友", "同学"), ("other", "")),
 }
-TITLES: Mapping[str, str] = {**dict.fromkeys(("先生", "男士", "大哥", "叔叔", "师傅"), "male"),
-                             **dict.fromkeys(("女士", "小姐", "太太", "夫人", "阿姨", "大姐"), "female"), "男": "male", "女": "female"}
+TITLES: Mapping[str, str] = {
+    **dict.fromkeys(("先生", "男士", "大哥", "叔叔", "师傅"), "male"),
+    **dict.fromkeys(("女士", "小姐", "太太", "夫人", "阿姨", "大姐"), "female"),
+    "男": "male",
+    "女": "female",
+}
 
 _SPLIT = re.compile("[/、,;|&\n]|\\s[和与及]\\s|(?<=\x02)\\s*(?=[+0-9])")
 _BRACKETS = re.compile(r"[(\[{【<](.*?)[)\]}】>]")
-_PHONE = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,2}(?![0-9])|[+]?[0-9](?:[0-9 .*\u2010-\u2015-]|(?<=[0-9])[oO](?=[0-9oO])|(?<=[oO])[oO])*[0-9*oO]"
-                    r"(?:\s*(?:转接?|分机|;?ext[.=:]?|#)\s*[0-9]{1,6})?")
+_PHONE = re.compile(
+    r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,2}(?![0-9])|[+]?[0-9](?:[0-9 .*\u2010-\u2015-]|(?<=[0-9])[oO](?=[0-9oO])|(?<=[oO])[oO])*[0-9*oO]"
+    r"(?:\s*(?:转接?|分机|;?ext[.=:]?|#)\s*[0-9]{1,6})?"
+)
 _AREA = re.compile(r"\((0[0-9]{2,3})\)\s*(?=[0-9])")
 _LETTER_O = re.compile(r"(?<=[0-9])[oO]+(?=[0-9]|$)")
 _LABEL = re.compile(r"^(" + "|".join(sorted(map(re.escape, RELATIONS), key=len, reverse=True)) + r")\s*[::是为]?\s*(.*)$")
 _TITLE = re.compile("(" + "|".join(sorted(TITLES, key=len, reverse=True)) + ")$")
-_COMPOUND = frozenset({"欧阳", "司马", "上官", "诸葛", "夏侯", "东方", "皇甫", "尉迟", "公孙", "慕容", "令狐", "长孙", "宇文", "司徒", "端木", "南宫", "独孤", "司空"})
+_COMPOUND = frozenset(
+    {"欧阳", "司马", "上官", "诸葛", "夏侯", "东方", "皇甫", "尉迟", "公孙", "慕容", "令狐", "长孙", "宇文", "司徒", "端木", "南宫", "独孤", "司空"}
+)
 _HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U000323af]")
 
 
@@ -66,8 +74,8 @@ class _Found:
     """What the cells say so far."""
 
     people: list[_Person] = field(default_factory=list)
-    phones: list[tuple[PhoneNumber, str]] = field(default_factory=list)        # a number and the word beside it
-    further: list[PhoneNumber] = field(default_factory=list)                   # numbers that stood behind another one
+    phones: list[tuple[PhoneNumber, str]] = field(default_factory=list)  # a number and the word beside it
+    further: list[PhoneNumber] = field(default_factory=list)  # numbers that stood behind another one
     faults: list[Wrong] = field(default_factory=list)
     rest: list[str] = field(default_factory=list)
 
@@ -77,8 +85,10 @@ class PeopleReader(CellReader):
 
     name = "people"
     parts: ClassVar[tuple[str, ...]] = ("name", "phone", "extension", "gender", "others", "more_phones")
-    help: ClassVar[Label] = {"zh": "姓名、称谓、电话与家人，可写在一格里；others 为其余的人（name phone gender relation），more_phones 为其余号码",
-            "en": "Names, titles, phones and family in one text; others: the other people, more_phones: further numbers of the first"}
+    help: ClassVar[Label] = {
+        "zh": "姓名、称谓、电话与家人，可写在一格里；others 为其余的人（name phone gender relation），more_phones 为其余号码",
+        "en": "Names, titles, phones and family in one text; others: the other people, more_phones: further numbers of the first",
+    }
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """``relations`` and ``genders`` of the options rename the codes (spouse parent child sibling other self; male female)."""

@@ -17,8 +17,10 @@ from metadata.text import Label
 _NUMERAL = rf"(?:[0-9]+(?:,[0-9]{{3}})*(?:\.[0-9]+)?|[{CHINESE_NUMERAL}]+)"
 _UNIT = r"(?:百万|千万|[十百千]?万|[kKwW千百万亿])?亿?"
 _ONE = re.compile(rf"(?P<number>{_NUMERAL})\s*(?P<unit>{_UNIT})")
-_RANGE = re.compile(rf"(?P<low>{_NUMERAL})\s*(?P<low_unit>{_UNIT})\s*[^0-9{CHINESE_NUMERAL}a-zA-Z]{{0,3}}?\s*(?:-+|~+|–|—+|至|到|\.\.+)\s*[¥$]?\s*"
-                    rf"(?P<high>{_NUMERAL})\s*(?P<high_unit>{_UNIT})")
+_RANGE = re.compile(
+    rf"(?P<low>{_NUMERAL})\s*(?P<low_unit>{_UNIT})\s*[^0-9{CHINESE_NUMERAL}a-zA-Z]{{0,3}}?\s*(?:-+|~+|–|—+|至|到|\.\.+)\s*[¥$]?\s*"
+    rf"(?P<high>{_NUMERAL})\s*(?P<high_unit>{_UNIT})"
+)
 _NEIGHBOURS = re.compile(r"(?P<first>[一二两三四五六七八])(?P<second>[二两三四五六七八九])(?P<place>[十百千]?)(?P<unit>[万亿])")
 _ORDER = "一二三四五六七八九"
 _CLAUSE = re.compile(r"[;。\n、]|,(?![0-9]{3}(?:[^0-9]|$))")
@@ -64,7 +66,7 @@ def read_span(clause: str, unit: str = "") -> Span | None:
         if low is None or high is None:
             return None
         bare = not found["unit"] and not (set(found["number"]) & set("万亿萬億"))
-    before, after = clause[:found.start()], clause[found.end():]
+    before, after = clause[: found.start()], clause[found.end() :]
     inferred = bool(unit) and bare and max(low, high) < _WRITTEN_OUT
     if inferred:
         low, high = low * UNITS[unit], high * UNITS[unit]
@@ -85,7 +87,7 @@ def _neighbours(clause: str) -> Span | None:
     if second != first + 1:
         return None
     low, high = (number_of(f"{found[name]}{found['place']}{found['unit']}") for name in ("first", "second"))
-    return Span(low, high, about=True, before=clause[:found.start()], after=clause[found.end():])
+    return Span(low, high, about=True, before=clause[: found.start()], after=clause[found.end() :])
 
 
 def _bounded(low: Decimal, high: Decimal, before: str, after: str, inferred: bool, single: bool) -> Span:
@@ -95,15 +97,21 @@ def _bounded(low: Decimal, high: Decimal, before: str, after: str, inferred: boo
     least: Decimal | None = low
     most: Decimal | None = high
     about = False
-    for pattern, at_end, meaning in ((_AFTER_ABOUT, True, "about"), (_AFTER_MIN, True, "min"), (_AFTER_MAX, True, "max"),
-                                     (_BEFORE_ABOUT, False, "about"), (_BEFORE_MAX, False, "max"), (_BEFORE_MIN, False, "min")):
+    for pattern, at_end, meaning in (
+        (_AFTER_ABOUT, True, "about"),
+        (_AFTER_MIN, True, "min"),
+        (_AFTER_MAX, True, "max"),
+        (_BEFORE_ABOUT, False, "about"),
+        (_BEFORE_MAX, False, "max"),
+        (_BEFORE_MIN, False, "min"),
+    ):
         found = pattern.search(after if at_end else before)
         if not found:
             continue
         if at_end:
-            after = after[found.end():]
+            after = after[found.end() :]
         else:
-            before = before[:found.start()]
+            before = before[: found.start()]
         about = about or meaning == "about"
         if single and meaning == "min":
             most = None
@@ -121,8 +129,10 @@ class AmountRangeReader(CellReader):
 
     name = "amount_range"
     parts: ClassVar[tuple[str, ...]] = ("min", "max")
-    help: ClassVar[Label] = {"zh": "金额区间：300-400万、三百万以内、350W、总价400万，首付120万（参数 unit、labels）",
-            "en": "A span of money (options unit, labels); one number gives both ends"}
+    help: ClassVar[Label] = {
+        "zh": "金额区间：300-400万、三百万以内、350W、总价400万，首付120万（参数 unit、labels）",
+        "en": "A span of money (options unit, labels); one number gives both ends",
+    }
 
     def read(self, cells: Sequence[Any], options: Mapping[str, Any], scope: ReadingScope) -> Reading:
         """Warnings: ``approx``, ``unit_inferred``. What was not understood is the rest; nothing understood: Wrong ``amount_unread``."""
@@ -162,7 +172,9 @@ def _minor(value: Decimal | None, digits: int) -> int:
     return whole
 
 
-_MEASURES = re.compile(r"平方米|平米|平方|平|m\^?2|sqm|㎡|公里|千米|厘米|km|cm|m|米|公斤|千克|kg|斤|吨|岁|人|个月|个|间|套|年|月|天|小时|分钟|%|℃", re.IGNORECASE)
+_MEASURES = re.compile(
+    r"平方米|平米|平方|平|m\^?2|sqm|㎡|公里|千米|厘米|km|cm|m|米|公斤|千克|kg|斤|吨|岁|人|个月|个|间|套|年|月|天|小时|分钟|%|℃", re.IGNORECASE
+)
 
 
 class NumberRangeReader(CellReader):

@@ -6,4 +6,13 @@ from engine.readers.choice import ChoiceReader
 from engine.readers.people import PeopleReader
 from engine.readers.ranges import AmountRangeReader, NumberRangeReader
 
-READERS: tuple[CellReader, ...] = (TextReader(), PeopleReader(), PhoneReader(), PersonReader(), MomentReader(), AmountRangeReader(), NumberRangeReader(), ChoiceReader())
+READERS: tuple[CellReader, ...] = (
+    TextReader(),
+    PeopleReader(),
+    PhoneReader(),
+    PersonReader(),
+    MomentReader(),
+    AmountRangeReader(),
+    NumberRangeReader(),
+    ChoiceReader(),
+)

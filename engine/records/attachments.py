@@ -68,8 +68,11 @@ def bind_files(ctx: Context, entity: CompiledEntity, record: int, before: dict[s
         if fresh:
             ctx.open.execute(table.update().where(table.c.id.in_(fresh)).values(entity=entity.key, record=record, field=item.key, bound_at=ctx.now))
         if gone:
-            ctx.open.execute(table.update().where(table.c.id.in_(gone), table.c.record == record).values(
-                entity=None, record=None, field=None, bound_at=None, uploaded_by=None, uploaded_at=ctx.now))
+            ctx.open.execute(
+                table.update()
+                .where(table.c.id.in_(gone), table.c.record == record)
+                .values(entity=None, record=None, field=None, bound_at=None, uploaded_by=None, uploaded_at=ctx.now)
+            )
 
 
 def put_files(ctx: Context, records: Iterable[dict[str, Any]], fields: Sequence[CompiledField]) -> None:

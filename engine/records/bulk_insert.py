@@ -57,8 +57,9 @@ class Inserter:
 
     def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Typed values by column key as one tuple."""
-        return tuple([value if (value := values[name]) is None or convert is None else convert(value)
-                      for name, convert in zip(self.names, self.converters, strict=True)])
+        return tuple(
+            [value if (value := values[name]) is None or convert is None else convert(value) for name, convert in zip(self.names, self.converters, strict=True)]
+        )
 
 
 def converter(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Converter:

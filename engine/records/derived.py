@@ -25,8 +25,11 @@ _CHUNK = 500
 
 def start_values(entity: CompiledEntity) -> Row:
     """The roll-ups of a row that nothing points to yet."""
-    return {name: 0 if item.rollup.measure in ("count", "sum") else None for name, item in entity.fields.items()
-            if item.rollup is not None and item.column is not None}
+    return {
+        name: 0 if item.rollup.measure in ("count", "sum") else None
+        for name, item in entity.fields.items()
+        if item.rollup is not None and item.column is not None
+    }
 
 
 def own_values(work: Work, entity: CompiledEntity, row: Row, changed: Collection[str] | None) -> list[str]:
@@ -56,8 +59,8 @@ class Settling:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._graph = graph(work.workspace)
-        self._rollups: dict[str, dict[int, set[str]]] = {}                    # entity -> record -> roll-ups
-        self._links: dict[str, dict[str, tuple[set[int], set[str]]]] = {}     # entity -> link -> (targets, fields to compute)
+        self._rollups: dict[str, dict[int, set[str]]] = {}  # entity -> record -> roll-ups
+        self._links: dict[str, dict[str, tuple[set[int], set[str]]]] = {}  # entity -> link -> (targets, fields to compute)
         self._rows = 0
 
     def changed(self, entity: CompiledEntity, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None) -> None:
@@ -87,7 +90,8 @@ class Settling:
         """Every stored derived value of these rows is to be computed anew (repairs, settings that came into force)."""
         for one in ids:
             self._rollups.setdefault(entity.key, {}).setdefault(one, set()).update(
-                name for name, item in entity.fields.items() if item.rollup is not None and item.column is not None)
+                name for name, item in entity.fields.items() if item.rollup is not None and item.column is not None
+            )
             targets, fields = self._links.setdefault(entity.key, {}).setdefault("id", (set(), set()))
             targets.add(one)
             fields.update(entity.derived_order)
@@ -113,7 +117,7 @@ class Settling:
             raise Conflict("derived_too_many", entity=entity.key, rows=self._rows)
         ids = sorted(wanted)
         for start in range(0, len(ids), _CHUNK):
-            part = ids[start:start + _CHUNK]
+            part = ids[start : start + _CHUNK]
             self._part(entity, part, {one: rollups[one] for one in part if one in rollups}, wanted)
 
     def _part(self, entity: CompiledEntity, ids: Sequence[int], rollups: Mapping[int, set[str]], fields: Mapping[int, set[str]]) -> None:

@@ -36,7 +36,7 @@ class Graph:
     """All dependencies of a version. Keys are (entity, field)."""
 
     rollups: dict[tuple[str, str], set[ByRollup]] = field(default_factory=dict)
-    gathered: dict[str, set[ByRollup]] = field(default_factory=dict)            # by the entity gathered from, whatever the field
+    gathered: dict[str, set[ByRollup]] = field(default_factory=dict)  # by the entity gathered from, whatever the field
     links: dict[tuple[str, str], dict[tuple[str, str], set[str]]] = field(default_factory=dict)
     reads: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # the own fields a derived field reads
 

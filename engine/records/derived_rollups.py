@@ -45,7 +45,7 @@ def _measure(work: Work, entity: CompiledEntity, source: str, link: str, names: 
         row = rows.get(one)
         for index, name in enumerate(names):
             item = entity.fields[name]
-            found[one][name] = _result(item, *(row[2 * index:2 * index + 2] if row is not None else (None, 0)))
+            found[one][name] = _result(item, *(row[2 * index : 2 * index + 2] if row is not None else (None, 0)))
 
 
 def _result(item: CompiledField, value: Any, number: int) -> Value:
@@ -94,7 +94,7 @@ def _parts(item: CompiledField, over: TableNames) -> tuple[sa.ColumnElement[Any]
     column = over.column(rollup.of)
     if rollup.measure in ("min", "max"):
         made = sa.func.min if rollup.measure == "min" else sa.func.max
-        ordered = sa.collate(column, "C") if over.dialect == "postgresql" and isinstance(column.type, sa.Text) else column    # by code points, as on SQLite
+        ordered = sa.collate(column, "C") if over.dialect == "postgresql" and isinstance(column.type, sa.Text) else column  # by code points, as on SQLite
         return made(where(ordered), type_=column.type), sa.literal(0)
     return sa.func.sum(where(column)), sa.func.count(where(column))
 
@@ -117,7 +117,8 @@ def _picking(work: Work, item: CompiledField) -> tuple[sa.Select[Any], Needed]:
     order = (by.is_(None).asc(), by.desc() if latest else by.asc(), record_id.desc() if latest else record_id.asc())
     place = sa.func.row_number().over(partition_by=pointing, order_by=order).label("place")
     inner = engine_select(child, pointing.label("target"), over.column(rollup.of).label("value"), place).where(
-        pointing.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger)))
+        pointing.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger))
+    )
     if rollup.where is not None:
         inner = inner.where(condition(rollup.where, over))
     ranked = inner.subquery()

@@ -170,8 +170,12 @@ def _take(node: ast.AST, name: str, found: dict[str, Any]) -> bool:
     if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, str | int | float | bool)):
         found[name] = node.value
         return True
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant) \
-            and isinstance(node.operand.value, int | float):
+    if (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub)
+        and isinstance(node.operand, ast.Constant)
+        and isinstance(node.operand.value, int | float)
+    ):
         found[name] = -node.operand.value
         return True
     if isinstance(node, ast.Name) and node.id in _WORDS:

@@ -69,13 +69,30 @@ def cause_json(ctx: Context) -> dict[str, Any]:
     return found
 
 
-def entry(ctx: Context, entity: CompiledEntity, record_id: int, verb: str, version: int, before: Mapping[str, Value] | None,
-          after: Mapping[str, Value] | None, computed: Sequence[str] = ()) -> dict[str, Any]:
+def entry(
+    ctx: Context,
+    entity: CompiledEntity,
+    record_id: int,
+    verb: str,
+    version: int,
+    before: Mapping[str, Value] | None,
+    after: Mapping[str, Value] | None,
+    computed: Sequence[str] = (),
+) -> dict[str, Any]:
     """A row of the history table; encrypted values stay envelopes."""
     kept, cipher = storage(ctx.workspace, entity), ctx.workspace.cipher
-    return {"entity": entity.key, "record": record_id, "version": version, "verb": verb, "at": ctx.now, "person": ctx.actor.person_id,
-            "cause": cause_json(ctx), "before": None if before is None else kept.to_history(before, cipher),
-            "after": None if after is None else kept.to_history(after, cipher), "computed": list(computed) or None}
+    return {
+        "entity": entity.key,
+        "record": record_id,
+        "version": version,
+        "verb": verb,
+        "at": ctx.now,
+        "person": ctx.actor.person_id,
+        "cause": cause_json(ctx),
+        "before": None if before is None else kept.to_history(before, cipher),
+        "after": None if after is None else kept.to_history(after, cipher),
+        "computed": list(computed) or None,
+    }
 
 
 def write(connection: sa.Connection, entries: Sequence[Mapping[str, Any]], schema: str | None) -> None:
@@ -89,8 +106,11 @@ def write(connection: sa.Connection, entries: Sequence[Mapping[str, Any]], schem
 def note_access(ctx: Context, kind: str, entity: str, *, record: int | None = None, field: str | None = None, detail: Any = None) -> None:
     """One row in the access log: ``kind`` reveal, export, search, file or report."""
     with ctx.writing() as ctx:
-        ctx.open.execute(sa.insert(tables.access_log).values(
-            at=ctx.now, person=ctx.actor.person_id, kind=kind, entity=entity, record=record, field=field, ip=ctx.ip, cause=cause_json(ctx), detail=detail))
+        ctx.open.execute(
+            sa.insert(tables.access_log).values(
+                at=ctx.now, person=ctx.actor.person_id, kind=kind, entity=entity, record=record, field=field, ip=ctx.ip, cause=cause_json(ctx), detail=detail
+            )
+        )
 
 
 def timeline(ctx: Context, entity: str, record_id: int, cursor: str | None = None, limit: int = 50) -> Timeline:
@@ -146,21 +166,34 @@ def _moment(ctx: Context, scope: Scope, row: Mapping[str, Any], hidden: set[str]
             values = [None if value is None else mask(value) for value in values]
         changes.append(FieldChange(name, values[0], values[1], name in computed))
     person = row["person"]
-    return Moment(row["id"], row["at"], row["verb"], row["version"], Link(person, people.get(person)) if person is not None else None,
-                  row["cause"] or {}, tuple(changes))
+    return Moment(
+        row["id"], row["at"], row["verb"], row["version"], Link(person, people.get(person)) if person is not None else None, row["cause"] or {}, tuple(changes)
+    )
 
 
 def _label_links(ctx: Context, entity: CompiledEntity, items: list[Moment]) -> None:
     links = [(name, item.target) for name, item in entity.fields.items() if item.target]
-    sides = [{change.field: Record({change.field: getattr(change, side)}) for change in moment.changes if entity.fields[change.field].target}
-             for moment in items for side in ("before", "after")]
+    sides = [
+        {change.field: Record({change.field: getattr(change, side)}) for change in moment.changes if entity.fields[change.field].target}
+        for moment in items
+        for side in ("before", "after")
+    ]
     for name, target in links:
         put_labels(ctx, [side[name] for side in sides if name in side], [(name, target)])
     for number, moment in enumerate(items):
         old, new = sides[2 * number], sides[2 * number + 1]
-        items[number] = Moment(moment.id, moment.at, moment.verb, moment.version, moment.person, moment.cause, tuple(
-            FieldChange(change.field, old[change.field][change.field], new[change.field][change.field], change.computed)
-            if change.field in old else change for change in moment.changes))
+        items[number] = Moment(
+            moment.id,
+            moment.at,
+            moment.verb,
+            moment.version,
+            moment.person,
+            moment.cause,
+            tuple(
+                FieldChange(change.field, old[change.field][change.field], new[change.field][change.field], change.computed) if change.field in old else change
+                for change in moment.changes
+            ),
+        )
 
 
 def changed(before: Mapping[str, Value], after: Mapping[str, Value], names: Iterable[str]) -> list[str]:

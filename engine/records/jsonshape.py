@@ -40,18 +40,23 @@ def record_json(workspace: Workspace, entity: CompiledEntity, record: Mapping[st
 
 def field_shapes(workspace: Workspace, entity: CompiledEntity) -> Mapping[str, Shape]:
     """The JSON form of each field's values, and of the system fields that are not plain."""
+
     def build() -> Mapping[str, Shape]:
         scope = workspace.scope.of(entity.key)
         shapes: dict[str, Shape] = {key: _shape(item.type.to_json, item.value, scope) for key, item in entity.fields.items()}
         shapes.update(dict.fromkeys(_INSTANTS, lambda value: instant_json(workspace, value)))
         return shapes
+
     return remember(workspace, ("json shapes", entity.key), build)
 
 
 def _empty(workspace: Workspace, entity: CompiledEntity) -> frozenset[str]:
     """Fields holding several values: without one they are an empty list."""
-    return remember(workspace, ("json lists", entity.key), lambda: frozenset(
-        key for key, item in entity.fields.items() if item.column is not None and isinstance(item.column.type, JsonList)))
+    return remember(
+        workspace,
+        ("json lists", entity.key),
+        lambda: frozenset(key for key, item in entity.fields.items() if item.column is not None and isinstance(item.column.type, JsonList)),
+    )
 
 
 def _shape(to_json: Callable[[Any, Any, Any], object], field: Any, scope: Any) -> Shape:
@@ -72,10 +77,18 @@ def moment_json(workspace: Workspace, entity: CompiledEntity, moment: Moment) ->
             return None if value is None else value.text
         return shapes[name](value)
 
-    return {"id": moment.id, "at": instant_json(workspace, moment.at), "verb": moment.verb, "version": moment.version,
-            "person": _link(moment.person), "cause": dict(moment.cause),
-            "changes": [{"field": item.field, "before": side(item.field, item.before), "after": side(item.field, item.after), "computed": item.computed}
-                        for item in moment.changes]}
+    return {
+        "id": moment.id,
+        "at": instant_json(workspace, moment.at),
+        "verb": moment.verb,
+        "version": moment.version,
+        "person": _link(moment.person),
+        "cause": dict(moment.cause),
+        "changes": [
+            {"field": item.field, "before": side(item.field, item.before), "after": side(item.field, item.after), "computed": item.computed}
+            for item in moment.changes
+        ],
+    }
 
 
 def _link(value: Link | None) -> object:

@@ -61,7 +61,7 @@ def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
     found: dict[int, Row] = {}
     ordered = sorted(set(ids))
     for start in range(0, len(ordered), _CHUNK):
-        binds = {**bound(work.ctx, statement.needed), "ids": ordered[start:start + _CHUNK]}
+        binds = {**bound(work.ctx, statement.needed), "ids": ordered[start : start + _CHUNK]}
         for read in work.connection.execute(statement.select, binds):
             row = whole_row(work.workspace, entity, read)
             found[row["id"]] = row

@@ -55,7 +55,7 @@ def load(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]
     results: list[RowResult] = []
     for start in range(0, len(rows), CHUNK):
         with _uncollected():
-            results += loading.chunk(rows[start:start + CHUNK], start)
+            results += loading.chunk(rows[start : start + CHUNK], start)
     loading.finish()
     return results
 
@@ -177,7 +177,7 @@ class _Loading:
         try:
             with self._work.connection.begin_nested():
                 self._insert(rows)
-        except sa.exc.IntegrityError:       # somebody was faster, or a target is gone: only that row is refused
+        except sa.exc.IntegrityError:  # somebody was faster, or a target is gone: only that row is refused
             for row in rows:
                 self._insert_alone(row)
         self._follow([row for row in rows if row.result is None])

@@ -28,23 +28,32 @@ class NewRows:
 
     entity: CompiledEntity
     intake: Intake
-    template: Row                                             # every stored field: empty, its constant default, or a roll-up's beginning
-    lists: tuple[tuple[str, tuple[Value, ...]], ...]          # constant defaults that each row needs a copy of
-    defaults: tuple[tuple[str, Expression], ...]              # in an order in which each finds what it reads
-    conditional: bool                                         # some field is only shown under a condition
+    template: Row  # every stored field: empty, its constant default, or a roll-up's beginning
+    lists: tuple[tuple[str, tuple[Value, ...]], ...]  # constant defaults that each row needs a copy of
+    defaults: tuple[tuple[str, Expression], ...]  # in an order in which each finds what it reads
+    conditional: bool  # some field is only shown under a condition
     derived: tuple[str, ...]
-    closed: frozenset[str]                                    # fields that not everybody may set
+    closed: frozenset[str]  # fields that not everybody may set
     cascades: tuple[tuple[str, str], ...]
-    required: tuple[str, ...]                                 # always
-    wanting: tuple[CompiledField, ...]                        # under a condition
-    followed: frozenset[str]                                  # links whose targets are read to make or to judge a row
+    required: tuple[str, ...]  # always
+    wanting: tuple[CompiledField, ...]  # under a condition
+    followed: frozenset[str]  # links whose targets are read to make or to judge a row
 
     def start(self, work: Work) -> Row:
         """A row nobody has said anything about yet."""
         return {**self.template, **work.new_head()}
 
-    def read(self, work: Work, grant: Grant, start: Row, raw: Mapping[str, object], writable: Collection[str], *, at: str = "",
-             fixed: Mapping[str, Value] | None = None) -> Proposal:
+    def read(
+        self,
+        work: Work,
+        grant: Grant,
+        start: Row,
+        raw: Mapping[str, object],
+        writable: Collection[str],
+        *,
+        at: str = "",
+        fixed: Mapping[str, Value] | None = None,
+    ) -> Proposal:
         """What is given, put over a row's start (from ``start``, which may serve many). ``fixed``: values the engine sets itself (a line's parent)."""
         taken = self.intake.take(raw, writable, grant.readable, at)
         row: Row = {**start, **taken.values, **fixed} if fixed else {**start, **taken.values}
@@ -85,8 +94,9 @@ class NewRows:
                 proposal.after[name] = None
 
 
-def propose_new(work: Work, entity: CompiledEntity, raw: Mapping[str, object], writable: Collection[str], *, at: str = "",
-                fixed: Mapping[str, Value] | None = None) -> Proposal:
+def propose_new(
+    work: Work, entity: CompiledEntity, raw: Mapping[str, object], writable: Collection[str], *, at: str = "", fixed: Mapping[str, Value] | None = None
+) -> Proposal:
     """A new row. ``fixed``: values the engine sets itself (the parent of a child line)."""
     rows = new_rows(work.workspace, entity, json=work.json)
     proposal = rows.read(work, work.grant(entity), rows.start(work), raw, writable, at=at, fixed=fixed)
@@ -101,18 +111,25 @@ def new_rows(workspace: Workspace, entity: CompiledEntity, *, json: bool = False
 
 def _build(workspace: Workspace, entity: CompiledEntity, json: bool) -> NewRows:
     fields = entity.fields
-    constants = {name: found for name in _default_order(entity) if not isinstance(fields[name].default, Expression) and (
-        found := _constant(fields[name])) is not None}
+    constants = {
+        name: found for name in _default_order(entity) if not isinstance(fields[name].default, Expression) and (found := _constant(fields[name])) is not None
+    }
     template: Row = {**{key: None for key, item in fields.items() if item.column is not None}, **start_values(entity), **constants}
     wanting = [item for item in fields.values() if item.required is not False and not item.derived]
     return NewRows(
-        entity, intake(workspace, entity, json=json), template,
+        entity,
+        intake(workspace, entity, json=json),
+        template,
         tuple((name, tuple(found)) for name, found in constants.items() if isinstance(found, list)),
         tuple((name, default) for name in _default_order(entity) if isinstance(default := fields[name].default, Expression)),
-        any(item.show is not None for item in fields.values()), tuple(name for name in entity.derived_order if fields[name].rollup is None),
+        any(item.show is not None for item in fields.values()),
+        tuple(name for name in entity.derived_order if fields[name].rollup is None),
         frozenset(name for name, item in fields.items() if isinstance(item.type, Serial) or item.read_only is not False),
-        cascades(entity), tuple(item.key for item in wanting if is_wanting_plainly(item) and item.column is not None),
-        tuple(item for item in wanting if not (is_wanting_plainly(item) and item.column is not None)), _followed(entity))
+        cascades(entity),
+        tuple(item.key for item in wanting if is_wanting_plainly(item) and item.column is not None),
+        tuple(item for item in wanting if not (is_wanting_plainly(item) and item.column is not None)),
+        _followed(entity),
+    )
 
 
 def _constant(item: CompiledField) -> Value:
@@ -122,8 +139,11 @@ def _constant(item: CompiledField) -> Value:
 
 def _default_order(entity: CompiledEntity) -> tuple[str, ...]:
     """Fields with a default, each after the defaults it reads (cycles are refused at publish; what is left stands in written order)."""
-    left = {name: set(item.default.fields) if isinstance(item.default, Expression) else set()
-            for name, item in entity.fields.items() if item.default is not None and item.column is not None}
+    left = {
+        name: set(item.default.fields) if isinstance(item.default, Expression) else set()
+        for name, item in entity.fields.items()
+        if item.default is not None and item.column is not None
+    }
     found: list[str] = []
     while left:
         ready = [name for name, reads in left.items() if not (reads - {name}) & left.keys()] or [next(iter(left))]

@@ -34,9 +34,9 @@ class Proposal:
     values: Mapping[str, Value] = field(default_factory=dict)
     lines: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-    at: str = ""                                          # pointer of the row in what was given
+    at: str = ""  # pointer of the row in what was given
     computed: Sequence[str] = ()
-    trusted: bool = False                                 # a named principal's: what people may not set by hand, it may
+    trusted: bool = False  # a named principal's: what people may not set by hand, it may
 
     @property
     def given(self) -> Set[str]:
@@ -131,8 +131,11 @@ def _is_read_only(work: Work, proposal: Proposal, item: CompiledField) -> bool:
 
 def cascades(entity: CompiledEntity) -> tuple[tuple[str, str], ...]:
     """Choice fields whose options depend on the value of another, with that other."""
-    return tuple((name, str(parent)) for name, item in entity.fields.items()
-                 if (parent := item.definition.options.get("parent")) in entity.fields and item.definition.type in ("choice", "choices"))
+    return tuple(
+        (name, str(parent))
+        for name, item in entity.fields.items()
+        if (parent := item.definition.options.get("parent")) in entity.fields and item.definition.type in ("choice", "choices")
+    )
 
 
 def check_cascade(work: Work, proposal: Proposal, name: str, parent: str) -> None:
@@ -171,8 +174,9 @@ def is_wanting_plainly(item: CompiledField) -> bool:
 
 
 def _wanting(work: Work, entity: CompiledEntity) -> tuple[CompiledField, ...]:
-    return remember(work.workspace, ("wanting", entity.key), lambda: tuple(
-        item for item in entity.fields.values() if item.required is not False and not item.derived))
+    return remember(
+        work.workspace, ("wanting", entity.key), lambda: tuple(item for item in entity.fields.values() if item.required is not False and not item.derived)
+    )
 
 
 def check_stage(work: Work, proposal: Proposal) -> None:
@@ -190,7 +194,9 @@ def check_stage(work: Work, proposal: Proposal) -> None:
     cause, truth = work.ctx.cause, work.truth(proposal.entity, proposal.after, before)
     fitting = [way for way in ways if not way.actions or (cause.kind == "action" and cause.name in way.actions)]
     if not fitting:
-        proposal.fault(stages.field, "stage_by_action", **_called(work, proposal.entity, old, new), actions=", ".join(name for way in ways for name in way.actions))
+        proposal.fault(
+            stages.field, "stage_by_action", **_called(work, proposal.entity, old, new), actions=", ".join(name for way in ways for name in way.actions)
+        )
     elif not any(way.condition is None or truth(way.condition) for way in fitting):
         proposal.fault(stages.field, "stage_condition", **_called(work, proposal.entity, old, new))
 
@@ -216,4 +222,3 @@ def check_rules(work: Work, proposal: Proposal, names: Iterable[str] | None = No
             continue
         if truth(check.condition):
             proposal.fault(check.definition.at, check.definition.code, message=check.definition.message)
-

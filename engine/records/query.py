@@ -88,7 +88,7 @@ def page(ctx: Context, query: Query) -> Page:
     limit = max(1, min(query.limit, PAGE_LIMIT))
     plan, keeps = asked.plan, asked.keeps
     start = read_cursor(query.cursor, plan.name, ctx.workspace.cipher) if query.cursor else None
-    with (ctx.snapshot() if query.count or keeps is not None or plan.order.phases > 1 else ctx.reading()) as ctx:
+    with ctx.snapshot() if query.count or keeps is not None or plan.order.phases > 1 else ctx.reading() as ctx:
         found = walk(ctx, plan, asked.binds, start, limit + 1, keeps=keeps)
         records = [plan.columns.record(row) for row in found.rows[:limit]]
         position = place(plan, found.rows[limit - 1], found.phases[limit - 1]) if len(found.rows) > limit else found.stopped
@@ -137,14 +137,13 @@ def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, se
         terms += row_clauses(scope.grant.condition(query.verb), scope.names)
     name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
     whole = scope.user_terms(split) if split else None
-    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name, read,
-                ways, whole)
+    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name, read, ways, whole)
 
 
 def _split(scope: Scope, where: tuple[str, ...], read: bool | tuple[Expression, ...]) -> tuple[str, tuple[Way, ...]]:
     """The condition that is better asked one alternative after the other, with these."""
     expressions = {text: scope.user_expression(text) for text in where}
-    few = is_narrow(read) or any(is_narrow((one,)) for one in expressions.values())      # each person's rows are few anyway
+    few = is_narrow(read) or any(is_narrow((one,)) for one in expressions.values())  # each person's rows are few anyway
     for text, one in expressions.items():
         ways = ways_of(one, indexes_of(scope.workspace, scope.entity))
         if ways and not (few and ways[0].alone):
@@ -183,7 +182,7 @@ def get(ctx: Context, entity: str, record_id: int, fields: Sequence[str] | None 
     children = [name for name in compiled.lines if fields is None or name in fields] if lines else []
     own = tuple(name for name in fields if name not in compiled.lines) if fields is not None else None
     columns, statement = remember(ctx.workspace, ("one", entity, roles_of(ctx), own), lambda: _one(scope, own))
-    with (ctx.snapshot() if children else ctx.reading()) as ctx:          # labels are read under the reader's rights anew
+    with ctx.snapshot() if children else ctx.reading() as ctx:  # labels are read under the reader's rights anew
         row = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record_id}).first()
         if row is None:
             raise NotFound("no_such_record", entity=entity, id=record_id)
@@ -198,7 +197,7 @@ def get(ctx: Context, entity: str, record_id: int, fields: Sequence[str] | None 
 def complete(ctx: Context, entity: str, record: Record) -> Record:
     """A record as a save gave it, with what ``get`` adds: labels of its links, its files, its child lines. In place; asks only for what is there."""
     compiled = ctx.workspace.entities[entity]
-    if len(record) == len(HEAD):                          # its giver may not see what became of it
+    if len(record) == len(HEAD):  # its giver may not see what became of it
         return record
     scope = scope_of(ctx.workspace, ctx.actor, compiled)
     columns, _ = remember(ctx.workspace, ("one", entity, roles_of(ctx), None), lambda: _one(scope, None))
@@ -209,7 +208,7 @@ def complete(ctx: Context, entity: str, record: Record) -> Record:
     for name, _ in links:
         value = record[name]
         record[name] = [link_id(one) for one in value] if isinstance(value, list) else value if isinstance(value, Masked) else link_id(value)
-    with (ctx.snapshot() if compiled.lines else ctx.reading()) as ctx:
+    with ctx.snapshot() if compiled.lines else ctx.reading() as ctx:
         put_labels(ctx, [record], links)
         put_files(ctx, [record], files)
         for child in compiled.lines:
@@ -284,7 +283,7 @@ def among(ctx: Context, entity: str, field: str, ids: Collection[int], fields: S
     found: list[Record] = []
     ordered = sorted(ids)
     for start in range(0, len(ordered), _AT_ONCE):
-        binds = {**bound(ctx, statement.needed), "ids": ordered[start:start + _AT_ONCE]}
+        binds = {**bound(ctx, statement.needed), "ids": ordered[start : start + _AT_ONCE]}
         found += [columns.record(row) for row in ctx.open.execute(statement.select, binds)]
     return found
 

@@ -43,8 +43,13 @@ def _plan(ctx: Context, target: CompiledEntity) -> tuple[Columns, Statement, boo
     columns = columns_of(scope, [name for name in target.label_fields() if name in scope.grant.readable])
     select = scope.select(*columns.elements).where(among(scope.column("id"), "ids", ctx.workspace.database.dialect))
     names = target.label_fields()
-    plain = target.label == (("", *names),) and columns.names == ("id", "version", *names) and not columns.cells and not columns.links \
+    plain = (
+        target.label == (("", *names),)
+        and columns.names == ("id", "version", *names)
+        and not columns.cells
+        and not columns.links
         and target.fields[names[0]].type.name == "text"
+    )
     return columns, Statement.of(select), plain
 
 
@@ -98,5 +103,3 @@ def put_labels(ctx: Context, records: Iterable[Record], links: Iterable[tuple[st
                 record[name] = [Link(one, names.get(one)) for one in value]
             elif value is not None and not isinstance(value, Masked):
                 record[name] = Link(value, names.get(value))
-
-

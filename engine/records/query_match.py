@@ -29,8 +29,8 @@ class Matches:
 
     shape: list[tuple[str, str]] = field(default_factory=list)
     binds: dict[str, Any] = field(default_factory=dict)
-    noted: list[tuple[str, str]] = field(default_factory=list)          # (field, "full" | "last4")
-    conditions: list[str] = field(default_factory=list)                 # for lists: expression texts
+    noted: list[tuple[str, str]] = field(default_factory=list)  # (field, "full" | "last4")
+    conditions: list[str] = field(default_factory=list)  # for lists: expression texts
     faults: list[Fault] = field(default_factory=list)
 
     def terms(self, scope: Scope) -> list[sa.ColumnElement[bool]]:

@@ -41,8 +41,8 @@ class Columns:
     names: tuple[str, ...]
     elements: tuple[sa.ColumnElement[Any], ...]
     cells: tuple[Cell, ...]
-    links: tuple[tuple[str, str], ...]                       # (field, target entity): labels are still to be found
-    files: tuple[CompiledField, ...] = ()                    # what is known of each file is still to be found
+    links: tuple[tuple[str, str], ...]  # (field, target entity): labels are still to be found
+    files: tuple[CompiledField, ...] = ()  # what is known of each file is still to be found
 
     def record(self, row: Sequence[Any]) -> Record:
         """One row as a record; labels of links are not in yet."""
@@ -136,7 +136,7 @@ class Plan:
     order: Order
     terms: tuple[sa.ColumnElement[bool], ...]
     search: Sought | None
-    name: str                                                 # what cursors are bound to
+    name: str  # what cursors are bound to
     read: bool | tuple[Expression, ...]
     ways: tuple[Way, ...] = ()
     whole: sa.ColumnElement[bool] | None = None
@@ -238,7 +238,7 @@ class Branch:
 
     terms: tuple[sa.ColumnElement[bool], ...]
     walked: sa.ColumnElement[int] | None = None
-    sorted: bool = False                                      # led by an index that is not the order's
+    sorted: bool = False  # led by an index that is not the order's
 
     def ids(self, scope: Scope) -> sa.Select[Any]:
         """The ids it leads to."""

@@ -30,8 +30,16 @@ class Walk:
     stopped: Position | None = None
 
 
-def walk(ctx: Context, plan: Plan, binds: Mapping[str, Any], start: Position | None, wanted: int, *, keeps: Callable[[Row], bool] | None = None,
-         most: int = MOST_LOOKED) -> Walk:
+def walk(
+    ctx: Context,
+    plan: Plan,
+    binds: Mapping[str, Any],
+    start: Position | None,
+    wanted: int,
+    *,
+    keeps: Callable[[Row], bool] | None = None,
+    most: int = MOST_LOOKED,
+) -> Walk:
     """Up to ``wanted`` rows after ``start``. ``keeps``: which of the rows that the index found are hits; fewer are only given at the end, or
     when ``most`` rows were looked at."""
     found, looked = Walk(), 0
@@ -41,7 +49,7 @@ def walk(ctx: Context, plan: Plan, binds: Mapping[str, Any], start: Position | N
             limit = wanted - len(found.rows) if keeps is None else max(wanted - len(found.rows), AT_ONCE)
             rows = _fetch(ctx, plan, binds, phase, position, limit)
             hits = rows if keeps is None else [row for row in rows if keeps(row)]
-            found.rows += hits[:wanted - len(found.rows)]
+            found.rows += hits[: wanted - len(found.rows)]
             found.phases += [phase] * (len(found.rows) - len(found.phases))
             if len(found.rows) >= wanted:
                 return found
@@ -69,7 +77,7 @@ def counted(ctx: Context, plan: Plan, binds: Mapping[str, Any], keeps: Callable[
 def place(plan: Plan, row: Row, phase: int) -> Position:
     """Where a row stands in the order."""
     first = len(plan.columns.elements)
-    return Position(phase, tuple(row[first:first + len(plan.order.keys)]), int(row[0]))
+    return Position(phase, tuple(row[first : first + len(plan.order.keys)]), int(row[0]))
 
 
 def _fetch(ctx: Context, plan: Plan, binds: Mapping[str, Any], phase: int, position: Position | None, limit: int) -> Sequence[Row]:

@@ -148,13 +148,15 @@ def ways_of(expression: Expression, indexes: Indexes) -> tuple[Way, ...]:
         alternatives = _alternatives(part, led)
         if 1 < len(alternatives) <= MOST_ALTERNATIVES:
             made = [_put(expression, parts, place, one, number) for number, one in enumerate(alternatives)]
-            return tuple(Way(one, frozenset(led_by(alternative)), Told.by([one]).filled, isinstance(part, Compare))
-                         for one, alternative in zip(made, alternatives, strict=True))
+            return tuple(
+                Way(one, frozenset(led_by(alternative)), Told.by([one]).filled, isinstance(part, Compare))
+                for one, alternative in zip(made, alternatives, strict=True)
+            )
     return ()
 
 
 def _put(expression: Expression, parts: list[Node], place: int, one: Node, number: int) -> Expression:
-    kept = (*parts[:place], one, *parts[place + 1:])
+    kept = (*parts[:place], one, *parts[place + 1 :])
     tree = kept[0] if len(kept) == 1 else Logic(expression.tree.type, expression.tree.column, "and", kept)
     return Expression(f"{expression.source} [way {number}]", tree, BOOLEAN)
 
@@ -203,8 +205,12 @@ def _indexes(workspace: Workspace, entity: CompiledEntity) -> Indexes:
 
 
 def _needed(workspace: Workspace) -> tuple[IndexSpec, ...]:
-    stored = {(entity.key, name): StoredField(entity.key, name, str(item.column.key), item.column.type, _target(item), item.bi_column is not None)
-              for entity in workspace.entities.values() for name, item in entity.fields.items() if item.column is not None}
+    stored = {
+        (entity.key, name): StoredField(entity.key, name, str(item.column.key), item.column.type, _target(item), item.bi_column is not None)
+        for entity in workspace.entities.values()
+        for name, item in entity.fields.items()
+        if item.column is not None
+    }
     return tuple(needed(workspace.bundle, stored, workspace.database.dialect).values())
 
 

@@ -46,7 +46,7 @@ class Change:
 
     entity: str
     id: int
-    kind: str                                # create | update | delete | restore | computed
+    kind: str  # create | update | delete | restore | computed
     version: int
     before: Mapping[str, Value]
     after: Mapping[str, Value]

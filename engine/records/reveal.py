@@ -69,7 +69,10 @@ def _check_quota(ctx: Context) -> None:
     local = ctx.now.astimezone(ctx.workspace.timezone).date()
     since = datetime.combine(local, time(), ctx.workspace.timezone)
     log = tables.access_log
-    used = ctx.open.execute(sa.select(sa.func.count()).select_from(log).where(
-        log.c.person == ctx.actor.person_id, log.c.kind == "reveal", log.c.at >= since, log.c.at < since + timedelta(days=1))).scalar_one()
+    used = ctx.open.execute(
+        sa.select(sa.func.count())
+        .select_from(log)
+        .where(log.c.person == ctx.actor.person_id, log.c.kind == "reveal", log.c.at >= since, log.c.at < since + timedelta(days=1))
+    ).scalar_one()
     if used >= quota:
         raise Conflict("reveal_quota", quota=quota)

@@ -37,25 +37,27 @@ class _Layout:
     head: tuple[str, ...]
     cells: Callable[[Row], tuple[Value, ...]]
     converted: tuple[tuple[int, Callable[[Any], Any]], ...]
-    sealed: tuple[tuple[CompiledField, tuple[tuple[int, str], ...]], ...]      # field, then (place, column key) of envelope and blind indexes
-    tokens: int                                                                # place of the token column, -1 where there is none
-    source: Mapping[str, str]                                                  # column key -> field, encrypted ones apart
-    places: Mapping[str, int]                                                  # column key -> place among the cells
-    fields: tuple[str, ...]                                                    # stored fields in the definition's order, for history
+    sealed: tuple[tuple[CompiledField, tuple[tuple[int, str], ...]], ...]  # field, then (place, column key) of envelope and blind indexes
+    tokens: int  # place of the token column, -1 where there is none
+    source: Mapping[str, str]  # column key -> field, encrypted ones apart
+    places: Mapping[str, int]  # column key -> place among the cells
+    fields: tuple[str, ...]  # stored fields in the definition's order, for history
 
 
 def _layout(entity: CompiledEntity, dialect: sa.Dialect, work: Work) -> _Layout:
     kept = storage(work.workspace, entity)
     found = inserter(entity.table, tuple(str(column.key) for column in entity.table.c), dialect)
-    head, rest = found.names[:len(HEAD)], found.names[len(HEAD):]
+    head, rest = found.names[: len(HEAD)], found.names[len(HEAD) :]
     if set(head) != set(HEAD):
         raise AssertionError("the system columns of a record table come first")
     source = {column: key for key, column in kept.stored if key not in kept.sealed}
     places = {column: place for place, column in enumerate(rest)}
     convert: dict[str, Converter] = dict(zip(found.names, found.converters, strict=True))
     converted = tuple((places[column], made) for column in source if (made := convert[column]) is not None)
-    sealed = tuple((item, tuple((places[str(column.key)], str(column.key)) for column in (item.column, item.bi_column, item.bi4_column) if column is not None))
-                   for item in kept.sealed.values())
+    sealed = tuple(
+        (item, tuple((places[str(column.key)], str(column.key)) for column in (item.column, item.bi_column, item.bi4_column) if column is not None))
+        for item in kept.sealed.values()
+    )
     cells = _taking([source.get(column, "deleted_at") for column in rest])
     return _Layout(found, head, cells, converted, sealed, places.get(SEARCH_COLUMN, -1), source, places, tuple(key for key, _ in kept.stored))
 
@@ -150,8 +152,11 @@ class RowWriter:
         log = inserter(tables.stage_log, _STAGES, self._connection.dialect)
         order = itemgetter(*(_STAGES.index(name) for name in log.names))
         key, at, person = self._entity.key, self._at, self._work.ctx.actor.person_id
-        log.insert(self._connection, [order((key, row["id"], None, row[stages.field], at, person, None)) for row in rows if row[stages.field] is not None],
-                   self._schema)
+        log.insert(
+            self._connection,
+            [order((key, row["id"], None, row[stages.field], at, person, None)) for row in rows if row[stages.field] is not None],
+            self._schema,
+        )
 
 
 def _array(tokens: Sequence[str]) -> str:

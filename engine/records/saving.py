@@ -157,8 +157,14 @@ class Saving:
             raise conflict_of(work, entity, error, row, proposal.at) from error
         if not written:
             raise Conflict("stale", entity=entity.key, id=row["id"])
-        work.note(entity, "update", row, {name: before.get(name) for name in names}, {name: row.get(name) for name in names},
-                  [name for name in proposal.computed if name in names])
+        work.note(
+            entity,
+            "update",
+            row,
+            {name: before.get(name) for name in names},
+            {name: row.get(name) for name in names},
+            [name for name in proposal.computed if name in names],
+        )
         stages = entity.stages
         if stages is not None and stages.field in names:
             work.stage(entity, row, before.get(stages.field), row.get(stages.field))
@@ -244,10 +250,17 @@ class Saving:
         scope = scope_of(work.workspace, work.ctx.actor, child)
         if not scope.grant.allowed("read"):
             return {}
-        statement = remember(work.workspace, ("held lines", child.key, roles_of(work.ctx)), lambda: Statement.of(
-            scope.select(*whole_columns(work, child)).where(scope.column(child.parent_field) == sa.bindparam("p_id", type_=sa.BigInteger))))
-        rows = [whole_row(work.workspace, child, found)
-                for found in work.connection.execute(statement.select, {**bound(work.ctx, statement.needed), "p_id": parent_id})]
+        statement = remember(
+            work.workspace,
+            ("held lines", child.key, roles_of(work.ctx)),
+            lambda: Statement.of(
+                scope.select(*whole_columns(work, child)).where(scope.column(child.parent_field) == sa.bindparam("p_id", type_=sa.BigInteger))
+            ),
+        )
+        rows = [
+            whole_row(work.workspace, child, found)
+            for found in work.connection.execute(statement.select, {**bound(work.ctx, statement.needed), "p_id": parent_id})
+        ]
         for row in rows:
             work.keep(child.key, row)
         return {row["id"]: row for row in rows}
@@ -352,5 +365,3 @@ def holding(work: Work, entity: CompiledEntity, verb: str) -> Statement:
     wanted = sa.bindparam("p_id", type_=sa.BigInteger, required=True)
     select = scope.select(*whole_columns(work, entity), *flags).where(scope.column("id") == wanted)
     return Statement.of(select.with_for_update(of=entity.table, key_share=True) if work.workspace.database.dialect == "postgresql" else select)
-
-

@@ -36,7 +36,7 @@ class Sought:
     last4: tuple[str, ...]
     binds: Mapping[str, Any]
     noted: tuple[tuple[str, str], ...]
-    loose: bool                                            # the index may find more than the text: what it found is looked at once more
+    loose: bool  # the index may find more than the text: what it found is looked at once more
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -78,7 +78,7 @@ class Sought:
             asked = sa.bindparam(f"x_match_{names[0]}", type_=sa.Text)
             hits = sa.select(table.c.rowid).where(table.c.match.op("MATCH")(asked))
             term: sa.ColumnElement[bool] = scope.source.c.id.in_(hits)
-            if narrow:      # by the reader's rows, not by the hits; and not at all when there are none
+            if narrow:  # by the reader's rows, not by the hits; and not at all when there are none
                 term = sa.and_(sa.exists(hits.limit(1)), unindexed(scope.source.c.id).in_(hits))
         else:
             column = scope.source.c.search__tokens
@@ -107,8 +107,11 @@ class Sought:
         first, text = -len(items) - 1, self.text
 
         def keeps(row: Sequence[Any]) -> bool:
-            return bool(row[-1]) or any(found_in(item.value.search, text, held) for item, value in zip(items, row[first:-1], strict=True)
-                                        for held in item.type.searched(value, item.value))
+            return bool(row[-1]) or any(
+                found_in(item.value.search, text, held)
+                for item, value in zip(items, row[first:-1], strict=True)
+                for held in item.type.searched(value, item.value)
+            )
 
         return keeps
 

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 def serial_fields(workspace: Workspace, entity: CompiledEntity) -> tuple[tuple[str, SerialTemplate], ...]:
     """The serial fields of an entity with their templates."""
-    return remember(workspace, ("serials", entity.key), lambda: tuple(
-        (name, item.type.template(item.definition)) for name, item in entity.fields.items() if isinstance(item.type, Serial)))
+    return remember(
+        workspace,
+        ("serials", entity.key),
+        lambda: tuple((name, item.type.template(item.definition)) for name, item in entity.fields.items() if isinstance(item.type, Serial)),
+    )
 
 
 def draw(ctx: Context, entity: CompiledEntity, field: str, template: SerialTemplate, many: int = 1) -> list[str]:

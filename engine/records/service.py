@@ -37,6 +37,7 @@ def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None =
     ``json``: only what the record's JSON Schema says is taken, nothing of what people type into forms. The same idempotency key with the same
     content gives the first answer again for 24 h. Raises Invalid with every fault, Denied, NotFound, Conflict.
     """
+
     def work(ctx: Context) -> Saved:
         if idempotency_key is not None:
             earlier = _begin_once(ctx, entity, raw, idempotency_key)
@@ -46,6 +47,7 @@ def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None =
         if idempotency_key is not None:
             _end_once(ctx, idempotency_key, saved.id)
         return saved
+
     return _transact(ctx, work)
 
 
@@ -69,8 +71,10 @@ def restore(ctx: Context, entity: str, record_id: int) -> Saved:
 
 def bulk(ctx: Context, entity: str, rows: Sequence[Raw], *, json: bool = False) -> list[RowResult]:
     """Creates (rows without ``id``) and updates (with ``id`` and ``version``) in one transaction; a refused row leaves the others alone."""
+
     def work(ctx: Context) -> list[RowResult]:
         return [_one(ctx, entity, index, raw, json) for index, raw in enumerate(rows)]
+
     return _transact(ctx, work)
 
 
@@ -84,10 +88,12 @@ def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = Fals
 
 def touch(ctx: Context, entity: str, ids: Sequence[int]) -> None:
     """Compute the stored derived values of these records anew (a setting came into force, a repair)."""
+
     def work(ctx: Context) -> None:
         saving = Saving(Work(ctx))
         saving.settling.recompute(_entity(ctx, entity), ids)
         saving.finish()
+
     _transact(ctx, work)
 
 
@@ -160,8 +166,11 @@ def _begin_once(ctx: Context, entity: str, raw: Raw, key: str) -> int | None:
     once, digest = tables.idempotency, _digest(entity, raw)
     insert: Any = (sqlite if ctx.workspace.database.dialect == "sqlite" else postgresql).insert(once)
     fresh = {"digest": digest, "at": ctx.now, "answer": sa.null(), "status": None}
-    claimed = ctx.open.execute(insert.values(caller=ctx.actor.caller, key=key, **fresh).on_conflict_do_update(
-        index_elements=[once.c.caller, once.c.key], set_=fresh, where=once.c.at < ctx.now - IDEMPOTENT_FOR).returning(once.c.key)).first()
+    claimed = ctx.open.execute(
+        insert.values(caller=ctx.actor.caller, key=key, **fresh)
+        .on_conflict_do_update(index_elements=[once.c.caller, once.c.key], set_=fresh, where=once.c.at < ctx.now - IDEMPOTENT_FOR)
+        .returning(once.c.key)
+    ).first()
     if claimed is not None:
         return None
     row = ctx.open.execute(sa.select(once.c.digest, once.c.answer).where(once.c.caller == ctx.actor.caller, once.c.key == key)).one()

@@ -55,7 +55,7 @@ def taken(work: Work, entity: CompiledEntity, unique: CompiledUnique, keys: Sequ
     found: set[Key] = set()
     statement = remember(work.workspace, ("taken", entity.key, unique.definition.key), lambda: _asking(work, entity, unique))
     for start in range(0, len(keys), _AT_ONCE):
-        part = keys[start:start + _AT_ONCE]
+        part = keys[start : start + _AT_ONCE]
         wanted = part if len(unique.columns) > 1 else [key[0] for key in part]
         found.update(tuple(row) for row in work.connection.execute(statement, {"keys": wanted}))
     return found.intersection(keys)

@@ -71,6 +71,7 @@ class Intake:
 
 def intake(workspace: Workspace, entity: CompiledEntity, *, json: bool = False) -> Intake:
     """The intake of an entity at this version. ``json``: it takes exactly what the record's JSON Schema says, nothing of what people type."""
+
     def build() -> Intake:
         entered = {key: item for key, item in entity.fields.items() if item.reader is not None and not item.derived}
         scope = workspace.scope.of(entity.key)
@@ -90,9 +91,9 @@ class Storage:
     """How the stored fields of one entity lie in its table."""
 
     entity: str
-    stored: tuple[tuple[str, str], ...]                       # (field, column key)
+    stored: tuple[tuple[str, str], ...]  # (field, column key)
     sealed: Mapping[str, CompiledField]
-    dated: Mapping[str, str]                                  # field -> "instant" | "date"
+    dated: Mapping[str, str]  # field -> "instant" | "date"
 
     def columns(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
         """Column values for the given fields, companions of encrypted ones included."""
@@ -140,8 +141,12 @@ def storage(workspace: Workspace, entity: CompiledEntity) -> Storage:
 def _storage(entity: CompiledEntity) -> Storage:
     stored = [(key, item.column) for key, item in entity.fields.items() if item.column is not None]
     dated = {key: "instant" if isinstance(column.type, Instant) else "date" for key, column in stored if isinstance(column.type, Instant | sa.Date)}
-    return Storage(entity.key, tuple((key, str(column.key)) for key, column in stored),
-                   {key: item for key, item in entity.fields.items() if item.encrypted and item.column is not None}, dated)
+    return Storage(
+        entity.key,
+        tuple((key, str(column.key)) for key, column in stored),
+        {key: item for key, item in entity.fields.items() if item.encrypted and item.column is not None},
+        dated,
+    )
 
 
 def seal(cipher: Cipher, entity: str, item: CompiledField, value: Value) -> str:

@@ -68,7 +68,7 @@ class Work:
         wanted = sorted(one for one in ids if lock or (entity, one) not in self._rows)
         select = whole_select(self.workspace, compiled, lock=lock and self.workspace.database.dialect == "postgresql")
         for start in range(0, len(wanted), _CHUNK):
-            part = wanted[start:start + _CHUNK]
+            part = wanted[start : start + _CHUNK]
             self._rows.update(dict.fromkeys(((entity, one) for one in part), None))
             for found in self.connection.execute(select, {"ids": part}):
                 whole = whole_row(self.workspace, compiled, found)
@@ -82,7 +82,7 @@ class Work:
         found: list[int] = []
         ordered = sorted(targets)
         for start in range(0, len(ordered), _CHUNK):
-            select = engine_select(entity, entity.table.c.id, deleted=deleted is not None).where(column.in_(ordered[start:start + _CHUNK])).limit(limit)
+            select = engine_select(entity, entity.table.c.id, deleted=deleted is not None).where(column.in_(ordered[start : start + _CHUNK])).limit(limit)
             if deleted is not None:
                 select = select.where(entity.table.c.deleted_at == deleted)
             found += self.connection.execute(select).scalars()
@@ -109,16 +109,17 @@ class Work:
 
     def truth(self, entity: CompiledEntity, row: Mapping[str, Value], old: Mapping[str, Value] | None = None, **spaces: Value) -> Callable[[Expression], bool]:
         """A function from conditions to whether they hold for a row."""
+
         def holds(expression: Expression) -> bool:
             return bool(self.evaluator.truth(expression, self._full(entity, expression, row), old=old, **spaces))
+
         return holds
 
     def _full(self, entity: CompiledEntity, expression: Expression, row: Mapping[str, Value]) -> Mapping[str, Value]:
         """The row with the volatile formulas an expression reads put in."""
         volatile = self._volatile.get(expression)
         if volatile is None:
-            volatile = self._volatile[expression] = tuple(
-                name for name in expression.fields if (item := entity.fields.get(name)) is not None and item.volatile)
+            volatile = self._volatile[expression] = tuple(name for name in expression.fields if (item := entity.fields.get(name)) is not None and item.volatile)
         if not volatile:
             return row
         full = dict(row)
@@ -134,7 +135,9 @@ class Work:
         """Insert a row and give its id; the row gets its head."""
         head = self.new_head()
         columns = {**head, **storage(self.workspace, entity).columns(row, self.workspace.cipher), **token_columns(entity, row)}
-        statement = remember(self.workspace, ("insert", entity.key), lambda: sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True))
+        statement = remember(
+            self.workspace, ("insert", entity.key), lambda: sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True)
+        )
         row.update(head, id=int(self.connection.execute(statement, columns).scalar_one()))
         self.keep(entity.key, row)
         if entity.search_table is not None and is_searched(entity):
@@ -171,8 +174,12 @@ class Work:
             after.update(head)
 
         def build() -> sa.Update:
-            statement = sa.update(table).where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).execution_options(scoped=True).values(
-                {name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in columns})
+            statement = (
+                sa.update(table)
+                .where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger))
+                .execution_options(scoped=True)
+                .values({name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in columns})
+            )
             return statement.where(table.c.version == sa.bindparam("p_version", type_=sa.BigInteger)) if entered else statement
 
         statement = remember(self.workspace, ("update", entity.key, entered, *columns), build)
@@ -199,8 +206,12 @@ class Work:
             self.keep(entity.key, after)
         table = entity.table
         for names, rows in groups.items():
-            statement = sa.update(table).where(table.c.id == sa.bindparam("w_id")).execution_options(scoped=True).values(
-                {column: sa.bindparam(f"w_{column}", type_=table.c[column].type) for column in names})
+            statement = (
+                sa.update(table)
+                .where(table.c.id == sa.bindparam("w_id"))
+                .execution_options(scoped=True)
+                .values({column: sa.bindparam(f"w_{column}", type_=table.c[column].type) for column in names})
+            )
             self.connection.execute(statement, rows)
 
     def set_deleted(self, entity: CompiledEntity, row: Row, at: datetime | None) -> None:
@@ -221,8 +232,9 @@ class Work:
         if entity.search_table is not None:
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, False)
 
-    def note(self, entity: CompiledEntity, verb: str, row: Row, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None,
-             computed: Sequence[str] = ()) -> None:
+    def note(
+        self, entity: CompiledEntity, verb: str, row: Row, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None, computed: Sequence[str] = ()
+    ) -> None:
         """A history row and a change."""
         self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed))
         kind = "computed" if computed and after is not None and set(computed) == set(after) and verb == "update" else verb
@@ -249,11 +261,17 @@ class Work:
     def stage(self, entity: CompiledEntity, row: Row, before: Value, after: Value) -> None:
         """A row in the stage log, with the seconds spent in the stage before."""
         log = tables.stage_log
-        since = self.connection.execute(sa.select(sa.func.max(log.c.at, type_=log.c.at.type)).where(
-            log.c.entity == entity.key, log.c.record == row["id"])).scalar() if before is not None else None
+        since = (
+            self.connection.execute(sa.select(sa.func.max(log.c.at, type_=log.c.at.type)).where(log.c.entity == entity.key, log.c.record == row["id"])).scalar()
+            if before is not None
+            else None
+        )
         seconds = int((self.ctx.now - (since or row["created_at"])).total_seconds()) if before is not None else None
-        self.connection.execute(sa.insert(log).values(entity=entity.key, record=row["id"], from_stage=before, to_stage=after, at=self.ctx.now,
-                                                      by=self.ctx.actor.person_id, seconds=seconds))
+        self.connection.execute(
+            sa.insert(log).values(
+                entity=entity.key, record=row["id"], from_stage=before, to_stage=after, at=self.ctx.now, by=self.ctx.actor.person_id, seconds=seconds
+            )
+        )
 
 
 def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> sa.Select[Any]:
@@ -261,11 +279,13 @@ def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> sa.Se
 
     The lock is the weaker one of PostgreSQL (no key changes): a row that a foreign key just took hold of can still be locked, without a deadlock.
     """
+
     def build() -> sa.Select[Any]:
         table = entity.table
         columns = [*(table.c[name] for name in HEAD), *(table.c[column] for _, column in storage(workspace, entity).stored)]
         select = engine_select(entity, *columns, deleted=True).where(table.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger)))
         return select.order_by(table.c.id).with_for_update(key_share=True) if lock else select
+
     return remember(workspace, ("whole", entity.key, lock), build)
 
 
@@ -275,5 +295,3 @@ def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> R
     names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *(key for key, _ in kept.stored)))
     row = dict(zip(names, found, strict=True))
     return kept.open(row, workspace.cipher) if kept.sealed else row
-
-

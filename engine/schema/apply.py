@@ -10,15 +10,7 @@ from alembic.operations import Operations
 
 from engine.schema.indexes import IndexSpec
 from engine.schema.plan import SchemaPlan, Step
-from engine.schema.tables import (
-    StoredField,
-    ddl_columns,
-    field_columns,
-    search_column,
-    search_name,
-    system_columns,
-    table_name,
-)
+from engine.schema.tables import StoredField, ddl_columns, field_columns, search_column, search_name, system_columns, table_name
 
 #: Rows ANALYZE looks at per index on SQLite; enough for its choice of index, and milliseconds on a million rows.
 ANALYSIS_LIMIT = 1000
@@ -62,8 +54,9 @@ def _add_foreign_keys(op: Operations, stored: Iterable[StoredField], schema: str
     """PostgreSQL wants the target to be there: after all tables are."""
     for item in stored:
         told = hashlib.sha256(f"{item.entity}.{item.column}".encode()).hexdigest()[:8]
-        op.create_foreign_key(f"fk_{item.entity}_{told}", table_name(item.entity), table_name(item.target), [item.column], ["id"],
-                              source_schema=schema, referent_schema=schema)
+        op.create_foreign_key(
+            f"fk_{item.entity}_{told}", table_name(item.entity), table_name(item.target), [item.column], ["id"], source_schema=schema, referent_schema=schema
+        )
 
 
 def _create_search(connection: sa.Connection, op: Operations, entity: str, schema: str | None) -> None:

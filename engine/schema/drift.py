@@ -31,8 +31,14 @@ class Drift:
         return say(self.code, locale, what=self.what, detail=self.detail)
 
 
-def drift(connection: sa.Connection, stored: Mapping[tuple[str, str], StoredField], ledger: Ledger, indexes: Mapping[str, IndexSpec],
-          conditions: Conditions, schema: str | None) -> list[Drift]:
+def drift(
+    connection: sa.Connection,
+    stored: Mapping[tuple[str, str], StoredField],
+    ledger: Ledger,
+    indexes: Mapping[str, IndexSpec],
+    conditions: Conditions,
+    schema: str | None,
+) -> list[Drift]:
     """Every difference. ``connection`` must be able to write on PostgreSQL: expected indexes are made on a temporary table and undone."""
     groups = by_entity(stored.values())
     found = [*_tables(connection, groups, ledger, schema), *_missing_search(ledger, groups, connection.dialect.name)]
@@ -61,8 +67,9 @@ def _tables(connection: sa.Connection, groups: Mapping[str, tuple[StoredField, .
             return not all((thing.table.name, column.name) in retired for column in thing.columns)
         return not (reflected and other is None and kind == "table" and name in known)
 
-    context = MigrationContext.configure(connection, opts={
-        "include_schemas": schema is not None, "include_name": wanted, "include_object": counted, "compare_server_default": False})
+    context = MigrationContext.configure(
+        connection, opts={"include_schemas": schema is not None, "include_name": wanted, "include_object": counted, "compare_server_default": False}
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)
         for change in compare_metadata(context, holder):
@@ -85,8 +92,9 @@ def _missing_search(ledger: Ledger, groups: Mapping[str, tuple[StoredField, ...]
             yield Drift("drift_search", search_name(entity))
 
 
-def _indexes(connection: sa.Connection, indexes: Mapping[str, IndexSpec], conditions: Conditions, schema: str | None,
-             groups: Mapping[str, tuple[StoredField, ...]]) -> Iterator[Drift]:
+def _indexes(
+    connection: sa.Connection, indexes: Mapping[str, IndexSpec], conditions: Conditions, schema: str | None, groups: Mapping[str, tuple[StoredField, ...]]
+) -> Iterator[Drift]:
     there = _index_texts(connection, schema)
     if connection.dialect.name == "sqlite":
         expected = {name: _flat(_written(connection, spec, conditions.get(name), groups)) for name, spec in indexes.items()}
@@ -121,12 +129,17 @@ def _flat(text: str) -> str:
 
 def _index_texts(connection: sa.Connection, schema: str | None) -> dict[str, str]:
     if connection.dialect.name == "sqlite":
-        rows = connection.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND substr(tbl_name, 1, 2) = 'r_' AND sql IS NOT NULL")).all()
+        rows = connection.execute(
+            sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND substr(tbl_name, 1, 2) = 'r_' AND sql IS NOT NULL")
+        ).all()
         return {name: _flat(sql) for name, sql in rows}
-    rows = connection.execute(sa.text(
-        "SELECT i.relname::text, pg_get_indexdef(x.indexrelid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid"
-        " JOIN pg_namespace n ON n.oid = t.relnamespace WHERE n.nspname = :schema AND left(t.relname, 2) = 'r_' AND NOT x.indisprimary AND x.indisvalid"),
-        {"schema": schema}).all()
+    rows = connection.execute(
+        sa.text(
+            "SELECT i.relname::text, pg_get_indexdef(x.indexrelid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid"
+            " JOIN pg_namespace n ON n.oid = t.relnamespace WHERE n.nspname = :schema AND left(t.relname, 2) = 'r_' AND NOT x.indisprimary AND x.indisvalid"
+        ),
+        {"schema": schema},
+    ).all()
     return {name: _plain(sql) for name, sql in rows}
 
 
@@ -135,8 +148,9 @@ def _plain(definition: str) -> str:
     return re.sub(r" ON \S+ USING ", " ON USING ", definition)
 
 
-def _made_for_comparison(connection: sa.Connection, indexes: Mapping[str, IndexSpec], conditions: Conditions, schema: str | None,
-                         groups: Mapping[str, tuple[StoredField, ...]]) -> dict[str, str]:
+def _made_for_comparison(
+    connection: sa.Connection, indexes: Mapping[str, IndexSpec], conditions: Conditions, schema: str | None, groups: Mapping[str, tuple[StoredField, ...]]
+) -> dict[str, str]:
     """What PostgreSQL writes for the expected indexes: made on empty temporary tables, read, undone."""
     found: dict[str, str] = {}
     if not indexes:
@@ -144,16 +158,25 @@ def _made_for_comparison(connection: sa.Connection, indexes: Mapping[str, IndexS
     with connection.begin_nested() as attempt:
         for entity in sorted({spec.entity for spec in indexes.values()}):
             fields = groups.get(entity, ())
-            table = sa.Table(f"drift_{entity}", sa.MetaData(), *(
-                column._copy() for column in ddl_table(entity, fields, "postgresql", None, sa.MetaData(), searched=any(item.letter for item in fields)).columns
-            ), schema="pg_temp")
+            table = sa.Table(
+                f"drift_{entity}",
+                sa.MetaData(),
+                *(
+                    column._copy()
+                    for column in ddl_table(entity, fields, "postgresql", None, sa.MetaData(), searched=any(item.letter for item in fields)).columns
+                ),
+                schema="pg_temp",
+            )
             connection.execute(sa.text(f'CREATE TEMPORARY TABLE "drift_{entity}" (LIKE "{schema}"."{table_name(entity)}")'))
             for name, spec in indexes.items():
                 if spec.entity == entity:
                     connection.execute(CreateIndex(_index(spec, conditions.get(name), table)))
-        for name, sql in connection.execute(sa.text(
+        for name, sql in connection.execute(
+            sa.text(
                 "SELECT i.relname::text, pg_get_indexdef(x.indexrelid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
-                " JOIN pg_class t ON t.oid = x.indrelid WHERE t.relnamespace = pg_my_temp_schema() AND left(t.relname, 6) = 'drift_'")):
+                " JOIN pg_class t ON t.oid = x.indrelid WHERE t.relnamespace = pg_my_temp_schema() AND left(t.relname, 6) = 'drift_'"
+            )
+        ):
             found[name] = _plain(sql)
         attempt.rollback()
     return found

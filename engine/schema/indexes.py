@@ -42,8 +42,8 @@ class IndexSpec:
     where: str = ""
     method: str = ""
     filled: bool = False
-    key: str = ""                              # of the unique definition or field
-    fields: tuple[str, ...] = ()               # field keys of a unique, for its sentence
+    key: str = ""  # of the unique definition or field
+    fields: tuple[str, ...] = ()  # field keys of a unique, for its sentence
     reasons: tuple[Reason, ...] = ()
 
     @property
@@ -57,7 +57,7 @@ class IndexSpec:
         plain = not (self.where or self.method or self.filled or self.unique)
         same_way = self.descending & frozenset(other.columns) == other.descending
         if plain and not (other.unique or other.method) and same_way:
-            return self.columns[:len(other.columns)] == other.columns
+            return self.columns[: len(other.columns)] == other.columns
         lone_key = self.unique and not self.where and len(self.columns) == 1
         return lone_key and not other.unique and self.columns == other.columns
 
@@ -115,15 +115,24 @@ def unique_spec(entity: Entity, unique: Unique, columns: Mapping[str, StoredFiel
     if not all(key in columns for key in unique.fields):
         return None
     physical = tuple(blind_name(columns[key].column) if columns[key].blind else columns[key].column for key in unique.fields)
-    return IndexSpec(entity.key, physical, unique=True, where=unique.where, key=unique.key, fields=unique.fields,
-                     reasons=(Reason("index_unique", _titles(entity, unique.fields)),))
+    return IndexSpec(
+        entity.key,
+        physical,
+        unique=True,
+        where=unique.where,
+        key=unique.key,
+        fields=unique.fields,
+        reasons=(Reason("index_unique", _titles(entity, unique.fields)),),
+    )
 
 
 def _titles(entity: Entity, fields: Iterable[str]) -> dict[str, str]:
     keys = tuple(fields)
-    return {locale: "、".join(parts) if locale == "zh" else ", ".join(parts)
-            for locale in ("zh", "en")
-            if (parts := [label_text(entity.fields[key].title, locale, key) if key in entity.fields else key for key in keys])}
+    return {
+        locale: "、".join(parts) if locale == "zh" else ", ".join(parts)
+        for locale in ("zh", "en")
+        if (parts := [label_text(entity.fields[key].title, locale, key) if key in entity.fields else key for key in keys])
+    }
 
 
 def _of_uniques(entity: Entity, columns: Mapping[str, StoredField]) -> Iterator[IndexSpec]:
@@ -267,8 +276,9 @@ def _of_rollups(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
             order = field.options.get("by") or (field.options.get("of") if field.options.get("measure") in ("min", "max") else None)
             if field.type != "rollup" or (child, link) not in stored or not order or (child, order) not in stored:
                 continue
-            yield IndexSpec(child, (stored[child, link].column, stored[child, str(order)].column),
-                            reasons=(Reason("index_rollup", _titles(entity, (field.key,))),))
+            yield IndexSpec(
+                child, (stored[child, link].column, stored[child, str(order)].column), reasons=(Reason("index_rollup", _titles(entity, (field.key,))),)
+            )
 
 
 def _of_due_rules(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
@@ -285,8 +295,11 @@ def _scope_columns(entity: str, source: str, stored: Stored) -> list[tuple[str, 
     branches: list[tuple[str, ...]] = []
     for branch in _branches(_tree(source)):
         names = [name for term in _terms(branch) if (name := _fixed(term)) is not None]
-        columns = [stored[entity, name].column for name in dict.fromkeys(names)
-                   if (entity, name) in stored and not stored[entity, name].blind and _indexable(stored[entity, name])]
+        columns = [
+            stored[entity, name].column
+            for name in dict.fromkeys(names)
+            if (entity, name) in stored and not stored[entity, name].blind and _indexable(stored[entity, name])
+        ]
         if columns:
             branches.append(tuple(columns[:SCOPE_LIMIT]))
     return branches

@@ -49,8 +49,8 @@ class Ledger:
 
     columns: tuple[Column, ...] = ()
     tables: frozenset[str] = frozenset()
-    indexes: frozenset[str] = frozenset()          # finished ones; an invalid index on PostgreSQL does not count
-    broken: frozenset[str] = frozenset()           # invalid ones, to be dropped and built again
+    indexes: frozenset[str] = frozenset()  # finished ones; an invalid index on PostgreSQL does not count
+    broken: frozenset[str] = frozenset()  # invalid ones, to be dropped and built again
 
     def of(self, entity: str) -> tuple[Column, ...]:
         """The columns of one entity."""
@@ -89,17 +89,27 @@ def read_ledger(connection: sa.Connection, schema: str | None) -> Ledger:
 
 def _objects(connection: sa.Connection, schema: str | None) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     if connection.dialect.name == "sqlite":
-        found = connection.execute(sa.text("SELECT type, name FROM sqlite_master WHERE (type = 'table' AND substr(name, 1, 2) IN ('r_', 's_'))"
-                                           " OR (type = 'index' AND substr(tbl_name, 1, 2) = 'r_' AND substr(name, 1, 3) = 'ix_')")).all()
+        found = connection.execute(
+            sa.text(
+                "SELECT type, name FROM sqlite_master WHERE (type = 'table' AND substr(name, 1, 2) IN ('r_', 's_'))"
+                " OR (type = 'index' AND substr(tbl_name, 1, 2) = 'r_' AND substr(name, 1, 3) = 'ix_')"
+            )
+        ).all()
         return (frozenset(name for kind, name in found if kind == "table"), frozenset(name for kind, name in found if kind == "index"), frozenset())
-    found = connection.execute(sa.text(
-        "SELECT c.relkind::text, c.relname::text, coalesce(i.indisvalid, true) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid WHERE n.nspname = :schema"
-        " AND ((c.relkind = 'r' AND left(c.relname, 2) = 'r_') OR (c.relkind = 'i' AND left(t.relname, 2) = 'r_' AND left(c.relname, 3) = 'ix_'))"),
-        {"schema": schema}).all()
+    found = connection.execute(
+        sa.text(
+            "SELECT c.relkind::text, c.relname::text, coalesce(i.indisvalid, true) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid WHERE n.nspname = :schema"
+            " AND ((c.relkind = 'r' AND left(c.relname, 2) = 'r_') OR (c.relkind = 'i' AND left(t.relname, 2) = 'r_' AND left(c.relname, 3) = 'ix_'))"
+        ),
+        {"schema": schema},
+    ).all()
     tables = frozenset(name for kind, name, _ in found if kind == "r")
-    return (tables, frozenset(name for kind, name, valid in found if kind == "i" and valid),
-            frozenset(name for kind, name, valid in found if kind == "i" and not valid))
+    return (
+        tables,
+        frozenset(name for kind, name, valid in found if kind == "i" and valid),
+        frozenset(name for kind, name, valid in found if kind == "i" and not valid),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,7 @@ class Layout:
     new: tuple[StoredField, ...]
     taken: tuple[Column, ...]
     left: tuple[Column, ...]
-    letters: tuple[Column, ...]                    # search letters given out for the first time
+    letters: tuple[Column, ...]  # search letters given out for the first time
 
 
 def lay_out(shapes: Mapping[tuple[str, str], Shape], ledger: Ledger, version: int) -> Layout:
@@ -173,10 +183,13 @@ def _letter(place: tuple[str, str], shape: Shape, letters: dict[tuple[str, str],
 
 def note_layout(connection: sa.Connection, layout: Layout, version: int) -> None:
     """Write what the layout decided into the ledger, in the publishing transaction."""
-    rows = [{"entity": item.entity, "column": item.column, "field": item.key, "type": layout.signatures[item.entity, item.key], "since": version,
-             "retired": None} for item in layout.new]
-    rows += [{"entity": item.entity, "column": item.column, "field": item.field, "type": item.type, "since": version, "retired": None}
-             for item in layout.letters]
+    rows = [
+        {"entity": item.entity, "column": item.column, "field": item.key, "type": layout.signatures[item.entity, item.key], "since": version, "retired": None}
+        for item in layout.new
+    ]
+    rows += [
+        {"entity": item.entity, "column": item.column, "field": item.field, "type": item.type, "since": version, "retired": None} for item in layout.letters
+    ]
     if rows:
         connection.execute(physical_column.insert(), rows)
     for item in layout.taken:

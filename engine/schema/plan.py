@@ -32,9 +32,9 @@ class Violation:
 class Rows(Protocol):
     """What a plan asks the data; counts leave deleted records out."""
 
-    def count(self, entity: str) -> int: ...                                               # all records
-    def filled(self, entity: str, column: str) -> int: ...                                 # with a value there
-    def missing(self, entity: str, column: str) -> int: ...                                # without one
+    def count(self, entity: str) -> int: ...  # all records
+    def filled(self, entity: str, column: str) -> int: ...  # with a value there
+    def missing(self, entity: str, column: str) -> int: ...  # without one
     def violations(self, spec: IndexSpec, limit: int) -> tuple[int, list[Violation]]: ...  # groups in all, the first of them
 
 
@@ -52,15 +52,22 @@ class Step:
     stored: StoredField | None = None
     before: StoredField | None = None
     index: IndexSpec | None = None
-    name: str = ""                             # of an index to be dropped
+    name: str = ""  # of an index to be dropped
     reasons: tuple[Reason, ...] = ()
     slow: bool = False
     violations: tuple[Violation, ...] = ()
 
     def sentence(self, locale: str = "zh") -> str:
         """What this step does, for an administrator."""
-        told = say(self.code, locale, entity=label_text(self.title, locale, self.entity), field=label_text(self.field_title, locale, self.field),
-                   rows=self.rows, columns=self._columns(locale), name=self.name)
+        told = say(
+            self.code,
+            locale,
+            entity=label_text(self.title, locale, self.entity),
+            field=label_text(self.field_title, locale, self.field),
+            rows=self.rows,
+            columns=self._columns(locale),
+            name=self.name,
+        )
         why = "；" if locale.startswith("zh") else "; "
         reasons = why.join(say(reason.code, locale, subject=label_text(reason.subject, locale)) for reason in self.reasons)
         return f"{told}{say('because', locale, reasons=reasons)}" if reasons else told
@@ -95,14 +102,22 @@ class SchemaPlan:
 Shapes = Mapping[tuple[str, str], Shape]
 
 
-def plan_schema(old: Bundle, new: Bundle, shapes: Shapes, ledger: Ledger, rows: Rows, dialect: str, version: int,
-                dirty: Sequence[tuple[str, str]] = ()) -> SchemaPlan:
+def plan_schema(
+    old: Bundle, new: Bundle, shapes: Shapes, ledger: Ledger, rows: Rows, dialect: str, version: int, dirty: Sequence[tuple[str, str]] = ()
+) -> SchemaPlan:
     """The steps from what is to what ``new`` says. ``dirty``: stored derived fields whose values must be computed anew."""
     layout = lay_out(shapes, ledger, version)
     indexes = needed(new, layout.stored, dialect)
     planner = _Planner(old, new, ledger, rows, dialect, layout)
-    steps = (*planner.tables(), *planner.columns(), *planner.search(), *planner.retired(), *planner.required(), *planner.back_fills(dirty),
-             *planner.indexes(indexes))
+    steps = (
+        *planner.tables(),
+        *planner.columns(),
+        *planner.search(),
+        *planner.retired(),
+        *planner.required(),
+        *planner.back_fills(dirty),
+        *planner.indexes(indexes),
+    )
     return SchemaPlan(layout, steps, indexes)
 
 
@@ -141,8 +156,9 @@ class _Planner:
             if former is None:
                 steps.append(self.step("add_column", "adds", entity, stored.key, stored=stored))
             else:
-                steps.append(self.step("change_type", "needs_data", entity, stored.key, stored=stored, before=former,
-                                       rows=self.rows.filled(entity.key, former.column)))
+                steps.append(
+                    self.step("change_type", "needs_data", entity, stored.key, stored=stored, before=former, rows=self.rows.filled(entity.key, former.column))
+                )
         for column in self.layout.taken:
             entity = self.new.entities[column.entity]
             steps.append(self.step("revive_field", "adds", entity, column.field, rows=self.rows.filled(entity.key, column.column)))
@@ -172,9 +188,16 @@ class _Planner:
 
     def _search_gone(self) -> list[Column]:
         """Letters of fields that are not searched any more: their tokens must go."""
-        return [item for item in self.ledger.columns if item.type == SEARCH_TYPE
-                and item.entity in self.old.entities and (was := self.old.entities[item.entity].fields.get(item.field)) is not None and was.search
-                and not was.retired and not getattr(self.layout.stored.get((item.entity, item.field)), "letter", "")]
+        return [
+            item
+            for item in self.ledger.columns
+            if item.type == SEARCH_TYPE
+            and item.entity in self.old.entities
+            and (was := self.old.entities[item.entity].fields.get(item.field)) is not None
+            and was.search
+            and not was.retired
+            and not getattr(self.layout.stored.get((item.entity, item.field)), "letter", "")
+        ]
 
     def retired(self) -> list[Step]:
         """Fields and entities that disappear from view; their columns stay."""
@@ -241,8 +264,16 @@ class _Planner:
             return self.step("create_index", "adds", entity, index=spec, reasons=spec.reasons, rows=count, slow=slow)
         fresh = {stored.column for stored in self.layout.new if stored.entity == spec.entity}
         groups, shown = (0, []) if any(column.removesuffix("__bi") in fresh for column in spec.columns) else self.rows.violations(spec, VIOLATIONS_SHOWN)
-        return self.step("unique_broken" if groups else "create_unique", "needs_data" if groups else "adds", entity, index=spec, reasons=spec.reasons,
-                         rows=groups or count, slow=slow, violations=tuple(shown))
+        return self.step(
+            "unique_broken" if groups else "create_unique",
+            "needs_data" if groups else "adds",
+            entity,
+            index=spec,
+            reasons=spec.reasons,
+            rows=groups or count,
+            slow=slow,
+            violations=tuple(shown),
+        )
 
     def _slow(self, count: int) -> bool:
         return self.dialect == "postgresql" and count > SLOW_ROWS

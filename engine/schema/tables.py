@@ -81,9 +81,12 @@ def system_columns() -> list[sa.Column[Any]]:
     return [
         sa.Column("id", Key, primary_key=True, autoincrement=True),
         sa.Column("version", sa.BigInteger, nullable=False, server_default=sa.text("1")),
-        sa.Column("created_at", Instant, nullable=False), sa.Column("created_by", sa.BigInteger),
-        sa.Column("updated_at", Instant, nullable=False), sa.Column("updated_by", sa.BigInteger),
-        sa.Column("deleted_at", Instant)]
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("created_by", sa.BigInteger),
+        sa.Column("updated_at", Instant, nullable=False),
+        sa.Column("updated_by", sa.BigInteger),
+        sa.Column("deleted_at", Instant),
+    ]
 
 
 def search_column() -> sa.Column[Any]:
@@ -109,8 +112,7 @@ def plain_table(entity: str, *columns: sa.Column[Any]) -> sa.Table:
 def search_table(entity: str) -> sa.Table:
     """The FTS5 table of an entity: ``rowid``, ``tokens``, and ``match``, the hidden column of the table's own name that MATCH is asked of."""
     name = search_name(entity)
-    return sa.Table(name, sa.MetaData(), sa.Column("rowid", sa.Integer, primary_key=True), sa.Column("tokens", sa.Text),
-                    sa.Column(name, sa.Text, key="match"))
+    return sa.Table(name, sa.MetaData(), sa.Column("rowid", sa.Integer, primary_key=True), sa.Column("tokens", sa.Text), sa.Column(name, sa.Text, key="match"))
 
 
 def ddl_columns(stored: StoredField, schema: str | None) -> list[sa.Column[Any]]:

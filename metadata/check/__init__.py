@@ -25,9 +25,7 @@ def check(bundle: Bundle, vocabulary: Vocabulary) -> list[Problem]:
     """Every problem of the bundle's own documents, in the order of files and places; lines are filled where it was read from files."""
     findings = Findings(bundle, vocabulary)
     documents = _sound_documents(findings)
-    findings.bundle = bundle.replace(
-        {key: documents.get(key) for key, given in bundle.documents.items() if documents.get(key) is not given}
-    )
+    findings.bundle = bundle.replace({key: documents.get(key) for key, given in bundle.documents.items() if documents.get(key) is not given})
     _drop_fields(findings, fields.entity_fields(findings))
     bad = fields.entity_references(findings)
     reported = len(findings.problems)
@@ -144,9 +142,7 @@ def _drop_settings(findings: Findings, bad: set[str]) -> None:
     document = findings.bundle.documents.get(("settings", "settings"))
     if bad and document is not None:
         findings.broken |= bad
-        findings.bundle = findings.bundle.replace(
-            {("settings", "settings"): {key: value for key, value in document.items() if key not in bad}}
-        )
+        findings.bundle = findings.bundle.replace({("settings", "settings"): {key: value for key, value in document.items() if key not in bad}})
 
 
 __all__ = ["check", "check_folder", "ordered"]

@@ -151,9 +151,7 @@ def _map(spot: Spot, setting: Mapping[str, Any]) -> None:
         return
     for code, item in values.items():
         if code != ELSE and codes is not None and code not in codes:
-            (spot / "default" / code).report(
-                "unknown_option_code", name=code[:80], choices=setting["by"], meant=closest(code, [*sorted(codes), ELSE])
-            )
+            (spot / "default" / code).report("unknown_option_code", name=code[:80], choices=setting["by"], meant=closest(code, [*sorted(codes), ELSE]))
         if good:
             value(spot / "default" / code, setting["of"], setting, item)
 

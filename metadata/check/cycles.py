@@ -68,10 +68,7 @@ def _needs(findings: Findings, entity: str, kind: str, options: Mapping[str, Any
         link = findings.field(entity, source)
         return [(entity, source), (findings.target(link) if link else "", name)]
     if kind == "rollup":
-        return [
-            *((source, str(options[word])) for word in ("of", "by") if word in options),
-            *_mentioned(findings, source, options.get("where")),
-        ]
+        return [*((source, str(options[word])) for word in ("of", "by") if word in options), *_mentioned(findings, source, options.get("where"))]
     return _mentioned(findings, entity, options.get("value"))
 
 
@@ -87,12 +84,7 @@ def _mentioned(findings: Findings, entity: str, source: object) -> list[Node]:
 
 def option_rings(findings: Findings) -> None:
     """Options that are their own ancestors, in sets that are their own parent set; sets that are."""
-    cascaded = {
-        field.options.get("choices")
-        for entity in findings.bundle.entities.values()
-        for field in entity.fields.values()
-        if "parent" in field.options
-    }
+    cascaded = {field.options.get("choices") for entity in findings.bundle.entities.values() for field in entity.fields.values() if "parent" in field.options}
     for key, document in own_documents(findings, "choices"):
         options = document["options"]
         graph: dict[Node, list[Node]] = {}
@@ -107,36 +99,22 @@ def option_rings(findings: Findings) -> None:
                     spot = findings.spot("choices", key) / "options" / code / "parent"
                     spot.report("unknown_option_code", name=parent, choices=key, meant=closest(parent, sorted(options)))
         for ring in rings(graph):
-            (findings.spot("choices", key) / "options" / ring[0][1] / "parent").report(
-                "cycle_options", cycle=" -> ".join(code for _, code in [*ring, ring[0]])
-            )
-    sets = {
-        ("", key): [("", str(document["of"]))]
-        for key, document in own_documents(findings, "choices")
-        if "of" in document and document["of"] != key
-    }
+            (findings.spot("choices", key) / "options" / ring[0][1] / "parent").report("cycle_options", cycle=" -> ".join(code for _, code in [*ring, ring[0]]))
+    sets = {("", key): [("", str(document["of"]))] for key, document in own_documents(findings, "choices") if "of" in document and document["of"] != key}
     for ring in rings(sets):
         (findings.spot("choices", ring[0][1]) / "of").report("cycle_choices", cycle=" -> ".join(key for _, key in [*ring, ring[0]]))
 
 
 def line_rings(findings: Findings) -> None:
     """Entities that are child lines of each other."""
-    graph = {
-        ("", key): [("", document["lines_of"])]
-        for key, document in own_documents(findings, "entity")
-        if document.get("lines_of", key) != key
-    }
+    graph = {("", key): [("", document["lines_of"])] for key, document in own_documents(findings, "entity") if document.get("lines_of", key) != key}
     for ring in rings(graph):
         (findings.spot("entity", ring[0][1]) / "lines_of").report("cycle_lines", cycle=" -> ".join(key for _, key in [*ring, ring[0]]))
 
 
 def action_rings(findings: Findings) -> None:
     """Actions that call each other."""
-    rules = {
-        str(document["on"].get("action")): (key, document)
-        for key, document in own_documents(findings, "rule")
-        if "action" in document["on"]
-    }
+    rules = {str(document["on"].get("action")): (key, document) for key, document in own_documents(findings, "rule") if "action" in document["on"]}
     graph = {("", action): [("", called) for called in _calls(document["then"])] for action, (_, document) in rules.items()}
     for ring in rings(graph):
         key, _ = rules[ring[0][1]]

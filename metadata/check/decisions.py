@@ -88,9 +88,7 @@ def _rows(spot: Spot, document: Mapping[str, Any], outputs: Mapping[str, Mapping
         spot.report("rows_not_all", severity="warning")
 
 
-def _output(
-    spot: Spot, name: str, given: object, document: Mapping[str, Any], outputs: Mapping[str, Mapping[str, Any]], place: ExpressionPlace
-) -> None:
+def _output(spot: Spot, name: str, given: object, document: Mapping[str, Any], outputs: Mapping[str, Mapping[str, Any]], place: ExpressionPlace) -> None:
     findings = spot.findings
     if not findings.among(spot, "output", name, document["outputs"]) or name not in outputs or given is None:
         return

@@ -10,21 +10,7 @@ from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
 from metadata.words import closest, key_problem, name_problem
 
-_NOT_IN_UNIQUE = (
-    "links",
-    "people",
-    "choices",
-    "tags",
-    "files",
-    "file",
-    "image",
-    "json",
-    "rich_text",
-    "long_text",
-    "lookup",
-    "formula",
-    "rollup",
-)
+_NOT_IN_UNIQUE = ("links", "people", "choices", "tags", "files", "file", "image", "json", "rich_text", "long_text", "lookup", "formula", "rollup")
 _NOT_IN_LABEL = ("json", "rich_text", "long_text", "file", "files", "image")
 
 
@@ -128,9 +114,7 @@ def _stages(spot: Spot, entity: str, document: Mapping[str, Any], actions: froze
         for word in ("from", "to"):
             for index, code in numbered(move[word]):
                 if codes is not None and field is not None and code not in codes:
-                    (at / word / index).report(
-                        "unknown_option_code", name=code, choices=str(field.options.get("choices")), meant=closest(code, sorted(codes))
-                    )
+                    (at / word / index).report("unknown_option_code", name=code, choices=str(field.options.get("choices")), meant=closest(code, sorted(codes)))
         findings.expression(at / "if", move.get("if"), ExpressionPlace(entity, "boolean", frozenset({"me", "old"}), names={"old": entity}))
         for index, action in numbered(move.get("action", ())):
             findings.among(at / "action" / index, "action", action, actions)
@@ -163,9 +147,7 @@ def _lines(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
 def _merge(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
     merge = document.get("merge", {})
     names = {"keep": entity, "drop": entity}
-    spot.findings.expression(
-        spot / "if", merge.get("if"), ExpressionPlace(entity, "boolean", frozenset({"me", "record"}), names={"record": entity, **names})
-    )
+    spot.findings.expression(spot / "if", merge.get("if"), ExpressionPlace(entity, "boolean", frozenset({"me", "record"}), names={"record": entity, **names}))
     for name in merge.get("fields", {}):
         spot.findings.own_field(spot / "fields" / name, entity, name)
 

@@ -15,23 +15,7 @@ from metadata.words import closest, name_problem
 KNOWN_WORDS = frozenset(schema_document(SHARED)["$defs"]["field_definition"]["properties"])
 _NEVER_UNIQUE = ("links", "people", "choices", "tags", "files", "file", "image", "json", "rich_text", "long_text")
 _DERIVED = ("lookup", "formula", "rollup")
-_NOT_ENCRYPTED = (
-    "link",
-    "links",
-    "person",
-    "people",
-    "team",
-    "choice",
-    "choices",
-    "tags",
-    "file",
-    "files",
-    "image",
-    "serial",
-    "boolean",
-    "lookup",
-    "rollup",
-)
+_NOT_ENCRYPTED = ("link", "links", "person", "people", "team", "choice", "choices", "tags", "file", "files", "image", "serial", "boolean", "lookup", "rollup")
 _MEASURES = ("count", "sum", "min", "max", "average", "earliest", "latest")
 _MAX_PATTERN = 500
 
@@ -247,9 +231,7 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
     elif kind == "choice" and isinstance(default, str):
         codes = findings.codes(str(field.get("choices")))
         if codes is not None and default not in codes:
-            (spot / "default").report(
-                "unknown_option_code", name=default[:80], choices=str(field.get("choices")), meant=closest(default, sorted(codes))
-            )
+            (spot / "default").report("unknown_option_code", name=default[:80], choices=str(field.get("choices")), meant=closest(default, sorted(codes)))
     if kind == "formula":
         findings.expression(spot / "value", field.get("value"), ExpressionPlace(entity, encrypted=bool(field.get("encrypted"))))
     elif kind == "rollup":
@@ -257,9 +239,7 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
         findings.expression(spot / "where", field.get("where"), ExpressionPlace(child, "boolean", frozenset(), sql=True, stored=True))
     elif kind in ("link", "links"):
         spaces = frozenset({"me", "record"})
-        findings.expression(
-            spot / "where", field.get("where"), ExpressionPlace(str(field.get("to")), "boolean", spaces, names={"record": entity}, sql=True)
-        )
+        findings.expression(spot / "where", field.get("where"), ExpressionPlace(str(field.get("to")), "boolean", spaces, names={"record": entity}, sql=True))
 
 
 def parameters(spot: Spot, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -116,9 +116,7 @@ def _stage_codes(spot: Spot, verb: str, trigger: Mapping[str, Any], entity: str)
     for word in ("from", "to"):
         for code in _list(trigger.get(word, ())):
             if codes is not None and field is not None and code not in codes:
-                (spot / word).report(
-                    "unknown_option_code", name=code, choices=str(field.options.get("choices")), meant=closest(code, sorted(codes))
-                )
+                (spot / word).report("unknown_option_code", name=code, choices=str(field.options.get("choices")), meant=closest(code, sorted(codes)))
 
 
 def _list(value: Any) -> list[str]:
@@ -163,9 +161,7 @@ def _action(spot: Spot, trigger: Mapping[str, Any], taken: dict[str, str], rule:
 def cron_fits(text: str) -> bool:
     """Whether a text is five cron fields: lists of *, numbers, names, ranges and steps within bounds."""
     fields = text.upper().split()
-    return len(fields) == len(_CRON) and all(
-        all(_cron_part(part, *bounds) for part in field.split(",")) for field, bounds in zip(fields, _CRON, strict=True)
-    )
+    return len(fields) == len(_CRON) and all(all(_cron_part(part, *bounds) for part in field.split(",")) for field, bounds in zip(fields, _CRON, strict=True))
 
 
 def _cron_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:

@@ -43,11 +43,7 @@ def _section(spot: Spot, section: Mapping[str, Any], form: Mapping[str, Any], se
     owner = entity
     if "lines" in section:
         owner = section["lines"]
-        if (
-            findings.refer(spot / "lines", "entity", owner)
-            and owner in findings.bundle.entities
-            and findings.bundle.entities[owner].lines_of != entity
-        ):
+        if findings.refer(spot / "lines", "entity", owner) and owner in findings.bundle.entities and findings.bundle.entities[owner].lines_of != entity:
             (spot / "lines").report("lines_of_other", name=owner, entity=entity)
     for number, item in numbered(section.get("items", ())):
         _item(spot / "items" / number, item, section, owner, placed if owner == entity else {})
@@ -75,9 +71,7 @@ def _item(spot: Spot, item: str | Mapping[str, Any], section: Mapping[str, Any],
             (spot / "where").report("field_of_type", name=name, type=field.type, wants="link")
         else:
             findings.expression(
-                spot / "where",
-                item["where"],
-                ExpressionPlace(target, "boolean", frozenset({"me", "record"}), names={"record": entity}, sql=True),
+                spot / "where", item["where"], ExpressionPlace(target, "boolean", frozenset({"me", "record"}), names={"record": entity}, sql=True)
             )
 
 

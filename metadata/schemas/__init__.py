@@ -25,10 +25,7 @@ def schema_document(name: str) -> Mapping[str, Any]:
 def registry() -> Registry[Any]:
     """All our schemas by file name, and no way to retrieve another."""
     return Registry().with_resources(
-        [
-            (f"{name}.schema.json", Resource.from_contents(schema_document(name), default_specification=DRAFT202012))
-            for name in (SHARED, *KINDS)
-        ]
+        [(f"{name}.schema.json", Resource.from_contents(schema_document(name), default_specification=DRAFT202012)) for name in (SHARED, *KINDS)]
     )
 
 

@@ -46,7 +46,8 @@ class Rating(FieldType):
     json_types = (int, float)
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, AT_LEAST, AT_MOST, EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "stars": option({"type": "integer", "minimum": 2, "maximum": 10, "default": 5}, ("最多几颗星", "Most stars"))}
+        "stars": option({"type": "integer", "minimum": 2, "maximum": 10, "default": 5}, ("最多几颗星", "Most stars"))
+    }
 
     def most(self, field: Field) -> int:
         """The stars of a perfect rating."""

@@ -5,6 +5,10 @@ from pathlib import Path
 from engine.api import Plugin
 
 PLUGIN = Plugin(
-    name="example", version="1.0.0", title={"zh": "示例插件", "en": "Example"}, modules=("plugins.example.colours",),
+    name="example",
+    version="1.0.0",
+    title={"zh": "示例插件", "en": "Example"},
+    modules=("plugins.example.colours",),
     templates=Path(__file__).parent / "templates",
-    messages={"example_colour": {"zh": "颜色不正确，例如 #3355d1。", "en": "This is no colour; write it like #3355d1."}})
+    messages={"example_colour": {"zh": "颜色不正确，例如 #3355d1。", "en": "This is no colour; write it like #3355d1."}},
+)

@@ -49,6 +49,7 @@ class Colour(FieldType):
 
     def reader(self, field: Field, scope: FieldScope) -> ValueReader:
         """Built once per field at publish; the closure runs for every value."""
+
         def read(raw: object) -> Value:
             if raw is None:
                 return None
@@ -77,7 +78,7 @@ def is_dark(colour: Value) -> Value:
     """Python only: without an SQL face it may be used in rules and formulas, not in lists and permissions."""
     if not isinstance(colour, str) or not _HEX.match(colour):
         return False
-    red, green, blue = (int(colour[start:start + 2], 16) for start in (1, 3, 5))
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return red * 299 + green * 587 + blue * 114 < 128_000
 
 

@@ -29,8 +29,13 @@ EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 def list_definitions(ctx: ApiContext) -> Response:
     """All published definitions, with the version they are."""
     bundle = ctx.workspace.bundle
-    return answer({"version": ctx.workspace.version, "digest": bundle.digest,
-                   "items": [{"kind": kind, "key": key, "title": document.get("title")} for (kind, key), document in bundle.documents.items()]})
+    return answer(
+        {
+            "version": ctx.workspace.version,
+            "digest": bundle.digest,
+            "items": [{"kind": kind, "key": key, "title": document.get("title")} for (kind, key), document in bundle.documents.items()],
+        }
+    )
 
 
 @router.get("/definitions/{kind}/{key}", **guarded(right="design"))
@@ -71,12 +76,35 @@ def get_plan(ctx: ApiContext) -> Response:
 def plan_json(plan: publishing.Plan, locale: str) -> dict[str, Any]:
     """A plan as JSON; its digest confirms the publish."""
     return {
-        "base_version": plan.base_version, "digest": plan.digest, "ready": plan.ready, "sentences": plan.sentences(locale),
-        "steps": [{"code": step.code, "risk": str(step.risk), "entity": step.entity, "field": step.field or None, "rows": step.rows, "slow": step.slow,
-                   "sentence": step.sentence(locale)} for step in plan.steps],
-        "problems": [{"file": item.file, "pointer": item.pointer, "line": item.line, "code": item.code, "severity": item.severity,
-                      "message": sentence(item.code, item.params, locale, catalogue())} for item in plan.problems],
-        "conflicts": [{"kind": kind, "key": key, "pointers": list(pointers)} for (kind, key), pointers in plan.conflicts.items()]}
+        "base_version": plan.base_version,
+        "digest": plan.digest,
+        "ready": plan.ready,
+        "sentences": plan.sentences(locale),
+        "steps": [
+            {
+                "code": step.code,
+                "risk": str(step.risk),
+                "entity": step.entity,
+                "field": step.field or None,
+                "rows": step.rows,
+                "slow": step.slow,
+                "sentence": step.sentence(locale),
+            }
+            for step in plan.steps
+        ],
+        "problems": [
+            {
+                "file": item.file,
+                "pointer": item.pointer,
+                "line": item.line,
+                "code": item.code,
+                "severity": item.severity,
+                "message": sentence(item.code, item.params, locale, catalogue()),
+            }
+            for item in plan.problems
+        ],
+        "conflicts": [{"kind": kind, "key": key, "pointers": list(pointers)} for (kind, key), pointers in plan.conflicts.items()],
+    }
 
 
 @router.post("/publish", **guarded(right="publish"))

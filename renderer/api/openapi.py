@@ -30,9 +30,11 @@ def openapi(ctx: ApiContext) -> Response:
 
 def document(ctx: Context) -> dict[str, Any]:
     """The OpenAPI document for the caller's roles; made once per version, set of roles and language."""
+
     def build() -> dict[str, Any]:
         with speaking(ctx.locale):
             return _document(ctx)
+
     return remember(ctx.workspace, ("openapi", roles_of(ctx), ctx.locale), build)
 
 
@@ -45,9 +47,14 @@ def _document(ctx: Context) -> dict[str, Any]:
             schemas |= _schemas(ctx, key, granted)
             paths |= _entity_paths(ctx, key, label_text(entity.title, ctx.locale, key), granted)
     paths |= operations.shared(ctx)
-    return {"openapi": "3.1.0", "info": {"title": label_text(ctx.workspace.title, ctx.locale, ctx.workspace.name), "version": str(ctx.workspace.version)},
-            "servers": [{"url": f"/api/{ctx.workspace.name}"}], "security": [{"bearer": []}], "paths": paths,
-            "components": {"schemas": schemas, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": label_text(ctx.workspace.title, ctx.locale, ctx.workspace.name), "version": str(ctx.workspace.version)},
+        "servers": [{"url": f"/api/{ctx.workspace.name}"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+    }
 
 
 def _schemas(ctx: Context, key: str, granted: Grant) -> dict[str, Schema]:
@@ -71,40 +78,84 @@ def _entity_paths(ctx: Context, key: str, title: str, granted: Grant) -> Paths:
     def about(verb: str) -> dict[str, Any]:
         return {"tag": title, "summary": f"{title}: {verb}"}
 
-    one: Operation = {"parameters": [path_parameter("id")], "get": operation(
-        **about(_("Read one")), name=f"get_{key}", answers=_ref(key), parameters=[query_parameter("fields", _("Only these fields, separated by commas"))], etag=True)}
+    one: Operation = {
+        "parameters": [path_parameter("id")],
+        "get": operation(
+            **about(_("Read one")),
+            name=f"get_{key}",
+            answers=_ref(key),
+            parameters=[query_parameter("fields", _("Only these fields, separated by commas"))],
+            etag=True,
+        ),
+    }
     if not granted.readable:
         one["get"]["parameters"] = []
     many: Operation = {"get": operation(**about(_("List")), name=f"list_{key}", answers=_page(f"{key}.row"), parameters=_list_parameters(ctx, key, granted))}
     found: Paths = {f"/records/{key}": many, f"/records/{key}/{{id}}": one}
     if granted.allowed("create"):
-        many["post"] = operation(**about(_("Create")), name=f"create_{key}", body=_ref(f"{key}.new"), answers=_ref(f"{key}.saved"), status="201",
-                                 parameters=[operations.IDEMPOTENCY_KEY], refusals=("409",), etag=True)
+        many["post"] = operation(
+            **about(_("Create")),
+            name=f"create_{key}",
+            body=_ref(f"{key}.new"),
+            answers=_ref(f"{key}.saved"),
+            status="201",
+            parameters=[operations.IDEMPOTENCY_KEY],
+            refusals=("409",),
+            etag=True,
+        )
     if granted.allowed("update"):
-        one["patch"] = operation(**about(_("Change")), name=f"change_{key}", body=_ref(f"{key}.change"), answers=_ref(f"{key}.saved"),
-                                 parameters=[operations.IF_MATCH], refusals=("409", "428"), etag=True)
-        found[f"/bulk/{key}"] = {"post": operation(**about(_("Create and change many")), name=f"bulk_{key}", body=operations.BULK, answers=operations.BULK_RESULTS)}
+        one["patch"] = operation(
+            **about(_("Change")),
+            name=f"change_{key}",
+            body=_ref(f"{key}.change"),
+            answers=_ref(f"{key}.saved"),
+            parameters=[operations.IF_MATCH],
+            refusals=("409", "428"),
+            etag=True,
+        )
+        found[f"/bulk/{key}"] = {
+            "post": operation(**about(_("Create and change many")), name=f"bulk_{key}", body=operations.BULK, answers=operations.BULK_RESULTS)
+        }
     if granted.allowed("delete"):
         one["delete"] = operation(**about(_("Delete")), name=f"delete_{key}", status="204", parameters=[operations.IF_MATCH], refusals=("409", "428"))
-        found[f"/records/{key}/{{id}}/restore"] = {"parameters": [path_parameter("id")], "post": operation(
-            **about(_("Restore")), name=f"restore_{key}", answers=_ref(f"{key}.saved"), refusals=("409",), etag=True)}
-    found[f"/records/{key}/{{id}}/timeline"] = {"parameters": [path_parameter("id")], "get": operation(
-        **about(_("Who changed what, when, why")), name=f"timeline_{key}", answers=operations.TIMELINE, parameters=[query_parameter("cursor", _("Where the page before ended"))])}
+        found[f"/records/{key}/{{id}}/restore"] = {
+            "parameters": [path_parameter("id")],
+            "post": operation(**about(_("Restore")), name=f"restore_{key}", answers=_ref(f"{key}.saved"), refusals=("409",), etag=True),
+        }
+    found[f"/records/{key}/{{id}}/timeline"] = {
+        "parameters": [path_parameter("id")],
+        "get": operation(
+            **about(_("Who changed what, when, why")),
+            name=f"timeline_{key}",
+            answers=operations.TIMELINE,
+            parameters=[query_parameter("cursor", _("Where the page before ended"))],
+        ),
+    }
     return found
 
 
 def _page(row: str) -> Schema:
-    return object_of(items={"type": "array", "items": _ref(row), "maxItems": 200}, next={"type": ["string", "null"]}, count={"type": ["integer", "null"]},
-                     count_capped={"type": "boolean"})
+    return object_of(
+        items={"type": "array", "items": _ref(row), "maxItems": 200},
+        next={"type": ["string", "null"]},
+        count={"type": ["integer", "null"]},
+        count_capped={"type": "boolean"},
+    )
 
 
 def _list_parameters(ctx: Context, key: str, granted: Grant) -> list[Schema]:
-    own = [query_parameter("where", _("A condition in the expression language")), query_parameter("sort", _("Fields, - for descending, separated by commas")),
-           query_parameter("fields", _("Only these fields, separated by commas")),
-           query_parameter("limit", _("Rows of a page"), {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
-           query_parameter("cursor", _("Where the page before ended")),
-           query_parameter("count", _("true: count up to 1,000; exact: count all"), {"enum": ["true", "false", "exact"]}),
-           query_parameter("search", _("Search text"))]
+    own = [
+        query_parameter("where", _("A condition in the expression language")),
+        query_parameter("sort", _("Fields, - for descending, separated by commas")),
+        query_parameter("fields", _("Only these fields, separated by commas")),
+        query_parameter("limit", _("Rows of a page"), {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+        query_parameter("cursor", _("Where the page before ended")),
+        query_parameter("count", _("true: count up to 1,000; exact: count all"), {"enum": ["true", "false", "exact"]}),
+        query_parameter("search", _("Search text")),
+    ]
     entity = ctx.workspace.entities[key]
-    return own + [query_parameter(name, f"{label_text(item.definition.title, ctx.locale, name)} = …") for name, item in entity.fields.items()
-                  if name in granted.readable and name not in OWN_PARAMETERS and item.column is not None]
+    return own + [
+        query_parameter(name, f"{label_text(item.definition.title, ctx.locale, name)} = …")
+        for name, item in entity.fields.items()
+        if name in granted.readable and name not in OWN_PARAMETERS and item.column is not None
+    ]

@@ -28,17 +28,26 @@ def _query(request: Request, entity: str) -> Query:
     given = request.query_params
     equals: dict[str, Any] = {name: given.getlist(name) for name in given if name not in OWN_PARAMETERS}
     count = given.get("count", "").lower()
-    return Query(entity, where=given.get("where", ""), sort=texts(given, "sort"), fields=texts(given, "fields") or None,
-                 limit=whole(given, "limit", 50, 1, 200), cursor=given.get("cursor") or None,
-                 count="exact" if count == "exact" else "capped" if truth(given, "count") else None, search=given.get("search", ""), equals=equals)
+    return Query(
+        entity,
+        where=given.get("where", ""),
+        sort=texts(given, "sort"),
+        fields=texts(given, "fields") or None,
+        limit=whole(given, "limit", 50, 1, 200),
+        cursor=given.get("cursor") or None,
+        count="exact" if count == "exact" else "capped" if truth(given, "count") else None,
+        search=given.get("search", ""),
+        equals=equals,
+    )
 
 
 @router.get("/records/{entity}", **guarded("read"))
 def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
     """A page of records."""
     found = page(ctx, _query(request, entity))
-    return answer({"items": [_json(ctx, entity, record) for record in found.items], "next": found.next, "count": found.count,
-                   "count_capped": found.count_capped})
+    return answer(
+        {"items": [_json(ctx, entity, record) for record in found.items], "next": found.next, "count": found.count, "count_capped": found.count_capped}
+    )
 
 
 @router.post("/records/{entity}", **guarded("create"))
@@ -97,8 +106,15 @@ def bulk(ctx: ApiContext, entity: str, body: Body) -> Response:
 
 
 def _result(ctx: Context, entity: str, result: RowResult) -> dict[str, object]:
-    found = {"index": result.index, "outcome": result.outcome, "id": result.id, "version": result.version, "code": result.code or None,
-             "message": sentence(result.code, result.params, ctx.locale) if result.code else None, "errors": told_errors(result.faults, ctx.locale)}
+    found = {
+        "index": result.index,
+        "outcome": result.outcome,
+        "id": result.id,
+        "version": result.version,
+        "code": result.code or None,
+        "message": sentence(result.code, result.params, ctx.locale) if result.code else None,
+        "errors": told_errors(result.faults, ctx.locale),
+    }
     current = result.params.get("current")
     return {**found, "current": _json(ctx, entity, current)} if isinstance(current, Record) else found
 
@@ -115,5 +131,9 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 def _saved(ctx: Context, entity: str, saved: Saved, status: int) -> Response:
-    return answer(_json(ctx, entity, complete(ctx, entity, saved.record)), status, ETag=f'"{saved.version}"', **(
-        {"Location": f"/api/{ctx.workspace.name}/records/{entity}/{saved.id}"} if status == 201 else {}))
+    return answer(
+        _json(ctx, entity, complete(ctx, entity, saved.record)),
+        status,
+        ETag=f'"{saved.version}"',
+        **({"Location": f"/api/{ctx.workspace.name}/records/{entity}/{saved.id}"} if status == 201 else {}),
+    )

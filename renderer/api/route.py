@@ -34,6 +34,7 @@ class OneHop(APIRoute):
         async def handle(request: Request) -> Response:
             given = {name: await read(request) for name, read in awaited.items()}
             return await run_in_threadpool(answer, request, given)
+
         return handle
 
 

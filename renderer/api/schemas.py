@@ -36,8 +36,13 @@ def _entity_schema(ctx: Context, entity: str, *, lines: bool) -> Schema:
             properties[child] = {"type": "array", "items": {name: items[name] for name in ("title", "type", "properties", "required", "additionalProperties")}}
     hidden = {name for name, guard in granted.guards.items() if not guard.always_visible}
     required = [name for name in schema["required"] if name in properties and name not in hidden]
-    return {**schema, "title": label_text(compiled.title, ctx.locale, entity), "properties": properties, "required": ["id", "version", *required],
-            "additionalProperties": False}
+    return {
+        **schema,
+        "title": label_text(compiled.title, ctx.locale, entity),
+        "properties": properties,
+        "required": ["id", "version", *required],
+        "additionalProperties": False,
+    }
 
 
 def _seen(shape: Schema, name: str, granted: Grant) -> Schema:

@@ -90,6 +90,7 @@ def json_value(body: bytes) -> Any:
 
 def refuse_repeats(body: bytes) -> None:
     """Raises Invalid when an object names a key twice: in definitions the last one must not quietly win."""
+
     def pairs(found: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in found]
         for name in names:

@@ -45,9 +45,22 @@ def begin_import(ctx: ApiContext, request: Request, entity: str, file: Upload) -
 def import_rows(ctx: ApiContext, request: Request, batch: BatchId) -> Response:
     """What became of each row."""
     found = batches.report(ctx, batch, outcome=request.query_params.get("outcome", ""), after=whole(request.query_params, "after", 0, 0, 2**53))
-    return answer({"items": [{"sheet": row.sheet, "row": row.row, "outcome": row.outcome, "record": row.record,
-                              "errors": [_fault(item, ctx.locale) for item in row.faults], "warnings": [_fault(item, ctx.locale) for item in row.warnings]}
-                             for row in found.rows], "next": found.next})
+    return answer(
+        {
+            "items": [
+                {
+                    "sheet": row.sheet,
+                    "row": row.row,
+                    "outcome": row.outcome,
+                    "record": row.record,
+                    "errors": [_fault(item, ctx.locale) for item in row.faults],
+                    "warnings": [_fault(item, ctx.locale) for item in row.warnings],
+                }
+                for row in found.rows
+            ],
+            "next": found.next,
+        }
+    )
 
 
 def _fault(item: Any, locale: str) -> dict[str, Any]:
@@ -58,8 +71,13 @@ def _fault(item: Any, locale: str) -> dict[str, Any]:
 def undo_import(ctx: ApiContext, batch: BatchId) -> Response:
     """Undo a whole import; records changed since are skipped and listed."""
     found, skipped = undo.undo(ctx, batch)
-    return answer({"state": found.state, "undone": found.counts.get("undone", 0),
-                   "skipped": [{"entity": item.entity, "record": item.record, "why": item.why} for item in skipped]})
+    return answer(
+        {
+            "state": found.state,
+            "undone": found.counts.get("undone", 0),
+            "skipped": [{"entity": item.entity, "record": item.record, "why": item.why} for item in skipped],
+        }
+    )
 
 
 @router.get("/jobs/{job}", **guarded("read"))
@@ -73,9 +91,17 @@ def job_json(ctx: Context, job: int) -> dict[str, Any]:
     found = jobs.find(ctx.workspace.database, ctx.workspace.name, job)
     if found.person != ctx.actor.person_id and not rights(ctx, "import"):
         raise NotFound("unknown_job", id=job)
-    return {"id": found.id, "name": found.name, "state": found.state, "done": found.progress.get("done", 0), "total": found.progress.get("total"),
-            "result": {key: value for key, value in found.progress.items() if key not in ("done", "total", "error")}, "error": found.error,
-            "created_at": found.created_at.isoformat(), "done_at": found.done_at.isoformat() if found.done_at else None}
+    return {
+        "id": found.id,
+        "name": found.name,
+        "state": found.state,
+        "done": found.progress.get("done", 0),
+        "total": found.progress.get("total"),
+        "result": {key: value for key, value in found.progress.items() if key not in ("done", "total", "error")},
+        "error": found.error,
+        "created_at": found.created_at.isoformat(),
+        "done_at": found.done_at.isoformat() if found.done_at else None,
+    }
 
 
 @router.post("/files", **guarded("create", upload=True))
@@ -94,5 +120,10 @@ def file_response(found: files.StoredFile, *, inline: bool) -> Response:
     """A stored file, inert: its own policy, no sniffing, shown in place only when it is a picture."""
     if not found.path.is_file():
         raise Invalid("file_lost", name=found.value.name)
-    return FileResponse(found.path, media_type=found.value.type, filename=found.value.name, content_disposition_type="inline" if inline and found.inline else "attachment",
-                        headers={"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"})
+    return FileResponse(
+        found.path,
+        media_type=found.value.type,
+        filename=found.value.name,
+        content_disposition_type="inline" if inline and found.inline else "attachment",
+        headers={"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"},
+    )

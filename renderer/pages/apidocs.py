@@ -65,12 +65,20 @@ def chapters(found: Mapping[str, Any]) -> tuple[Chapter, ...]:
 
 def _call(found: Mapping[str, Any], path: str, method: str, item: Mapping[str, Any]) -> Call:
     operation = item[method]
-    parameters = [_word(given["name"], given["schema"], given.get("required", False), given.get("description", ""))
-                  for given in (*item.get("parameters", ()), *operation.get("parameters", ()))]
+    parameters = [
+        _word(given["name"], given["schema"], given.get("required", False), given.get("description", ""))
+        for given in (*item.get("parameters", ()), *operation.get("parameters", ()))
+    ]
     contents = operation.get("requestBody", {}).get("content", {})
     body = [word for content in contents.values() for word in _fields(found, content["schema"])]
-    return Call(method.upper(), path, operation["summary"], tuple(parameters), tuple(body),
-                tuple((status, answer["description"]) for status, answer in sorted(operation["responses"].items())))
+    return Call(
+        method.upper(),
+        path,
+        operation["summary"],
+        tuple(parameters),
+        tuple(body),
+        tuple((status, answer["description"]) for status, answer in sorted(operation["responses"].items())),
+    )
 
 
 def _fields(found: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Word]:

@@ -53,9 +53,17 @@ def _changes(visit: Visit) -> list[dict[str, Any]]:
     with visit.ctx.reading() as ctx:
         people = labels(ctx, "person", {number for change in found for number in change.people})
     bundle, locale = visit.ctx.workspace.bundle, visit.locale
-    return [{"kind": change.kind, "key": change.key, "number": change.number, "people": "、".join(people.get(number, f"#{number}") for number in change.people),
-             "title": label_text((bundle.documents.get((change.kind, change.key)) or {}).get("title"), locale, change.key),
-             "at": change.at.astimezone(visit.ctx.workspace.timezone)} for change in found]
+    return [
+        {
+            "kind": change.kind,
+            "key": change.key,
+            "number": change.number,
+            "people": "、".join(people.get(number, f"#{number}") for number in change.people),
+            "title": label_text((bundle.documents.get((change.kind, change.key)) or {}).get("title"), locale, change.key),
+            "at": change.at.astimezone(visit.ctx.workspace.timezone),
+        }
+        for change in found
+    ]
 
 
 @routes.get("/w/{ws}/design/{kind}/{key}", DESIGN)
@@ -91,7 +99,14 @@ def gesture(visit: Visit) -> Response:
 
 def _told(operation: Mapping[str, Any]) -> str:
     """What a gesture did, for those who hear the page."""
-    words = {"add": _("Added"), "move": _("Moved"), "remove": _("Taken off"), "duplicate": _("Duplicated"), "section_move": _("Moved"), "section_add": _("Section added")}
+    words = {
+        "add": _("Added"),
+        "move": _("Moved"),
+        "remove": _("Taken off"),
+        "duplicate": _("Duplicated"),
+        "section_move": _("Moved"),
+        "section_add": _("Section added"),
+    }
     return words.get(str(operation.get("op")), _("Changed"))
 
 
@@ -103,8 +118,11 @@ def _made(operation: Mapping[str, Any], state: drafts.DraftState) -> str:
         return f"{'section' if op == 'section_add' else 'tab'}:{keys[-1]}" if keys else ""
     if op not in ("add", "duplicate"):
         return ""
-    zones = [document.get("columns", [])] if state.kind == "list" else [section.get("items", []) for section in document.get("layout", ())
-                                                                         if not operation.get("section") or section["key"] == operation["section"]]
+    zones = (
+        [document.get("columns", [])]
+        if state.kind == "list"
+        else [section.get("items", []) for section in document.get("layout", ()) if not operation.get("section") or section["key"] == operation["section"]]
+    )
     items = [key_of(item) for zone in zones for item in zone]
     if op == "duplicate":
         at = items.index(str(operation["item"])) + 1 if operation.get("item") in items else len(items)
@@ -188,13 +206,28 @@ def plan(visit: Visit) -> Response:
         past = provenance.versions(ctx.open)
     zone, locale = visit.ctx.workspace.timezone, visit.locale
     return visit.page(
-        "publish.html", plan=found, changes=_changes(visit), version=visit.ctx.workspace.version,
-        differences=[item.sentence(locale) for item in found.differences], steps=[(str(step.risk), step.sentence(locale), step.rows, step.slow) for step in found.steps],
+        "publish.html",
+        plan=found,
+        changes=_changes(visit),
+        version=visit.ctx.workspace.version,
+        differences=[item.sentence(locale) for item in found.differences],
+        steps=[(str(step.risk), step.sentence(locale), step.rows, step.slow) for step in found.steps],
         rights=[item.sentence(locale) for item in found.rights],
         problems=[(item.severity, item.file, item.pointer, describe(item, locale, catalogue())) for item in found.problems],
         conflicts=[(kind, key, list(pointers)) for (kind, key), pointers in found.conflicts.items()],
-        past=[{"number": item.number, "at": item.at.astimezone(zone), "by": _("Command line") if item.by is None and item.by_name == "operator" else item.by_name, "note": item.note, "state": item.state, "restores": item.restores}
-              for item in past], may_publish="publish" in visit.ctx.actor.rights)
+        past=[
+            {
+                "number": item.number,
+                "at": item.at.astimezone(zone),
+                "by": _("Command line") if item.by is None and item.by_name == "operator" else item.by_name,
+                "note": item.note,
+                "state": item.state,
+                "restores": item.restores,
+            }
+            for item in past
+        ],
+        may_publish="publish" in visit.ctx.actor.rights,
+    )
 
 
 @routes.post("/w/{ws}/publish", PUBLISH)

@@ -35,7 +35,9 @@ def pick(visit: Visit) -> Response:
     text = visit.request.query_params.get("q", "")
     values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(item)}
     found = lookup(ctx, item.target, text, PICK_LIMIT, limit_of(item, values))
-    return visit.part("_options.html", options=[OptionView(str(number), label or f"#{number}") for number, label in found], id=f"{entity.key}-{item.key}", text=text)
+    return visit.part(
+        "_options.html", options=[OptionView(str(number), label or f"#{number}") for number, label in found], id=f"{entity.key}-{item.key}", text=text
+    )
 
 
 def _value(entity: CompiledEntity, name: str, text: str) -> str:

@@ -56,7 +56,9 @@ def home(visit: Visit) -> Response:
             metrics.append(Metric(item.title, item.href, min(number, COUNT_AT_MOST), number > COUNT_AT_MOST, item.icon))
         cards = [card for item, view in _worth_showing(menus) if (card := _card(visit, item, view)) is not None]
     hour = ctx.now.astimezone(ctx.workspace.timezone).hour
-    return visit.page("home.html", metrics=metrics, cards=cards, greeting=formats.greeting(hour), name=ctx.actor.name, rest=[item for item, _view in menus[METRICS:]])
+    return visit.page(
+        "home.html", metrics=metrics, cards=cards, greeting=formats.greeting(hour), name=ctx.actor.name, rest=[item for item, _view in menus[METRICS:]]
+    )
 
 
 def _menus(visit: Visit) -> list[tuple[MenuItem, ListView]]:

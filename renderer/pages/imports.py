@@ -41,8 +41,15 @@ def _entities(visit: Visit) -> list[tuple[str, str]]:
 def start(visit: Visit) -> Response:
     """A new import, and the ones before."""
     titles = dict(_entities(visit))
-    past = [{"batch": item, "title": titles.get(item.entity, item.entity), "state": _state(item.state), "at": item.created_at.astimezone(visit.ctx.workspace.timezone)}
-            for item in batches.newest(visit.ctx)]
+    past = [
+        {
+            "batch": item,
+            "title": titles.get(item.entity, item.entity),
+            "state": _state(item.state),
+            "at": item.created_at.astimezone(visit.ctx.workspace.timezone),
+        }
+        for item in batches.newest(visit.ctx)
+    ]
     return visit.page("imports.html", entities=_entities(visit), past=past, chosen=visit.request.query_params.get("entity", ""))
 
 
@@ -62,7 +69,9 @@ def begin(visit: Visit) -> Response:
 
 
 def _state(state: str) -> str:
-    return {"checked": _("Ready"), "reading": _("Rehearsing"), "running": _("Running"), "done": _("Done"), "undone": _("Undone"), "failed": _("Failed")}.get(state, state)
+    return {"checked": _("Ready"), "reading": _("Rehearsing"), "running": _("Running"), "done": _("Done"), "undone": _("Undone"), "failed": _("Failed")}.get(
+        state, state
+    )
 
 
 @routes.get("/w/{ws}/imports/{id}", IMPORT)
@@ -89,16 +98,39 @@ def _view(visit: Visit, batch: batches.Batch) -> dict[str, Any]:
     counts = batch.counts
     ran = any(name in counts for name in ("created", "merged", "refused"))
     page = batches.report(ctx, batch.id, outcome=outcome, after=int(after) if after.isdigit() else 0, limit=50) if ran and not working else batches.Report()
-    rows = [{"place": f"{row.sheet}!{row.row}" if row.sheet else str(row.row), "outcome": row.outcome, "record": row.record, "why": reasons(row, visit.locale),
-             "text": "，".join(str(cell) for cell in row.raw if cell is not None)[:120]} for row in page.rows]
+    rows = [
+        {
+            "place": f"{row.sheet}!{row.row}" if row.sheet else str(row.row),
+            "outcome": row.outcome,
+            "record": row.record,
+            "why": reasons(row, visit.locale),
+            "text": "，".join(str(cell) for cell in row.raw if cell is not None)[:120],
+        }
+        for row in page.rows
+    ]
     return {
-        "batch": batch, "title": label_text(compiled.title, visit.locale, batch.entity), "state": _state(batch.state), "working": working, "job": job,
+        "batch": batch,
+        "title": label_text(compiled.title, visit.locale, batch.entity),
+        "state": _state(batch.state),
+        "working": working,
+        "job": job,
         "failure": sentence(str(job.error["code"]), dict(job.error.get("params", {})), visit.locale) if job and job.state == "dead" and job.error else "",
-        "columns": [{"header": header, "target": target, "guessed": header in batch.guessed, "sample": _sample(batch, at)}
-                    for at, (header, target) in enumerate(zip(batch.headers, batch.targets, strict=True))],
-        "targets": choices_of(ctx, compiled, visit.locale), "counts": counts, "ran": ran, "dry": bool(counts.get("dry")), "rows": rows, "next": page.next,
-        "outcome": outcome, "here": f"{visit.base}/imports/{batch.id}", "passed": _passed(counts), "skipped": counts.get("skipped", []),
-        "editable": batch.state == "checked" and not working}
+        "columns": [
+            {"header": header, "target": target, "guessed": header in batch.guessed, "sample": _sample(batch, at)}
+            for at, (header, target) in enumerate(zip(batch.headers, batch.targets, strict=True))
+        ],
+        "targets": choices_of(ctx, compiled, visit.locale),
+        "counts": counts,
+        "ran": ran,
+        "dry": bool(counts.get("dry")),
+        "rows": rows,
+        "next": page.next,
+        "outcome": outcome,
+        "here": f"{visit.base}/imports/{batch.id}",
+        "passed": _passed(counts),
+        "skipped": counts.get("skipped", []),
+        "editable": batch.state == "checked" and not working,
+    }
 
 
 def _sample(batch: batches.Batch, at: int) -> str:
@@ -106,8 +138,14 @@ def _sample(batch: batches.Batch, at: int) -> str:
 
 
 def _passed(counts: Any) -> list[tuple[str, int]]:
-    words: dict[str, str] = {"title": _("title rows"), "header": _("header rows"), "subtotal": _("subtotals"), "not_rows": _("subtotals"), "hidden_sheet": _("rows of hidden sheets"),
-             "no_header": _("rows without a header")}
+    words: dict[str, str] = {
+        "title": _("title rows"),
+        "header": _("header rows"),
+        "subtotal": _("subtotals"),
+        "not_rows": _("subtotals"),
+        "hidden_sheet": _("rows of hidden sheets"),
+        "no_header": _("rows without a header"),
+    }
     return [(words.get(str(name), str(name)), number) for name, number in dict(counts.get("passed", {})).items() if number]
 
 
@@ -143,5 +181,10 @@ def report_file(visit: Visit) -> Response:
     def forget() -> None:
         path.unlink(missing_ok=True)
         Path(folder).rmdir()
-    return FileResponse(path, filename=f"{Path(batch.file_name).stem}-report.xlsx", background=BackgroundTask(forget),
-                        media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+
+    return FileResponse(
+        path,
+        filename=f"{Path(batch.file_name).stem}-report.xlsx",
+        background=BackgroundTask(forget),
+        media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    )

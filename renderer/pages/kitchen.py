@@ -16,7 +16,14 @@ from renderer.translations import _
 routes = Routes()
 
 _COLOURS = (("a", "A", "red"), ("b", "B", "amber"), ("c", "C", "blue"), ("d", "D", "slate"))
-_STAGES = (("new", "新线索", "slate"), ("contacted", "初步沟通", "blue"), ("visited", "已到访", "violet"), ("agreed", "已约定", "amber"), ("done", "完成", "green"), ("lost", "失败", "red"))
+_STAGES = (
+    ("new", "新线索", "slate"),
+    ("contacted", "初步沟通", "blue"),
+    ("visited", "已到访", "violet"),
+    ("agreed", "已约定", "amber"),
+    ("done", "完成", "green"),
+    ("lost", "失败", "red"),
+)
 
 
 def _options(rows: tuple[tuple[str, str, str], ...], picked: str = "") -> tuple[OptionView, ...]:
@@ -25,6 +32,7 @@ def _options(rows: tuple[tuple[str, str, str], ...], picked: str = "") -> tuple[
 
 def sample_fields() -> list[BoundField]:
     """One field of every widget, filled."""
+
     def field(key: str, label: str, widget: str, **more: object) -> BoundField:
         return BoundField(**{"key": key, "id": f"k-{key}", "name": key, "label": label, "widget": widget, **more})  # type: ignore[arg-type]
 
@@ -48,10 +56,22 @@ def sample_fields() -> list[BoundField]:
         field("tags", "标签", "tags", value=["重点"], text="重点、回访", picked=tags, options=tags),
         field("owner", "负责人", "person", value="2", text="陈思睿", options=people, picked=people[1:2], href="#"),
         field("link", "关联记录", "link", value="7", text="某公司", picked=(OptionView("7", "某公司", href="#"),), source="#", href="#"),
-        field("links", "多个关联", "links", value=["1", "2"], text="甲、乙", picked=(OptionView("1", "甲", href="#"), OptionView("2", "乙", href="#")), source="#"),
-        field("region", "省市区", "region", value="330106", text="浙江省 杭州市 西湖区", source="#", levels=(
-            LevelView("省", "", (OptionView("33", "浙江省", picked=True),)), LevelView("市", "33", (OptionView("3301", "杭州市", picked=True),)),
-            LevelView("区县", "3301", (OptionView("330106", "西湖区", picked=True),)))),
+        field(
+            "links", "多个关联", "links", value=["1", "2"], text="甲、乙", picked=(OptionView("1", "甲", href="#"), OptionView("2", "乙", href="#")), source="#"
+        ),
+        field(
+            "region",
+            "省市区",
+            "region",
+            value="330106",
+            text="浙江省 杭州市 西湖区",
+            source="#",
+            levels=(
+                LevelView("省", "", (OptionView("33", "浙江省", picked=True),)),
+                LevelView("市", "33", (OptionView("3301", "杭州市", picked=True),)),
+                LevelView("区县", "3301", (OptionView("330106", "西湖区", picked=True),)),
+            ),
+        ),
         field("address", "地址", "address", value="文三路 1 号", text="文三路 1 号"),
         field("email", "邮箱", "email", value="a@example.cn", text="a@example.cn"),
         field("url", "网址", "url", value="https://example.cn", text="https://example.cn"),
@@ -69,8 +89,10 @@ def kitchen(visit: Visit) -> Response:
     """The page itself."""
     if not is_loopback(visit.site, visit.request):
         raise NotFound("no_such_page")
-    menus = tuple(MenuItem(key, title, name, f"#{key}") for key, title, name in (
-        ("lists", "列表", "users"), ("forms", "表单", "forms"), ("boards", "看板", "layout-kanban"), ("days", "日历", "calendar")))
+    menus = tuple(
+        MenuItem(key, title, name, f"#{key}")
+        for key, title, name in (("lists", "列表", "users"), ("forms", "表单", "forms"), ("boards", "看板", "layout-kanban"), ("days", "日历", "calendar"))
+    )
     frame = Frame("示例工作区", "设计系统", menus, (MenuItem("people", "人员与角色", "users-group", "#people"),), menus[:3], menus, "#")
     view = replace(page_view(visit), frame=frame, base="", person="林晓彤", roles="管理员", strip=_("Demo workspace: all people and records here are made up."))
     html = visit.site.pages.render("kitchen.html", page=view, fields=sample_fields(), stages=_STAGES, grades=_COLOURS)

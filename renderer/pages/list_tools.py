@@ -64,8 +64,17 @@ def _filter_page(visit: Visit, shown: Shown, group: FilterGroup, *, expression: 
     layout = shown.layout()
     with visit.ctx.snapshot() as ctx:
         views = condition_views(ctx, layout, group, shown.around("c"))
-    return visit.part("_filter.html", status=status, conditions=views, fields=filter_fields(layout, visit.locale), join=group.join, expression=expression, problem=problem,
-                      address=shown.address(tool="filter"), full=len(views) >= MOST_CONDITIONS)
+    return visit.part(
+        "_filter.html",
+        status=status,
+        conditions=views,
+        fields=filter_fields(layout, visit.locale),
+        join=group.join,
+        expression=expression,
+        problem=problem,
+        address=shown.address(tool="filter"),
+        full=len(views) >= MOST_CONDITIONS,
+    )
 
 
 @routes.post("/w/{ws}/l/{list}/filter")
@@ -75,9 +84,14 @@ def change_filter(visit: Visit) -> Response:
     layout, given = shown.layout(), _given(visit)
     types = filter_types(layout)
     if visit.text("do") != "apply":
-        group = FilterGroup(visit.text("join", "and"), tuple(
-            FilterRow(name, key if any(one.key == key for one in types[name].operators) else types[name].operators[0].key, tuple(values))
-            for name, key, values in given if name in types))
+        group = FilterGroup(
+            visit.text("join", "and"),
+            tuple(
+                FilterRow(name, key if any(one.key == key for one in types[name].operators) else types[name].operators[0].key, tuple(values))
+                for name, key, values in given
+                if name in types
+            ),
+        )
         if visit.text("do") == "add" and types:
             first = next(iter(types))
             group = replace(group, items=(*group.items, FilterRow(first, types[first].operators[0].key, ())))
@@ -127,11 +141,18 @@ def save_view(visit: Visit) -> Response:
     """Keep it and go there."""
     shown = Shown(visit)
     try:
-        number = saved_views.save_view(visit.ctx, shown.definition.key, shown.entity.key, visit.text("title"), shown.state.body(),
-                                       shared=visit.text("shared") == "true")
+        number = saved_views.save_view(
+            visit.ctx, shown.definition.key, shown.entity.key, visit.text("title"), shown.state.body(), shared=visit.text("shared") == "true"
+        )
     except Invalid as refusal:
-        return visit.part("_save_view.html", status=422, address=shown.address(tool="save"), can_share=saved_views.may_share(visit.ctx),
-                          problem=errors.sentences(refusal, visit.locale), title=visit.text("title"))
+        return visit.part(
+            "_save_view.html",
+            status=422,
+            address=shown.address(tool="save"),
+            can_share=saved_views.may_share(visit.ctx),
+            problem=errors.sentences(refusal, visit.locale),
+            title=visit.text("title"),
+        )
     return visit.redirect(f"{visit.base}/l/{shown.definition.key}?view={number}", toast=_("The view is saved"))
 
 
@@ -152,11 +173,22 @@ def row_actions(visit: Visit) -> Response:
     shown, number = Shown(visit), visit.number("id")
     layout = shown.layout()
     record = get(visit.ctx, shown.entity.key, number, layout.fields, lines=False)
-    title = next((str(getattr(record.get(column.name), "text", None) or record.get(column.name) or "") for column in layout.columns if column.is_title), "") or f"#{number}"
+    title = (
+        next((str(getattr(record.get(column.name), "text", None) or record.get(column.name) or "") for column in layout.columns if column.is_title), "")
+        or f"#{number}"
+    )
     with visit.ctx.snapshot() as ctx:
         allowed = {verb: may(ctx, shown.entity.key, number, verb) for verb in ("update", "delete")}
-    return visit.part("_row_actions.html", title=title, actions=layout.actions, number=number, version=record.version, allowed=allowed,
-                      record=f"{visit.base}/r/{shown.entity.key}/{number}", list_key=shown.definition.key)
+    return visit.part(
+        "_row_actions.html",
+        title=title,
+        actions=layout.actions,
+        number=number,
+        version=record.version,
+        allowed=allowed,
+        record=f"{visit.base}/r/{shown.entity.key}/{number}",
+        list_key=shown.definition.key,
+    )
 
 
 # --- chosen rows ---------------------------------------------------------------------------------------------------------------------------
@@ -172,9 +204,16 @@ def _ids(visit: Visit, given: list[str]) -> list[int]:
 
 
 def _changeable(shown: Shown) -> list[tuple[str, str]]:
-    return [(name, title_of(item, shown.visit.locale)) for name, item in shown.entity.fields.items()
-            if name in shown.grant.writable and not item.derived and not item.encrypted and item.definition.once is False and item.read_only is False
-            and item.type.widget not in ("file", "files", "image", "json", "serial")]
+    return [
+        (name, title_of(item, shown.visit.locale))
+        for name, item in shown.entity.fields.items()
+        if name in shown.grant.writable
+        and not item.derived
+        and not item.encrypted
+        and item.definition.once is False
+        and item.read_only is False
+        and item.type.widget not in ("file", "files", "image", "json", "serial")
+    ]
 
 
 @routes.get("/w/{ws}/l/{list}/bulk")

@@ -81,10 +81,15 @@ def _head(visit: Visit, shown: Shown) -> dict[str, Any]:
     kinds = {"table": (_("List"), "list"), "kanban": (_("Board"), "layout-kanban"), "calendar": (_("Calendar"), "calendar")}
     title = label_text(shown.entity.title, visit.locale, definition.entity)
     return {
-        "tabs": tabs, "views": shown.views, "kinds": [(kind, *kinds[kind], shown.address(kind=kind)) for kind in kinds_of(definition)],
-        "entity_title": title, "export": shown.address(tool="export"), "save": shown.address(tool="save"),
+        "tabs": tabs,
+        "views": shown.views,
+        "kinds": [(kind, *kinds[kind], shown.address(kind=kind)) for kind in kinds_of(definition)],
+        "entity_title": title,
+        "export": shown.address(tool="export"),
+        "save": shown.address(tool="save"),
         "imports": f"{visit.base}/import/{definition.entity}" if "import" in ctx.actor.rights and shown.grant.allowed("create") else "",
-        "title": list_title(ctx.workspace, definition, visit.locale)}
+        "title": list_title(ctx.workspace, definition, visit.locale),
+    }
 
 
 def _body(visit: Visit, shown: Shown) -> dict[str, Any]:
@@ -93,11 +98,21 @@ def _body(visit: Visit, shown: Shown) -> dict[str, Any]:
     grant = shown.grant
     chosen = chosen_filters(shown.visit.ctx, layout, shown.state, visit.base)
     data: dict[str, Any] = {
-        "shown": shown, "layout": layout, "state": shown.state, "list_key": shown.definition.key, "quick": quick_filters(ctx, layout, shown.state, shown.around()),
-        "chosen": chosen, "clear": replace(ListState(kind=shown.state.kind, columns=shown.state.columns, sort=shown.state.sort)).address(visit.base, shown.definition),
-        "sorts": sort_choices(ctx, layout, shown.state), "can_share": may_share(ctx), "saved": shown.saved, "here": shown.address(),
+        "shown": shown,
+        "layout": layout,
+        "state": shown.state,
+        "list_key": shown.definition.key,
+        "quick": quick_filters(ctx, layout, shown.state, shown.around()),
+        "chosen": chosen,
+        "clear": replace(ListState(kind=shown.state.kind, columns=shown.state.columns, sort=shown.state.sort)).address(visit.base, shown.definition),
+        "sorts": sort_choices(ctx, layout, shown.state),
+        "can_share": may_share(ctx),
+        "saved": shown.saved,
+        "here": shown.address(),
         "can": {"change": grant.allowed("update") and bool(grant.writable), "delete": grant.allowed("delete"), "export": grant.allowed("export")},
-        "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") else "", "problem": ""}
+        "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") else "",
+        "problem": "",
+    }
     try:
         data |= _records(visit, shown, layout)
     except Invalid as refusal:
@@ -165,7 +180,7 @@ def _cell(visit: Visit, shown: Shown, record_id: int, name: str) -> Markup:
     with visit.ctx.snapshot() as ctx:
         html = draw(ctx, layout, [get(ctx, shown.entity.key, record_id, layout.fields, lines=False)], visit.base)[0].html
     start = html.index("</td>") + len("</td>")
-    return Markup(html[start:html.rindex('<td class="acts">')])
+    return Markup(html[start : html.rindex('<td class="acts">')])
 
 
 def _inline(shown: Shown, name: str) -> Any:
@@ -189,8 +204,14 @@ def _editor(visit: Visit, shown: Shown, number: int, column: Any, raw: str | Non
     with visit.ctx.snapshot() as ctx:
         record = get(ctx, shown.entity.key, number, shown.layout().fields, lines=False)
     field = bound_field(column.item, record.get(column.name), shown.around(f"e{number}"), raw=raw, errors=(problem,) if problem else (), few=False)
-    return visit.part("_cell_edit.html", status=status, f=field, column=column, version=record.version,
-                      address=f"{visit.base}/l/{shown.definition.key}/{number}/{column.name}")
+    return visit.part(
+        "_cell_edit.html",
+        status=status,
+        f=field,
+        column=column,
+        version=record.version,
+        address=f"{visit.base}/l/{shown.definition.key}/{number}/{column.name}",
+    )
 
 
 @routes.post("/w/{ws}/l/{list}/{id:int}/{field}")
@@ -249,8 +270,3 @@ def more_cards(visit: Visit) -> Response:
     shown = Shown(visit)
     lane = board.lane(visit.ctx, shown.layout(), shown.state, visit.base, str(visit.path["value"]))
     return visit.part("_kanban_cards.html", lane=lane, lanes=board.targets(visit.ctx, shown.layout()))
-
-
-
-
-

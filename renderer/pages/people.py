@@ -60,7 +60,9 @@ def people(visit: Visit) -> Response:
     return _page(visit)
 
 
-def _page(visit: Visit, *, problems: dict[str, str] | None = None, given: dict[str, str] | None = None, link: str = "", name: str = "", status: int = 200) -> Response:
+def _page(
+    visit: Visit, *, problems: dict[str, str] | None = None, given: dict[str, str] | None = None, link: str = "", name: str = "", status: int = 200
+) -> Response:
     ctx = visit.ctx
     q = visit.request.query_params.get("q", "").strip()[:60]
     found = page(ctx, Query("person", sort=("name",), limit=PAGE, search=q, cursor=visit.request.query_params.get("cursor") or None))
@@ -68,14 +70,35 @@ def _page(visit: Visit, *, problems: dict[str, str] | None = None, given: dict[s
     titles = {key: label_text(role.title, visit.locale, key) for key, role in ctx.workspace.roles.items()}
     known = {account.login: account for account in accounts.all_accounts(visit.home)}
     rows = [_row(record, titles, known.get(str(record.get("login") or ""))) for record in found.items]
-    return visit.page("people.html", status=status, rows=rows, teams=teams, roles=titles, problems=problems or {}, given=given or {}, link=link, name=name, q=q,
-                      next=found.next, lead=lambda team: _link_text(team.get("lead")), parent=lambda team: _link_text(team.get("parent")))
+    return visit.page(
+        "people.html",
+        status=status,
+        rows=rows,
+        teams=teams,
+        roles=titles,
+        problems=problems or {},
+        given=given or {},
+        link=link,
+        name=name,
+        q=q,
+        next=found.next,
+        lead=lambda team: _link_text(team.get("lead")),
+        parent=lambda team: _link_text(team.get("parent")),
+    )
 
 
 def _row(record: Record, titles: dict[str, str], account: accounts.Account | None) -> PersonRow:
     roles = tuple(titles.get(role, role) for role in record.get("roles") or ())
-    return PersonRow(record.id, record.version, str(record.get("name") or ""), str(record.get("login") or ""), roles, _link_text(record.get("team")),
-                     record.get("active") is not False, account is not None and not account.disabled and not account.invited)
+    return PersonRow(
+        record.id,
+        record.version,
+        str(record.get("name") or ""),
+        str(record.get("login") or ""),
+        roles,
+        _link_text(record.get("team")),
+        record.get("active") is not False,
+        account is not None and not account.disabled and not account.invited,
+    )
 
 
 def _link_text(value: object) -> str:
@@ -109,7 +132,9 @@ def person(visit: Visit) -> Response:
     teams = page(visit.ctx, Query("team", sort=("name",), limit=PAGE)).items
     titles = {key: label_text(role.title, visit.locale, key) for key, role in visit.ctx.workspace.roles.items()}
     team = record.get("team")
-    return visit.part("_person_edit.html", person=record, roles=titles, chosen=set(record.get("roles") or ()), teams=teams, team=team.id if isinstance(team, Link) else 0)
+    return visit.part(
+        "_person_edit.html", person=record, roles=titles, chosen=set(record.get("roles") or ()), teams=teams, team=team.id if isinstance(team, Link) else 0
+    )
 
 
 @routes.post("/w/{ws}/people/{id:int}", PEOPLE)
@@ -130,7 +155,9 @@ def link(visit: Visit) -> Response:
     if not login:
         raise Invalid("login_needed_for_link")
     account = accounts.ensure_account(visit.home, login, str(record.get("name") or login))
-    return visit.part("_person_link.html", link=_welcome(visit, accounts.issue_link(visit.home, account.id, life=accounts.INVITATION_LIFE)), name=record.get("name"))
+    return visit.part(
+        "_person_link.html", link=_welcome(visit, accounts.issue_link(visit.home, account.id, life=accounts.INVITATION_LIFE)), name=record.get("name")
+    )
 
 
 # --- who may do what -----------------------------------------------------------------------------------------------------------------------
@@ -158,8 +185,16 @@ def _matrix(visit: Visit, role: str) -> list[MatrixRow]:
         clause = grant.clauses[0]
         names = {name: label_text(item.definition.title, visit.locale, name) for name, item in entity.fields.items()}
         verbs = tuple((verb, _words(clause.rows[verb])) for verb in ("read", "create", "update", "delete", "export"))
-        rows.append(MatrixRow(label_text(entity.title, visit.locale, key), verbs, _listed(names, clause.unread), _listed(names, clause.masks),
-                              _listed(names, _fixed(grant, clause)), ", ".join(sorted(name for name, given in clause.actions.items() if given is not False))))
+        rows.append(
+            MatrixRow(
+                label_text(entity.title, visit.locale, key),
+                verbs,
+                _listed(names, clause.unread),
+                _listed(names, clause.masks),
+                _listed(names, _fixed(grant, clause)),
+                ", ".join(sorted(name for name, given in clause.actions.items() if given is not False)),
+            )
+        )
     return rows
 
 

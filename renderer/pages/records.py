@@ -73,8 +73,15 @@ def _typed(visit: Visit, entity: str, *, going_on: bool = False) -> dict[str, An
     return found
 
 
-def _bound(ctx: Context, visit: Visit, entity: str, record: int | None, raw: Mapping[str, Any] | None, refusal: Invalid | Conflict | None = None,
-           version: int | None = None) -> BoundForm:
+def _bound(
+    ctx: Context,
+    visit: Visit,
+    entity: str,
+    record: int | None,
+    raw: Mapping[str, Any] | None,
+    refusal: Invalid | Conflict | None = None,
+    version: int | None = None,
+) -> BoundForm:
     given = {name: value for name, value in visit.request.query_params.items() if name in ctx.workspace.entities[entity].fields} if record is None else {}
     use = visit.text("use") or visit.request.query_params.get("use") or ("phone" if _on_phone(visit) else "full")
     key = visit.text("form") or visit.request.query_params.get("form", "")
@@ -105,8 +112,16 @@ def _cancel(visit: Visit, entity: str, record: int | None, given: Mapping[str, A
     return _list_address(visit, entity)
 
 
-def _form_page(visit: Visit, entity: str, record: int | None, *, raw: Mapping[str, Any] | None = None, refusal: Invalid | Conflict | None = None,
-               version: int | None = None, status: int = 200) -> Response:
+def _form_page(
+    visit: Visit,
+    entity: str,
+    record: int | None,
+    *,
+    raw: Mapping[str, Any] | None = None,
+    refusal: Invalid | Conflict | None = None,
+    version: int | None = None,
+    status: int = 200,
+) -> Response:
     with visit.ctx.snapshot() as ctx:
         form = _bound(ctx, visit, entity, record, raw, refusal, version)
         label = record_label(ctx, ctx.workspace.entities[entity], get(ctx, entity, record)) if record is not None else ""
@@ -223,10 +238,18 @@ def _conflict_page(visit: Visit, entity: str, record: int, raw: Mapping[str, Any
         else:
             rows.append({"name": name, "label": label_text(item.definition.title, visit.locale, name), "mine": mine, "theirs": theirs, "values": _texts(given)})
     lines = compiled.lines
-    data: dict[str, Any] = {"rows": rows, "same": [(name, _texts(given)) for name, given in same.items() if name not in lines],
-            "lines": [(f"{name}[{index}].{key}", _texts(value)) for name in lines if name in raw for index, row in enumerate(raw[name]) for key, value in row.items()],
-            "line_names": [name for name in lines if name in raw], "version": current.version, "action": f"{visit.base}/r/{entity}/{record}/edit",
-            "cancel": address(visit, entity, record), "title": label_text(compiled.title, visit.locale, entity)}
+    data: dict[str, Any] = {
+        "rows": rows,
+        "same": [(name, _texts(given)) for name, given in same.items() if name not in lines],
+        "lines": [
+            (f"{name}[{index}].{key}", _texts(value)) for name in lines if name in raw for index, row in enumerate(raw[name]) for key, value in row.items()
+        ],
+        "line_names": [name for name in lines if name in raw],
+        "version": current.version,
+        "action": f"{visit.base}/r/{entity}/{record}/edit",
+        "cancel": address(visit, entity, record),
+        "title": label_text(compiled.title, visit.locale, entity),
+    }
     if visit.wants_part:
         return visit.part("_conflict.html", status=409, **data)
     return visit.page("conflict.html", status=409, **data)
@@ -282,14 +305,35 @@ def show(visit: Visit) -> Response:
         dated = dated_fields(ctx, compiled)
         top = head(desk, compiled, record, frozenset(dated))
         stages = steps(ctx, compiled, record)
-        told_above = frozenset({*compiled.label_fields(), *dated, *(fact.key for fact in top.line), *([top.lead] if top.tags else []), *((compiled.stages.field,) if stages and compiled.stages else ())})
+        told_above = frozenset(
+            {
+                *compiled.label_fields(),
+                *dated,
+                *(fact.key for fact in top.line),
+                *([top.lead] if top.tags else []),
+                *((compiled.stages.field,) if stages and compiled.stages else ()),
+            }
+        )
         events, following = story(desk, compiled, number)
         data: dict[str, Any] = {
-            "entity": entity, "record": record, "label": record_label(ctx, compiled, record), "title": label_text(compiled.title, visit.locale, entity),
-            "head": top, "steps": stages, "profile": profile(desk, compiled, record, told_above), "upcoming": upcoming(desk, compiled, record, dated),
-            "related": related(desk, compiled, record), "files": attachments(desk, compiled, record), "actions": actions(ctx, compiled, visit.base, number),
-            "events": events, "following": following, "may_edit": may(ctx, entity, number, "update"), "may_delete": may(ctx, entity, number, "delete"),
-            "list_address": _list_address(visit, entity), "here": address(visit, entity, number)}
+            "entity": entity,
+            "record": record,
+            "label": record_label(ctx, compiled, record),
+            "title": label_text(compiled.title, visit.locale, entity),
+            "head": top,
+            "steps": stages,
+            "profile": profile(desk, compiled, record, told_above),
+            "upcoming": upcoming(desk, compiled, record, dated),
+            "related": related(desk, compiled, record),
+            "files": attachments(desk, compiled, record),
+            "actions": actions(ctx, compiled, visit.base, number),
+            "events": events,
+            "following": following,
+            "may_edit": may(ctx, entity, number, "update"),
+            "may_delete": may(ctx, entity, number, "delete"),
+            "list_address": _list_address(visit, entity),
+            "here": address(visit, entity, number),
+        }
     return visit.page("record.html", **data)
 
 

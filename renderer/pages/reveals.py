@@ -29,8 +29,13 @@ def _reveal_dialog(visit: Visit, error: str) -> Response:
     item = visit.ctx.workspace.entities[entity].fields.get(key)
     if item is None or key not in grant_of(visit.ctx.workspace, visit.ctx.actor, visit.ctx.workspace.entities[entity]).readable:
         raise NotFound("unknown_field", field=key)
-    data: dict[str, Any] = {"label": label_text(item.definition.title, visit.locale, key), "action": f"{address(visit, entity, visit.number('id'))}/reveal/{key}", "key": key,
-            "error": error, "reason": visit.text("reason")}
+    data: dict[str, Any] = {
+        "label": label_text(item.definition.title, visit.locale, key),
+        "action": f"{address(visit, entity, visit.number('id'))}/reveal/{key}",
+        "key": key,
+        "error": error,
+        "reason": visit.text("reason"),
+    }
     response = visit.part("_reveal.html", status=422 if error else 200, **data)
     if error:
         response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#dialog", "innerHTML"

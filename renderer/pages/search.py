@@ -53,9 +53,13 @@ def _searchable(visit: Visit) -> list[str]:
     """Entities with fields that take part in search, those of the menus first."""
     workspace, actor = visit.ctx.workspace, visit.ctx.actor
     order = {item.entity: number for number, item in enumerate(_menus(visit))}
-    keys = [key for key, entity in workspace.entities.items()
-            if (entity.search_fields or any(item.bi_column is not None for item in entity.fields.values())) and not entity.lines_of
-            and grant_of(workspace, actor, entity).allowed("read")]
+    keys = [
+        key
+        for key, entity in workspace.entities.items()
+        if (entity.search_fields or any(item.bi_column is not None for item in entity.fields.values()))
+        and not entity.lines_of
+        and grant_of(workspace, actor, entity).allowed("read")
+    ]
     return sorted(keys, key=lambda key: order.get(key, len(order)))
 
 
@@ -68,8 +72,15 @@ def _hits(visit: Visit, key: str, text: str) -> Hits | None:
     """The first records of one entity, drawn by the list that stands for it, over all the person may read."""
     ctx, entity = visit.ctx, visit.ctx.workspace.entities[key]
     view = first_list(ctx, key)
-    shown = ListView(key=f"search of {key}", title="", body={}, entity=key, columns=view.columns if view else entity.label_fields(),
-                     mobile=view.mobile if view else {}, tints=view.tints if view else {})
+    shown = ListView(
+        key=f"search of {key}",
+        title="",
+        body={},
+        entity=key,
+        columns=view.columns if view else entity.label_fields(),
+        mobile=view.mobile if view else {},
+        tints=view.tints if view else {},
+    )
     layout = layout_of(ctx, visit.site.pages, shown, visit.base)
     try:
         rows = page(ctx, query_of(ctx, layout, ListState(q=text), limit=EACH))

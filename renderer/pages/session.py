@@ -54,8 +54,14 @@ def login_page(visit: Visit) -> Response:
 
 
 def _login_page(visit: Visit, *, login: str = "", problem: str = "", status: int = 200) -> Response:
-    return visit.page("login.html", status=status, login=login, problem=problem, next=_next(visit, visit.request.query_params.get("next", visit.text("next", "/"))),
-                      demos=_demos(visit))
+    return visit.page(
+        "login.html",
+        status=status,
+        login=login,
+        problem=problem,
+        next=_next(visit, visit.request.query_params.get("next", visit.text("next", "/"))),
+        demos=_demos(visit),
+    )
 
 
 def _demos(visit: Visit) -> list[tuple[str, list[DemoPerson]]]:
@@ -69,7 +75,9 @@ def _demos(visit: Visit) -> list[tuple[str, list[DemoPerson]]]:
         workspace = visit.home.workspace(entry.name)
         with workspace.database.read() as connection:
             people = actors.people_of(connection, workspace)
-        found.append((entry.title, _one_per_role(entry.name, people, {key: label_text(role.title, visit.locale, key) for key, role in workspace.roles.items()})))
+        found.append(
+            (entry.title, _one_per_role(entry.name, people, {key: label_text(role.title, visit.locale, key) for key, role in workspace.roles.items()}))
+        )
     return found
 
 
@@ -203,8 +211,9 @@ def change_password(visit: Visit) -> Response:
     visit.session = None
     with speaking(visit.locale):
         response = visit.redirect("/account", toast=_("The password is changed; other devices are logged out."))
-    response.set_cookie(visit.site.session_cookie, token, max_age=visit.home.settings.session_days * 86400, httponly=True, samesite="lax",
-                        secure=visit.site.secure, path="/")
+    response.set_cookie(
+        visit.site.session_cookie, token, max_age=visit.home.settings.session_days * 86400, httponly=True, samesite="lax", secure=visit.site.secure, path="/"
+    )
     return response
 
 

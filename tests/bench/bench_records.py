@@ -72,9 +72,7 @@ def world(folder: str, url: str) -> tuple[Home, Context, list[int]]:
     workspace, state = home.look("bench")
     ctx = Context(home=home, workspace=workspace, actor=system_actor("operator"), now=state.now, cause=Cause("system", "bench"))
     service.create(ctx, "person", {"name": "admin", "login": "admin", "roles": ["admin"]})
-    owners = [
-        service.create(ctx, "person", {"name": f"人{number}", "login": f"m{number}", "roles": ["member"]}).id for number in range(200)
-    ]
+    owners = [service.create(ctx, "person", {"name": f"人{number}", "login": f"m{number}", "roles": ["member"]}).id for number in range(200)]
     return home, ctx, owners
 
 

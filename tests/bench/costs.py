@@ -61,5 +61,3 @@ def measure(given: argparse.Namespace) -> Section:
                 row(f"cached expression: {what}", best(lambda expression=expression: evaluator.truth(expression, values)), 3)
         world.home.close()
     return section
-
-

@@ -27,7 +27,11 @@ LABELS = {"gender": {"m": "男", "f": "女"}, "grade": {code: code.upper() for c
 def sheet(world: World, rows: int, first: int) -> list[list[str]]:
     """Header and rows as a site keeps them: titles of options, yuan, names of people, local times."""
     entity = world.ctx.workspace.entities["customer"]
-    chance, scope, members = random.Random(9), world.ctx.workspace.scope, dict(zip(world.members, (f"顾问{number}" for number in range(len(world.members))), strict=True))
+    chance, scope, members = (
+        random.Random(9),
+        world.ctx.workspace.scope,
+        dict(zip(world.members, (f"顾问{number}" for number in range(len(world.members))), strict=True)),
+    )
     table = [[str(item.definition.title["zh"]) for item in entity.fields.values()]]
     for number in range(first, first + rows):
         record = customer(chance, number, world.members)
@@ -88,7 +92,16 @@ def measure(given: argparse.Namespace) -> Section:
                     batch = batches.run(ctx, batch.id)
                 assert batch.counts["created"] == rows, (batch.counts, batches.report(ctx, batch.id, outcome="said").rows[:3])
                 rate = rows / spent["clock"]
-                section.rows.append((f"{ending}, {kind}", f"{rows:,}", f"{rate:,.0f}", f"{spent['own']:.1f}", f"{spent['child']:.1f}", f"≥ {GOALS[ending]:,}",
-                                     verdict(rate, GOALS[ending], most=False)))
+                section.rows.append(
+                    (
+                        f"{ending}, {kind}",
+                        f"{rows:,}",
+                        f"{rate:,.0f}",
+                        f"{spent['own']:.1f}",
+                        f"{spent['child']:.1f}",
+                        f"≥ {GOALS[ending]:,}",
+                        verdict(rate, GOALS[ending], most=False),
+                    )
+                )
             world.home.close()
     return section

@@ -81,9 +81,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(
-    arguments: Callable[[int], list[str]], ready: str, environment: dict[str, str] | None = None, seconds: float = 30
-) -> Iterator[Server]:
+def serving(arguments: Callable[[int], list[str]], ready: str, environment: dict[str, str] | None = None, seconds: float = 30) -> Iterator[Server]:
     """Start ``python ARGUMENTS(port)``, wait until ``ready`` answers anything below 500, and stop it at the end."""
     port = free_port()
     process = subprocess.Popen([sys.executable, *arguments(port)], env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL)

@@ -59,13 +59,17 @@ def multiply(world: World, rows: int) -> None:
                 given.append({"n": number + 1, **{name: cells[name] for name in sealed}})
             connection.execute(insert, given)
             columns = [table.c[name] for name in other]
-            source = sa.select(table.c.id + start, *columns, *(numbers.c[name] for name in sealed)).join(
-                numbers, numbers.c.n == table.c.id + start).where(table.c.id <= BASE)
+            source = (
+                sa.select(table.c.id + start, *columns, *(numbers.c[name] for name in sealed))
+                .join(numbers, numbers.c.n == table.c.id + start)
+                .where(table.c.id <= BASE)
+            )
             connection.execute(sa.insert(table).from_select(["id", *other, *sealed], source), execution_options={"scoped": True})
             if entity.search_table is not None:
                 name = entity.search_table.name
-                connection.exec_driver_sql(f"INSERT INTO {name} (rowid, tokens) SELECT rowid + {start}, tokens FROM {name} WHERE rowid <= {BASE}",
-                                           execution_options={"scoped": True})
+                connection.exec_driver_sql(
+                    f"INSERT INTO {name} (rowid, tokens) SELECT rowid + {start}, tokens FROM {name} WHERE rowid <= {BASE}", execution_options={"scoped": True}
+                )
             connection.exec_driver_sql("DELETE FROM bench_numbers")
         if dialect == "postgresql":
             owner = f'"{workspace.database.schema}"."{table.name}"'
@@ -120,9 +124,16 @@ def deep(ctx: Context, pages: int) -> str | None:
 
 def searches(world: World) -> dict[str, str]:
     """What a consultant looks for, taken from a record that is theirs."""
-    mine = next((number, record) for number, record in enumerate(customers(BASE, world.members)) if record["owner"] == world.members[0] and len(record["name"]) == 3)
+    mine = next(
+        (number, record) for number, record in enumerate(customers(BASE, world.members)) if record["owner"] == world.members[0] and len(record["name"]) == 3
+    )
     name, number = mine[1]["name"], str(mine[1]["phone"])
-    return {"two characters": name[:2], "pinyin initials": "".join(lazy_pinyin(name, style=Style.FIRST_LETTER)), "last four": number[-4:], "full number": number}
+    return {
+        "two characters": name[:2],
+        "pinyin initials": "".join(lazy_pinyin(name, style=Style.FIRST_LETTER)),
+        "last four": number[-4:],
+        "full number": number,
+    }
 
 
 def publishing(world: World) -> float:
@@ -191,8 +202,14 @@ def measure_on(kind: str, rows: int, section: Section) -> None:
         if kind == "sqlite":
             made, refused = writers(world)
             locked = [text for text in refused if "lock" in text or "busy" in text]
-            section.rows.append((f"six writers for {WRITING_SECONDS:.0f} s, {kind}", f"{made:,} records, {len(locked)} locked, {len(refused)} refused", "0 locked",
-                                 verdict(len(locked), 0)))
+            section.rows.append(
+                (
+                    f"six writers for {WRITING_SECONDS:.0f} s, {kind}",
+                    f"{made:,} records, {len(locked)} locked, {len(refused)} refused",
+                    "0 locked",
+                    verdict(len(locked), 0),
+                )
+            )
         row("publishing a field without index", publishing(world), 100, "ms")
         world.home.close()
 

@@ -111,9 +111,7 @@ def _update() -> tuple[Callable[[int], bytes], int, Callable[[int, bytes], None]
     versions: dict[int, int] = {}
 
     def body(number: int) -> bytes:
-        return orjson.dumps(
-            {"remark": f"第 {number} 次联系", "budget_min": 10**8 + number, "grade": "abcd"[number % 4], "version": versions.get(number, 1)}
-        )
+        return orjson.dumps({"remark": f"第 {number} 次联系", "budget_min": 10**8 + number, "grade": "abcd"[number % 4], "version": versions.get(number, 1)})
 
     def then(number: int, answer: bytes) -> None:
         versions[number] = orjson.loads(answer)["version"]
@@ -145,9 +143,7 @@ def prepare(world: World, twin_url: str, rows: int) -> People:
     fill(world, customers(rows, world.members))
     admins, members = world.tokens("a", ADMINS), world.tokens("m", MEMBERS)
     people = [
-        {"id": key, "name": f"{role}{key}", "role": role, "team": None}
-        for role, keys in (("admin", world.admins), ("member", world.members))
-        for key in keys
+        {"id": key, "name": f"{role}{key}", "role": role, "team": None} for role, keys in (("admin", world.admins), ("member", world.members)) for key in keys
     ]
     bearers = dict(zip((*admins, *members), (*world.admins, *world.members), strict=True))
     twin.prepare(twin_url, list(customers(rows, world.members)), people, bearers)
@@ -176,9 +172,7 @@ def measure_on(kind: str, given: argparse.Namespace, section: Section) -> None:
         world.home.close()
         with ExitStack() as stack:
             product = Side(
-                stack.enter_context(
-                    serving(lambda port: ["-m", "renderer.cli", "serve", "--port", str(port)], "/healthz", dict(world.environment))
-                ),
+                stack.enter_context(serving(lambda port: ["-m", "renderer.cli", "serve", "--port", str(port)], "/healthz", dict(world.environment))),
                 product_calls(people, world.members),
             )
             other = Side(
@@ -222,16 +216,7 @@ def _extremes(kind: str, product: Side, other: Side, section: Section) -> None:
     )
     memory, twins = product.server.memory() / 2**20, other.server.memory() / 2**20
     section.rows.append(
-        (
-            f"resident memory afterwards (MB), {kind}",
-            f"{memory:.0f}",
-            f"{twins:.0f}",
-            f"{memory / twins:.2f}",
-            "",
-            "",
-            "< 150 MB",
-            verdict(memory, 150),
-        )
+        (f"resident memory afterwards (MB), {kind}", f"{memory:.0f}", f"{twins:.0f}", f"{memory / twins:.2f}", "", "", "< 150 MB", verdict(memory, 150))
     )
 
 

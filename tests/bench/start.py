@@ -29,10 +29,12 @@ def measure(given: argparse.Namespace) -> Section:
         found = [_start(environment, cookie) for _ in range(5)]
     first, inside, used = (statistics.median(one[at] for one in found) for at in range(3))
     memory = max(one[3] for one in found)
-    section.rows += [("from the command to the first page (s)", f"{first:.2f}", f"< {GOAL:.0f}", verdict(first, GOAL)),
-                     ("to the first page inside the workspace (s)", f"{inside:.2f}", f"< {GOAL:.0f}", verdict(inside, GOAL)),
-                     ("processor time until then (s)", f"{used:.2f}", "", ""),
-                     ("resident memory after 200 pages (MB)", f"{memory:.0f}", f"< {MEMORY}", verdict(memory, MEMORY))]
+    section.rows += [
+        ("from the command to the first page (s)", f"{first:.2f}", f"< {GOAL:.0f}", verdict(first, GOAL)),
+        ("to the first page inside the workspace (s)", f"{inside:.2f}", f"< {GOAL:.0f}", verdict(inside, GOAL)),
+        ("processor time until then (s)", f"{used:.2f}", "", ""),
+        ("resident memory after 200 pages (MB)", f"{memory:.0f}", f"< {MEMORY}", verdict(memory, MEMORY)),
+    ]
     section.remarks.append("Memory after the requests of a whole run stands with the requests section.")
     return section
 

@@ -83,12 +83,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
 tables = sa.MetaData()
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 person = sa.Table(
-    "person",
-    tables,
-    sa.Column("id", KEY, primary_key=True),
-    sa.Column("name", sa.String),
-    sa.Column("role", sa.String),
-    sa.Column("team", sa.BigInteger),
+    "person", tables, sa.Column("id", KEY, primary_key=True), sa.Column("name", sa.String), sa.Column("role", sa.String), sa.Column("team", sa.BigInteger)
 )
 token = sa.Table("token", tables, sa.Column("digest", sa.String, primary_key=True), sa.Column("person", sa.BigInteger, nullable=False))
 customer = sa.Table(
@@ -107,13 +102,7 @@ customer = sa.Table(
     sa.Column("focus", sa.JSON().with_variant(JSONB(), "postgresql")),
     sqlite_autoincrement=True,
 )
-sa.Index(
-    "ix_customer_phone",
-    customer.c.phone,
-    unique=True,
-    sqlite_where=customer.c.deleted_at.is_(None),
-    postgresql_where=customer.c.deleted_at.is_(None),
-)
+sa.Index("ix_customer_phone", customer.c.phone, unique=True, sqlite_where=customer.c.deleted_at.is_(None), postgresql_where=customer.c.deleted_at.is_(None))
 sa.Index("ix_customer_owner", customer.c.owner, customer.c.expected_on, customer.c.id)
 sa.Index("ix_customer_expected", customer.c.expected_on, customer.c.id)
 sa.Index("ix_customer_stage", customer.c.stage, customer.c.expected_on, customer.c.id)
@@ -141,17 +130,10 @@ WHO = (
 )
 PEOPLE = sa.select(person.c.id, person.c.name).where(person.c.id.in_(sa.bindparam("ids", expanding=True)))
 ONE = sa.select(*COLUMNS).where(customer.c.id == sa.bindparam("key"), ALIVE)
-LIST = (
-    sa.select(*COLUMNS)
-    .where(ALIVE, customer.c.stage == sa.bindparam("stage"))
-    .order_by(customer.c.expected_on, customer.c.id)
-    .limit(sa.bindparam("many"))
-)
+LIST = sa.select(*COLUMNS).where(ALIVE, customer.c.stage == sa.bindparam("stage")).order_by(customer.c.expected_on, customer.c.id).limit(sa.bindparam("many"))
 NEXT = LIST.where(sa.tuple_(customer.c.expected_on, customer.c.id) > sa.tuple_(sa.bindparam("after_on"), sa.bindparam("after_id")))
 STATEMENTS = {
-    (many, own): statement.where(OWN) if own else statement
-    for many, statement in (("one", ONE), ("list", LIST), ("next", NEXT))
-    for own in (False, True)
+    (many, own): statement.where(OWN) if own else statement for many, statement in (("one", ONE), ("list", LIST), ("next", NEXT)) for own in (False, True)
 }
 UPDATE = sa.update(customer).where(customer.c.id == sa.bindparam("key"), customer.c.version == sa.bindparam("was"), ALIVE)
 INSERT = sa.insert(customer)
@@ -465,9 +447,7 @@ def prepare(url: str, records: list[dict[str, Any]], people: list[dict[str, Any]
     now = datetime.now(UTC)
     with writing.begin() as connection:
         connection.execute(sa.insert(person), people)
-        connection.execute(
-            sa.insert(token), [{"digest": hashlib.sha256(text.encode()).hexdigest(), "person": who} for text, who in tokens.items()]
-        )
+        connection.execute(sa.insert(token), [{"digest": hashlib.sha256(text.encode()).hexdigest(), "person": who} for text, who in tokens.items()])
         for start in range(0, len(records), 5000):
             connection.execute(
                 INSERT,

@@ -38,10 +38,7 @@ class World:
 
     def sessions(self, prefix: str, many: int) -> list[str]:
         """A page session for each of them."""
-        return [
-            accounts.start_session(self.home, accounts.ensure_account(self.home, f"{prefix}{number}", f"{prefix}{number}").id)
-            for number in range(many)
-        ]
+        return [accounts.start_session(self.home, accounts.ensure_account(self.home, f"{prefix}{number}", f"{prefix}{number}").id) for number in range(many)]
 
 
 def open_world(folder: str, url: str = "", change: Mapping[tuple[str, str], Any] | None = None) -> World:

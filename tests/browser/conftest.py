@@ -73,8 +73,15 @@ class Opened:
 
     def __call__(self, login: str = "", path: str = "/w/clinic/", *, phone: bool = False, dark: bool = False, locale: str = "zh-CN") -> Page:
         """A page of that person (one click on the login page), at a path, when its scripts stand ready."""
-        context = self.browser.new_context(viewport=PHONE if phone else DESK, has_touch=phone, is_mobile=phone, color_scheme="dark" if dark else "light",
-                                           locale=locale, base_url=self.site.url, accept_downloads=True)
+        context = self.browser.new_context(
+            viewport=PHONE if phone else DESK,
+            has_touch=phone,
+            is_mobile=phone,
+            color_scheme="dark" if dark else "light",
+            locale=locale,
+            base_url=self.site.url,
+            accept_downloads=True,
+        )
         context.set_default_timeout(8000)
         self.contexts.append(context)
         page = context.new_page()
@@ -108,10 +115,14 @@ def open_page(chromium: Browser, site: Served) -> Iterator[Callable[..., Page]]:
 @pytest.fixture
 def accessible() -> Callable[[Page], None]:
     """Asserts that axe finds nothing wrong by WCAG 2.2 A and AA, and that nothing is wider than the window."""
+
     def check(page: Page) -> None:
         page.locator("html[data-ready]").wait_for(state="attached")
-        found: dict[str, Any] = page.evaluate(AXE.read_text(encoding="utf-8") + """
-            ;axe.run(document, {runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}, resultTypes: ['violations']})""")
+        found: dict[str, Any] = page.evaluate(
+            AXE.read_text(encoding="utf-8")
+            + """
+            ;axe.run(document, {runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}, resultTypes: ['violations']})"""
+        )
         wrong = [f"{item['id']}: {item['help']}: {[node['html'][:160] for node in item['nodes'][:3]]}" for item in found["violations"]]
         assert not wrong, "\n".join(wrong)
         width, window = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")

@@ -32,7 +32,16 @@ def test_a_wrong_password_keeps_the_login_and_says_why(open_page):
 @pytest.mark.parametrize(("phone", "dark"), [(False, False), (False, True), (True, False), (True, True)])
 def test_every_kind_of_page_is_accessible_and_fits(open_page, accessible, phone, dark):
     page = open_page("anna", "/w/clinic/l/patients", phone=phone, dark=dark)
-    for path in ("/w/clinic/l/patients", "/w/clinic/l/board", "/w/clinic/l/days", "/w/clinic/search?q=王", "/w/clinic/people", "/w/clinic/people/rights", "/_kitchen", "/account"):
+    for path in (
+        "/w/clinic/l/patients",
+        "/w/clinic/l/board",
+        "/w/clinic/l/days",
+        "/w/clinic/search?q=王",
+        "/w/clinic/people",
+        "/w/clinic/people/rights",
+        "/_kitchen",
+        "/account",
+    ):
         page.goto(path)
         accessible(page)
 

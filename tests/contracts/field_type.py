@@ -1,10 +1,10 @@
 """What every field type must satisfy, to be run over the registry and by authors of plugins.
 
-    from tests.contracts.field_type import CONTRACT, Subject
+from tests.contracts.field_type import CONTRACT, Subject
 
-    @pytest.mark.parametrize("clause", CONTRACT, ids=lambda clause: clause.__name__)
-    def test_my_type(clause):
-        clause(Subject(MyType(), read_fields({"f": {"type": "my_type"}})["f"], scope))
+@pytest.mark.parametrize("clause", CONTRACT, ids=lambda clause: clause.__name__)
+def test_my_type(clause):
+    clause(Subject(MyType(), read_fields({"f": {"type": "my_type"}})["f"], scope))
 """
 
 import json
@@ -63,8 +63,11 @@ FORMATS.checks("date-time", (ValueError,))(lambda text: not isinstance(text, str
 FORMATS.checks("uri", ())(lambda text: not isinstance(text, str) or is_web_address(text))
 FORMATS.checks("cn-region", ())(lambda text: not isinstance(text, str) or text in regions.names())
 FORMATS.checks("cn-id", (ValueError,))(
-    lambda text: not isinstance(text, str) or (text[17].upper() == check_character(text[:17]) and bool(date(int(text[6:10]), int(text[10:12]), int(text[12:14])))
-                                               and "11" <= text[:2] <= "83"))
+    lambda text: (
+        not isinstance(text, str)
+        or (text[17].upper() == check_character(text[:17]) and bool(date(int(text[6:10]), int(text[10:12]), int(text[12:14]))) and "11" <= text[:2] <= "83")
+    )
+)
 
 
 def accepts(schema: dict[str, Any], raw: object) -> bool:
@@ -146,14 +149,111 @@ def reads_empty_as_empty(subject: Subject) -> None:
 
 
 HOSTILE: tuple[object, ...] = (
-    True, False, 0, 1, -1, 1.0, 1.5, 12.34, 0.1 + 0.2, 19.99, 1e16, -1e300, 2**53 - 1, 2**53, -(2**53), 10**30, "", " ", "x", "是", "1", "12.5", "350万", "¥1,000.50",
-    "2025-12-03", "2025-02-30", "2025-12-03T10:00:00+08:00", "2025-12-03T10:00:00Z", "2025-12-03T24:00:00Z", "2025-12-03T10:00", "2025年12月3日", "0001-01-01",
-    "9999-12-31T23:59:59-12:00", "P3D", "PT", "P1M", "PT90M", "+8613800138000", "13800138000", "138 0013 8000", "0571-88881234", "+8657188881234;ext=801",
-    "1.32001E+10", "a@b.c", "a@b", "x@example.com", "https://example.com/a?b=1", "http://", "javascript:alert(1)", "ftp://x.y", "https://user@host/", "https://h:99999/",
-    "330106", "999999", "330000", "11010119900307653X", "110101199003076530", "=1+1", "<script>alert(1)</script>", "<p>x</p>", "a\0b", "\ud800", "𠮷野家👨‍👩‍👧", "‮abc", "A" * 600,
-    "好" * 600, "x" * 20_000, "a", "b", "a,b", "null", "[1]", '{"a": 1}', [], [""], [None], [1], [1, 1], [1.0], ["a"], ["a", "a"], ["b", "a"], ["a", "zzz"], [[]], [{}],
-    [{"id": 1}], [{"id": 0}], [True], {}, {"id": 1}, {"id": 1, "label": "x"}, {"id": 1, "label": None}, {"id": "1"}, {"id": 1.0}, {"id": -1}, {"id": True}, {"id": None}, {"id": 1, "x": 2},
-    {"region": "330106", "detail": "x"}, {"region": "x"}, {"detail": 1}, {"street": "x"}, ["t" * 41], ["x"] * 60, list(range(1, 600)),
+    True,
+    False,
+    0,
+    1,
+    -1,
+    1.0,
+    1.5,
+    12.34,
+    0.1 + 0.2,
+    19.99,
+    1e16,
+    -1e300,
+    2**53 - 1,
+    2**53,
+    -(2**53),
+    10**30,
+    "",
+    " ",
+    "x",
+    "是",
+    "1",
+    "12.5",
+    "350万",
+    "¥1,000.50",
+    "2025-12-03",
+    "2025-02-30",
+    "2025-12-03T10:00:00+08:00",
+    "2025-12-03T10:00:00Z",
+    "2025-12-03T24:00:00Z",
+    "2025-12-03T10:00",
+    "2025年12月3日",
+    "0001-01-01",
+    "9999-12-31T23:59:59-12:00",
+    "P3D",
+    "PT",
+    "P1M",
+    "PT90M",
+    "+8613800138000",
+    "13800138000",
+    "138 0013 8000",
+    "0571-88881234",
+    "+8657188881234;ext=801",
+    "1.32001E+10",
+    "a@b.c",
+    "a@b",
+    "x@example.com",
+    "https://example.com/a?b=1",
+    "http://",
+    "javascript:alert(1)",
+    "ftp://x.y",
+    "https://user@host/",
+    "https://h:99999/",
+    "330106",
+    "999999",
+    "330000",
+    "11010119900307653X",
+    "110101199003076530",
+    "=1+1",
+    "<script>alert(1)</script>",
+    "<p>x</p>",
+    "a\0b",
+    "\ud800",
+    "𠮷野家👨‍👩‍👧",
+    "‮abc",
+    "A" * 600,
+    "好" * 600,
+    "x" * 20_000,
+    "a",
+    "b",
+    "a,b",
+    "null",
+    "[1]",
+    '{"a": 1}',
+    [],
+    [""],
+    [None],
+    [1],
+    [1, 1],
+    [1.0],
+    ["a"],
+    ["a", "a"],
+    ["b", "a"],
+    ["a", "zzz"],
+    [[]],
+    [{}],
+    [{"id": 1}],
+    [{"id": 0}],
+    [True],
+    {},
+    {"id": 1},
+    {"id": 1, "label": "x"},
+    {"id": 1, "label": None},
+    {"id": "1"},
+    {"id": 1.0},
+    {"id": -1},
+    {"id": True},
+    {"id": None},
+    {"id": 1, "x": 2},
+    {"region": "330106", "detail": "x"},
+    {"region": "x"},
+    {"detail": 1},
+    {"street": "x"},
+    ["t" * 41],
+    ["x"] * 60,
+    list(range(1, 600)),
 )
 
 
@@ -211,8 +311,11 @@ def tokens_are_letters_and_digits(subject: Subject) -> None:
         assert not subject.kind.search_tokens(value, _sealed(subject.field))
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4), max_leaves=6)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=6,
+)
 
 
 def mutations(subject: Subject) -> st.SearchStrategy[object]:
@@ -225,7 +328,7 @@ def mutations(subject: Subject) -> st.SearchStrategy[object]:
         if not isinstance(raw, str) or not raw:
             return [raw] if how == 0 else raw
         at %= len(raw)
-        return raw[:at] + ("" if how == 0 else letter if how == 1 else raw[at] * 2) + raw[at + 1:]
+        return raw[:at] + ("" if how == 0 else letter if how == 1 else raw[at] * 2) + raw[at + 1 :]
 
     return st.builds(change, st.sampled_from(samples), st.integers(0, 200), st.characters(exclude_categories=("Cs",)), st.integers(0, 2))
 
@@ -249,5 +352,13 @@ def _sealed(field: Field) -> Field:
 
 
 CONTRACT: tuple[Callable[[Subject], None], ...] = (
-    is_described, has_a_column_on_both_databases, reads_what_it_samples, faces_lead_back, is_shown_as_text, reads_empty_as_empty, is_exactly_its_schema,
-    refuses_only_by_its_own_word, tokens_are_letters_and_digits)
+    is_described,
+    has_a_column_on_both_databases,
+    reads_what_it_samples,
+    faces_lead_back,
+    is_shown_as_text,
+    reads_empty_as_empty,
+    is_exactly_its_schema,
+    refuses_only_by_its_own_word,
+    tokens_are_letters_and_digits,
+)

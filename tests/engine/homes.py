@@ -21,22 +21,43 @@ from metadata.bundle import Bundle
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
-ADMIN = {"title": {"zh": "管理员"}, "can": ["people", "design", "publish", "settings"],
-         "grants": {"*": {"read": True, "create": True, "update": True, "delete": True, "export": True}}}
+ADMIN = {
+    "title": {"zh": "管理员"},
+    "can": ["people", "design", "publish", "settings"],
+    "grants": {"*": {"read": True, "create": True, "update": True, "delete": True, "export": True}},
+}
 SMALL: dict[tuple[str, str], Any] = {
     ("preset", "preset"): {"name": "small", "title": {"zh": "小世界"}, "version": "1.0"},
     ("settings", "settings"): {"factor": {"type": "integer", "default": 2, "title": {"zh": "系数"}}},
-    ("choices", "stage"): {"title": {"zh": "阶段"}, "options": {"new": {"title": {"zh": "新"}}, "won": {"title": {"zh": "成"}}, "lost": {"title": {"zh": "败"}}}},
-    ("entity", "plant"): {"title": {"zh": "植物", "en": "Plant"}, "label": "{name}", "fields": {
-        "name": {"type": "text", "title": {"zh": "名称"}, "required": True, "search": "name"},
-        "code": {"type": "text", "title": {"zh": "编码"}},
-        "height": {"type": "integer", "title": {"zh": "高度"}},
-        "stage": {"type": "choice", "choices": "stage", "title": {"zh": "阶段"}},
-        "owner": {"type": "person", "title": {"zh": "负责人"}}}},
-    ("entity", "visit"): {"title": {"zh": "查看"}, "label": "{note}", "fields": {
-        "plant": {"type": "link", "to": "plant", "title": {"zh": "植物"}, "required": True},
-        "note": {"type": "text", "title": {"zh": "说明"}}, "amount": {"type": "integer", "title": {"zh": "数量"}}}},
-    ("form", "plant"): {"entity": "plant", "title": {"zh": "植物"}, "layout": [{"key": "main", "section": {"zh": "基本"}, "columns": 2, "items": ["name", "code"]}]},
+    ("choices", "stage"): {
+        "title": {"zh": "阶段"},
+        "options": {"new": {"title": {"zh": "新"}}, "won": {"title": {"zh": "成"}}, "lost": {"title": {"zh": "败"}}},
+    },
+    ("entity", "plant"): {
+        "title": {"zh": "植物", "en": "Plant"},
+        "label": "{name}",
+        "fields": {
+            "name": {"type": "text", "title": {"zh": "名称"}, "required": True, "search": "name"},
+            "code": {"type": "text", "title": {"zh": "编码"}},
+            "height": {"type": "integer", "title": {"zh": "高度"}},
+            "stage": {"type": "choice", "choices": "stage", "title": {"zh": "阶段"}},
+            "owner": {"type": "person", "title": {"zh": "负责人"}},
+        },
+    },
+    ("entity", "visit"): {
+        "title": {"zh": "查看"},
+        "label": "{note}",
+        "fields": {
+            "plant": {"type": "link", "to": "plant", "title": {"zh": "植物"}, "required": True},
+            "note": {"type": "text", "title": {"zh": "说明"}},
+            "amount": {"type": "integer", "title": {"zh": "数量"}},
+        },
+    },
+    ("form", "plant"): {
+        "entity": "plant",
+        "title": {"zh": "植物"},
+        "layout": [{"key": "main", "section": {"zh": "基本"}, "columns": 2, "items": ["name", "code"]}],
+    },
     ("list", "plants"): {"entity": "plant", "title": {"zh": "全部植物"}, "sort": ["-height"], "columns": ["name", "height", "stage"], "quick": ["stage"]},
     ("role", "admin"): ADMIN,
 }

@@ -15,7 +15,11 @@ from tests.engine.records.conftest import World, home_of, make_world  # noqa: F4
 
 OWN = {"title": "自己的", "grants": {"customer": {"read": "owner == me", "update": "owner == me", "fields": {"secret": {"write": False}}}}}
 POOL = {"title": "公海", "grants": {"customer": {"read": "empty(owner)", "fields": {"phone": {"mask": True}, "secret": {"read": False}}}}}
-GRADE_A = {"title": "甲类", "can": ["export"], "grants": {"customer": {"read": "grade == 'A'", "fields": {"phone": {"mask": "exists(owner)"}, "secret": {"read": False}}}}}
+GRADE_A = {
+    "title": "甲类",
+    "can": ["export"],
+    "grants": {"customer": {"read": "grade == 'A'", "fields": {"phone": {"mask": "exists(owner)"}, "secret": {"read": False}}}},
+}
 NOTHING = {"title": "无", "grants": {"order": {"read": True}}}
 
 

@@ -187,9 +187,27 @@ def test_a_hash_of_weaker_parameters_is_renewed_at_login(home, li, monkeypatch):
         assert "m=19456,t=2,p=1" in connection.execute(sa.select(account.c.password_hash)).scalar_one()
 
 
-@pytest.mark.parametrize("password", [
-    "short", "x" * 129, "1234567890", "0987654321", "qwertyuiop", "password123", "P@ssw0rd2024", "aaaaaaaaaaaa", "abcabcabcabc", "13800138000", "19900101888",
-    "woaini1314520", "Admin@123456", "1q2w3e4r5t", "2024201520", "zhangsan2024!"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        "short",
+        "x" * 129,
+        "1234567890",
+        "0987654321",
+        "qwertyuiop",
+        "password123",
+        "P@ssw0rd2024",
+        "aaaaaaaaaaaa",
+        "abcabcabcabc",
+        "13800138000",
+        "19900101888",
+        "woaini1314520",
+        "Admin@123456",
+        "1q2w3e4r5t",
+        "2024201520",
+        "zhangsan2024!",
+    ],
+)
 def test_what_is_tried_first_is_refused(password):
     with pytest.raises(Invalid):
         passwords.check_password(password)

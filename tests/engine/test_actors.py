@@ -138,7 +138,7 @@ def test_a_token_opens_its_own_workspace_until_revoked_over_or_disabled(home, pl
     with pytest.raises(NotFound):
         actors.enter_with_token(home, place.name, token)
     accounts.set_disabled(home, who.account, False)
-    mine, = actors.tokens_of(ctx, [who.person])
+    (mine,) = actors.tokens_of(ctx, [who.person])
     actors.revoke_token(ctx, mine.id, who.person + 1)
     assert actors.enter_with_token(home, place.name, token)
     actors.revoke_token(ctx, mine.id, who.person)

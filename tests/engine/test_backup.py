@@ -42,8 +42,11 @@ def place(home: Home) -> Place:
     actors.create_token(home, place.name, "li.na")
     place.with_fields("plant", soil={"type": "text", "title": {"zh": "土壤"}}, phone=PHONE, seen={"type": "instant", "title": {"zh": "时间"}})
     for number in range(30):
-        service.create(place.ctx, "plant", {"name": f"竹子{number}", "code": str(number), "soil": "沙", "phone": f"1390000{number:04}", "owner": 1,
-                                            "seen": "2026-03-01T10:00:00+08:00"})
+        service.create(
+            place.ctx,
+            "plant",
+            {"name": f"竹子{number}", "code": str(number), "soil": "沙", "phone": f"1390000{number:04}", "owner": 1, "seen": "2026-03-01T10:00:00+08:00"},
+        )
     service.create(place.ctx, "visit", {"plant": 3, "note": "浇水", "amount": 7})
     service.delete(place.ctx, "plant", 30, ANY)
     team = service.create(place.ctx, "team", {"name": "甲", "lead": 1}).id
@@ -55,10 +58,14 @@ def place(home: Home) -> Place:
 def _told(home: Home, name: str) -> dict[str, object]:
     """Everything people can see of a workspace."""
     ctx = Place(home, name).ctx
-    return {"plants": [dict(item) for item in page(ctx, Query("plant", limit=100, sort=("id",))).items], "visits": [dict(item) for item in page(ctx, Query("visit")).items],
-            "people": [dict(item) for item in page(ctx, Query("person")).items], "search": [item["id"] for item in page(ctx, Query("plant", search="竹子2")).items],
-            "phone": [item["id"] for item in page(ctx, Query("plant", search="13900000005")).items],
-            "history": repr(timeline(ctx, "plant", 3))}
+    return {
+        "plants": [dict(item) for item in page(ctx, Query("plant", limit=100, sort=("id",))).items],
+        "visits": [dict(item) for item in page(ctx, Query("visit")).items],
+        "people": [dict(item) for item in page(ctx, Query("person")).items],
+        "search": [item["id"] for item in page(ctx, Query("plant", search="竹子2")).items],
+        "phone": [item["id"] for item in page(ctx, Query("plant", search="13900000005")).items],
+        "history": repr(timeline(ctx, "plant", 3)),
+    }
 
 
 def test_everything_comes_back_as_it_was(home, place, tmp_path):
@@ -109,7 +116,11 @@ def test_another_secret_needs_the_passphrase(tmp_path, new_postgres_database):
         backup(one, "garden", tmp_path / "plain.zip")
         backup(one, "garden", tmp_path / "moving.zip", passphrase="seven blue kettles")
         other = Home.open(replace(one.settings, home=tmp_path / "two", secret_key="another secret of forty characters!!!!!!"), one.registry)
-        for file, words, reason in (("plain.zip", {}, "secret_wrong"), ("moving.zip", {}, "archive_needs_passphrase"), ("moving.zip", {"passphrase": "guess"}, "secret_wrong")):
+        for file, words, reason in (
+            ("plain.zip", {}, "secret_wrong"),
+            ("moving.zip", {}, "archive_needs_passphrase"),
+            ("moving.zip", {"passphrase": "guess"}, "secret_wrong"),
+        ):
             with pytest.raises((Unavailable, Invalid), match=reason):
                 restore(other, tmp_path / file, "garden", **words)
         assert other.workspaces() == []
@@ -123,10 +134,10 @@ def test_a_damaged_archive_is_refused_and_nothing_is_changed(home, place, tmp_pa
     whole, random = (tmp_path / "kept.zip").read_bytes(), Random(7)
     damaged = tmp_path / "damaged.zip"
     before = home.workspaces()
-    contents = [whole[:random.randrange(len(whole))] for _ in range(15)] + [b"", b"PK", b"no zip at all"]
+    contents = [whole[: random.randrange(len(whole))] for _ in range(15)] + [b"", b"PK", b"no zip at all"]
     for _ in range(40):
         at = random.randrange(len(whole))
-        contents.append(whole[:at] + bytes([whole[at] ^ (1 << random.randrange(8))]) + whole[at + 1:])
+        contents.append(whole[:at] + bytes([whole[at] ^ (1 << random.randrange(8))]) + whole[at + 1 :])
     for number, content in enumerate(contents):
         damaged.write_bytes(content)
         try:
@@ -134,7 +145,7 @@ def test_a_damaged_archive_is_refused_and_nothing_is_changed(home, place, tmp_pa
         except Invalid as refusal:
             assert refusal.code == "archive_damaged"
             assert home.workspaces() == before
-        else:          # the flipped bit meant nothing (a time stamp in the zip's directory): then all of it came back
+        else:  # the flipped bit meant nothing (a time stamp in the zip's directory): then all of it came back
             assert _told(home, f"again{number}") == _told(home, place.name)
             before = home.workspaces()
     with pytest.raises(NotFound):

@@ -45,7 +45,7 @@ def test_every_changed_character_of_an_envelope_is_noticed():
     one = cipher()
     sealed = one.seal("33010119900101001X", "a.b")
     for place in range(3, len(sealed) - 1):
-        changed = sealed[:place] + ("A" if sealed[place] != "A" else "B") + sealed[place + 1:]
+        changed = sealed[:place] + ("A" if sealed[place] != "A" else "B") + sealed[place + 1 :]
         with pytest.raises(Unavailable):
             one.open(changed, "a.b")
 

@@ -22,8 +22,17 @@ from engine.storage import Instant, JsonList, JsonValue, Key
 from tests.engine.databases import opened
 
 THINGS = sa.MetaData()
-thing = sa.Table("thing", THINGS, sa.Column("id", Key, primary_key=True, autoincrement=True), sa.Column("name", sa.Text, unique=True),
-                 sa.Column("number", sa.BigInteger), sa.Column("at", Instant), sa.Column("tags", JsonList), sa.Column("body", JsonValue), sqlite_autoincrement=True)
+thing = sa.Table(
+    "thing",
+    THINGS,
+    sa.Column("id", Key, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, unique=True),
+    sa.Column("number", sa.BigInteger),
+    sa.Column("at", Instant),
+    sa.Column("tags", JsonList),
+    sa.Column("body", JsonValue),
+    sqlite_autoincrement=True,
+)
 record = sa.Table("r_thing", THINGS, sa.Column("id", Key, primary_key=True))
 
 
@@ -98,8 +107,14 @@ def test_a_snapshot_sees_one_state_while_others_write(database):
 
 
 def test_record_tables_are_reached_through_the_scope_compiler_only(database):
-    for statement in (sa.select(record.c.id), record.insert().values(id=1), record.update().values(id=2), record.delete(), sa.select(thing.c.id).where(
-            thing.c.id.in_(sa.select(record.c.id))), sa.text("SELECT count(*) FROM r_thing")):
+    for statement in (
+        sa.select(record.c.id),
+        record.insert().values(id=1),
+        record.update().values(id=2),
+        record.delete(),
+        sa.select(thing.c.id).where(thing.c.id.in_(sa.select(record.c.id))),
+        sa.text("SELECT count(*) FROM r_thing"),
+    ):
         with pytest.raises(UnscopedStatement), database.write() as connection:
             connection.execute(statement)
     with database.write() as connection:
@@ -219,7 +234,9 @@ def test_a_sqlite_file_is_opened_safely(tmp_path):
     with _made("sqlite", tmp_path, lambda: "") as database:
         for way in (database.read, database.write):
             with way() as connection:
-                words = {word: connection.exec_driver_sql(f"PRAGMA {word}").scalar_one() for word in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")}
+                words = {
+                    word: connection.exec_driver_sql(f"PRAGMA {word}").scalar_one() for word in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+                }
             assert words == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
     assert (tmp_path / "things.db").stat().st_mode & 0o077 == 0
 
@@ -293,10 +310,12 @@ def test_a_write_inside_a_write_is_a_mistake_not_a_deadlock(tmp_path):
 def _queue_up(lock: FairLock, names: list[tuple[str, bool]], order: list[str]) -> list[threading.Thread]:
     threads = []
     for name, background in names:
+
         def run(name: str = name, background: bool = background) -> None:
             assert lock.acquire(5, background=background)
             order.append(name)
             lock.release()
+
         thread = threading.Thread(target=run)
         thread.start()
         threads.append(thread)

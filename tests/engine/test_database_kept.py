@@ -16,6 +16,7 @@ def names(asked: list[int]) -> Callable[[sa.Connection], list[str]]:
     def ask(connection: sa.Connection) -> list[str]:
         asked.append(1)
         return list(connection.execute(sa.select(things.c.name).order_by(things.c.name)).scalars())
+
     return ask
 
 
@@ -44,7 +45,7 @@ def test_another_process_is_noticed_too(tmp_path: Path):
         assert database.kept("names", names(asked)) == []
         other = sqlite3.connect(tmp_path / "things.db")
         other.execute("INSERT INTO things VALUES ('z')")
-        assert database.kept("names", names(asked)) == []                 # not committed yet
+        assert database.kept("names", names(asked)) == []  # not committed yet
         other.commit()
         assert database.kept("names", names(asked)) == ["z"] and len(asked) == 2
         other.close()

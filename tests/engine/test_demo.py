@@ -19,20 +19,42 @@ from engine.errors import Invalid
 NOW = datetime(2026, 3, 15, 3, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
 CLINIC: Mapping[str, Any] = {
-    "seed": 7, "scales": {"S": {"factor": 0.01, "months": 6}, "M": {"factor": 0.1, "months": 12}},
+    "seed": 7,
+    "scales": {"S": {"factor": 0.01, "months": 6}, "M": {"factor": 0.1, "months": 12}},
     "profiles": {"open": {"weekend": 3, "hours": {"9": 1, "15": 3}}},
     "names": {"surnames": "王李张", "given": {"m": "伟强", "f": "芳敏"}, "titles": {"f": ["女士"]}, "title_share": 0.2},
     "phrases": {"pain": ["头痛", "咳嗽"]},
     "people": [{"login": "a", "name": "A", "roles": ["doctor"]}, {"login": "b", "name": "B", "roles": ["doctor"], "only": ["M", "L"]}],
     "blocks": [
         {"entity": "ward", "rows": 100, "least": 3, "fields": {"kind": {"choose": ["eye", "ear"]}}},
-        {"entity": "patient", "rows": 20_000, "let": {"came": {"moment": "anywhere"}, "step": {"funnel": {"seen": 1, "treated": 0.5, "cured": 0.1}}},
-         "fields": {"sex": {"weights": {"m": 1, "f": 3}}, "name": {"name": {}, "gender": "sex"}, "phone": {"number": {}}, "step": {"same": "step"},
-                    "doctor": {"person": "doctor"}, "ward": {"link": "ward", "where": {"kind": "eye"}}, "age": {"normal": [40, 15], "min": 0, "max": 99, "step": 1},
-                    "note": {"text": ["{pain}三天"], "chance": 0.5}, "missing": None},
-         "children": [{"entity": "stay", "rows": {"cases": [{"if": {"step": "seen"}, "then": 0}, {"then": {"uniform": [1, 3]}}]},
-                       "fields": {"number": {"pattern": "{parent.step}-{nth:02}"}, "at": {"moment": {"between": ["parent.came", "now"]}},
-                                  "due": {"moment": {"after": "at", "days": 5}, "future": True}}}]}],
+        {
+            "entity": "patient",
+            "rows": 20_000,
+            "let": {"came": {"moment": "anywhere"}, "step": {"funnel": {"seen": 1, "treated": 0.5, "cured": 0.1}}},
+            "fields": {
+                "sex": {"weights": {"m": 1, "f": 3}},
+                "name": {"name": {}, "gender": "sex"},
+                "phone": {"number": {}},
+                "step": {"same": "step"},
+                "doctor": {"person": "doctor"},
+                "ward": {"link": "ward", "where": {"kind": "eye"}},
+                "age": {"normal": [40, 15], "min": 0, "max": 99, "step": 1},
+                "note": {"text": ["{pain}三天"], "chance": 0.5},
+                "missing": None,
+            },
+            "children": [
+                {
+                    "entity": "stay",
+                    "rows": {"cases": [{"if": {"step": "seen"}, "then": 0}, {"then": {"uniform": [1, 3]}}]},
+                    "fields": {
+                        "number": {"pattern": "{parent.step}-{nth:02}"},
+                        "at": {"moment": {"between": ["parent.came", "now"]}},
+                        "due": {"moment": {"after": "at", "days": 5}, "future": True},
+                    },
+                }
+            ],
+        },
+    ],
 }
 
 
@@ -135,15 +157,18 @@ def test_weekends_and_hours_weigh_as_the_profile_says() -> None:
     assert {moment.hour for moment in drawn} <= {9, 15, 8, 10, 7, 11, 6}
 
 
-@pytest.mark.parametrize(("block", "pointer", "code"), [
-    ({"entity": "x", "fields": {"a": {"wieghts": {"b": 1}}}}, "/blocks/0/fields/a", "demo_verb"),
-    ({"entity": "x", "fields": {"a": {"weights": {"b": 1}, "same": "c"}}}, "/blocks/0/fields/a", "demo_verb"),
-    ({"entity": "x", "fields": {"a": {"moment": "anywhere", "profile": "night"}}}, "/blocks/0/fields/a/moment/profile", "demo_profile"),
-    ({"entity": "x", "fields": {"a": {"funnel": {"b": 0.5, "c": 1}}}}, "/blocks/0/fields/a/funnel", "demo_funnel"),
-    ({"entity": "x", "fields": {"a": {"cases": [{"if": [], "then": 1}]}}}, "/blocks/0/fields/a/cases/0/if", "demo_condition"),
-    ({"rows": 3}, "/blocks/0", "demo_block"),
-    ({"entity": "x", "filds": {}}, "/blocks/0", "demo_block"),
-])
+@pytest.mark.parametrize(
+    ("block", "pointer", "code"),
+    [
+        ({"entity": "x", "fields": {"a": {"wieghts": {"b": 1}}}}, "/blocks/0/fields/a", "demo_verb"),
+        ({"entity": "x", "fields": {"a": {"weights": {"b": 1}, "same": "c"}}}, "/blocks/0/fields/a", "demo_verb"),
+        ({"entity": "x", "fields": {"a": {"moment": "anywhere", "profile": "night"}}}, "/blocks/0/fields/a/moment/profile", "demo_profile"),
+        ({"entity": "x", "fields": {"a": {"funnel": {"b": 0.5, "c": 1}}}}, "/blocks/0/fields/a/funnel", "demo_funnel"),
+        ({"entity": "x", "fields": {"a": {"cases": [{"if": [], "then": 1}]}}}, "/blocks/0/fields/a/cases/0/if", "demo_condition"),
+        ({"rows": 3}, "/blocks/0", "demo_block"),
+        ({"entity": "x", "filds": {}}, "/blocks/0", "demo_block"),
+    ],
+)
 def test_a_description_that_cannot_be_read_says_where(block: Mapping[str, Any], pointer: str, code: str) -> None:
     with pytest.raises(Invalid) as refused:
         run({"blocks": [block]})

@@ -237,18 +237,30 @@ def test_a_draft_changed_after_the_plan_is_not_published_unseen(place: Place) ->
         publish(place.ctx, plan)
 
 
-@pytest.mark.parametrize(("operation", "code"), [
-    ({"op": "add", "type": "nothing"}, "draft_unknown_type"), ({"op": "fly"}, "draft_unknown_operation"), ({}, "draft_unknown_operation"),
-    ({"op": "add", "field": "ghost"}, "draft_no_field"), ({"op": "add", "field": "name"}, "draft_on_form_already"),
-    ({"op": "move", "item": "ghost", "section": "main"}, "draft_no_item"), ({"op": "move", "item": "name", "section": "ghost"}, "draft_no_section"),
-    ({"op": "columns", "section": "main", "columns": 9}, "draft_bad_value"), ({"op": "add", "type": "text", "at": "x"}, "draft_bad_value"),
-    ({"op": "add", "type": "text", "key": "class"}, "draft_key_python"), ({"op": "add", "type": "text", "key": "name"}, "draft_key_taken"),
-    ({"op": "set", "item": "ghost", "name": "title", "value": "x"}, "draft_no_field"), ({"op": "set", "item": "name", "name": "", "value": 1}, "draft_bad_value"),
-    ({"op": "tab_rename", "tab": "ghost", "title": "x"}, "draft_no_tab"), ({"op": "put", "document": 3}, "draft_bad_value"),
-    ({"op": "set", "item": "name", "name": "title", "value": "a\x00b"}, "draft_bad_value"),
-    ({"op": "set", "item": "name", "name": "title", "value": "\ud800"}, "draft_bad_value"),
-    ({"op": "put", "document": {"a": "x" * (1 << 20)}}, "draft_bad_value"), ({"op": "put", "document": {"a": deep(60)}}, "draft_bad_value"),
-])
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ({"op": "add", "type": "nothing"}, "draft_unknown_type"),
+        ({"op": "fly"}, "draft_unknown_operation"),
+        ({}, "draft_unknown_operation"),
+        ({"op": "add", "field": "ghost"}, "draft_no_field"),
+        ({"op": "add", "field": "name"}, "draft_on_form_already"),
+        ({"op": "move", "item": "ghost", "section": "main"}, "draft_no_item"),
+        ({"op": "move", "item": "name", "section": "ghost"}, "draft_no_section"),
+        ({"op": "columns", "section": "main", "columns": 9}, "draft_bad_value"),
+        ({"op": "add", "type": "text", "at": "x"}, "draft_bad_value"),
+        ({"op": "add", "type": "text", "key": "class"}, "draft_key_python"),
+        ({"op": "add", "type": "text", "key": "name"}, "draft_key_taken"),
+        ({"op": "set", "item": "ghost", "name": "title", "value": "x"}, "draft_no_field"),
+        ({"op": "set", "item": "name", "name": "", "value": 1}, "draft_bad_value"),
+        ({"op": "tab_rename", "tab": "ghost", "title": "x"}, "draft_no_tab"),
+        ({"op": "put", "document": 3}, "draft_bad_value"),
+        ({"op": "set", "item": "name", "name": "title", "value": "a\x00b"}, "draft_bad_value"),
+        ({"op": "set", "item": "name", "name": "title", "value": "\ud800"}, "draft_bad_value"),
+        ({"op": "put", "document": {"a": "x" * (1 << 20)}}, "draft_bad_value"),
+        ({"op": "put", "document": {"a": deep(60)}}, "draft_bad_value"),
+    ],
+)
 def test_a_gesture_that_makes_no_sense_is_refused_and_changes_nothing(place: Place, operation: dict[str, Any], code: str) -> None:
     with pytest.raises((Invalid, NotFound)) as refused:
         act(place, operation)
@@ -256,7 +268,9 @@ def test_a_gesture_that_makes_no_sense_is_refused_and_changes_nothing(place: Pla
 
 
 def test_a_new_definition_can_be_drafted_and_published(place: Place) -> None:
-    drafts.act(place.ctx, "list", "tall", {"op": "put", "document": {"entity": "plant", "title": {"zh": "高的"}, "where": "height > 9", "columns": ["name"]}}, 0)
+    drafts.act(
+        place.ctx, "list", "tall", {"op": "put", "document": {"entity": "plant", "title": {"zh": "高的"}, "where": "height > 9", "columns": ["name"]}}, 0
+    )
     publish(place.ctx, plan_drafts(place.ctx))
     assert place.workspace.bundle.lists["tall"].where == "height > 9"
 

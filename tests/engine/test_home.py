@@ -52,7 +52,7 @@ def _publish(home: Home, name: str, **values: object) -> None:
 def test_a_workspace_is_registered_once_it_is_whole(home):
     with home.creating("demo", "示范", demo=True):
         assert home.workspaces() == []
-    entry, = home.workspaces()
+    (entry,) = home.workspaces()
     assert (entry.name, entry.title, entry.demo, entry.sandbox) == ("demo", "示范", True, False)
     assert home.workspace("demo").version == 0
     with pytest.raises(Conflict, match="workspace_exists"), home.creating("demo", ""):
@@ -197,8 +197,13 @@ def test_data_of_a_newer_release_is_refused(home, settings):
     with home.creating("demo", ""):
         pass
     with home.database_of("demo").write() as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'from_the_future'" if settings.embedded else
-                                   "UPDATE ws_demo.alembic_version SET version_num = 'from_the_future'"))
+        connection.execute(
+            sa.text(
+                "UPDATE alembic_version SET version_num = 'from_the_future'"
+                if settings.embedded
+                else "UPDATE ws_demo.alembic_version SET version_num = 'from_the_future'"
+            )
+        )
     later = Home.open(settings, None, _load)
     with pytest.raises(Unavailable, match="database_of_newer_release"):
         later.workspace("demo")

@@ -67,6 +67,7 @@ def test_the_same_key_is_the_same_job_while_it_waits(place):
 def test_a_refusal_is_final_and_says_why(place):
     def refuse(run: JobRun) -> None:
         raise Invalid("file_damaged", file="x.xlsx")
+
     job = ask(place, "note")
     worker(place, JobKind("note", refuse)).drain()
     found = state(place, job)
@@ -83,6 +84,7 @@ def test_a_failure_is_tried_again_later_and_given_up_on_in_the_end(place, monkey
     def fail(run: JobRun) -> None:
         tries.append(run.attempt)
         raise ValueError("mistake")
+
     job = ask(place, "fails")
     hand = worker(place, JobKind("fails", fail, retries=2))
     for _ in range(10):
@@ -91,7 +93,7 @@ def test_a_failure_is_tried_again_later_and_given_up_on_in_the_end(place, monkey
 
 
 def test_a_job_resumes_where_its_last_checkpoint_stood_and_a_late_worker_is_fenced(place, monkeypatch):
-    monkeypatch.setattr(jobs, "LEASE", timedelta(seconds=-1))          # every lease is over at once: another worker may take the job
+    monkeypatch.setattr(jobs, "LEASE", timedelta(seconds=-1))  # every lease is over at once: another worker may take the job
     seen: list[int] = []
     late: list[JobRun] = []
 
@@ -101,6 +103,7 @@ def test_a_job_resumes_where_its_last_checkpoint_stood_and_a_late_worker_is_fenc
             run.tell({"done": 5, "total": 9})
             late.append(run)
             raise KeyboardInterrupt
+
     job = ask(place, "note")
     with pytest.raises(KeyboardInterrupt):
         worker(place, JobKind("note", count)).drain()

@@ -18,16 +18,7 @@ from engine.builtin import DOCUMENTS
 from engine.errors import Conflict, Invalid
 from engine.home import Home
 from engine.provenance import origins, versions
-from engine.publishing import (
-    clone_workspace,
-    create_workspace,
-    finish_preparing,
-    give_up_preparing,
-    plan_folder,
-    plan_publish,
-    publish,
-    rollback,
-)
+from engine.publishing import clone_workspace, create_workspace, finish_preparing, give_up_preparing, plan_folder, plan_publish, publish, rollback
 from engine.publishing_drift import drift_of
 from engine.publishing_folders import export_definitions
 from engine.records import service
@@ -65,8 +56,15 @@ def test_a_new_workspace_has_its_tables_version_one_and_no_drift(place: Place) -
 
 
 def test_a_plan_says_in_both_languages_what_it_does_and_why(place: Place) -> None:
-    plan = plan_publish(place.ctx, place.changed({("entity", "plant"): place.entity("plant", {"soil": {"type": "text", "title": {"zh": "土壤", "en": "Soil"}}}),
-                                                  ("list", "soils"): {"entity": "plant", "title": {"zh": "按土壤", "en": "By soil"}, "sort": ["soil"], "columns": ["name"]}}))
+    plan = plan_publish(
+        place.ctx,
+        place.changed(
+            {
+                ("entity", "plant"): place.entity("plant", {"soil": {"type": "text", "title": {"zh": "土壤", "en": "Soil"}}}),
+                ("list", "soils"): {"entity": "plant", "title": {"zh": "按土壤", "en": "By soil"}, "sort": ["soil"], "columns": ["name"]},
+            }
+        ),
+    )
     assert plan.ready and {step.risk for step in plan.steps} == {"adds"}
     chinese, english = " ".join(plan.sentences("zh")), " ".join(plan.sentences("en"))
     assert "新增字段「土壤」" in chinese and "列表「按土壤」的条件与排序" in chinese
@@ -133,7 +131,9 @@ def test_duplicates_stop_a_new_uniqueness_and_are_listed(place: Place) -> None:
 def test_a_newly_required_field_counts_what_misses_it_and_touches_nothing(place: Place) -> None:
     service.create(place.ctx, "plant", {"name": "a"})
     service.create(place.ctx, "plant", {"name": "b", "height": 3})
-    plan = plan_publish(place.ctx, place.changed({("entity", "plant"): place.entity("plant", {"height": {"type": "integer", "required": True, "title": {"zh": "高度"}}})}))
+    plan = plan_publish(
+        place.ctx, place.changed({("entity", "plant"): place.entity("plant", {"height": {"type": "integer", "required": True, "title": {"zh": "高度"}}})})
+    )
     assert [(step.code, step.rows) for step in plan.steps] == [("require", 1)]
 
 
@@ -141,12 +141,19 @@ def test_derived_fields_are_filled_for_records_there_are_and_follow_one_another(
     plants = [service.create(place.ctx, "plant", {"name": name, "height": height}).id for name, height in (("a", 2), ("b", None))]
     for amount in (1, 4):
         service.create(place.ctx, "visit", {"plant": plants[0], "amount": amount, "note": f"n{amount}"})
-    place.publish({
-        ("entity", "plant"): place.entity("plant", {
-            "seen": {"type": "rollup", "from": "visit.plant", "measure": "count", "title": {"zh": "次数"}},
-            "total": {"type": "rollup", "from": "visit.plant", "measure": "sum", "of": "amount", "title": {"zh": "合计"}},
-            "scaled": {"type": "formula", "value": "total * setting.factor + coalesce(height, 0)", "title": {"zh": "折算"}}}),
-        ("entity", "visit"): place.entity("visit", {"tall": {"type": "lookup", "from": "plant.scaled", "title": {"zh": "引用"}}})})
+    place.publish(
+        {
+            ("entity", "plant"): place.entity(
+                "plant",
+                {
+                    "seen": {"type": "rollup", "from": "visit.plant", "measure": "count", "title": {"zh": "次数"}},
+                    "total": {"type": "rollup", "from": "visit.plant", "measure": "sum", "of": "amount", "title": {"zh": "合计"}},
+                    "scaled": {"type": "formula", "value": "total * setting.factor + coalesce(height, 0)", "title": {"zh": "折算"}},
+                },
+            ),
+            ("entity", "visit"): place.entity("visit", {"tall": {"type": "lookup", "from": "plant.scaled", "title": {"zh": "引用"}}}),
+        }
+    )
     found = {row["id"]: (row["seen"], row["total"], row["scaled"]) for row in rows(place)}
     assert found == {plants[0]: (2, 5, 12), plants[1]: (0, 0, 0)}
     assert {row["tall"] for row in rows(place, "visit")} == {12}
@@ -157,8 +164,16 @@ def test_derived_fields_are_filled_for_records_there_are_and_follow_one_another(
 
 
 FORMULAS = {
-    "day": "date_of(created_at)", "since": "start_of(created_at, 'month')", "half": "height / 2", "tall": "height > 2", "said": "concat(name, code)",
-    "kind": "case(height > 2, stage, null)", "who": "coalesce(owner, created_by)", "none": "case(false, height, null)", "lots": "height * 3 - 1"}
+    "day": "date_of(created_at)",
+    "since": "start_of(created_at, 'month')",
+    "half": "height / 2",
+    "tall": "height > 2",
+    "said": "concat(name, code)",
+    "kind": "case(height > 2, stage, null)",
+    "who": "coalesce(owner, created_by)",
+    "none": "case(false, height, null)",
+    "lots": "height * 3 - 1",
+}
 
 
 def test_formulas_filled_in_the_database_are_those_computed_on_saving(place: Place) -> None:
@@ -212,10 +227,15 @@ def test_what_was_confirmed_is_what_is_published(place: Place) -> None:
 def test_a_failure_in_the_middle_leaves_the_old_version_whole(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*words: Any, **more: Any) -> None:
         raise RuntimeError("in the middle")
+
     monkeypatch.setattr("engine.publishing.store_version", broken)
     with pytest.raises(RuntimeError):
-        place.publish({("entity", "plant"): place.entity("plant", {"x": {"type": "text", "index": True, "title": {"zh": "x"}}}),
-                       ("entity", "pot"): {"title": {"zh": "盆"}, "fields": {"name": {"type": "text", "title": {"zh": "名"}}}}})
+        place.publish(
+            {
+                ("entity", "plant"): place.entity("plant", {"x": {"type": "text", "index": True, "title": {"zh": "x"}}}),
+                ("entity", "pot"): {"title": {"zh": "盆"}, "fields": {"name": {"type": "text", "title": {"zh": "名"}}}},
+            }
+        )
     monkeypatch.undo()
     assert place.workspace.version == 1 and drift_of(place.ctx) == []
     place.with_fields("plant", x={"type": "text", "index": True, "title": {"zh": "x"}})
@@ -254,7 +274,9 @@ def test_a_killed_publish_is_the_old_version_or_the_new_one(place: Place, statem
     words = {"TANGRAM_HOME": str(settings.home), "TANGRAM_SECRET_KEY": settings.secret_key}
     if place.workspace.database.dialect == "postgresql":
         words["TANGRAM_DATABASE_URL"] = settings.database_url
-    code = subprocess.run([sys.executable, "-c", KILLED, str(statements), place.name], env={**os.environ, **words}, cwd=Path(__file__).resolve().parents[2]).returncode
+    code = subprocess.run(
+        [sys.executable, "-c", KILLED, str(statements), place.name], env={**os.environ, **words}, cwd=Path(__file__).resolve().parents[2]
+    ).returncode
     assert code == (0 if statements == 400 else -signal.SIGKILL)
     assert place.workspace.version == (2 if code == 0 else 1)
     assert ("x" in place.workspace.entities["plant"].fields) == (code == 0)
@@ -267,8 +289,13 @@ def test_a_killed_publish_is_the_old_version_or_the_new_one(place: Place, statem
 def test_slow_steps_are_prepared_beside_the_running_version(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.schema.plan.SLOW_ROWS", 1)
     ids = [service.create(place.ctx, "plant", {"name": name, "height": height}).id for name, height in (("a", 1), ("b", 2), ("c", 3))]
-    entity = place.entity("plant", {"code": {"type": "text", "index": True, "title": {"zh": "编码"}},
-                                    "twice": {"type": "formula", "value": "coalesce(height, 0) * 2", "title": {"zh": "两倍"}}})
+    entity = place.entity(
+        "plant",
+        {
+            "code": {"type": "text", "index": True, "title": {"zh": "编码"}},
+            "twice": {"type": "formula", "value": "coalesce(height, 0) * 2", "title": {"zh": "两倍"}},
+        },
+    )
     plan = plan_publish(place.ctx, place.changed({("entity", "plant"): entity}))
     done = publish(place.ctx, plan, wait=False)
     if place.workspace.database.dialect == "postgresql":
@@ -286,7 +313,9 @@ def test_a_version_that_cannot_be_prepared_is_given_up_and_had_again_later(homes
     place = small_place(homes.home("postgresql"))
     monkeypatch.setattr("engine.schema.plan.SLOW_ROWS", 0)
     service.create(place.ctx, "plant", {"name": "a", "code": "x"})
-    number = place.publish({("entity", "plant"): place.entity("plant", {"code": {"type": "text", "index": True, "unique": True, "title": {"zh": "编码"}}})}, wait=False).number
+    number = place.publish(
+        {("entity", "plant"): place.entity("plant", {"code": {"type": "text", "index": True, "unique": True, "title": {"zh": "编码"}}})}, wait=False
+    ).number
     twin = service.create(place.ctx, "plant", {"name": "b", "code": "x"}).id
     with pytest.raises(Conflict, match="publish_violations"):
         finish_preparing(place.home, place.name, number)
@@ -392,7 +421,10 @@ def test_drift_sees_a_lost_column_a_changed_condition_and_a_foreign_index(place:
         connection.execute(sa.text(f'CREATE INDEX {inside}"by_hand" ON {prefix}"r_plant" (height)'))
         connection.execute(sa.text(f'ALTER TABLE {prefix}"r_visit" DROP COLUMN note'))
     assert {(item.code, item.what) for item in drift_of(place.ctx)} == {
-        ("drift_table", "r_visit.note"), ("drift_index_changed", unique), ("drift_index_extra", "by_hand")}
+        ("drift_table", "r_visit.note"),
+        ("drift_index_changed", unique),
+        ("drift_index_extra", "by_hand"),
+    }
 
 
 def test_publishing_waits_politely_for_readers(homes: Homes) -> None:

@@ -14,8 +14,16 @@ def test_nothing_set_means_sqlite_in_the_folder_var():
 
 
 def test_every_wrong_setting_is_listed_at_once():
-    environment = {"TANGRAM_PORT": "eighty", "TANGRAM_POOL_SIZE": "0", "TANGRAM_LOG_LEVEL": "loud", "TANGRAM_DATABASE_URL": "mysql://x/y",
-                   "TANGRAM_TRUSTED_PROXIES": "10.0.0.0/8, nonsense", "TANGRAM_POOLER": "maybe", "TANGRAM_PROT": "8000", "OTHER": "1"}
+    environment = {
+        "TANGRAM_PORT": "eighty",
+        "TANGRAM_POOL_SIZE": "0",
+        "TANGRAM_LOG_LEVEL": "loud",
+        "TANGRAM_DATABASE_URL": "mysql://x/y",
+        "TANGRAM_TRUSTED_PROXIES": "10.0.0.0/8, nonsense",
+        "TANGRAM_POOLER": "maybe",
+        "TANGRAM_PROT": "8000",
+        "OTHER": "1",
+    }
     with pytest.raises(Invalid, match="wrong_settings") as caught:
         Settings.from_environment(environment)
     assert {fault.pointer for fault in caught.value.faults} == {name for name in environment if name.startswith("TANGRAM_")}

@@ -68,10 +68,22 @@ def test_a_context_made_before_a_publish_writes_by_the_new_version(place: Place)
 
 
 def test_entities_know_their_links_lines_labels_and_moves(garden: Place) -> None:
-    garden.publish({
-        ("entity", "leaf"): {"title": {"zh": "叶"}, "label": "{size} cm {plant}", "lines_of": "plant", "fields": {
-            "plant": {"type": "link", "to": "plant", "required": True, "title": {"zh": "植物"}}, "size": {"type": "integer", "title": {"zh": "大小"}}}},
-        ("entity", "plant"): garden.entity("plant", stages={"field": "stage", "moves": [{"from": ["new"], "to": ["won", "lost"]}, {"from": ["lost"], "to": ["new"], "if": "height > 1"}]})})
+    garden.publish(
+        {
+            ("entity", "leaf"): {
+                "title": {"zh": "叶"},
+                "label": "{size} cm {plant}",
+                "lines_of": "plant",
+                "fields": {
+                    "plant": {"type": "link", "to": "plant", "required": True, "title": {"zh": "植物"}},
+                    "size": {"type": "integer", "title": {"zh": "大小"}},
+                },
+            },
+            ("entity", "plant"): garden.entity(
+                "plant", stages={"field": "stage", "moves": [{"from": ["new"], "to": ["won", "lost"]}, {"from": ["lost"], "to": ["new"], "if": "height > 1"}]}
+            ),
+        }
+    )
     plant, leaf = garden.workspace.entities["plant"], garden.workspace.entities["leaf"]
     assert plant.lines == ("leaf",) and set(plant.linked_from) == {("leaf", "plant"), ("visit", "plant")} and plant.links_to == ("owner",)
     assert leaf.lines_of == "plant" and leaf.parent_field == "plant" and leaf.label == (("", "size"), (" cm ", "plant"))
@@ -81,8 +93,15 @@ def test_entities_know_their_links_lines_labels_and_moves(garden: Place) -> None
 def test_formulas_are_ordered_by_what_they_read_and_volatile_ones_are_not_stored(garden: Place) -> None:
     def formula(source: str) -> dict[str, Any]:
         return {"type": "formula", "value": source, "title": {"zh": source}}
-    garden.with_fields("plant", third=formula("second + 1"), second=formula("first + 1"), first=formula("coalesce(height, 0) + 1"),
-                       age=formula("days_since(created_at)"), seen={"type": "rollup", "from": "visit.plant", "measure": "count", "title": {"zh": "次"}})
+
+    garden.with_fields(
+        "plant",
+        third=formula("second + 1"),
+        second=formula("first + 1"),
+        first=formula("coalesce(height, 0) + 1"),
+        age=formula("days_since(created_at)"),
+        seen={"type": "rollup", "from": "visit.plant", "measure": "count", "title": {"zh": "次"}},
+    )
     plant = garden.workspace.entities["plant"]
     order = list(plant.derived_order)
     assert order.index("first") < order.index("second") < order.index("third") and "age" not in order
@@ -92,9 +111,15 @@ def test_formulas_are_ordered_by_what_they_read_and_volatile_ones_are_not_stored
 
 
 def test_settings_are_typed_and_defaults_fill_in(garden: Place) -> None:
-    garden.publish({("settings", "settings"): {
-        "factor": {"type": "integer", "default": 2, "title": {"zh": "系数"}}, "open_on": {"type": "date", "default": "2026-03-01", "title": {"zh": "开放"}},
-        "days": {"type": "map", "by": "stage", "of": "integer", "default": {"new": 3, "else": 9}, "title": {"zh": "天数"}}}})
+    garden.publish(
+        {
+            ("settings", "settings"): {
+                "factor": {"type": "integer", "default": 2, "title": {"zh": "系数"}},
+                "open_on": {"type": "date", "default": "2026-03-01", "title": {"zh": "开放"}},
+                "days": {"type": "map", "by": "stage", "of": "integer", "default": {"new": 3, "else": 9}, "title": {"zh": "天数"}},
+            }
+        }
+    )
     settings = garden.workspace.settings
     assert settings["factor"] == 2 and settings["open_on"].year == 2026 and settings["days"] == {"new": 3, "else": 9}
 

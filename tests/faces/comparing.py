@@ -50,9 +50,7 @@ def differences(sources: list[str], situation: Situation, databases: tuple[sa.Co
         for number, item in enumerate(expressions):
             wrong += _compared(item, expected[number], found[number], connection.dialect.name)
             if item.type == BOOLEAN:
-                wrong += _compared(
-                    item, [not answer for answer in expected[number]], negated[number], f"{connection.dialect.name}, negated"
-                )
+                wrong += _compared(item, [not answer for answer in expected[number]], negated[number], f"{connection.dialect.name}, negated")
     return wrong
 
 

@@ -12,20 +12,7 @@ Draw = Callable[[st.SearchStrategy[int]], int]
 _BELOW = [st.integers(0, max(0, number - 1)) for number in range(64)]
 
 _FIELDS = {
-    "integer": (
-        "n",
-        "m",
-        "rank",
-        "id",
-        "place.size",
-        "owner.level",
-        "me.level",
-        "setting.limit",
-        "setting.days[grade]",
-        "param.n",
-        "record.n",
-        "place.id",
-    ),
+    "integer": ("n", "m", "rank", "id", "place.size", "owner.level", "me.level", "setting.limit", "setting.days[grade]", "param.n", "record.n", "place.id"),
     "money": ("amount", "price", "setting.cap", "record.amount"),
     "percent": ("share",),
     "decimal": ("area", "ratio", "place.area"),
@@ -165,10 +152,7 @@ class Grammar:
     def grade(self, depth: int) -> str:
         if depth <= 0:
             return self._one(lambda: self.field("grade"), lambda: self.pick(_GRADES))
-        return self._one(
-            lambda: f"coalesce({self.grade(0)}, {self.grade(0)})",
-            lambda: f"case({self.boolean(depth - 1)}, {self.grade(0)}, {self.grade(0)})",
-        )
+        return self._one(lambda: f"coalesce({self.grade(0)}, {self.grade(0)})", lambda: f"case({self.boolean(depth - 1)}, {self.grade(0)}, {self.grade(0)})")
 
     def date(self, depth: int) -> str:
         if depth <= 0:
@@ -212,13 +196,7 @@ class Grammar:
 
     def boolean(self, depth: int) -> str:
         if depth <= 0:
-            return self._one(
-                lambda: self.field("boolean"),
-                lambda: self.compare(0),
-                lambda: self.compare(0),
-                lambda: self.member(0),
-                lambda: self.emptiness(0),
-            )
+            return self._one(lambda: self.field("boolean"), lambda: self.compare(0), lambda: self.compare(0), lambda: self.member(0), lambda: self.emptiness(0))
         below = depth - 1
         return self._one(
             lambda: self.compare(below),

@@ -52,15 +52,7 @@ FIELDS = {
     "phone": "text",
     "mobile": "text",
 }
-PERSON_FIELDS = {
-    "name": "text",
-    "team": "team",
-    "boss": "person",
-    "active": "boolean",
-    "level": "integer",
-    "joined": "date",
-    "roles": "choices:role",
-}
+PERSON_FIELDS = {"name": "text", "team": "team", "boss": "person", "active": "boolean", "level": "integer", "joined": "date", "roles": "choices:role"}
 PLACE_FIELDS = {
     "name": "text",
     "grade": "choice:grade",
@@ -174,15 +166,7 @@ ME = {
     "name": "text",
     "joined": "date",
 }
-SETTINGS = {
-    "limit": "integer",
-    "cap": "money",
-    "days": "map:grade:integer",
-    "labels": "map:kind:text",
-    "word": "text",
-    "since": "instant",
-    "start": "date",
-}
+SETTINGS = {"limit": "integer", "cap": "money", "days": "map:grade:integer", "labels": "map:kind:text", "word": "text", "since": "instant", "start": "date"}
 NAMES = Names(
     types_of("item"),
     lambda type: types_of(type.entity) if type.entity in ENTITIES else None,
@@ -293,29 +277,9 @@ def follow(entity: str, record: int) -> Mapping[str, Any] | None:
 
 
 PEOPLE: tuple[Mapping[str, Any] | None, ...] = (
-    {
-        "id": 3,
-        "team": 1,
-        "teams": [1, 2],
-        "role": "boss",
-        "roles": ["boss", "clerk"],
-        "lead": 2,
-        "level": 3,
-        "name": "张三",
-        "joined": date(2025, 3, 15),
-    },
+    {"id": 3, "team": 1, "teams": [1, 2], "role": "boss", "roles": ["boss", "clerk"], "lead": 2, "level": 3, "name": "张三", "joined": date(2025, 3, 15)},
     {"id": 5, "team": None, "teams": [], "role": None, "roles": [], "lead": None, "level": None, "name": None, "joined": None},
-    {
-        "id": 1,
-        "team": 2,
-        "teams": [2],
-        "role": "clerk",
-        "roles": ["clerk"],
-        "lead": 1,
-        "level": 0,
-        "name": "a_b",
-        "joined": date(2024, 2, 29),
-    },
+    {"id": 1, "team": 2, "teams": [2], "role": "clerk", "roles": ["clerk"], "lead": 1, "level": 0, "name": "a_b", "joined": date(2024, 2, 29)},
     None,
 )
 SETTING_VALUES: tuple[Mapping[str, Any], ...] = (
@@ -330,10 +294,7 @@ SETTING_VALUES: tuple[Mapping[str, Any], ...] = (
     },
     {"limit": None, "cap": None, "days": {}, "labels": {"visit": "％"}, "word": None, "since": None, "start": None},
 )
-SPACES: tuple[Mapping[str, Any], ...] = (
-    {"record": RECORDS["item"][1], "param": {"n": 2, "code": "B", "on": True}},
-    {"record": {"id": 7}, "param": {}},
-)
+SPACES: tuple[Mapping[str, Any], ...] = ({"record": RECORDS["item"][1], "param": {"n": 2, "code": "B", "on": True}}, {"record": {"id": 7}, "param": {}})
 
 
 @dataclass(frozen=True)
@@ -346,9 +307,7 @@ class Situation:
     spaces: int
 
     def evaluator(self) -> Evaluator:
-        return Evaluator(
-            Environment(NOW, ZONES[self.zone], PEOPLE[self.person], SETTING_VALUES[self.settings], normal=normal, blind=blind), follow
-        )
+        return Evaluator(Environment(NOW, ZONES[self.zone], PEOPLE[self.person], SETTING_VALUES[self.settings], normal=normal, blind=blind), follow)
 
 
 def by_python(expressions: list[Expression], situation: Situation) -> list[list[Any]]:
@@ -361,9 +320,7 @@ def by_python(expressions: list[Expression], situation: Situation) -> list[list[
     return answer
 
 
-def by_sql(
-    expressions: list[Expression], situation: Situation, connection: sa.Connection, *, shaped: bool = False
-) -> tuple[list[list[Any]], list[list[Any]]]:
+def by_sql(expressions: list[Expression], situation: Situation, connection: sa.Connection, *, shaped: bool = False) -> tuple[list[list[Any]], list[list[Any]]]:
     """The same from a database, and for conditions their negations."""
     names = TableNames("item", TABLES["item"], connection.dialect.name)
     columns, negations = [], []

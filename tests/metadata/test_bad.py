@@ -44,9 +44,7 @@ def _spoil(folder: Path, case: dict[str, Any]) -> None:
     path = folder / case["file"]
     if "encode" in case:
         text = path.read_text("utf-8")
-        path.write_bytes(
-            text.encode("utf-8").replace("等".encode(), b"\xff") if case["encode"] == "broken" else text.encode(case["encode"])
-        )
+        path.write_bytes(text.encode("utf-8").replace("等".encode(), b"\xff") if case["encode"] == "broken" else text.encode(case["encode"]))
     elif case.get("unlink"):
         path.unlink()
     elif {"text", "swap", "set", "remove"} & case.keys():

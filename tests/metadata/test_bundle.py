@@ -29,12 +29,10 @@ def test_canonical_text_is_stable_and_means_the_same() -> None:
 
 def test_words_stand_in_the_order_of_the_schema_and_own_keys_as_written() -> None:
     text = canonical(
-        "entity",
-        {"zzz": 1, "fields": {"b": {"required": True, "maxLength": 5, "title": "x", "type": "text"}, "a": {"type": "date"}}, "title": "t"},
+        "entity", {"zzz": 1, "fields": {"b": {"required": True, "maxLength": 5, "title": "x", "type": "text"}, "a": {"type": "date"}}, "title": "t"}
     )
     assert text == (
-        '{\n  "title": "t",\n  "fields": {"b": {"type": "text", "title": "x", "maxLength": 5, "required": true}, "a": {"type": "date"}},\n'
-        '  "zzz": 1\n}\n'
+        '{\n  "title": "t",\n  "fields": {"b": {"type": "text", "title": "x", "maxLength": 5, "required": true}, "a": {"type": "date"}},\n  "zzz": 1\n}\n'
     )
 
 
@@ -111,6 +109,4 @@ def test_every_kind_has_its_place_in_a_folder() -> None:
 
 def test_presets_are_read_whole() -> None:
     bundle, problems = Bundle.read_folder(ROOT / "presets" / "real_estate", BASE)
-    assert problems == [] and len(bundle.documents) == len(
-        [path for path in (ROOT / "presets/real_estate").rglob("*.json") if "samples" not in path.parts]
-    )
+    assert problems == [] and len(bundle.documents) == len([path for path in (ROOT / "presets/real_estate").rglob("*.json") if "samples" not in path.parts])

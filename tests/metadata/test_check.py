@@ -110,10 +110,7 @@ def test_chinese_text_counts_by_character_not_by_escape() -> None:
 
 
 def test_an_option_schema_with_other_keywords_is_answered_in_our_words() -> None:
-    words = {
-        **WORDS.field_types,
-        "text": WORDS.field_types["text"].__class__("text", "text", "value", "basic", {"even": {"multipleOf": 2}}),
-    }
+    words = {**WORDS.field_types, "text": WORDS.field_types["text"].__class__("text", "text", "value", "basic", {"even": {"multipleOf": 2}})}
     bundle = Bundle({("entity", "a"): {"label": "{b}", "fields": {"b": {"type": "text", "even": 3}}}})
     assert [item.code for item in check(bundle, Vocabulary(field_types=words))] == ["shape_wrong"]
 

@@ -89,9 +89,7 @@ def mutate(chance: random.Random, document: Any, others: list[Any]) -> Any:
             other, at = chance.choice(places)
             container[token] = copy.deepcopy(other[at])
         elif gesture == 3 and isinstance(container, dict):
-            name = chance.choice(
-                ["class", "record", "id", "A", "a__b", "x" * 50, "type", "fields", "title", "from", "key", "name", "\u202e"]
-            )
+            name = chance.choice(["class", "record", "id", "A", "a__b", "x" * 50, "type", "fields", "title", "from", "key", "name", "\u202e"])
             container[name] = container.pop(token)
         elif gesture == 4 and isinstance(container, list):
             container.append(copy.deepcopy(container[token]))
@@ -124,9 +122,7 @@ def test_no_changes_of_many_definitions_at_once_break_the_check() -> None:
     bundle, chance = good(), random.Random(7)
     others = list(bundle.documents.values())
     for _ in range(ROUNDS):
-        changes: dict[tuple[str, str], Any] = {
-            place: mutate(chance, bundle.documents[place], others) for place in chance.sample(sorted(bundle.documents), 6)
-        }
+        changes: dict[tuple[str, str], Any] = {place: mutate(chance, bundle.documents[place], others) for place in chance.sample(sorted(bundle.documents), 6)}
         changes[chance.choice(sorted(bundle.documents))] = None
         examined(bundle.replace(changes))
 

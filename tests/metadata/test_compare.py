@@ -42,9 +42,7 @@ def test_a_word_that_changes_is_told_with_before_and_after() -> None:
 
 
 def test_a_label_is_one_value() -> None:
-    assert told(CUSTOMER, {"/fields/name/title": {"zh": "客户姓名", "en": "Name"}}) == [
-        "实体「客户」 › 字段 › 客户姓名 › 名称：姓名 → 客户姓名"
-    ]
+    assert told(CUSTOMER, {"/fields/name/title": {"zh": "客户姓名", "en": "Name"}}) == ["实体「客户」 › 字段 › 客户姓名 › 名称：姓名 → 客户姓名"]
 
 
 def test_retiring_and_bringing_back_are_told_as_such() -> None:
@@ -71,9 +69,7 @@ def test_options_in_another_order_are_a_change() -> None:
 
 def test_whole_definitions_come_and_go() -> None:
     old = good()
-    new = old.replace(
-        {("list", "all"): None, ("list", "new"): {"entity": "customer", "title": {"zh": "新客", "en": "New"}, "columns": ["name"]}}
-    )
+    new = old.replace({("list", "all"): None, ("list", "new"): {"entity": "customer", "title": {"zh": "新客", "en": "New"}, "columns": ["name"]}})
     assert [item.sentence() for item in compare(old, new)] == ["移除列表「全部」", "新增列表「新客」"]
     assert [item.sentence("en") for item in compare(old, new)] == ["List “All” is taken away", "List “New” is added"]
 
@@ -97,23 +93,12 @@ def test_any_change_gives_a_difference_and_sentences(data: st.DataObject) -> Non
             break
         node = node[key]
     found = compare(old, old.replace({place: document}))
-    assert bool(found) != identical(document, old.documents[place]) and all(
-        item.sentence(locale) for item in found for locale in ("zh", "en")
-    )
+    assert bool(found) != identical(document, old.documents[place]) and all(item.sentence(locale) for item in found for locale in ("zh", "en"))
     assert {(item.kind, item.key) for item in found} <= {place}
 
 
 def test_values_are_shown_as_people_read_them() -> None:
-    assert [shown(value) for value in (None, True, False, "x", 3, ["a", True], {"zh": "甲"}, [])] == [
-        "空",
-        "是",
-        "否",
-        "x",
-        "3",
-        "a、是",
-        "甲",
-        "空",
-    ]
+    assert [shown(value) for value in (None, True, False, "x", 3, ["a", True], {"zh": "甲"}, [])] == ["空", "是", "否", "x", "3", "a、是", "甲", "空"]
     assert shown({"a": 1}, "en") == '{"a": 1}' and len(shown("x" * 500)) == 120
 
 
@@ -121,12 +106,7 @@ def test_a_layer_tells_what_was_changed_from_which_base() -> None:
     base = good().documents[("form", "order_full")]
     changed = edited(base, {"/layout/0/columns": 1}, [])
     layer = Layer("small", "1.2.0", base)
-    assert [state(layer, base), state(layer, changed), state(layer, None), state(Layer(), base)] == [
-        "untouched",
-        "customised",
-        "removed",
-        "own",
-    ]
+    assert [state(layer, base), state(layer, changed), state(layer, None), state(Layer(), base)] == ["untouched", "customised", "removed", "own"]
     [item] = customised(layer, "form", "order_full", changed)
     assert (item.path, item.before, item.after) == ("/layout/0/columns", None, 1)
 

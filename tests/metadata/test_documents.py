@@ -11,14 +11,9 @@ from metadata.documents import MAX_BYTES, MAX_DEPTH, decode, escape, parse_docum
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 CLEAN = st.text(
-    st.characters(
-        codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    ),
-    max_size=8,
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), max_size=8
 )
-DOCUMENTS = st.recursive(
-    SCALARS | CLEAN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(CLEAN, inner, max_size=4), max_leaves=20
-)
+DOCUMENTS = st.recursive(SCALARS | CLEAN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(CLEAN, inner, max_size=4), max_leaves=20)
 
 
 @settings(max_examples=150, deadline=None)

@@ -14,9 +14,7 @@ PLACE = ("form", "a")
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 SCALARS = st.sampled_from([0, 1, True, "x", "y", None])
 KEYED = st.lists(NAMES, unique=True, max_size=4).flatmap(
-    lambda keys: st.tuples(
-        *(st.dictionaries(NAMES, SCALARS, max_size=2).map(lambda item, key=key: {"key": key, **item}) for key in keys)
-    ).map(list)
+    lambda keys: st.tuples(*(st.dictionaries(NAMES, SCALARS, max_size=2).map(lambda item, key=key: {"key": key, **item}) for key in keys)).map(list)
 )
 NODES = st.recursive(
     SCALARS | st.lists(NAMES, unique=True, max_size=4) | st.lists(SCALARS, max_size=3) | KEYED,
@@ -195,9 +193,7 @@ def test_rule_steps_are_known_by_their_keys() -> None:
 def test_lists_without_keys_count_as_one_value() -> None:
     base = {"default": [1, 2]}
     assert merge({PLACE: base}, {PLACE: {"default": [1, 3]}}, {PLACE: base}).documents[PLACE] == {"default": [1, 3]}
-    assert [item.pointer for item in merge({PLACE: base}, {PLACE: {"default": [1, 3]}}, {PLACE: {"default": [2]}}).conflicts] == [
-        "/default"
-    ]
+    assert [item.pointer for item in merge({PLACE: base}, {PLACE: {"default": [1, 3]}}, {PLACE: {"default": [2]}}).conflicts] == ["/default"]
 
 
 def test_the_word_for_editors_is_never_a_conflict() -> None:

@@ -41,9 +41,7 @@ def test_the_examples_of_the_language_have_the_right_shape(path: Path) -> None:
 
 
 def test_the_rules_of_the_language_have_right_steps() -> None:
-    documents = {
-        ("rule", path.stem.split("-")[1]): json.loads(path.read_text("utf-8")) for path in LANGUAGE if path.stem.startswith("rule")
-    }
+    documents = {("rule", path.stem.split("-")[1]): json.loads(path.read_text("utf-8")) for path in LANGUAGE if path.stem.startswith("rule")}
     about = ("step_", "trigger_", "steps_", "name_", "key_", "set_")
     assert [item for item in check(Bundle(documents), WORDS) if item.code.startswith(about)] == []
 
@@ -56,11 +54,7 @@ def test_a_schema_is_valid_2020_12(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_word_is_titled_in_both_languages(name: str) -> None:
-    untitled = [
-        path
-        for path, raw in places(schema_document(name))
-        if not (raw.get("title") and raw.get("x-en", {}).get("title")) and not _plain(path)
-    ]
+    untitled = [path for path, raw in places(schema_document(name)) if not (raw.get("title") and raw.get("x-en", {}).get("title")) and not _plain(path)]
     assert untitled == []
     halves = [path for path, raw in places(schema_document(name)) if ("description" in raw) != ("description" in raw.get("x-en", {}))]
     assert halves == []

@@ -66,10 +66,7 @@ def suspicious(bundle: object, place: ExpressionPlace, source: str) -> list[Expr
     """Stands for the engine's expression checker: blames the name ``nonsense`` and reads every typed view of the entity it is asked about."""
     if place.entity is not None:
         assert place.entity in bundle.entities  # type: ignore[attr-defined]
-    return [
-        ExpressionProblem(match.start() + 1, "expression_unknown_name", {"name": "nonsense", "meant": ""})
-        for match in re.finditer("nonsense", source)
-    ]
+    return [ExpressionProblem(match.start() + 1, "expression_unknown_name", {"name": "nonsense", "meant": ""}) for match in re.finditer("nonsense", source)]
 
 
 WORDS = Vocabulary(

@@ -24,9 +24,17 @@ def test_stars_are_read_from_numbers_and_stars_and_shown_as_stars():
             read(wrong)
 
 
-@pytest.mark.parametrize(("start", "end", "years"), [
-    (date(1990, 3, 7), date(2026, 3, 6), 35), (date(1990, 3, 7), date(2026, 3, 7), 36), (date(2000, 2, 29), date(2025, 2, 28), 24),
-    (date(2000, 2, 29), date(2025, 3, 1), 25), (date(2026, 1, 1), date(2025, 1, 2), 0), (None, date(2025, 1, 1), None)])
+@pytest.mark.parametrize(
+    ("start", "end", "years"),
+    [
+        (date(1990, 3, 7), date(2026, 3, 6), 35),
+        (date(1990, 3, 7), date(2026, 3, 7), 36),
+        (date(2000, 2, 29), date(2025, 2, 28), 24),
+        (date(2000, 2, 29), date(2025, 3, 1), 25),
+        (date(2026, 1, 1), date(2025, 1, 2), 0),
+        (None, date(2025, 1, 1), None),
+    ],
+)
 def test_years_between_counts_full_years(start, end, years):
     assert years_between.python(start, end) == years
 

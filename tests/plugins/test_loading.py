@@ -50,13 +50,24 @@ def test_the_built_in_packages_and_installed_ones_are_loaded_in_order():
 
 def test_a_failing_plugin_is_named_and_leaves_nothing_behind(monkeypatch):
     registry = engine_registry()
-    clashing = module(monkeypatch, "clashing", PLUGIN=Plugin("clashing", "1"), Fine=field_type(type("Fine", (Odd,), {"name": "fine"})),
-                      Text=field_type(type("Text", (Odd,), {"name": "text"})))
-    loaded = plugins.load(registry, [
-        installed("missing", "no_such_package"), installed("clashing", clashing), installed("empty", module(monkeypatch, "empty")),
-        installed("old", module(monkeypatch, "old", PLUGIN=Plugin("old", "1", api=API_VERSION - 1))),
-        installed("loud", module(monkeypatch, "loud", PLUGIN=Plugin("loud", "1", messages={"phone_invalid": {"zh": "x", "en": "x"}}))),
-        installed("example", "plugins.example")])
+    clashing = module(
+        monkeypatch,
+        "clashing",
+        PLUGIN=Plugin("clashing", "1"),
+        Fine=field_type(type("Fine", (Odd,), {"name": "fine"})),
+        Text=field_type(type("Text", (Odd,), {"name": "text"})),
+    )
+    loaded = plugins.load(
+        registry,
+        [
+            installed("missing", "no_such_package"),
+            installed("clashing", clashing),
+            installed("empty", module(monkeypatch, "empty")),
+            installed("old", module(monkeypatch, "old", PLUGIN=Plugin("old", "1", api=API_VERSION - 1))),
+            installed("loud", module(monkeypatch, "loud", PLUGIN=Plugin("loud", "1", messages={"phone_invalid": {"zh": "x", "en": "x"}}))),
+            installed("example", "plugins.example"),
+        ],
+    )
     assert {failure.name for failure in loaded.failures} == {"missing", "clashing", "empty", "old", "loud"}
     assert [plugin.name for plugin in loaded.plugins] == ["builtin", "example"]
     reasons = {failure.name: failure.reason for failure in loaded.failures}

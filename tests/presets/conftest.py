@@ -24,9 +24,22 @@ from metadata.bundle import Bundle
 
 FOLDER = Path(__file__).parents[2] / "presets" / "real_estate"
 MORNING = datetime.fromisoformat("2026-03-15T11:00:00+08:00")
-PEOPLE = (("jing", "consultant", "one"), ("qiang", "consultant", "one"), ("di", "consultant", "two"), ("ting", "supervisor", "one"), ("feng", "supervisor", "two"),
-          ("xiao", "manager", "site"), ("zhe", "director", "site"), ("ning", "receptionist", "site"), ("fei", "sales_admin", "site"), ("chao", "channel_manager", "site"),
-          ("yun", "finance", "site"), ("yue", "marketing", "site"), ("kai", "auditor", "site"), ("root", "admin", "site"))
+PEOPLE = (
+    ("jing", "consultant", "one"),
+    ("qiang", "consultant", "one"),
+    ("di", "consultant", "two"),
+    ("ting", "supervisor", "one"),
+    ("feng", "supervisor", "two"),
+    ("xiao", "manager", "site"),
+    ("zhe", "director", "site"),
+    ("ning", "receptionist", "site"),
+    ("fei", "sales_admin", "site"),
+    ("chao", "channel_manager", "site"),
+    ("yun", "finance", "site"),
+    ("yue", "marketing", "site"),
+    ("kai", "auditor", "site"),
+    ("root", "admin", "site"),
+)
 _numbers = count(1)
 _phones = count(13_900_000_001)
 

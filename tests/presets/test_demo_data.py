@@ -108,8 +108,27 @@ def test_every_role_finds_its_lists_and_most_are_filled(filled: Site) -> None:
                 answer = page(ctx, Query(view.entity, where=view.where, sort=view.sort, fields=view.columns, limit=20))
                 empty[view.key] += not answer.items
     assert set(empty) == set(workspace.bundle.lists)
-    assert not {key for key in ("customers_today", "my_customers", "my_expiring", "customers_all", "customers_pool", "customers_board", "follow_ups", "visits",
-                                "appointments", "units", "units_available", "partners", "agents", "customers_channel", "customers_deal") if empty[key]}
+    assert not {
+        key
+        for key in (
+            "customers_today",
+            "my_customers",
+            "my_expiring",
+            "customers_all",
+            "customers_pool",
+            "customers_board",
+            "follow_ups",
+            "visits",
+            "appointments",
+            "units",
+            "units_available",
+            "partners",
+            "agents",
+            "customers_channel",
+            "customers_deal",
+        )
+        if empty[key]
+    }
 
 
 def test_filling_twice_with_another_seed_adds_customers_and_no_second_people(filled: Site) -> None:

@@ -55,8 +55,12 @@ def test_every_file_stands_in_canonical_form() -> None:
 
 
 def test_everything_people_see_is_named_in_chinese_and_english() -> None:
-    missing = [f"{kind}/{key}{path}" for (kind, key), document in BUNDLE.documents.items() for path, label in labels(document)
-               if not (isinstance(label, Mapping) and label.get("zh") and label.get("en"))]
+    missing = [
+        f"{kind}/{key}{path}"
+        for (kind, key), document in BUNDLE.documents.items()
+        for path, label in labels(document)
+        if not (isinstance(label, Mapping) and label.get("zh") and label.get("en"))
+    ]
     assert missing == []
     untitled = [f"{entity.key}.{field.key}" for entity in BUNDLE.entities.values() for field in entity.fields.values() if not field.title]
     assert untitled == []
@@ -134,9 +138,22 @@ def test_phones_and_id_numbers_are_in_clear_for_the_owner_only(role: str) -> Non
             assert hidden or own_rows, f"{role} reads {entity}.{field} in clear"
 
 
-@pytest.mark.parametrize(("role", "entity"), [
-    ("finance", "follow_up"), ("finance", "call"), ("finance", "visit"), ("receptionist", "follow_up"), ("receptionist", "task"), ("marketing", "follow_up"),
-    ("marketing", "call"), ("channel_manager", "follow_up"), ("channel_manager", "unit"), ("consultant", "review"), ("receptionist", "unit")])
+@pytest.mark.parametrize(
+    ("role", "entity"),
+    [
+        ("finance", "follow_up"),
+        ("finance", "call"),
+        ("finance", "visit"),
+        ("receptionist", "follow_up"),
+        ("receptionist", "task"),
+        ("marketing", "follow_up"),
+        ("marketing", "call"),
+        ("channel_manager", "follow_up"),
+        ("channel_manager", "unit"),
+        ("consultant", "review"),
+        ("receptionist", "unit"),
+    ],
+)
 def test_what_is_not_a_roles_business_does_not_exist_for_it(role: str, entity: str) -> None:
     assert grant(role, entity).read is False and grant(role, entity).create is False
 

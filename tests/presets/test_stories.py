@@ -62,7 +62,9 @@ def test_the_phone_of_a_merged_customer_is_free_again(site: Site) -> None:
 
 
 def test_family_and_further_phones_are_saved_with_their_customer(site: Site) -> None:
-    made = site.customer("jing", member=[{"name": "钱强", "relation": "spouse", "phone": site.phone()}], customer_phone=[{"phone": site.phone(), "label": "office"}])
+    made = site.customer(
+        "jing", member=[{"name": "钱强", "relation": "spouse", "phone": site.phone()}], customer_phone=[{"phone": site.phone(), "label": "office"}]
+    )
     record = get(site.ctx("jing"), "customer", made.id)
     assert [(line["name"], line["relation"]) for line in record["member"]] == [("钱强", "spouse")] and len(record["customer_phone"]) == 1
 
@@ -96,9 +98,17 @@ def test_a_consultant_cannot_change_who_holds_a_customer_nor_for_how_long(site: 
 FOLLOW = {"method": "phone", "call_result": "connected", "content": "客户周六带爱人来看四房，重点看采光", "next_contact_at": "2026-03-20T10:00:00+08:00"}
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    ({}, None), ({"method": "wechat", "call_result": None}, None), ({"call_result": "no_answer"}, "not_connected"), ({"content": "已 联 系 客 户"}, "too_short"),
-    ({"at": "2026-03-13T09:00:00+08:00"}, "late"), ({"next_contact_at": None}, "no_next")])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, None),
+        ({"method": "wechat", "call_result": None}, None),
+        ({"call_result": "no_answer"}, "not_connected"),
+        ({"content": "已 联 系 客 户"}, "too_short"),
+        ({"at": "2026-03-13T09:00:00+08:00"}, "late"),
+        ({"next_contact_at": None}, "no_next"),
+    ],
+)
 def test_a_follow_up_is_judged_when_it_is_saved(site: Site, change: dict[str, Any], why: str | None) -> None:
     saved = site.create("jing", "follow_up", customer=site.customer("jing").id, **{**FOLLOW, **change})
     assert (saved.record["why_not"], saved.record["is_effective"]) == (why, why is None)
@@ -204,9 +214,21 @@ def test_a_visitor_without_a_consultant_lies_in_the_pool(site: Site) -> None:
     assert (record["pool_state"], record["owner"], record["protect_until"]) == ("pool", None, None)
 
 
-@pytest.mark.parametrize(("login", "values", "seen"), [
-    ("chao", {"source": "agency"}, True), ("chao", {"source": "natural"}, False), ("yun", {"stage": "signed"}, True), ("yun", {"stage": "intent_up"}, False),
-    ("yue", {}, True), ("yue", {"do_not_contact": True}, False), ("kai", {"source": "natural"}, True), ("zhe", {}, True), ("fei", {}, True), ("root", {}, True)])
+@pytest.mark.parametrize(
+    ("login", "values", "seen"),
+    [
+        ("chao", {"source": "agency"}, True),
+        ("chao", {"source": "natural"}, False),
+        ("yun", {"stage": "signed"}, True),
+        ("yun", {"stage": "intent_up"}, False),
+        ("yue", {}, True),
+        ("yue", {"do_not_contact": True}, False),
+        ("kai", {"source": "natural"}, True),
+        ("zhe", {}, True),
+        ("fei", {}, True),
+        ("root", {}, True),
+    ],
+)
 def test_each_office_sees_the_customers_of_its_work(site: Site, login: str, values: dict[str, Any], seen: bool) -> None:
     made = site.customer("jing", **values)
     assert (made.id in site.ids(login, "customer")) is seen
@@ -217,7 +239,9 @@ def test_each_office_sees_the_customers_of_its_work(site: Site, login: str, valu
 def test_the_floor_price_is_there_for_finance_and_not_for_consultants(site: Site) -> None:
     project = site.create("fei", "project", code=f"P{site.phone()}", name="云溪府", stage="selling")
     building = site.create("fei", "building", project=project.id, name="12")
-    unit = site.create("fei", "unit", full_no="12-2-1201", building=building.id, floor=12, room="1201", area_build=118.5, list_total=380_000_000, floor_total=361_000_000)
+    unit = site.create(
+        "fei", "unit", full_no="12-2-1201", building=building.id, floor=12, room="1201", area_build=118.5, list_total=380_000_000, floor_total=361_000_000
+    )
     assert get(site.ctx("yun"), "unit", unit.id)["floor_total"] == 361_000_000
     record = get(site.ctx("jing"), "unit", unit.id)
     assert "floor_total" not in record and record["list_total"] == 380_000_000

@@ -15,15 +15,33 @@ from engine.records.query import get
 from tests.engine.homes import Homes, Place, small_place
 
 TYPES: dict[str, dict[str, Any]] = {
-    "text": {}, "long_text": {}, "integer": {}, "decimal": {"scale": 2}, "money": {}, "boolean": {}, "date": {}, "instant": {}, "choice": {"choices": "stage"},
-    "choices": {"choices": "stage"}, "tags": {}, "link": {"to": "visit"}, "person": {}, "phone": {"encrypted": True, "last4": True, "search": "phone"},
-    "formula": {"value": "coalesce(height, 0) + 1"}, "rollup": {"from": "visit.plant", "measure": "count"}}
+    "text": {},
+    "long_text": {},
+    "integer": {},
+    "decimal": {"scale": 2},
+    "money": {},
+    "boolean": {},
+    "date": {},
+    "instant": {},
+    "choice": {"choices": "stage"},
+    "choices": {"choices": "stage"},
+    "tags": {},
+    "link": {"to": "visit"},
+    "person": {},
+    "phone": {"encrypted": True, "last4": True, "search": "phone"},
+    "formula": {"value": "coalesce(height, 0) + 1"},
+    "rollup": {"from": "visit.plant", "measure": "count"},
+}
 KEYS = ("one", "two", "three")
 
 fields = st.tuples(st.just("field"), st.sampled_from(KEYS), st.sampled_from(sorted(TYPES)), st.sampled_from(["", "unique", "index", "search"]))
 edits = st.one_of(
-    fields, st.tuples(st.just("remove"), st.sampled_from(KEYS)), st.tuples(st.just("sort"), st.sampled_from([*KEYS, "-height", "created_at"]), st.booleans()),
-    st.tuples(st.just("rows"), st.sampled_from(["owner == me", "stage == 'new' or owner == me", "empty(owner)"])), st.tuples(st.just("entity"), st.booleans()))
+    fields,
+    st.tuples(st.just("remove"), st.sampled_from(KEYS)),
+    st.tuples(st.just("sort"), st.sampled_from([*KEYS, "-height", "created_at"]), st.booleans()),
+    st.tuples(st.just("rows"), st.sampled_from(["owner == me", "stage == 'new' or owner == me", "empty(owner)"])),
+    st.tuples(st.just("entity"), st.booleans()),
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +66,9 @@ def documents(place: Place, edit: tuple[Any, ...]) -> dict[tuple[str, str], Any]
         case ("rows", source):
             return {("role", "viewer"): {"title": {"zh": "看客"}, "grants": {"plant": {"read": source}}}}
         case ("entity", there):
-            return {("entity", "pot"): {"title": {"zh": "盆"}, "label": "{size}", "fields": {"size": {"type": "text", "title": {"zh": "大小"}}}} if there else None}
+            return {
+                ("entity", "pot"): {"title": {"zh": "盆"}, "label": "{size}", "fields": {"size": {"type": "text", "title": {"zh": "大小"}}}} if there else None
+            }
     raise AssertionError(edit)
 
 
@@ -65,7 +85,7 @@ def test_any_walk_of_publishes_leaves_no_drift_and_loses_no_value(homes: Homes, 
             try:
                 publish(place.ctx, plan_publish(place.ctx, place.changed(documents(place, edit))))
             except Refusal:
-                continue                                       # a removed field still sorted by, a retired key for something else: refused as a whole
+                continue  # a removed field still sorted by, a retired key for something else: refused as a whole
             assert drift_of(place.ctx) == []
         rollback(place.ctx, 1)
         assert drift_of(place.ctx) == []

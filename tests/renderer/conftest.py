@@ -32,6 +32,7 @@ def application(clinic: Home) -> object:
 @pytest.fixture
 def client_of(clinic: Home, application: object) -> Callable[..., TestClient]:
     """A client with the session of a login ("" = nobody)."""
+
     def make(login: str = "") -> TestClient:
         client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, raise_server_exceptions=False, client=("127.0.0.1", 50000))  # type: ignore[arg-type]
         if login:
@@ -39,6 +40,7 @@ def client_of(clinic: Home, application: object) -> Callable[..., TestClient]:
             assert account is not None
             client.cookies.set("tangram", accounts.start_session(clinic, account.id))
         return client
+
     return make
 
 

@@ -113,8 +113,12 @@ def test_people_and_tokens(run_on, preset):
     made = _json(run("user", "add", "vets", "Li.Na", "--role", "vet", "--name", "李娜", "--json"))
     assert made["login"] == "li.na" and made["link"].startswith("http://127.0.0.1:8000/welcome/")
     assert _json(run("token", "create", "vets", "li.na", "--json"))["token"].startswith("tgm_")
-    for words, said in ((("user", "add", "vets", "li.na", "--role", "vet"), "li.na"), (("user", "add", "vets", "new", "--role", "king"), "king"),
-                        (("user", "add", "vets", "new", "--role", "vet", "--team", "North"), "North"), (("token", "create", "vets", "nobody"), "nobody")):
+    for words, said in (
+        (("user", "add", "vets", "li.na", "--role", "vet"), "li.na"),
+        (("user", "add", "vets", "new", "--role", "king"), "king"),
+        (("user", "add", "vets", "new", "--role", "vet", "--team", "North"), "North"),
+        (("token", "create", "vets", "nobody"), "nobody"),
+    ):
         code, out, err = run(*words)
         assert code == 1 and not out and said in err and err.startswith("tangram: ")
 
@@ -138,7 +142,12 @@ def test_a_sandbox_has_its_own_time_and_a_live_workspace_has_not(run_on, preset)
     run("workspace", "create", "rehearsal", "--preset", preset, "--now", "2026-03-15T10:00:00+08:00")
     run("workspace", "create", "live", "--preset", preset)
     assert _json(run("clock", "rehearsal", "2026-03-16T10:00:00+08:00", "--json")) == {"now": "2026-03-16T10:00:00+08:00"}
-    for words in (("rehearsal", "2026-03-15T10:00:00+08:00"), ("live", "2030-01-01T00:00:00+08:00"), ("rehearsal", "tomorrow"), ("rehearsal", "2026-03-17T10:00:00")):
+    for words in (
+        ("rehearsal", "2026-03-15T10:00:00+08:00"),
+        ("live", "2030-01-01T00:00:00+08:00"),
+        ("rehearsal", "tomorrow"),
+        ("rehearsal", "2026-03-17T10:00:00"),
+    ):
         code, _, err = run("clock", *words)
         assert code == 1 and err.count("\n") == 1
 
@@ -158,10 +167,16 @@ def test_records_go_in_and_out(run_on, preset, tmp_path):
     out = tmp_path / "out.csv"
     assert _json(run("export", "vets", "pet", out, "--as", "li.na", "--where", "name != '旺财'", "--json"))["rows"] == 1
     assert "'=1+1" in out.read_text(encoding="utf-8-sig") and "旺财" not in out.read_text(encoding="utf-8-sig")
-    for words in (("export", "vets", "pet", out, "--as", "nobody"), ("export", "vets", "pet", tmp_path / "no" / "x.csv", "--as", "li.na"),
-                  ("export", "vets", "pet", tmp_path / "x.pdf", "--as", "li.na"), ("export", "vets", "pet", out, "--as", "li.na", "--where", "nmae == 1"),
-                  ("import", "vets", "pet", tmp_path / "none.csv"), ("import", "vets", "cat", tmp_path / "pets.csv"), ("schema", "vets", "cat"),
-                  ("import", "vets", "pet", tmp_path / "pets.csv", "--mapping", "unknown")):
+    for words in (
+        ("export", "vets", "pet", out, "--as", "nobody"),
+        ("export", "vets", "pet", tmp_path / "no" / "x.csv", "--as", "li.na"),
+        ("export", "vets", "pet", tmp_path / "x.pdf", "--as", "li.na"),
+        ("export", "vets", "pet", out, "--as", "li.na", "--where", "nmae == 1"),
+        ("import", "vets", "pet", tmp_path / "none.csv"),
+        ("import", "vets", "cat", tmp_path / "pets.csv"),
+        ("schema", "vets", "cat"),
+        ("import", "vets", "pet", tmp_path / "pets.csv", "--mapping", "unknown"),
+    ):
         code, out_text, err = run(*words)
         assert code == 1 and not out_text and err.startswith("tangram: "), words
     schema = _json(run("schema", "vets", "pet", "--json"))
@@ -169,10 +184,20 @@ def test_records_go_in_and_out(run_on, preset, tmp_path):
     assert _json(run("demo-data", "vets", "--scale", "S", "--json"))["refused"] == {}
 
 
-@pytest.mark.parametrize("words", [
-    ("workspace", "create", "demo", "--preset", "no_such_preset"), ("workspace", "create", "Bad Name", "--preset", "{preset}"), ("plan", "nowhere", "{preset}"),
-    ("rollback", "nowhere", "1"), ("workspace", "clone", "nowhere", "copy"), ("check", "/no/such/folder"), ("user", "add", "nowhere", "a.b", "--role", "vet"),
-    ("clock", "nowhere", "2026-01-01T00:00:00Z"), ("check", "--database", "nowhere")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("workspace", "create", "demo", "--preset", "no_such_preset"),
+        ("workspace", "create", "Bad Name", "--preset", "{preset}"),
+        ("plan", "nowhere", "{preset}"),
+        ("rollback", "nowhere", "1"),
+        ("workspace", "clone", "nowhere", "copy"),
+        ("check", "/no/such/folder"),
+        ("user", "add", "nowhere", "a.b", "--role", "vet"),
+        ("clock", "nowhere", "2026-01-01T00:00:00Z"),
+        ("check", "--database", "nowhere"),
+    ],
+)
 def test_what_is_not_there_is_told_in_one_line(run, preset, words):
     code, out, err = run(*(word.format(preset=preset) for word in words))
     assert code == 1 and not out and err.startswith("tangram: ") and "_" not in err.split(":")[1].split(" ")[0]
@@ -268,7 +293,9 @@ def test_databases_that_cannot_be_used_stop_the_start(run, preset, tmp_path):
 
 def test_it_serves_and_stops_when_told(preset, tmp_path):
     environment = {**os.environ, "TANGRAM_HOME": str(tmp_path / "var"), "LANG": "en_US.UTF-8"}
-    process = subprocess.Popen([sys.executable, "-m", "renderer.cli", "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "renderer.cli", "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         url = process.stdout.readline().split(" ")[-1].strip()
         assert url.startswith("http://127.0.0.1:")

@@ -28,7 +28,7 @@ def pages() -> Pages:
 
 def test_colours_and_pixels_stand_in_the_token_block_only():
     text = (ROOT / "renderer/static/app.css").read_text(encoding="utf-8")
-    rest = re.sub(r"/\*.*?\*/", "", text[text.index("/* ---- base"):], flags=re.DOTALL)
+    rest = re.sub(r"/\*.*?\*/", "", text[text.index("/* ---- base") :], flags=re.DOTALL)
     rest = re.sub(r"@media \([^)]*\)", "", rest)
     wrong = re.findall(r"[^;{}]*(?:#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(|(?<![\w.-])[1-9]\d*(?:\.\d+)?px)[^;{}]*", rest)
     assert not wrong, wrong
@@ -42,7 +42,7 @@ def test_every_custom_property_used_is_defined():
 
 def _luminance(colour: str) -> float:
     colour = colour if len(colour) == 7 else "#" + "".join(part * 2 for part in colour[1:])
-    parts = [int(colour[index:index + 2], 16) / 255 for index in (1, 3, 5)]
+    parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -56,8 +56,16 @@ def _contrast(one: str, two: str) -> float:
 def test_texts_have_enough_contrast_on_every_ground(theme):
     text = (ROOT / "renderer/static/app.css").read_text(encoding="utf-8")
     block = text.split("}", 2)[theme]
-    tokens = {**dict(re.findall(r"--([\w]+[\w-]*):\s*(#[0-9a-fA-F]{3,6});", text.split("}", 1)[0])), **dict(re.findall(r"--([\w]+[\w-]*):\s*(#[0-9a-fA-F]{3,6});", block))}
-    pairs = [(ink, ground) for ink in ("text", "text2", "text3", "accent") for ground in ("bg", "surface", "sunken", "accent-bg") if (ink, ground) != ("accent", "sunken")]
+    tokens = {
+        **dict(re.findall(r"--([\w]+[\w-]*):\s*(#[0-9a-fA-F]{3,6});", text.split("}", 1)[0])),
+        **dict(re.findall(r"--([\w]+[\w-]*):\s*(#[0-9a-fA-F]{3,6});", block)),
+    }
+    pairs = [
+        (ink, ground)
+        for ink in ("text", "text2", "text3", "accent")
+        for ground in ("bg", "surface", "sunken", "accent-bg")
+        if (ink, ground) != ("accent", "sunken")
+    ]
     pairs += [(name, f"{name}-bg") for name in ("red", "amber", "green", "blue", "violet", "slate")] + [("accent-ink", "accent"), ("ink-text", "ink")]
     weak = {pair: round(_contrast(tokens[pair[0]], tokens[pair[1]]), 2) for pair in pairs if _contrast(tokens[pair[0]], tokens[pair[1]]) < 4.5}
     assert not weak, weak
@@ -69,7 +77,11 @@ def test_the_lock_file_holds_hashes_and_no_addresses():
     assert '"resolved"' not in text
     packages = {name: item for name, item in json.loads(text)["packages"].items() if name}
     assert all(item.get("integrity", "").startswith("sha512-") for item in packages.values())
-    assert all(re.fullmatch(r"[\d.]+", version) for group in ("dependencies", "devDependencies") for version in json.loads((ROOT / "package.json").read_text())[group].values())
+    assert all(
+        re.fullmatch(r"[\d.]+", version)
+        for group in ("dependencies", "devDependencies")
+        for version in json.loads((ROOT / "package.json").read_text())[group].values()
+    )
 
 
 def test_scripts_speak_no_language():
@@ -81,9 +93,13 @@ def test_scripts_speak_no_language():
 
 def _messages() -> set[str]:
     found: set[str] = set()
-    for method, options in (([("**.py", "python")], {}), ([("templates/**.html", "jinja2")], {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "newstyle_gettext": "true"}})):
-        for _file, _line, message, _comments, _context in extract_from_dir(ROOT / "renderer", method_map=method, options_map=options, keywords={
-                "_": None, "gettext": None, "ngettext": (1, 2)}):
+    for method, options in (
+        ([("**.py", "python")], {}),
+        ([("templates/**.html", "jinja2")], {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "newstyle_gettext": "true"}}),
+    ):
+        for _file, _line, message, _comments, _context in extract_from_dir(
+            ROOT / "renderer", method_map=method, options_map=options, keywords={"_": None, "gettext": None, "ngettext": (1, 2)}
+        ):
             found.add(message if isinstance(message, str) else message[0])
     return found
 
@@ -130,9 +146,16 @@ def test_every_widget_draws_every_face_and_labels_what_it_draws(pages, locale):
 def test_what_people_typed_is_escaped_by_every_face(pages):
     hostile = '"><script>alert(1)</script>'
     for field in sample_fields():
-        changed = replace(field, value=[hostile] if isinstance(field.value, list) else hostile, text=hostile, label=hostile, help=hostile, errors=(hostile,),
-                          options=tuple(replace(option, label=hostile, value=hostile) for option in field.options),
-                          picked=tuple(replace(option, label=hostile, value=hostile) for option in field.picked))
+        changed = replace(
+            field,
+            value=[hostile] if isinstance(field.value, list) else hostile,
+            text=hostile,
+            label=hostile,
+            help=hostile,
+            errors=(hostile,),
+            options=tuple(replace(option, label=hostile, value=hostile) for option in field.options),
+            picked=tuple(replace(option, label=hostile, value=hostile) for option in field.picked),
+        )
         for face in ("input", "cell", "detail"):
             assert "<script>" not in str(pages.face(field.widget, face)(changed)), (field.widget, face)
 

@@ -154,7 +154,11 @@ def test_views_are_private_or_shared_and_removed_by_who_may(ctx_of_login):
 
 def test_a_saved_view_outlives_fields_that_went_away(ctx_of_login):
     definition = ctx_of_login("dora").workspace.bundle.lists["my_patients"]
-    state = ListState.of_saved(definition, {"page": "kanban", "equals": {"gone": ["1"], "grade": ["a"]}, "sort": ["-gone", "fee"], "fields": ["gone", "name"]}, frozenset({"grade", "fee", "name"}))
+    state = ListState.of_saved(
+        definition,
+        {"page": "kanban", "equals": {"gone": ["1"], "grade": ["a"]}, "sort": ["-gone", "fee"], "fields": ["gone", "name"]},
+        frozenset({"grade", "fee", "name"}),
+    )
     assert state == ListState(kind="table", equals={"grade": ("a",)}, sort=("fee",), columns=("name",))
 
 

@@ -62,7 +62,16 @@ def test_every_answer_carries_the_headers_and_no_page_is_stored(client_of):
 
 def test_pages_hold_no_inline_script_style_or_handler(client_of):
     client = client_of("anna")
-    for path in ("/login", "/w/clinic/", "/w/clinic/l/patients", "/w/clinic/l/board", "/w/clinic/l/days", "/w/clinic/people", "/w/clinic/people/rights", "/_kitchen"):
+    for path in (
+        "/login",
+        "/w/clinic/",
+        "/w/clinic/l/patients",
+        "/w/clinic/l/board",
+        "/w/clinic/l/days",
+        "/w/clinic/people",
+        "/w/clinic/people/rights",
+        "/_kitchen",
+    ):
         html = client.get(path).text
         assert not re.search(r"<script(?![^>]*\bsrc=)", html), path
         assert not re.search(r"<[^>]+\s(style|on[a-z]+)=", html), path
@@ -71,7 +80,7 @@ def test_pages_hold_no_inline_script_style_or_handler(client_of):
 
 def test_assets_are_immutable_compressed_and_named_by_content(client_of):
     client = client_of()
-    name = re.search(r'/static/app\.[0-9a-f]{10}\.css', client.get("/login").text)[0]
+    name = re.search(r"/static/app\.[0-9a-f]{10}\.css", client.get("/login").text)[0]
     answer = client.get(name, headers={"accept-encoding": "gzip"})
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-encoding"] == "gzip"
@@ -134,7 +143,17 @@ def test_after_login_nobody_is_sent_elsewhere(client_of, wanted):
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "' or 1=1 --", "{{7*7}}", "\x00", "a" * 500, "()", "%", "字" * 70])
 def test_hostile_words_in_addresses_are_answers_not_failures(client_of, text):
     client = client_of("dora")
-    for params in ({"q": text}, {"where": text}, {"sort": text}, {"stage": text}, {"cursor": text}, {"view": text}, {"page": text}, {"fields": text}, {"due": text}):
+    for params in (
+        {"q": text},
+        {"where": text},
+        {"sort": text},
+        {"stage": text},
+        {"cursor": text},
+        {"view": text},
+        {"page": text},
+        {"fields": text},
+        {"due": text},
+    ):
         answer = client.get("/w/clinic/l/my_patients", params=params)
         assert answer.status_code in (200, 404, 422), (params, answer.status_code)
         assert "<script>alert" not in answer.text

@@ -50,5 +50,7 @@ def test_no_text_is_translated_twice():
     counts: Counter[tuple[str, str]] = Counter()
     for path in sorted(ROOT.glob("locale/zh/*.po")):
         with path.open("rb") as file:
-            counts.update((message.context or "", message.id if isinstance(message.id, str) else message.id[0]) for message in read_po(file, locale="zh") if message.id)
+            counts.update(
+                (message.context or "", message.id if isinstance(message.id, str) else message.id[0]) for message in read_po(file, locale="zh") if message.id
+            )
     assert [key for key, number in counts.items() if number > 1] == []

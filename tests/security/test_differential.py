@@ -58,9 +58,20 @@ def fill(world: World, seed: int) -> None:
     people = [world.person(login) for login in ("s1", "s2", "s3")]
     made = []
     for number in range(25):
-        made.append(service.create(world.ctx(), "customer", {
-            "name": chance.choice(FIRST_CHARACTERS) + chance.choice(["三", "四丰", "五"]), "phone": f"1390000{number:04}", "grade": chance.choice("ABC"),
-            "owner": chance.choice([None, *people]), "secret": chance.choice(["x", "y"]), "budget": chance.choice([None, 1, 2])}).id)
+        made.append(
+            service.create(
+                world.ctx(),
+                "customer",
+                {
+                    "name": chance.choice(FIRST_CHARACTERS) + chance.choice(["三", "四丰", "五"]),
+                    "phone": f"1390000{number:04}",
+                    "grade": chance.choice("ABC"),
+                    "owner": chance.choice([None, *people]),
+                    "secret": chance.choice(["x", "y"]),
+                    "budget": chance.choice([None, 1, 2]),
+                },
+            ).id
+        )
     for _ in range(30):
         service.create(world.ctx(), "visit", {"customer": chance.choice(made), "author": chance.choice([None, *people]), "score": chance.randint(0, 9)})
     for one in chance.sample(made, 3):
@@ -106,12 +117,16 @@ def test_every_path_gives_the_same_rows_as_the_written_policy(make_world: Callab
         ctx = world.ctx(login)
         expected = {row["id"] for row in policy.customers if policy.sees_customer(login, row)}
         paths = {
-            "list": listed(world, login), "pages": paged(world, login, "customer"), "by budget": listed(world, login, sort=("-budget",)),
-            "get": gotten(world, login, "customer", every, query.get), "timeline": gotten(world, login, "customer", every, history.timeline),
+            "list": listed(world, login),
+            "pages": paged(world, login, "customer"),
+            "by budget": listed(world, login, sort=("-budget",)),
+            "get": gotten(world, login, "customer", every, query.get),
+            "timeline": gotten(world, login, "customer", every, history.timeline),
             "filter": listed(world, login, where="grade == 'A'") | listed(world, login, where="not (grade == 'A')"),
             "exact": listed(world, login, equals={"grade": "A"}) | listed(world, login, equals={"grade": ("B", "C")}),
             "phones": {one for number in range(25) for one in listed(world, login, equals={"phone": f"1390000{number:04}"})},
-            "last four": {one for number in range(25) for one in listed(world, login, search=f"{number:04}")}}
+            "last four": {one for number in range(25) for one in listed(world, login, search=f"{number:04}")},
+        }
         assert all(found == expected for found in paths.values()), (login, {name: found ^ expected for name, found in paths.items()})
         assert query.count(ctx, "customer") == len(expected) == sum(query.group(ctx, "customer", "", "grade").values())
         assert query.page(ctx, Query("customer", count="exact")).count == len(expected)
@@ -125,8 +140,11 @@ def test_every_path_gives_the_same_rows_as_the_written_policy(make_world: Callab
 
 
 def forbidden(ctx: Context, one: int) -> list[Callable[[], Any]]:
-    return [lambda: service.update(ctx, "customer", one, {"secret": "z"}, service.ANY), lambda: service.delete(ctx, "customer", one, 99),
-            lambda: service.create(ctx, "visit", {"customer": one, "author": 1, "nonsense": 1})]
+    return [
+        lambda: service.update(ctx, "customer", one, {"secret": "z"}, service.ANY),
+        lambda: service.delete(ctx, "customer", one, 99),
+        lambda: service.create(ctx, "visit", {"customer": one, "author": 1, "nonsense": 1}),
+    ]
 
 
 def test_a_forbidden_write_changes_nothing(make_world: Callable[..., World]):

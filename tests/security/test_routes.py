@@ -17,19 +17,43 @@ from tests.renderer.api.shop import SHOP, Caller, Response, Shop, make_shop
 
 #: Which of the four customers (and the visits to them) each person reaches; what is not listed is not reached.
 CUSTOMERS = {
-    "s1": {"read": {"own", "pool"}, "update": {"own"}, "delete": {"own"}}, "s2": {"read": {"mate", "pool"}, "update": {"mate"}, "delete": {"mate"}},
-    "l1": {"read": {"own", "mate"}, "update": {"own", "mate"}, "delete": set()}, "a1": {verb: {"own", "mate", "other", "pool"} for verb in ("read", "update", "delete")},
-    "g1": {verb: set() for verb in ("read", "update", "delete")}}
+    "s1": {"read": {"own", "pool"}, "update": {"own"}, "delete": {"own"}},
+    "s2": {"read": {"mate", "pool"}, "update": {"mate"}, "delete": {"mate"}},
+    "l1": {"read": {"own", "mate"}, "update": {"own", "mate"}, "delete": set()},
+    "a1": {verb: {"own", "mate", "other", "pool"} for verb in ("read", "update", "delete")},
+    "g1": {verb: set() for verb in ("read", "update", "delete")},
+}
 VISITS = {
-    "s1": {"read": {"own"}, "update": set(), "delete": set()}, "s2": {"read": {"mate"}, "update": set(), "delete": set()},
-    "l1": {"read": {"own", "mate"}, "update": set(), "delete": set()}, "a1": CUSTOMERS["a1"], "g1": CUSTOMERS["g1"]}
+    "s1": {"read": {"own"}, "update": set(), "delete": set()},
+    "s2": {"read": {"mate"}, "update": set(), "delete": set()},
+    "l1": {"read": {"own", "mate"}, "update": set(), "delete": set()},
+    "a1": CUSTOMERS["a1"],
+    "g1": CUSTOMERS["g1"],
+}
 #: Entity -> login -> verbs on any row. r read, c create, u update, d delete; "" = the entity does not exist for them.
 WHOLE = {
-    "order": {"s1": "rcu", "l1": "", "a1": "rcud", "g1": ""}, "log": {"s1": "", "l1": "", "a1": "rc", "g1": "r"},
-    "thing": {"s1": "r", "l1": "", "a1": "rcud", "g1": ""}, "person": {"s1": "r", "l1": "r", "a1": "rcud", "g1": ""}, "team": {"s1": "r", "l1": "r", "a1": "rcud", "g1": ""}}
-CREATE = {"customer": {"s1": 201, "l1": 403, "a1": 201, "g1": 404}, "order": {"s1": 201, "l1": 404, "a1": 201, "g1": 404}, "log": {"s1": 404, "l1": 404, "a1": 201, "g1": 403},
-          "thing": {"s1": 403, "l1": 404, "a1": 201, "g1": 404}, "person": {"s1": 403, "l1": 403, "a1": 201, "g1": 404}, "team": {"s1": 403, "l1": 403, "a1": 201, "g1": 404}}
-BODIES: dict[str, dict[str, Any]] = {"customer": {"name": "新"}, "order": {"title": "新"}, "log": {"text": "新"}, "thing": {"text": "新"}, "person": {"name": "新"}, "team": {"name": "新"}}
+    "order": {"s1": "rcu", "l1": "", "a1": "rcud", "g1": ""},
+    "log": {"s1": "", "l1": "", "a1": "rc", "g1": "r"},
+    "thing": {"s1": "r", "l1": "", "a1": "rcud", "g1": ""},
+    "person": {"s1": "r", "l1": "r", "a1": "rcud", "g1": ""},
+    "team": {"s1": "r", "l1": "r", "a1": "rcud", "g1": ""},
+}
+CREATE = {
+    "customer": {"s1": 201, "l1": 403, "a1": 201, "g1": 404},
+    "order": {"s1": 201, "l1": 404, "a1": 201, "g1": 404},
+    "log": {"s1": 404, "l1": 404, "a1": 201, "g1": 403},
+    "thing": {"s1": 403, "l1": 404, "a1": 201, "g1": 404},
+    "person": {"s1": 403, "l1": 403, "a1": 201, "g1": 404},
+    "team": {"s1": 403, "l1": 403, "a1": 201, "g1": 404},
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "customer": {"name": "新"},
+    "order": {"title": "新"},
+    "log": {"text": "新"},
+    "thing": {"text": "新"},
+    "person": {"name": "新"},
+    "team": {"name": "新"},
+}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -76,7 +100,11 @@ def test_nobody_gets_further_than_the_public_list(shop: Shop):
             elif route.path.startswith("/api/") and not route.path.endswith("/docs"):
                 assert answer.status_code == 401 and answer.json()["code"] == "not_logged_in", (method, route.path, answer.status_code)
             else:
-                assert answer.status_code in (303, 204) and (answer.headers.get("Location") or answer.headers["HX-Redirect"]).startswith("/login"), (method, route.path, answer.text[:300])
+                assert answer.status_code in (303, 204) and (answer.headers.get("Location") or answer.headers["HX-Redirect"]).startswith("/login"), (
+                    method,
+                    route.path,
+                    answer.text[:300],
+                )
             checked += 1
     assert checked > 60
 
@@ -136,8 +164,11 @@ def test_what_needs_a_right_is_refused_without_it(shop: Shop):
             continue
         for login, can in rights.items():
             method = min(route.methods - {"HEAD"})
-            answer = shop.caller(login).call(method, route.path.removeprefix("/api/{ws}").replace("{entity}", "log").replace("{kind}", "entity").replace("{key}", "log").replace(
-                "{batch}", "999"), b"" if method != "GET" else None)
+            answer = shop.caller(login).call(
+                method,
+                route.path.removeprefix("/api/{ws}").replace("{entity}", "log").replace("{kind}", "entity").replace("{key}", "log").replace("{batch}", "999"),
+                b"" if method != "GET" else None,
+            )
             refused = answer.status_code == 403 and answer.json()["code"] == "right_missing"
             assert refused is (permission.right not in can), (login, route.path, answer.text)
             checked += 1
@@ -208,7 +239,12 @@ def test_fields_are_masked_hidden_and_closed_as_written(shop: Shop):
     assert masked["phone"] == f"{phone[:3]}****{phone[7:]}" and masked["name"] == "王*" and "secret" not in masked
     assert shop.a1.get(path).json()["phone"] == f"+86{phone}"
     mine = shop.s1.post("/records/customer", {"name": "我的"}).json()
-    for body, code in (({"owner": shop.people["s2"]}, "not_writable"), ({"secret": "x"}, "unknown_field"), ({"visits": 5}, "not_writable"), ({"merged": made["id"]}, "read_only")):
+    for body, code in (
+        ({"owner": shop.people["s2"]}, "not_writable"),
+        ({"secret": "x"}, "unknown_field"),
+        ({"visits": 5}, "not_writable"),
+        ({"merged": made["id"]}, "read_only"),
+    ):
         answer = shop.s1.patch(f"/records/customer/{mine['id']}", {**body, "version": 1})
         assert answer.status_code == 422 and answer.json()["errors"][0]["code"] == code, answer.text
     assert "login" not in shop.s1.get(f"/records/person/{shop.people['s1']}").json()

@@ -109,29 +109,15 @@ def _people(environment: Any, role: Value) -> list[int]:
 
 
 LISTS = (
+    Function("has", "(list, T) -> boolean", {"zh": "列表里有这一项", "en": "the list holds the item"}, _has, by_typing),
+    Function("size", "(list) -> integer", {"zh": "项数", "en": "number of items"}, _size_typing, _size, _size_sql, nullable=False, nesting=12),
     Function(
-        "has",
-        "(list, T) -> boolean",
-        {"zh": "列表里有这一项", "en": "the list holds the item"},
-        _has,
-        by_typing,
-    ),
-    Function(
-        "size", "(list) -> integer", {"zh": "项数", "en": "number of items"}, _size_typing, _size, _size_sql, nullable=False, nesting=12
-    ),
-    Function(
-        "list",
-        "(T or list...) -> list",
-        {"zh": "组成列表，去掉空值并展开", "en": "a list of the values, empties dropped, lists flattened"},
-        _list,
-        by_typing,
+        "list", "(T or list...) -> list", {"zh": "组成列表，去掉空值并展开", "en": "a list of the values, empties dropped, lists flattened"}, _list, by_typing
     ),
     Function("total", "(list) -> number", {"zh": "一列之和", "en": "sum of a column"}, _of_column, _total),
     Function("top", "(list) -> T", {"zh": "一列中最大的", "en": "greatest of a column"}, _of_column, _top),
     Function("low", "(list) -> T", {"zh": "一列中最小的", "en": "least of a column"}, _of_column, _low),
-    Function(
-        "pick", "(rows, column, value, column) -> T", {"zh": "在若干行中查一个值", "en": "looks a value up in rows"}, _pick_typing, _pick
-    ),
+    Function("pick", "(rows, column, value, column) -> T", {"zh": "在若干行中查一个值", "en": "looks a value up in rows"}, _pick_typing, _pick),
     Function(
         "people",
         "(role) -> people",

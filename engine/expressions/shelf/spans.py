@@ -118,22 +118,13 @@ def _day_start(environment: Any, day: Value, more: int) -> Value:
     return zones.midnight(later, environment.timezone) or (LAST.astimezone(UTC) if later > date(5000, 1, 1) else FIRST)
 
 
-ELAPSED = Function(
-    "elapsed", "", "", declared("any, any, integer -> integer"), _elapsed, _elapsed_sql, hidden=True, strict=True, hollow=True, nesting=8
-)
+ELAPSED = Function("elapsed", "", "", declared("any, any, integer -> integer"), _elapsed, _elapsed_sql, hidden=True, strict=True, hollow=True, nesting=8)
 SHIFTED = Function("shifted", "", "", declared("any, integer, integer, integer -> any"), _shifted, hidden=True, strict=True)
 DAY_START = Function("day_start", "", "", declared("date, integer -> instant"), _day_start, hidden=True, strict=True, in_environment=True)
 
 
 def _elapsed_function(name: str, signature: str, zh: str, en: str) -> Function:
-    return Function(
-        name,
-        f"{signature} -> integer",
-        {"zh": zh, "en": en},
-        _elapsed_typing,
-        by_typing,
-        volatile=name.endswith(("since", "until")),
-    )
+    return Function(name, f"{signature} -> integer", {"zh": zh, "en": en}, _elapsed_typing, by_typing, volatile=name.endswith(("since", "until")))
 
 
 SPANS = (

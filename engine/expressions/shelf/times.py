@@ -211,9 +211,7 @@ TODAY = Function(
     nullable=False,
 )
 LOCAL_INSTANT = Function("local_instant", "", "", declared("text -> instant"), _local_instant, hidden=True, in_environment=True)
-ADD_OPEN_TIME = Function(
-    "add_open_time", "", "", declared("instant, duration, calendar -> instant"), _add_open_time, hidden=True, in_environment=True
-)
+ADD_OPEN_TIME = Function("add_open_time", "", "", declared("instant, duration, calendar -> instant"), _add_open_time, hidden=True, in_environment=True)
 
 
 TIMES = (

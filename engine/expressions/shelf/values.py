@@ -68,8 +68,7 @@ def _coalesce_sql(face: SqlFace, call: Call) -> Column:
     columns = [face.value(node) for node in call.args]
     if call.type.textual:
         columns = [
-            sa.func.nullif(column, "", type_=sa.String) if not isinstance(node, Field) else column
-            for node, column in zip(call.args, columns, strict=True)
+            sa.func.nullif(column, "", type_=sa.String) if not isinstance(node, Field) else column for node, column in zip(call.args, columns, strict=True)
         ]
     if len(columns) == 1:
         return columns[0]
@@ -130,14 +129,7 @@ VALUES = (
     EMPTY,
     Function("exists", "(any) -> boolean", {"zh": "有值", "en": "has a value"}, _any_value, _is_there, holds=_exists_holds, nesting=8),
     Function(
-        "coalesce",
-        "(T...) -> T",
-        {"zh": "第一个有值的", "en": "the first that has a value"},
-        _same_kind,
-        _coalesce,
-        _coalesce_sql,
-        passes=True,
-        nesting=7,
+        "coalesce", "(T...) -> T", {"zh": "第一个有值的", "en": "the first that has a value"}, _same_kind, _coalesce, _coalesce_sql, passes=True, nesting=7
     ),
     Function(
         "case",

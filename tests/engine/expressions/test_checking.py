@@ -11,14 +11,7 @@ from engine.expressions.types import BOOLEAN, INSTANT, INTEGER, PERSON, TEXT, Ty
 from metadata.vocabulary import ExpressionPlace
 
 ENTITIES = {
-    "visit": {
-        "at": INSTANT,
-        "who": PERSON,
-        "kind": Type.read("choice:kind"),
-        "phone": TEXT.seal("phone"),
-        "number": INTEGER,
-        "done": BOOLEAN,
-    },
+    "visit": {"at": INSTANT, "who": PERSON, "kind": Type.read("choice:kind"), "phone": TEXT.seal("phone"), "number": INTEGER, "done": BOOLEAN},
     "gift": {"of": Type.read("link:visit"), "price": Type("money")},
     "person": {"name": TEXT, "team": Type("team")},
 }
@@ -89,9 +82,7 @@ def test_what_a_place_does_not_allow_is_told(text, place, expected):
     assert codes(text, **place) == expected
 
 
-@pytest.mark.parametrize(
-    "definition", [{"mon": "08:00-12:00"}, {"mon": ["8-12"]}, {"noday": []}, {"mon-sun": ["25:00-26:00"]}, {"2026-13-01": []}, ["mon"]]
-)
+@pytest.mark.parametrize("definition", [{"mon": "08:00-12:00"}, {"mon": ["8-12"]}, {"noday": []}, {"mon-sun": ["25:00-26:00"]}, {"2026-13-01": []}, ["mon"]])
 def test_a_calendar_that_cannot_be_read_is_refused(definition):
     with pytest.raises(BadCalendar):
         read(definition)

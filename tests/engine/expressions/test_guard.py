@@ -201,9 +201,7 @@ _leaf = st.sampled_from(("name", "flag", "field_1", "nothing", "owner.name", "1"
 _trees = st.recursive(
     _leaf,
     lambda below: st.one_of(
-        st.tuples(below, st.sampled_from(("+", "-", "*", "/", "<", "==", "in", "and", "or", "is", "%")), below).map(
-            lambda parts: f"({' '.join(parts)})"
-        ),
+        st.tuples(below, st.sampled_from(("+", "-", "*", "/", "<", "==", "in", "and", "or", "is", "%")), below).map(lambda parts: f"({' '.join(parts)})"),
         below.map(lambda part: f"not ({part})"),
         st.tuples(st.sampled_from(("case", "min", "concat", "has", "nothing")), st.lists(below, max_size=4)).map(
             lambda parts: f"{parts[0]}({', '.join(parts[1])})"
@@ -237,9 +235,7 @@ def test_no_text_takes_longer_than_ten_milliseconds(text):
 def test_columns_count_characters_from_one():
     with pytest.raises(ExpressionRefused) as caught:
         parse("  name == '张三' and naem == 'x'", NAMES)
-    assert [(problem.column, problem.code, problem.params["meant"]) for problem in caught.value.problems] == [
-        (20, "expression_unknown_name", "name")
-    ]
+    assert [(problem.column, problem.code, problem.params["meant"]) for problem in caught.value.problems] == [(20, "expression_unknown_name", "name")]
 
 
 def test_every_problem_of_a_text_is_told():

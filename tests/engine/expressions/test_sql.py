@@ -41,9 +41,7 @@ def plan(connection: sa.Connection, select: sa.Select) -> str:
     values = bind_values(Situation(0, 0, 0, 0).evaluator(), needed_in(select), **SPACES[0])
     compiled = select.compile(connection.engine, compile_kwargs={"render_postcompile": True})
     given = compiled.construct_params(values)
-    rows = connection.exec_driver_sql(
-        f"EXPLAIN QUERY PLAN {compiled}", tuple(str(given.get(name)) for name in compiled.positiontup or ())
-    ).all()
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple(str(given.get(name)) for name in compiled.positiontup or ())).all()
     return "\n".join(row[3] for row in rows)
 
 

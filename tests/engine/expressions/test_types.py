@@ -235,9 +235,7 @@ def test_functions_without_sql_are_told_and_only_where_they_read_the_row():
     assert not parse("edit_distance(name, 'x') < 2", NAMES).has_sql
     assert parse("edit_distance(me.name, 'x') < 2 and flag", NAMES).has_sql
     assert not parse("part(amount, 5000) > 3", NAMES).has_sql
-    assert parse(
-        "amount > part(param.n * 1, 5000)", Names({**FIELDS}, NAMES.hops, {**NAMES.spaces, "param": {"n": MONEY}}, "thing", CODES.get)
-    ).has_sql
+    assert parse("amount > part(param.n * 1, 5000)", Names({**FIELDS}, NAMES.hops, {**NAMES.spaces, "param": {"n": MONEY}}, "thing", CODES.get)).has_sql
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,7 @@ ME = {"id": 1, "team": 7, "roles": ["boss"]}
 
 
 def evaluator(me: dict | None = ME) -> Evaluator:
-    return Evaluator(
-        Environment(NOW, SHANGHAI, me, SETTINGS, people=lambda role: [1, 2] if role == "boss" else []),
-        lambda entity, record: PEOPLE.get(record),
-    )
+    return Evaluator(Environment(NOW, SHANGHAI, me, SETTINGS, people=lambda role: [1, 2] if role == "boss" else []), lambda entity, record: PEOPLE.get(record))
 
 
 def value(text: str, row: dict | None = None, **spaces: object) -> object:

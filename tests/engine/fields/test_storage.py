@@ -31,8 +31,12 @@ def connected(database_kind: str, request: pytest.FixtureRequest) -> Callable[[]
 
 
 def test_values_of_every_type_come_back_as_they_went_in(connected):
-    table = sa.Table("values", sa.MetaData(), sa.Column("n", sa.Integer, primary_key=True),
-                     *(sa.Column(key, subject.kind.column(subject.field)) for key, subject in STORED.items()))
+    table = sa.Table(
+        "values",
+        sa.MetaData(),
+        sa.Column("n", sa.Integer, primary_key=True),
+        *(sa.Column(key, subject.kind.column(subject.field)) for key, subject in STORED.items()),
+    )
     plain = {key: [value for _, value in subject.values()] for key, subject in STORED.items() if not subject.field.encrypted}
     rows = [{"n": number, **{key: values[number] for key, values in plain.items()}} for number in range(10)]
     with connected() as connection:

@@ -22,13 +22,22 @@ def recomputed(world: World, customer: dict[str, Any], visits: list[dict[str, An
     late = datetime.max.replace(tzinfo=UTC)
     first = min(mine, key=lambda item: (item["at"] is None, item["at"] or late, item["id"]), default=None)
     last = min(mine, key=lambda item: (item["at"] is None, -(item["at"] or NOW).timestamp(), -item["id"]), default=None)
-    local = (max(times).astimezone(world.workspace.timezone) if times else None)
-    due = (datetime.combine(local.date() + timedelta(days=4), datetime.min.time(), world.workspace.timezone).astimezone(UTC) if local else None)
+    local = max(times).astimezone(world.workspace.timezone) if times else None
+    due = datetime.combine(local.date() + timedelta(days=4), datetime.min.time(), world.workspace.timezone).astimezone(UTC) if local else None
     half_up = None if not costs else (2 * sum(costs) + len(costs)) // (2 * len(costs))
     return {
-        "visits": len(mine), "good_visits": sum(score >= 5 for score in scores), "score_sum": sum(scores), "score_min": min(scores, default=None),
-        "score_max": max(scores, default=None), "spent": half_up, "first_kind": first["kind"] if first else None, "last_kind": last["kind"] if last else None,
-        "last_at": max(times, default=None), "warm": len(mine) >= 2 or customer["grade"] == "A", "due_at": due}
+        "visits": len(mine),
+        "good_visits": sum(score >= 5 for score in scores),
+        "score_sum": sum(scores),
+        "score_min": min(scores, default=None),
+        "score_max": max(scores, default=None),
+        "spent": half_up,
+        "first_kind": first["kind"] if first else None,
+        "last_kind": last["kind"] if last else None,
+        "last_at": max(times, default=None),
+        "warm": len(mine) >= 2 or customer["grade"] == "A",
+        "due_at": due,
+    }
 
 
 def assert_true(world: World) -> None:
@@ -54,8 +63,12 @@ def step(world: World, chance: random.Random) -> None:
     customers = [item.id for item in query.page(ctx, Query("customer", limit=200, fields=("id",))).items]
     visits = [item.id for item in query.page(ctx, Query("visit", limit=200, fields=("id",))).items]
     people = [world.person(login) for login in ("s1", "s3")]
-    raw = {"at": chance.choice([None, (NOW + timedelta(hours=chance.randint(-50, 50))).isoformat()]), "kind": chance.choice([None, "一", "二"]),
-           "score": chance.choice([None, *range(8)]), "cost": chance.choice([None, 100, 333])}
+    raw = {
+        "at": chance.choice([None, (NOW + timedelta(hours=chance.randint(-50, 50))).isoformat()]),
+        "kind": chance.choice([None, "一", "二"]),
+        "score": chance.choice([None, *range(8)]),
+        "cost": chance.choice([None, 100, 333]),
+    }
     kind = chance.randrange(7)
     if kind == 0 or not customers:
         service.create(ctx, "customer", {"name": chance.choice("张王李"), "grade": chance.choice("ABC"), "owner": chance.choice([None, *people])})

@@ -9,8 +9,13 @@ from engine.records.filters import FilterGroup, FilterRow, field_values, from_te
 from engine.registry import default_registry
 
 TYPES = {name: default_registry().field_types[name] for name in ("text", "integer", "money", "date", "boolean", "choice", "choices", "tags", "instant")}
-_VALUES = {"integer": st.integers(-10**9, 10**9), "money": st.integers(-10**9, 10**9), "date": st.dates().map(str), "boolean": st.booleans(),
-           "instant": st.datetimes().map(str)}
+_VALUES = {
+    "integer": st.integers(-(10**9), 10**9),
+    "money": st.integers(-(10**9), 10**9),
+    "date": st.dates().map(str),
+    "boolean": st.booleans(),
+    "instant": st.datetimes().map(str),
+}
 
 
 @st.composite
@@ -36,7 +41,14 @@ def test_filters_round_trip_through_text(group: FilterGroup):
 
 
 def test_an_expression_nobody_could_have_clicked_is_not_shown_as_rows():
-    for source in ("text == other", "integer + 1 > 2", "not (text == 'a')", "(text == 'a' and (integer == 1 or (integer == 2 and boolean == true)))", "text ==", ""):
+    for source in (
+        "text == other",
+        "integer + 1 > 2",
+        "not (text == 'a')",
+        "(text == 'a' and (integer == 1 or (integer == 2 and boolean == true)))",
+        "text ==",
+        "",
+    ):
         found = from_text(source, TYPES)
         assert (found == FilterGroup()) if not source else found is None
 

@@ -51,8 +51,12 @@ def test_a_timeline_goes_on_where_a_page_ends(world: World):
 
 
 def test_revealing_needs_the_grant_a_reason_and_quota_and_is_logged(world: World, make_world):
-    documents = {("settings", "settings"): {"days": {"type": "integer", "default": 3, "title": "天数"},
-                                            "reveal_quota": {"type": "integer", "default": 2, "title": "每天查看次数"}}}
+    documents = {
+        ("settings", "settings"): {
+            "days": {"type": "integer", "default": 3, "title": "天数"},
+            "reveal_quota": {"type": "integer", "default": 2, "title": "每天查看次数"},
+        }
+    }
     world = make_world("sqlite", documents)
     ctx = world.ctx("s1")
     pool = service.create(world.ctx(), "customer", {"name": "张三丰", "phone": "13911112222", "secret": "x"})

@@ -12,8 +12,18 @@ from engine.records import loading, query, service
 from engine.records.query import Query
 from tests.engine.records.conftest import SELLER, World
 
-FULL = {"name": "张三丰", "phone": "13911112222", "grade": "A", "budget": 300, "next_at": "2026-03-02T10:00:00+08:00", "born": "1990-01-02", "tags": ["热", "急"],
-        "secret": "低价", "channel": "online", "detail": "site"}
+FULL = {
+    "name": "张三丰",
+    "phone": "13911112222",
+    "grade": "A",
+    "budget": 300,
+    "next_at": "2026-03-02T10:00:00+08:00",
+    "born": "1990-01-02",
+    "tags": ["热", "急"],
+    "secret": "低价",
+    "channel": "online",
+    "detail": "site",
+}
 
 
 def history_of(world: World, record: int) -> dict[str, Any]:
@@ -56,7 +66,9 @@ def test_the_loser_of_a_race_is_refused_alone(world: World, monkeypatch: pytest.
 
 def test_a_link_that_leads_nowhere_refuses_its_row_even_when_trusted(world: World):
     customer = service.create(world.ctx(), "customer", {"name": "张三"}).id
-    results = service.load(world.ctx(), "visit", [{"customer": customer, "score": 5}, {"customer": customer + 100}, {"customer": customer, "score": 1}], trusted=True)
+    results = service.load(
+        world.ctx(), "visit", [{"customer": customer, "score": 5}, {"customer": customer + 100}, {"customer": customer, "score": 1}], trusted=True
+    )
     assert [item.outcome for item in results] == ["created", "refused", "created"] and results[1].code == "link_gone"
     assert query.get(world.ctx("a1"), "customer", customer)["score_sum"] == 6
 
@@ -78,15 +90,25 @@ def test_what_a_role_may_not_write_on_a_row_it_may_make_is_refused(make_world: C
 
 
 def test_a_file_that_is_not_the_givers_is_refused(make_world: Callable[..., World], database_kind: str):
-    world = make_world(database_kind, {("entity", "paper"): {"title": "文件", "label": "{name}", "fields": {"name": {"type": "text"}, "scan": {"type": "file"}}}})
+    world = make_world(
+        database_kind, {("entity", "paper"): {"title": "文件", "label": "{name}", "fields": {"name": {"type": "text"}, "scan": {"type": "file"}}}}
+    )
     results = service.load(world.ctx("a1"), "paper", [{"name": "一", "scan": 77}, {"name": "二"}])
     assert [item.outcome for item in results] == ["refused", "created"] and results[0].faults[0].code == "file_unknown"
 
 
 def test_every_fault_of_every_row_is_told_and_the_others_are_kept(world: World):
     ctx = world.ctx("s1").because(Cause("import", "list.csv"))
-    results = service.load(ctx, "customer", [{"name": "", "budget": "x", "born": "2026-13-40"}, {"name": "好"}, {"name": "差", "budget": 5, "budget_max": 1},
-                                             {"name": "无", "owner": world.person("s1")}])
+    results = service.load(
+        ctx,
+        "customer",
+        [
+            {"name": "", "budget": "x", "born": "2026-13-40"},
+            {"name": "好"},
+            {"name": "差", "budget": 5, "budget_max": 1},
+            {"name": "无", "owner": world.person("s1")},
+        ],
+    )
     assert [item.outcome for item in results] == ["refused", "created", "refused", "refused"]
     assert {fault.pointer for fault in results[0].faults} == {"/name", "/budget", "/born"}
     assert [fault.code for fault in results[2].faults] == ["budget_order"] and [fault.pointer for fault in results[3].faults] == ["/owner"]

@@ -38,8 +38,14 @@ PEOPLE = {"con": "consultant", "sup": "supervisor", "adm": "admin", "man": "mana
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A site of ROWS customers with what belongs to them, on SQLite."""
-    home = Home.open(Settings.from_environment({"TANGRAM_HOME": str(tmp_path_factory.mktemp("plans")), "TANGRAM_SECRET_KEY": "k" * 40,
-                                                "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}), default_registry(), load_workspace, migrate=True)
+    home = Home.open(
+        Settings.from_environment(
+            {"TANGRAM_HOME": str(tmp_path_factory.mktemp("plans")), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
+        ),
+        default_registry(),
+        load_workspace,
+        migrate=True,
+    )
     create_workspace(home, "site", Bundle.read_folder(PRESET, DOCUMENTS)[0], title="云溪府", sandbox=True, now=NOW)
     fill(enter_as(home, "site", "operator"), random.Random(5))
     workspace = home.workspace("site")
@@ -53,25 +59,45 @@ def fill(ctx: Context, chance: random.Random) -> None:
     teams = [service.create(ctx, "team", {"name": f"组{number}"}).id for number in range(6)]
     for login, role in PEOPLE.items():
         service.create(ctx, "person", {"name": login, "login": login, "roles": [role], "team": teams[0]})
-    owners = [service.create(ctx, "person", {"name": f"顾问{number}", "login": f"c{number}", "roles": ["consultant"], "team": teams[number % 6]}).id
-              for number in range(60)]
+    owners = [
+        service.create(ctx, "person", {"name": f"顾问{number}", "login": f"c{number}", "roles": ["consultant"], "team": teams[number % 6]}).id
+        for number in range(60)
+    ]
 
     def some(first: int, last: int) -> str:
         return (NOW + timedelta(minutes=chance.randint(first, last))).isoformat()
 
     def customer(number: int) -> dict[str, Any]:
         state = chance.choices(["pool", "private", "lost"], [3, 5, 2])[0]
-        return {"name": chance.choice("张王李赵") + chance.choice("伟芳娜敏") + chance.choice("伟芳娜敏"), "phone": f"139{number:08}", "grade": chance.choice("ABC"),
-                "source": chance.choice(["natural", "call", "online"]), "pool_state": state, "owner": None if state == "pool" else chance.choice(owners)}
+        return {
+            "name": chance.choice("张王李赵") + chance.choice("伟芳娜敏") + chance.choice("伟芳娜敏"),
+            "phone": f"139{number:08}",
+            "grade": chance.choice("ABC"),
+            "source": chance.choice(["natural", "call", "online"]),
+            "pool_state": state,
+            "owner": None if state == "pool" else chance.choice(owners),
+        }
 
     made = service.load(ctx, "customer", [customer(number) for number in range(ROWS)], trusted=True)
     ids = [item.id for item in made if item.id is not None]
     assert len(ids) == ROWS, made[0]
     some_ids = chance.sample(ids, ROWS // 4)
-    rows = {"follow_up": [{"customer": one, "author": chance.choice(owners), "method": "wechat", "intent_change": "same", "content": "聊了很久", "at": some(-500_000, -1),
-                           "next_contact_at": some(-20_000, 20_000)} for one in some_ids],
-            "task": [{"title": "回访", "customer": one, "kind": "callback", "owner": chance.choice(owners), "due_at": some(-20_000, 20_000)} for one in some_ids],
-            "visit": [{"customer": one, "kind": "first", "at": some(-500_000, -1), "receiver": chance.choice(owners)} for one in some_ids]}
+    rows = {
+        "follow_up": [
+            {
+                "customer": one,
+                "author": chance.choice(owners),
+                "method": "wechat",
+                "intent_change": "same",
+                "content": "聊了很久",
+                "at": some(-500_000, -1),
+                "next_contact_at": some(-20_000, 20_000),
+            }
+            for one in some_ids
+        ],
+        "task": [{"title": "回访", "customer": one, "kind": "callback", "owner": chance.choice(owners), "due_at": some(-20_000, 20_000)} for one in some_ids],
+        "visit": [{"customer": one, "kind": "first", "at": some(-500_000, -1), "receiver": chance.choice(owners)} for one in some_ids],
+    }
     for entity, given in rows.items():
         results = service.load(ctx, entity, given, trusted=True)
         assert not any(item.refused for item in results), results[0]

@@ -37,13 +37,21 @@ def everything(world: World, login: str, asked: Query) -> list[int]:
 def fill(world: World, number: int = 60) -> None:
     chance = random.Random(7)
     owners = [world.person(login) for login in ("s1", "s2", "s3")]
-    rows = [{
-        "name": chance.choice("张王李赵") + chance.choice(["三", "四", "三丰", "无忌"]),
-        "next_at": chance.choice([None, datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=chance.randint(0, 5))]),
-        "born": chance.choice([None, date(1990, 1, chance.randint(1, 3)).isoformat()]), "lucky": chance.choice([None, 1, 2, 3]),
-        "budget": chance.choice([None, 100, 200]), "grade": chance.choice([None, "A", "B"]), "owner": chance.choice([None, *owners]),
-    } for _ in range(number)]
-    results = service.load(world.ctx(), "customer", [{key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()} for row in rows])
+    rows = [
+        {
+            "name": chance.choice("张王李赵") + chance.choice(["三", "四", "三丰", "无忌"]),
+            "next_at": chance.choice([None, datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=chance.randint(0, 5))]),
+            "born": chance.choice([None, date(1990, 1, chance.randint(1, 3)).isoformat()]),
+            "lucky": chance.choice([None, 1, 2, 3]),
+            "budget": chance.choice([None, 100, 200]),
+            "grade": chance.choice([None, "A", "B"]),
+            "owner": chance.choice([None, *owners]),
+        }
+        for _ in range(number)
+    ]
+    results = service.load(
+        world.ctx(), "customer", [{key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()} for row in rows]
+    )
     assert all(item.outcome == "created" for item in results), results
 
 
@@ -55,8 +63,11 @@ def full(request: pytest.FixtureRequest, make_module_world: Callable[..., World]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(sort=st.lists(st.tuples(st.sampled_from(SORTABLE), st.booleans()), max_size=3, unique_by=lambda item: item[0]), limit=st.sampled_from([1, 7, 13]),
-       login=st.sampled_from(["s1", "l1", "a1"]))
+@given(
+    sort=st.lists(st.tuples(st.sampled_from(SORTABLE), st.booleans()), max_size=3, unique_by=lambda item: item[0]),
+    limit=st.sampled_from([1, 7, 13]),
+    login=st.sampled_from(["s1", "l1", "a1"]),
+)
 def test_pages_visit_every_visible_row_exactly_once_in_order(full: World, sort: list[tuple[str, bool]], limit: int, login: str):
     texts = tuple(f"-{name}" if down else name for name, down in sort)
     found = everything(full, login, Query("customer", sort=texts, limit=limit, labels=False))
@@ -83,8 +94,12 @@ def assert_in_order(before: dict[str, Any], after: dict[str, Any], sort: list[tu
 def test_a_cursor_is_good_only_for_its_own_question(full: World):
     page = query.page(full.ctx("a1"), Query("customer", sort=("-lucky",), limit=5))
     assert page.next
-    for other in (Query("customer", sort=("lucky",), cursor=page.next), Query("customer", sort=("-lucky",), cursor=page.next[:-2] + "xx"),
-                  Query("customer", sort=("-lucky",), where="budget > 1", cursor=page.next), Query("customer", cursor="nonsense")):
+    for other in (
+        Query("customer", sort=("lucky",), cursor=page.next),
+        Query("customer", sort=("-lucky",), cursor=page.next[:-2] + "xx"),
+        Query("customer", sort=("-lucky",), where="budget > 1", cursor=page.next),
+        Query("customer", cursor="nonsense"),
+    ):
         with pytest.raises(Invalid) as refusal:
             query.page(full.ctx("a1"), other)
         assert refusal.value.code == "cursor_invalid"
@@ -102,9 +117,13 @@ def test_what_a_reader_cannot_read_does_not_exist(full: World):
     ctx = full.ctx("s1")
     unreadable, unknown = [], []
     for name, errors in (("secret", unreadable), ("nonsense", unknown)):
-        for attempt in (lambda name=name: query.page(ctx, Query("customer", where=f"{name} == 'x'")), lambda name=name: query.page(ctx, Query("customer", sort=(name,))),
-                        lambda name=name: query.page(ctx, Query("customer", fields=(name,))), lambda name=name: query.page(ctx, Query("customer", equals={name: "x"})),
-                        lambda name=name: query.group(ctx, "customer", "", name)):
+        for attempt in (
+            lambda name=name: query.page(ctx, Query("customer", where=f"{name} == 'x'")),
+            lambda name=name: query.page(ctx, Query("customer", sort=(name,))),
+            lambda name=name: query.page(ctx, Query("customer", fields=(name,))),
+            lambda name=name: query.page(ctx, Query("customer", equals={name: "x"})),
+            lambda name=name: query.group(ctx, "customer", "", name),
+        ):
             with pytest.raises((Invalid, ExpressionRefused)) as refusal:
                 attempt()
             errors.append(str(refusal.value).replace(name, "NAME"))
@@ -117,7 +136,11 @@ def test_a_masked_name_is_searched_filtered_and_sorted_only_where_it_is_seen(ful
     mine = {item.id for item in query.page(full.ctx("s1"), Query("customer", limit=200)).items if not isinstance(item["name"], Masked)}
     seen = {item.id for item in query.page(full.ctx("s1"), Query("customer", limit=200)).items}
     assert mine and mine < seen
-    for asked in (Query("customer", search="张", limit=200), Query("customer", where="contains(name, '张')", limit=200), Query("customer", search="zsf", limit=200)):
+    for asked in (
+        Query("customer", search="张", limit=200),
+        Query("customer", where="contains(name, '张')", limit=200),
+        Query("customer", search="zsf", limit=200),
+    ):
         found = query.page(full.ctx("s1"), asked).items
         assert {item.id for item in found} <= mine
     everyone = query.page(full.ctx("a1"), Query("customer", search="张", limit=200)).items
@@ -128,8 +151,12 @@ def test_a_masked_phone_answers_full_value_and_last_four_and_is_noted(world: Wor
     ctx = world.ctx("s1")
     pool = service.create(world.ctx(), "customer", {"name": "公海", "phone": "13911112222"})
     service.create(world.ctx("s3"), "customer", {"name": "别人", "phone": "13933332222"})
-    for asked in (Query("customer", equals={"phone": "139 1111 2222"}), Query("customer", equals={"phone": "2222"}), Query("customer", search="2222"),
-                  Query("customer", search="13911112222")):
+    for asked in (
+        Query("customer", equals={"phone": "139 1111 2222"}),
+        Query("customer", equals={"phone": "2222"}),
+        Query("customer", search="2222"),
+        Query("customer", search="13911112222"),
+    ):
         assert [item.id for item in query.page(ctx, asked).items] == [pool.id]
     assert query.page(ctx, Query("customer", search="1111")).items == [] and query.page(ctx, Query("customer", search="139111")).items == []
     with pytest.raises((Invalid, ExpressionRefused)):

@@ -39,15 +39,23 @@ def named(request: pytest.FixtureRequest, make_module_world: Callable[..., World
     """Many names of few characters: the index finds more than is meant."""
     world, chance = make_module_world(request.param), random.Random(3)
     owners = [world.person(login) for login in ("s1", "s2")]
-    rows: list[dict[str, Any]] = [{"name": "x" + "".join(chance.choice(NAMES) for _ in range(chance.randint(3, 9))) + "x", "lucky": chance.choice([None, 1, 2]),
-                                   "owner": chance.choice(owners)} for _ in range(300)]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": "x" + "".join(chance.choice(NAMES) for _ in range(chance.randint(3, 9))) + "x",
+            "lucky": chance.choice([None, 1, 2]),
+            "owner": chance.choice(owners),
+        }
+        for _ in range(300)
+    ]
     rows += [{"name": f"客{number}", "phone": f"1390000{number:04}"} for number in range(20)]
     results = service.load(world.ctx(), "customer", rows)
     return world, {item.id: row["name"] for item, row in zip(results, rows, strict=True) if item.id is not None}
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-@given(text=st.text(alphabet=NAMES.strip(), min_size=1, max_size=6), sort=st.sampled_from([(), ("-lucky",), ("lucky", "-id")]), limit=st.sampled_from([1, 3, 50]))
+@given(
+    text=st.text(alphabet=NAMES.strip(), min_size=1, max_size=6), sort=st.sampled_from([(), ("-lucky",), ("lucky", "-id")]), limit=st.sampled_from([1, 3, 50])
+)
 def test_pages_of_a_search_hold_every_row_with_the_text_and_no_other(named: tuple[World, dict[int, str]], text: str, sort: tuple[str, ...], limit: int):
     world, names = named
     asked = Query("customer", search=text, sort=sort, limit=limit, fields=("id",))

@@ -27,7 +27,9 @@ def test_a_new_record_gets_number_defaults_owner_and_derived_values(world: World
 
 def test_every_fault_is_told_at_once(world: World):
     with pytest.raises(Invalid) as refusal:
-        service.create(world.ctx("s1"), "customer", {"phone": "12", "budget": "x", "grade": "Z", "channel": "online", "nonsense": 1, "secret": "1", "visits": 3})
+        service.create(
+            world.ctx("s1"), "customer", {"phone": "12", "budget": "x", "grade": "Z", "channel": "online", "nonsense": 1, "secret": "1", "visits": 3}
+        )
     assert {pointer for pointer, _ in faults(refusal)} == {"/name", "/phone", "/budget", "/grade", "/detail", "/nonsense", "/secret", "/visits"}
     assert ("/secret", "unknown_field") in faults(refusal) and ("/nonsense", "unknown_field") in faults(refusal)
     assert ("/name", "required") in faults(refusal) and ("/detail", "required") in faults(refusal)

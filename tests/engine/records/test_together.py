@@ -46,12 +46,14 @@ def test_no_edit_is_lost_and_every_stale_one_is_told_both_values(world: World):
 
 def test_one_key_has_one_winner(world: World):
     for turn in range(3):
+
         def client(number: int, turn: int = turn) -> str:
             try:
                 service.create(world.ctx("s1" if number % 2 else "s2"), "customer", {"name": f"客{number}", "phone": f"1390000000{turn}"})
                 return "won"
             except Conflict as refusal:
                 return refusal.code
+
         assert Counter(together(8, client)) == {"won": 1, "duplicate": 7}
 
 

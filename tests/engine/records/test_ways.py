@@ -19,11 +19,34 @@ DOCUMENTS = {
     ("role", "seller"): {**SELLER, "grants": {**SELLER["grants"], "customer": {"read": ROWS, "create": True, "update": "owner == me", "fields": MASKED}}},
     ("list", "stages"): {"entity": "customer", "title": "某", "columns": ["name"], "where": "stage in ('new', 'met')", "sort": ["next_at", "-id"]},
     ("list", "grades"): {"entity": "customer", "title": "某", "columns": ["name"], "where": "grade == 'B'", "sort": ["-id"]},
-    ("list", "due"): {"entity": "customer", "title": "某", "columns": ["name"], "where": "stage == 'met' and (lucky < 2 or budget < 150)", "sort": ["lucky", "-id"]},
+    ("list", "due"): {
+        "entity": "customer",
+        "title": "某",
+        "columns": ["name"],
+        "where": "stage == 'met' and (lucky < 2 or budget < 150)",
+        "sort": ["lucky", "-id"],
+    },
 }
-PARTS = ("stage == 'new'", "stage in ('new', 'met')", "stage in ('met', 'won')", "grade in ('A', 'B')", "grade == 'B'", "owner == me", "empty(owner)", "lucky < 2",
-         "(lucky < 2 or budget < 150)", "(stage == 'lost' or lucky > 1)", "(owner == me or grade == 'A')", "exists(budget)", "'met' == stage", "stage != 'met'",
-         "contains(name, '张')", "empty(lucky)", "lucky == 1", "(lucky == 1 or budget == 100 and stage == 'won')")
+PARTS = (
+    "stage == 'new'",
+    "stage in ('new', 'met')",
+    "stage in ('met', 'won')",
+    "grade in ('A', 'B')",
+    "grade == 'B'",
+    "owner == me",
+    "empty(owner)",
+    "lucky < 2",
+    "(lucky < 2 or budget < 150)",
+    "(stage == 'lost' or lucky > 1)",
+    "(owner == me or grade == 'A')",
+    "exists(budget)",
+    "'met' == stage",
+    "stage != 'met'",
+    "contains(name, '张')",
+    "empty(lucky)",
+    "lucky == 1",
+    "(lucky == 1 or budget == 100 and stage == 'won')",
+)
 SORTS: tuple[tuple[str, ...], ...] = ((), ("-id",), ("lucky", "-id"), ("-lucky",), ("next_at", "-id"), ("-budget", "lucky"), ("name",))
 
 
@@ -31,9 +54,18 @@ SORTS: tuple[tuple[str, ...], ...] = ((), ("-id",), ("lucky", "-id"), ("-lucky",
 def many(request: pytest.FixtureRequest, make_module_world: Callable[..., World]) -> World:
     world, chance = make_module_world(request.param, DOCUMENTS), random.Random(11)
     owners = [world.person(login) for login in ("s1", "s2", "s3")]
-    rows = [{"name": chance.choice("张王李") + "三", "stage": chance.choice(["new", "met", "won", "lost"]), "grade": chance.choice([None, "A", "B", "C"]),
-             "owner": chance.choice([None, *owners]), "lucky": chance.choice([None, 1, 2, 3]), "budget": chance.choice([None, 100, 200]),
-             "next_at": chance.choice([None, "2026-03-01T10:00:00+08:00", "2026-03-02T10:00:00+08:00"])} for _ in range(150)]
+    rows = [
+        {
+            "name": chance.choice("张王李") + "三",
+            "stage": chance.choice(["new", "met", "won", "lost"]),
+            "grade": chance.choice([None, "A", "B", "C"]),
+            "owner": chance.choice([None, *owners]),
+            "lucky": chance.choice([None, 1, 2, 3]),
+            "budget": chance.choice([None, 100, 200]),
+            "next_at": chance.choice([None, "2026-03-01T10:00:00+08:00", "2026-03-02T10:00:00+08:00"]),
+        }
+        for _ in range(150)
+    ]
     assert not any(item.refused for item in service.load(world.ctx(), "customer", rows))
     return world
 
@@ -49,8 +81,12 @@ def ids(world: World, login: str, asked: Query) -> list[int]:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(parts=st.lists(st.sampled_from(PARTS), min_size=1, max_size=3), sort=st.sampled_from(SORTS), login=st.sampled_from(["s1", "l1", "a1"]),
-       limit=st.sampled_from([3, 50]))
+@given(
+    parts=st.lists(st.sampled_from(PARTS), min_size=1, max_size=3),
+    sort=st.sampled_from(SORTS),
+    login=st.sampled_from(["s1", "l1", "a1"]),
+    limit=st.sampled_from([3, 50]),
+)
 def test_what_is_told_changes_no_answer(many: World, parts: list[str], sort: tuple[str, ...], login: str, limit: int):
     told = " and ".join(parts)
     asked = Query("customer", where=told, sort=sort, limit=limit, fields=("id",), labels=False)
@@ -65,10 +101,22 @@ def parsed(world: World, source: str) -> Expression:
     return world.workspace.expression("customer", source, wants="boolean", spaces=frozenset({"me"}))
 
 
-@pytest.mark.parametrize(("where", "left"), [
-    ("stage == 'new'", True), ("stage in ('new', 'lost')", True), ("owner == me", True), ("grade == 'A' and lucky > 1", True), ("'lost' == stage", True),
-    ("stage == 'met'", "owner == me or grade == 'A'"), ("stage == 'met' and grade == 'B'", "owner == me"), ("stage in ('met', 'new')", ROWS),
-    ("stage == 'met' or grade == 'A'", ROWS), ("lucky > 1", ROWS), ("not (stage == 'new')", ROWS)])
+@pytest.mark.parametrize(
+    ("where", "left"),
+    [
+        ("stage == 'new'", True),
+        ("stage in ('new', 'lost')", True),
+        ("owner == me", True),
+        ("grade == 'A' and lucky > 1", True),
+        ("'lost' == stage", True),
+        ("stage == 'met'", "owner == me or grade == 'A'"),
+        ("stage == 'met' and grade == 'B'", "owner == me"),
+        ("stage in ('met', 'new')", ROWS),
+        ("stage == 'met' or grade == 'A'", ROWS),
+        ("lucky > 1", ROWS),
+        ("not (stage == 'new')", ROWS),
+    ],
+)
 def test_read_alternatives_that_are_certain_or_impossible_are_not_asked(many: World, where: str, left: object):
     found = Told.by([parsed(many, where)]).left_of((parsed(many, ROWS),))
     if isinstance(left, bool):

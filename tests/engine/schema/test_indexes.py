@@ -34,18 +34,21 @@ def test_links_have_an_index_and_plain_fields_none():
     assert columns(indexes()) == {("owner",)}
 
 
-@pytest.mark.parametrize(("words", "expected"), [
-    ({"sort": ["height"]}, {("height", "id"), ("owner",)}),
-    ({"sort": ["-height", "id"]}, {("height", "id"), ("owner",)}),
-    ({"where": "owner == me", "sort": ["height"]}, {("owner", "height", "id")}),
-    ({"where": "stage == 'new' and owner == me", "sort": ["height"]}, {("owner", "height", "id")}),
-    ({"where": "stage == 'new' and height > 3", "sort": ["code"]}, {("stage", "code", "id"), ("owner",)}),
-    ({"where": "empty(owner)", "sort": ["-created_at"]}, {("owner", "created_at", "id")}),
-    ({"where": "owner == me or stage in ('new', 'won')"}, {("owner", "id"), ("stage", "id")}),
-    ({"quick": ["stage"], "sort": ["height"]}, {("height", "id"), ("stage", "height", "id"), ("owner",)}),
-    ({"where": "owner == me", "quick": ["stage"]}, {("owner", "id")}),
-    ({"kanban": "stage"}, {("stage", "id"), ("owner",)}),
-])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"sort": ["height"]}, {("height", "id"), ("owner",)}),
+        ({"sort": ["-height", "id"]}, {("height", "id"), ("owner",)}),
+        ({"where": "owner == me", "sort": ["height"]}, {("owner", "height", "id")}),
+        ({"where": "stage == 'new' and owner == me", "sort": ["height"]}, {("owner", "height", "id")}),
+        ({"where": "stage == 'new' and height > 3", "sort": ["code"]}, {("stage", "code", "id"), ("owner",)}),
+        ({"where": "empty(owner)", "sort": ["-created_at"]}, {("owner", "created_at", "id")}),
+        ({"where": "owner == me or stage in ('new', 'won')"}, {("owner", "id"), ("stage", "id")}),
+        ({"quick": ["stage"], "sort": ["height"]}, {("height", "id"), ("stage", "height", "id"), ("owner",)}),
+        ({"where": "owner == me", "quick": ["stage"]}, {("owner", "id")}),
+        ({"kanban": "stage"}, {("stage", "id"), ("owner",)}),
+    ],
+)
 def test_a_list_brings_its_scope_before_its_sort_before_the_id(words: dict[str, Any], expected: set[tuple[str, ...]]):
     assert columns(indexes(a_list(**words))) == expected
 
@@ -83,8 +86,21 @@ def test_search_on_postgresql_has_a_gin_index():
 def test_names_fit_every_database_and_tell_different_indexes_apart():
     long = IndexSpec("e" * 40, tuple(f"{'c' * 39}{number}" for number in range(4)))
     assert len(long.name) <= 63 and long.name.startswith("ix_eee")
-    assert len({spec.name for spec in (long, IndexSpec(long.entity, long.columns, unique=True), IndexSpec(long.entity, long.columns, unique=True, where="x"),
-                                       IndexSpec(long.entity, long.columns[::-1]), IndexSpec(long.entity, long.columns, descending=frozenset(long.columns[:1])))}) == 5
+    assert (
+        len(
+            {
+                spec.name
+                for spec in (
+                    long,
+                    IndexSpec(long.entity, long.columns, unique=True),
+                    IndexSpec(long.entity, long.columns, unique=True, where="x"),
+                    IndexSpec(long.entity, long.columns[::-1]),
+                    IndexSpec(long.entity, long.columns, descending=frozenset(long.columns[:1])),
+                )
+            }
+        )
+        == 5
+    )
 
 
 def test_an_index_tells_all_its_reasons():

@@ -23,8 +23,14 @@ def test_definitions_are_listed_and_read(shop: Shop):
 
 
 def test_a_designer_needs_the_right(shop: Shop):
-    for answer in (shop.s1.get("/definitions"), shop.s1.get("/plan"), shop.s1.post("/publish", {"digest": "x"}), shop.s1.post("/rollback", {"version": 1}),
-                   shop.s1.call("PUT", "/drafts/entity/log", {"document": {}, "number": 0}), shop.s1.call("PUT", "/clock", {"now": "2030-01-01T00:00:00Z"})):
+    for answer in (
+        shop.s1.get("/definitions"),
+        shop.s1.get("/plan"),
+        shop.s1.post("/publish", {"digest": "x"}),
+        shop.s1.post("/rollback", {"version": 1}),
+        shop.s1.call("PUT", "/drafts/entity/log", {"document": {}, "number": 0}),
+        shop.s1.call("PUT", "/clock", {"now": "2030-01-01T00:00:00Z"}),
+    ):
         assert answer.status_code == 403 and answer.json()["code"] == "right_missing"
 
 
@@ -66,7 +72,9 @@ def test_wrong_drafts_are_refused_with_places(fresh_shop: Shop):
     document = with_field(shop, "wrong", {"type": "money", "default": {"value": "nonsense + 1"}})
     assert shop.a1.call("PUT", "/drafts/entity/visit", {"document": document, "number": 0}).status_code == 200
     plan = shop.a1.get("/plan").json()
-    assert not plan["ready"] and [item["pointer"] for item in plan["problems"]] == ["/fields/wrong/default/value"] and "nonsense" in plan["problems"][0]["message"]
+    assert (
+        not plan["ready"] and [item["pointer"] for item in plan["problems"]] == ["/fields/wrong/default/value"] and "nonsense" in plan["problems"][0]["message"]
+    )
     refused = shop.a1.post("/publish", {"digest": plan["digest"]})
     assert refused.status_code == 422 and refused.json()["errors"] and all(error["message"] != error["code"] for error in refused.json()["errors"])
 
@@ -99,10 +107,31 @@ def check_answers(caller: Caller, entity: str, ids: list[int]) -> None:
 
 
 def test_what_is_read_is_what_the_schema_says(shop: Shop):
-    full = {"text": "全", "note": "多\n行", "rich": "<p>字</p>", "whole": 5, "exact": 1.25, "price": 1234, "share": 250, "yes": True, "day": "2026-03-01",
-            "at": "2026-03-01T10:00:00+08:00", "until": "2026-03-05T16:00:00Z", "span": "PT90M", "grade": "A", "grades": ["A", "B"], "tags": ["x"], "who": shop.people["s1"],
-            "all": [shop.people["s1"], shop.people["s2"]], "phone": shop.phone(), "mail": "a@example.cn", "site": "https://example.cn", "data": {"a": [1, None]},
-            "place": "330106", "street": "文三路 1 号"}
+    full = {
+        "text": "全",
+        "note": "多\n行",
+        "rich": "<p>字</p>",
+        "whole": 5,
+        "exact": 1.25,
+        "price": 1234,
+        "share": 250,
+        "yes": True,
+        "day": "2026-03-01",
+        "at": "2026-03-01T10:00:00+08:00",
+        "until": "2026-03-05T16:00:00Z",
+        "span": "PT90M",
+        "grade": "A",
+        "grades": ["A", "B"],
+        "tags": ["x"],
+        "who": shop.people["s1"],
+        "all": [shop.people["s1"], shop.people["s2"]],
+        "phone": shop.phone(),
+        "mail": "a@example.cn",
+        "site": "https://example.cn",
+        "data": {"a": [1, None]},
+        "place": "330106",
+        "street": "文三路 1 号",
+    }
     made = [shop.a1.post("/records/thing", body) for body in ({"text": "空"}, full)]
     assert [item.status_code for item in made] == [201, 201], [item.text for item in made]
     ids = [item.json()["id"] for item in made]
@@ -129,9 +158,19 @@ def test_masks_and_hidden_fields_are_in_the_schema_as_their_reader_sees_them(sho
 def test_json_input_is_exactly_what_the_schema_says(shop: Shop):
     schema = copy.deepcopy(shop.a1.get("/schema/thing").json())
     cases: dict[str, list[Any]] = {
-        "whole": [5, "5", 5.0, 5.5, True, [], {}, 10**18], "price": [100, "1.00", "3万", 1.5], "yes": [True, 1, "true", "是"], "day": ["2026-03-01", 5, "3月1日"],
-        "grade": ["A", "a", 1, ["A"]], "grades": [["A"], "A", "A,B", ["Z"]], "tags": [["x"], "x"], "who": [1, "1", {"id": 1}, {"label": "x"}], "text": ["x", 5, ["x"]],
-        "exact": [1.25, "1.25", 2], "at": ["2026-03-01T10:00:00+08:00", "明天", 5], "phone": [13900000001, "13900000001", ["1"]]}
+        "whole": [5, "5", 5.0, 5.5, True, [], {}, 10**18],
+        "price": [100, "1.00", "3万", 1.5],
+        "yes": [True, 1, "true", "是"],
+        "day": ["2026-03-01", 5, "3月1日"],
+        "grade": ["A", "a", 1, ["A"]],
+        "grades": [["A"], "A", "A,B", ["Z"]],
+        "tags": [["x"], "x"],
+        "who": [1, "1", {"id": 1}, {"label": "x"}],
+        "text": ["x", 5, ["x"]],
+        "exact": [1.25, "1.25", 2],
+        "at": ["2026-03-01T10:00:00+08:00", "明天", 5],
+        "phone": [13900000001, "13900000001", ["1"]],
+    }
     for field, values in cases.items():
         validator = jsonschema.Draft202012Validator(schema["properties"][field], format_checker=jsonschema.FormatChecker())
         for value in values:

@@ -54,8 +54,12 @@ def test_every_code_the_api_refuses_with_has_a_sentence():
     missing = []
     for path in (*(ROOT / "renderer").rglob("*.py"),):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (
-                    "Invalid", "Denied", "NotFound", "Conflict", "Unavailable", "TooLarge", "NotLoggedIn", "VersionMissing") and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("Invalid", "Denied", "NotFound", "Conflict", "Unavailable", "TooLarge", "NotLoggedIn", "VersionMissing")
+                and node.args
+            ):
                 found = node.args[0]
                 if isinstance(found, ast.Constant) and found.value not in catalogue():
                     missing.append(f"{path.name}: {found.value}")
@@ -68,4 +72,4 @@ def test_every_code_the_api_refuses_with_has_a_sentence():
 
 def test_operators_ask_without_logging_in(shop: Shop):
     assert shop.client.get("/healthz").text == "ok\n" and shop.client.get("/readyz").text == "ready\n"
-    assert shop.client.get("/metrics").status_code == 404                  # not from this machine, as the test's client says
+    assert shop.client.get("/metrics").status_code == 404  # not from this machine, as the test's client says

@@ -16,8 +16,14 @@ from tests.renderer.api.shop import Caller, Shop, make_shop
 FULL = os.environ.get("TANGRAM_TEST_SIZE") == "full"
 EXAMPLES = 500 if FULL else 2
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=not FULL, suppress_health_check=list(HealthCheck),
-                    phases=[Phase.generate, Phase.shrink] if FULL else [Phase.generate])
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=not FULL,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink] if FULL else [Phase.generate],
+)
 
 
 def aim(case: Case, turn: int) -> None:
@@ -49,8 +55,15 @@ def call_every_operation(shop: Shop, caller: Caller, mode: GenerationMode) -> se
     return called
 
 
-@pytest.mark.parametrize(("kind", "login", "mode"), [
-    ("sqlite", "a1", GenerationMode.POSITIVE), ("sqlite", "s1", GenerationMode.NEGATIVE), ("postgresql", "s1", GenerationMode.POSITIVE), ("postgresql", "a1", GenerationMode.NEGATIVE)])
+@pytest.mark.parametrize(
+    ("kind", "login", "mode"),
+    [
+        ("sqlite", "a1", GenerationMode.POSITIVE),
+        ("sqlite", "s1", GenerationMode.NEGATIVE),
+        ("postgresql", "s1", GenerationMode.POSITIVE),
+        ("postgresql", "a1", GenerationMode.NEGATIVE),
+    ],
+)
 def test_every_answer_is_as_the_document_says(open_home: Callable[[str], Home], kind: str, login: str, mode: GenerationMode):
     with make_shop(open_home(kind)) as shop:
         shop.s1.post("/records/customer", {"name": "张三", "phone": shop.phone(), "budget": 5, "tags": ["a"]})

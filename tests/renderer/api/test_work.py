@@ -58,8 +58,12 @@ def test_files_that_are_no_sheets_are_refused(shop: Shop, content: bytes):
 
 
 def test_an_upload_needs_its_part(shop: Shop):
-    for words in ({"files": {"other": ("x.csv", b"a")}}, {"body": b"a,b"}, {"body": b"--x", "headers": {"Content-Type": "multipart/form-data"}},
-                  {"body": b"--x\r\nnonsense", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}):
+    for words in (
+        {"files": {"other": ("x.csv", b"a")}},
+        {"body": b"a,b"},
+        {"body": b"--x", "headers": {"Content-Type": "multipart/form-data"}},
+        {"body": b"--x\r\nnonsense", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
+    ):
         answer = shop.a1.post("/imports/customer", **words)
         assert answer.status_code == 422 and answer.json()["code"] == "upload_missing", answer.text
 
