@@ -3,19 +3,11 @@
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
-from engine.storage import Instant, JsonList, JsonValue, Key
-
-HOME = MetaData()
-WORKSPACE = MetaData()
-
-
-def _key() -> Column[int]:
-    return Column("id", Key, primary_key=True, autoincrement=True)
-
-
-def _table(name: str, holder: MetaData, *items: sa.schema.SchemaItem) -> Table:
-    return Table(name, holder, *items, sqlite_autoincrement=any(isinstance(item, Column) and item.name == "id" for item in items))
-
+from engine.storage import Instant, JsonList, JsonValue
+from engine.system_tables_base import HOME as HOME
+from engine.system_tables_base import WORKSPACE as WORKSPACE
+from engine.system_tables_base import key_column, numbered
+from engine.system_tables_rules import RULE_TABLES as RULE_TABLES
 
 # --- home: one per installation ------------------------------------------------------------------------------------------------------
 
@@ -31,10 +23,10 @@ workspace = Table(
     Column("created_at", Instant, nullable=False),
 )
 
-account = _table(
+account = numbered(
     "account",
     HOME,
-    _key(),
+    key_column(),
     Column("login", String(120), nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("password_hash", Text),
@@ -72,12 +64,14 @@ one_time = Table(
 )
 
 #: One row per counted attempt; a sliding window counts those younger than its length.
-rate = _table("rate", HOME, _key(), Column("name", String(160), nullable=False), Column("at", Instant, nullable=False), Index("ix_rate_name_at", "name", "at"))
+rate = numbered(
+    "rate", HOME, key_column(), Column("name", String(160), nullable=False), Column("at", Instant, nullable=False), Index("ix_rate_name_at", "name", "at")
+)
 
-erasure = _table(
+erasure = numbered(
     "erasure",
     HOME,
-    _key(),
+    key_column(),
     Column("workspace", String(40), nullable=False),
     Column("entity", String(40), nullable=False),
     Column("record", BigInteger, nullable=False),
@@ -89,10 +83,10 @@ erasure = _table(
 
 def _job(holder: MetaData) -> Table:
     """Work to do after a commit. ``key`` makes it unique while it waits; ``run_at`` of a leased one is the end of its lease."""
-    return _table(
+    return numbered(
         "job",
         holder,
-        _key(),
+        key_column(),
         Column("workspace", String(40), nullable=False),
         Column("queue", String(40), nullable=False),
         Column("name", String(80), nullable=False),
@@ -184,10 +178,10 @@ draft = Table(
     Column("by", BigInteger),
 )
 
-draft_entry = _table(
+draft_entry = numbered(
     "draft_entry",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("kind", String(20), nullable=False),
     Column("key", String(40), nullable=False),
     Column("number", Integer, nullable=False),
@@ -216,10 +210,10 @@ physical_column = Table(
 # --- workspace: what happened ----------------------------------------------------------------------------------------------------------
 
 #: Append-only. ``verb``: create update delete restore; ``before`` / ``after`` hold changed fields only; ``computed``: which of them nobody entered.
-history = _table(
+history = numbered(
     "history",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("entity", String(40), nullable=False),
     Column("record", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
@@ -234,10 +228,10 @@ history = _table(
     Index("ix_history_at", "entity", "at"),
 )
 
-stage_log = _table(
+stage_log = numbered(
     "stage_log",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("entity", String(40), nullable=False),
     Column("record", BigInteger, nullable=False),
     Column("from_stage", String(60)),
@@ -250,10 +244,10 @@ stage_log = _table(
 )
 
 #: Reads that must be accounted for. ``kind``: reveal export search file report.
-access_log = _table(
+access_log = numbered(
     "access_log",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("at", Instant, nullable=False),
     Column("person", BigInteger),
     Column("kind", String(20), nullable=False),
@@ -283,10 +277,10 @@ idempotency = Table(
 )
 
 #: An attachment: unbound until a save puts it on (entity, record, field).
-file = _table(
+file = numbered(
     "file",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("token", String(64), nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -306,10 +300,10 @@ file = _table(
 # --- workspace: people's own things ------------------------------------------------------------------------------------------------------
 
 #: ``owner`` NULL = shared with everybody who may open the list.
-saved_view = _table(
+saved_view = numbered(
     "saved_view",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("list", String(40), nullable=False),
     Column("entity", String(40), nullable=False),
     Column("title", Text, nullable=False),
@@ -321,10 +315,10 @@ saved_view = _table(
     Index("ix_saved_view_list", "list", "owner"),
 )
 
-api_token = _table(
+api_token = numbered(
     "api_token",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("digest", String(64), nullable=False, unique=True),
     Column("person", BigInteger, nullable=False),
     Column("name", Text, nullable=False),
@@ -335,10 +329,10 @@ api_token = _table(
     Index("ix_api_token_person", "person"),
 )
 
-source_key = _table(
+source_key = numbered(
     "source_key",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("source", String(40), nullable=False, unique=True),
     Column("secret", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -346,10 +340,10 @@ source_key = _table(
 )
 
 #: Values of settings, each in force from an instant on; the newest not later than now counts.
-setting_value = _table(
+setting_value = numbered(
     "setting_value",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("key", String(40), nullable=False),
     Column("value", JsonValue),
     Column("in_force_from", Instant, nullable=False),
@@ -362,10 +356,10 @@ setting_value = _table(
 # --- workspace: imports ------------------------------------------------------------------------------------------------------------------
 
 #: state: reading | checked | running | done | undone | failed.
-import_batch = _table(
+import_batch = numbered(
     "import_batch",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("entity", String(40), nullable=False),
     Column("file_name", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -380,10 +374,10 @@ import_batch = _table(
 )
 
 #: One row of the file: what became of it. ``versions``: the record's version before and after, so that an undo skips what changed since.
-import_row = _table(
+import_row = numbered(
     "import_row",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("batch", BigInteger, sa.ForeignKey("import_batch.id"), nullable=False),
     Column("sheet", Text),
     Column("row", Integer, nullable=False),
@@ -398,10 +392,10 @@ import_row = _table(
     Index("ix_import_row_record", "entity", "record"),
 )
 
-saved_mapping = _table(
+saved_mapping = numbered(
     "saved_mapping",
     WORKSPACE,
-    _key(),
+    key_column(),
     Column("entity", String(40), nullable=False),
     Column("name", Text, nullable=False),
     Column("headers", String(64), nullable=False),

@@ -56,6 +56,7 @@ LEVELS = (
         "engine.records.work",
         "engine.records.bulk_insert",
     ),
+    ("engine.rules",),
     ("engine.records",),
     (
         "engine.publishing",

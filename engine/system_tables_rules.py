@@ -1,0 +1,176 @@
+"""The fixed tables of a workspace that rules run on: runs with their traces, what is due and done, approvals, messages."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
+
+from engine.storage import Instant, JsonValue
+from engine.system_tables_base import WORKSPACE, key_column, numbered
+
+#: One row per run of a rule, its trace with it. ``occurrence`` makes it unique where something could be delivered twice (due value, tick, message,
+#: job); NULL for what runs inside a save. state: done | refused | failed | skipped. ``steps``: what each step saw and did, by step key.
+#: ``cause``: the chain of rules that led here, outermost first. ``micros``: how long it took.
+run = numbered(
+    "run",
+    WORKSPACE,
+    key_column(),
+    Column("rule", String(40), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("settings", BigInteger, nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("entity", String(40)),
+    Column("record", BigInteger),
+    Column("occurrence", String(200)),
+    Column("at", Instant, nullable=False),
+    Column("person", BigInteger),
+    Column("cause", JsonValue),
+    Column("state", String(16), nullable=False),
+    Column("condition", JsonValue),
+    Column("steps", JsonValue),
+    Column("error", JsonValue),
+    Column("micros", BigInteger),
+    Column("job", BigInteger),
+    Index("ix_run_rule", "rule", "id"),
+    Index("ix_run_record", "entity", "record", "id"),
+    Index("ix_run_at", "at"),
+    Index("ux_run_occurrence", "rule", "occurrence", unique=True),
+)
+
+#: What of a due rule is settled for a record: the value of the field (and shift) it ran for last. ``shift`` in seconds.
+due_done = Table(
+    "due_done",
+    WORKSPACE,
+    Column("rule", String(40), primary_key=True),
+    Column("record", BigInteger, primary_key=True),
+    Column("field", String(40), primary_key=True),
+    Column("shift", BigInteger, primary_key=True),
+    Column("value", Instant, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+#: When a cron rule comes next by the workspace's clock.
+schedule = Table(
+    "schedule", WORKSPACE, Column("rule", String(40), primary_key=True), Column("cron", String(100), nullable=False), Column("next_at", Instant, nullable=False)
+)
+
+#: A rule somebody switched off, or that was switched off after failing again and again. A row with ``off_at`` NULL only counts failures.
+rule_switch = Table(
+    "rule_switch",
+    WORKSPACE,
+    Column("rule", String(40), primary_key=True),
+    Column("off_at", Instant),
+    Column("by", BigInteger),
+    Column("reason", Text),
+    Column("failures", Integer, nullable=False),
+)
+
+#: An approval. ``frame``: the names the branch will need. state: open | approved | refused | expired | withdrawn | returned.
+#: ``about_entity`` and ``about``: the record it is about; ``entity`` and ``record``: the rule's own.
+ask = numbered(
+    "ask",
+    WORKSPACE,
+    key_column(),
+    Column("rule", String(40), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("step", String(120), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("run", BigInteger),
+    Column("entity", String(40)),
+    Column("record", BigInteger),
+    Column("about_entity", String(40)),
+    Column("about", BigInteger),
+    Column("person", BigInteger),
+    Column("title", JsonValue),
+    Column("need", String(16), nullable=False),
+    Column("opinion", String(16), nullable=False),
+    Column("fields", JsonValue),
+    Column("frame", JsonValue, nullable=False),
+    Column("answers", JsonValue),
+    Column("state", String(16), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("escalate_at", Instant),
+    Column("escalate_to", JsonValue),
+    Column("decided_at", Instant),
+    Column("decided_by", BigInteger),
+    Index("ix_ask_about", "about_entity", "about"),
+    Index("ix_ask_record", "entity", "record"),
+    Index("ix_ask_expires", "state", "expires_at"),
+    Index("ix_ask_escalate", "state", "escalate_at"),
+    Index("ix_ask_person", "person", "state", "id"),
+)
+
+#: One who is asked. ``seq``: the turn with ``need`` order. state: open | waiting | approved | refused | passed (delegated, or others sufficed).
+ask_person = numbered(
+    "ask_person",
+    WORKSPACE,
+    key_column(),
+    Column("ask", BigInteger, ForeignKey("ask.id"), nullable=False),
+    Column("person", BigInteger, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("decided_at", Instant),
+    Column("opinion", Text),
+    Column("delegated_from", BigInteger),
+    Index("ix_ask_person_ask", "ask"),
+    Index("ix_ask_person_person", "person", "state", "id"),
+)
+
+#: A message inside the application. ``text``: the template and, per language, nothing yet filled in; ``frame``: the values its placeholders may show.
+notice = numbered(
+    "notice",
+    WORKSPACE,
+    key_column(),
+    Column("person", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("rule", String(40)),
+    Column("run", BigInteger),
+    Column("entity", String(40)),
+    Column("record", BigInteger),
+    Column("text", JsonValue, nullable=False),
+    Column("frame", JsonValue),
+    Column("kind", String(16), nullable=False),
+    Column("read_at", Instant),
+    Index("ix_notice_person", "person", "read_at", "id"),
+    Index("ix_notice_record", "entity", "record"),
+)
+
+#: A message to the outside. state: waiting | sent | captured (sandbox) | held (restored workspace) | dead. ``key``: the same at every try.
+outgoing = numbered(
+    "outgoing",
+    WORKSPACE,
+    key_column(),
+    Column("at", Instant, nullable=False),
+    Column("connector", String(40), nullable=False),
+    Column("person", BigInteger),
+    Column("address", Text),
+    Column("template", String(80)),
+    Column("text", JsonValue),
+    Column("payload", JsonValue),
+    Column("key", String(200), nullable=False, unique=True),
+    Column("rule", String(40)),
+    Column("run", BigInteger),
+    Column("entity", String(40)),
+    Column("record", BigInteger),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("error", JsonValue),
+    Column("sent_at", Instant),
+    Column("job", BigInteger),
+    Index("ix_outgoing_state", "state", "id"),
+    Index("ix_outgoing_record", "entity", "record"),
+)
+
+#: How a connector reaches its service from this workspace; ``secret``: an envelope of the workspace's cipher.
+connector = Table(
+    "connector",
+    WORKSPACE,
+    Column("name", String(40), primary_key=True),
+    Column("options", JsonValue, nullable=False),
+    Column("secret", Text),
+    Column("active", Boolean, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+)
+
+RULE_TABLES = (run, due_done, schedule, rule_switch, ask, ask_person, notice, outgoing, connector)
