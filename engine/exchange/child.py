@@ -1,7 +1,7 @@
 """The child process that opens an untrusted xlsx or csv file and writes its rows as JSON lines. Runs alone, with little memory and no new files.
 
 Started by engine.exchange.sheets with a file descriptor as standard input; imports as little as it can. Each line is one of
-``{"sheet": name, "hidden": bool, "merged": [...]}``, ``[row number, [cells...]]``, ``{"end": rows}`` or ``{"error": code, ...}``.
+``{"sheet": name, "hidden": bool}``, ``[[row number, [cells...]], ...]`` (up to BLOCK rows), ``{"end": rows}`` or ``{"error": code, ...}``.
 A cell is text, number, boolean or null; a date or time is ``{"at": ISO text}``; a formula arrives as its last computed value, or its text.
 """
 
@@ -14,19 +14,21 @@ import sys
 import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
+from xml.parsers.expat import ExpatError
 
 import orjson
-from openpyxl import Workbook, load_workbook
+from openpyxl import Workbook
 from openpyxl.xml import DEFUSEDXML
+
+from engine.exchange.xlsx import COLUMNS, Book
 
 MEMORY = 512 * 2**20
 SECONDS = 20
 UNPACKED = 50 * 2**20
 RATIO = 100
 MEMBERS = 200
-COLUMNS = 400
-ROWS = 1_048_576
 CELL = 32_767
+BLOCK = 500
 ENCODINGS = ("utf-8-sig", "gb18030", "utf-16")
 
 
@@ -60,14 +62,17 @@ def limit() -> None:
 
 def cell_of(value: Any) -> Any:
     """A spreadsheet value as JSON."""
-    if value is None or isinstance(value, bool | int):
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= CELL else value[:CELL]
+    if value is None or kind is bool:
         return value
-    if isinstance(value, float):
+    if kind is int:
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if kind is float:
         return value if value == value and abs(value) != float("inf") else str(value)
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return {"at": value.isoformat()}
-    if isinstance(value, dt.timedelta):
-        return str(value)
     return str(value)[:CELL]
 
 
@@ -91,20 +96,22 @@ def check_archive(file: BinaryIO) -> None:
 
 
 def read_xlsx(file: BinaryIO) -> Iterator[Any]:
-    """Every sheet's rows; openpyxl reads row by row, defusedxml refuses entities."""
+    """Every sheet's rows, in blocks; what openpyxl reads as a tree is read by defusedxml."""
     if not DEFUSEDXML:
         raise Refused("file_reader_missing")
-    book = load_workbook(file, read_only=True, data_only=False, keep_links=False)
+    book = Book(file)
     total = 0
-    for sheet in book.worksheets:
-        yield {"sheet": sheet.title, "hidden": sheet.sheet_state != "visible"}
-        for number, row in enumerate(sheet.iter_rows(values_only=True, max_col=COLUMNS), 1):
-            cells = [cell_of(value) for value in row]
-            while cells and cells[-1] is None:
-                cells.pop()
-            if cells:
-                total += 1
-                yield [number, cells]
+    for sheet in book.sheets:
+        yield {"sheet": sheet.title, "hidden": sheet.hidden}
+        block: list[Any] = []
+        for number, cells in book.rows(sheet):
+            block.append([number, [cell_of(value) for value in cells]])
+            if len(block) == BLOCK:
+                total += BLOCK
+                yield block
+                block = []
+        total += len(block)
+        yield block
     yield {"end": total}
 
 
@@ -130,12 +137,16 @@ def read_csv(content: bytes) -> Iterator[Any]:
     csv.field_size_limit(CELL * 8)
     yield {"sheet": "", "hidden": False}
     total = 0
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    for number, row in enumerate(reader, 1):
+    block: list[Any] = []
+    for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
         if any(row):
-            total += 1
-            yield [number, [value if value else None for value in row[:COLUMNS]]]
-    yield {"end": total}
+            block.append([number, [value or None for value in row[:COLUMNS]]])
+            if len(block) == BLOCK:
+                total += BLOCK
+                yield block
+                block = []
+    yield block
+    yield {"end": total + len(block)}
 
 
 def rows_of(file: BinaryIO) -> Iterator[Any]:
@@ -151,15 +162,10 @@ def rows_of(file: BinaryIO) -> Iterator[Any]:
 
 
 def write(lines: Iterable[Any], out: BinaryIO) -> None:
-    """JSON lines, in blocks."""
-    block: list[bytes] = []
+    """JSON lines; a block without rows is none."""
     for line in lines:
-        block.append(orjson.dumps(line))
-        if len(block) >= 500:
-            out.write(b"\n".join(block) + b"\n")
-            block.clear()
-    if block:
-        out.write(b"\n".join(block) + b"\n")
+        if line:
+            out.write(orjson.dumps(line) + b"\n")
     out.flush()
 
 
@@ -174,7 +180,20 @@ def main() -> int:
         write([{"error": refused.code, **refused.params}], out)
     except MemoryError:
         write([{"error": "file_too_large", "limit": MEMORY}], out)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, EOFError, SyntaxError, csv.Error, zipfile.BadZipFile, RecursionError):
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        OSError,
+        EOFError,
+        SyntaxError,
+        ExpatError,
+        csv.Error,
+        zipfile.BadZipFile,
+        RecursionError,
+    ):
         write([{"error": "file_damaged"}], out)
     return 0
 

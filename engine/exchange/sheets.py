@@ -103,7 +103,8 @@ def raw_rows(path: Path) -> Iterator[tuple[str, bool, SheetRow]]:
         for line in lines:
             item = orjson.loads(line)
             if isinstance(item, list):
-                yield sheet, hidden, SheetRow(sheet, item[0], item[1])
+                for number, cells in item:
+                    yield sheet, hidden, SheetRow(sheet, number, cells)
             elif "sheet" in item:
                 sheet, hidden = item["sheet"], item["hidden"]
 
