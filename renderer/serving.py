@@ -25,10 +25,11 @@ from engine.demo.fill import fill
 from engine.errors import Unavailable
 from engine.exchange import batches
 from engine.home import Home
-from engine.jobs import JobKind, Worker
+from engine.jobs import JobKind
 from engine.publishing import create_workspace
 from engine.registry import Registry, engine_registry
 from engine.settings import Settings
+from engine.worker import Worker
 from engine.workspace_checking import with_expressions
 from metadata.bundle import Bundle
 from metadata.text import Label, label_text

@@ -9,11 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from engine import jobs
+from engine import worker as working
 from engine.errors import Invalid, NotFound
 from engine.files import upload
-from engine.jobs import JobKind, JobRun, Worker, find, put
+from engine.jobs import JobKind, JobRun, find, put
 from engine.system_tables import file as file_table
 from engine.upkeep import KIND as UPKEEP
+from engine.worker import Worker
 from tests.engine.homes import Homes, Place, small_place
 
 
@@ -78,7 +80,7 @@ def test_a_refusal_is_final_and_says_why(place):
 
 
 def test_a_failure_is_tried_again_later_and_given_up_on_in_the_end(place, monkeypatch):
-    monkeypatch.setattr(jobs, "FIRST_PAUSE", timedelta(0))
+    monkeypatch.setattr(working, "FIRST_PAUSE", timedelta(0))
     tries: list[int] = []
 
     def fail(run: JobRun) -> None:

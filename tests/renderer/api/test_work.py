@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.exchange import batches
-from engine.jobs import JobKind, Worker
+from engine.jobs import JobKind
+from engine.worker import Worker
 from tests.renderer.api.shop import Shop
 
 ROWS = "姓名,电话,等级\n导入甲,{0},A\n导入乙,{1},B\n坏号,12,C\n"
