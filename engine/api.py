@@ -1,8 +1,8 @@
-"""The whole public surface for plugins: everything a field type, an expression function, an action or a reader of messy cells may need."""
+"""The whole public surface for plugins: all a field type, an expression function, an action, a connector, a panel or a reader of messy cells may need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import BigInteger, Boolean, Date, Double, Text
 from sqlalchemy.types import TypeEngine
 
+from engine.connectors import Connector, OutgoingMessage, SendFailed
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal, Unavailable
 from engine.expressions.functions import Function, SqlFace, SqlHolds, SqlValue, declare
 from engine.fields.base import (
@@ -35,9 +36,28 @@ from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant, JsonList, JsonValue
 from engine.fields.values import FileValue, Link, Masked
 from engine.messages import include as include_messages
+from engine.panels import PagePanel, PanelContext, Row
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.registry import Action, RegistrationRefused, Registry, mark, words_of
-from metadata.definitions import Field
+from engine.rules.actions import ActionContext, Effects
+from engine.rules.effects import (
+    Ask,
+    CreateRecord,
+    DeleteRecord,
+    Effect,
+    Emit,
+    Engine,
+    Find,
+    Handle,
+    Lock,
+    Notify,
+    Refuse,
+    RunAction,
+    Send,
+    SetValues,
+    WithdrawAsks,
+)
+from metadata.definitions import Entity, Field
 from metadata.text import Label, label_text
 from metadata.vocabulary import ActionWord
 
@@ -49,6 +69,7 @@ API_VERSION = 1
 
 _Type = TypeVar("_Type", bound=type[FieldType])
 _Reader = TypeVar("_Reader", bound=type[CellReader])
+_Connector = TypeVar("_Connector", bound=type[Connector])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +115,47 @@ def function(
 
 
 def action(
-    name: str, *, params: Mapping[str, object] | None = None, title: Label = "", result: str = "", pure: bool = False
+    name: str,
+    *,
+    params: Mapping[str, Mapping[str, object]] | None = None,
+    required: Sequence[str] = (),
+    title: Label = "",
+    help: Label = "",
+    result: Mapping[str, object] | None = None,
+    pure: bool = False,
+    reads: Sequence[str] = (),
+    writes: Sequence[str] = (),
+    does: Sequence[str] = (),
+    examples: Sequence[Mapping[str, object]] = (),
 ) -> Callable[[Callable[..., Any]], Action]:
-    """Decorator: an action rules may ``do``; ``params`` is the ``properties`` of a JSON Schema object."""
+    """Decorator: an action rules may ``do``, with (ctx, record, params). Pure: a plain function of its parameters; else a generator of effects.
+
+    ``params``: the properties of a JSON Schema object, each made with ``option``; ``required`` of them. ``result``: the JSON Schema of what it gives.
+    ``reads``, ``writes``, ``does``: what it touches besides (see ActionWord); anything else it yields is refused. ``examples``: calls that must work,
+    shown in the reference and made by the contract tests; a record stands there as a number.
+    """
 
     def declared(run: Callable[..., Any]) -> Action:
-        schema = {"type": "object", "properties": dict(params or {}), "additionalProperties": False}
-        return Action(ActionWord(name, schema, title, result, pure), run)
+        schema: dict[str, object] = {"type": "object", "properties": dict(params or {}), "required": list(required), "additionalProperties": False}
+        if examples:
+            schema["examples"] = [dict(example) for example in examples]
+        return Action(ActionWord(name, schema, title, dict(result or {}), pure, help, tuple(reads), tuple(writes), tuple(does)), run)
+
+    return declared
+
+
+def connector(item: _Connector) -> _Connector:
+    """Class decorator: this class is a way for messages to leave."""
+    return mark(item)
+
+
+def page_panel(
+    name: str, *, entity: str = "*", title: Label, template: str = "", icon: str = "puzzle", order: int = 100
+) -> Callable[[Callable[..., Any]], PagePanel]:
+    """Decorator: a panel on the pages of an entity's records. The function gets (ctx, record) and gives rows, data for ``template``, or None."""
+
+    def declared(show: Callable[..., Any]) -> PagePanel:
+        return PagePanel(name, entity, title, show, template, icon, order)
 
     return declared
 
@@ -119,47 +174,73 @@ __all__ = [
     "ONE_OF",
     "STARTS",
     "Action",
+    "ActionContext",
+    "Ask",
     "BigInteger",
     "Boolean",
     "CellReader",
     "ColumnType",
     "Conflict",
+    "Connector",
+    "CreateRecord",
     "Date",
+    "DeleteRecord",
     "Denied",
     "Double",
+    "Effect",
+    "Effects",
+    "Emit",
+    "Engine",
+    "Entity",
     "Fault",
     "Field",
     "FieldScope",
     "FieldType",
     "FileValue",
+    "Find",
     "Function",
+    "Handle",
     "Instant",
     "Invalid",
     "JsonList",
     "JsonValue",
     "Label",
     "Link",
+    "Lock",
     "Masked",
     "NotFound",
+    "Notify",
     "Operator",
+    "OutgoingMessage",
+    "PagePanel",
+    "PanelContext",
     "Plugin",
     "Reading",
     "ReadingScope",
     "Refusal",
+    "Refuse",
     "RegistrationRefused",
     "Registry",
+    "Row",
+    "RunAction",
+    "Send",
+    "SendFailed",
+    "SetValues",
     "SqlFace",
     "Text",
     "Unavailable",
     "Value",
     "ValueReader",
+    "WithdrawAsks",
     "Wrong",
     "action",
+    "connector",
     "field_type",
     "function",
     "include_messages",
     "label_text",
     "option",
+    "page_panel",
     "reader",
     "words_of",
 ]

@@ -1,4 +1,7 @@
-"""The shelves of words an engine offers: field types, functions, actions, readers, masks. Filled once at start, then frozen; holds nothing of a workspace."""
+"""The shelves of words an engine offers: field types, functions, actions, readers, connectors, panels, masks.
+
+Filled once at start, then frozen; holds nothing of a workspace.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
+from engine.connectors import Connector
 from engine.expressions.functions import Function
 from engine.expressions.shelf import BUILTIN
 from engine.fields.base import FieldType
 from engine.fields.masks import MASKS, Mask
 from engine.fields.shelf import FIELD_TYPES
+from engine.panels import PagePanel
 from engine.readers.base import CellReader
 from engine.readers.shelf import READERS
-from metadata.vocabulary import ActionWord, ExpressionCheck, Vocabulary
+from metadata.vocabulary import ActionWord, ExpressionCheck, PanelWord, Vocabulary
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}(\.[a-z][a-z0-9_]{0,39})?")
 _MARK = "__tangram_word__"
@@ -26,9 +31,12 @@ class RegistrationRefused(Exception):
     """A word cannot be registered: its name is taken or no name, or the registry is frozen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Action:
-    """An action rules may ``do`` and people may press: its word, and the generator of effects that runs it."""
+    """An action rules may ``do``: its word, and what runs it with (ctx, record, params): a plain function, or a generator of effects receiving results.
+
+    How it is called and held to what it declares is engine/rules/actions.py's business.
+    """
 
     word: ActionWord
     run: Callable[..., Any]
@@ -42,7 +50,7 @@ class NamedMask:
     mask: Mask
 
 
-Word = FieldType | Function | Action | CellReader | NamedMask
+Word = FieldType | Function | Action | CellReader | Connector | PagePanel | NamedMask
 
 
 def mark(item: _Class) -> _Class:
@@ -52,12 +60,12 @@ def mark(item: _Class) -> _Class:
 
 
 def words_of(module: ModuleType) -> list[Word]:
-    """The words a module declares, in the order it declares them: marked classes, functions and actions."""
+    """The words a module declares, in the order it declares them: marked classes, functions, actions and panels."""
     found: list[Word] = []
     for item in vars(module).values():
         if isinstance(item, type) and item.__dict__.get(_MARK) and item.__module__ == module.__name__:
             found.append(item())
-        elif isinstance(item, Function | Action):
+        elif isinstance(item, Function | Action | PagePanel):
             found.append(item)
     return found
 
@@ -97,6 +105,16 @@ class Registry:
     def readers(self) -> Mapping[str, CellReader]:
         """Readers of messy cells by name."""
         return MappingProxyType(self._shelves["readers"])
+
+    @property
+    def connectors(self) -> Mapping[str, Connector]:
+        """Ways for messages to leave, by name."""
+        return MappingProxyType(self._shelves["connectors"])
+
+    @property
+    def panels(self) -> Mapping[str, PagePanel]:
+        """Panels on records' pages by name."""
+        return MappingProxyType(self._shelves["panels"])
 
     @property
     def masks(self) -> Mapping[str, Mask]:
@@ -139,6 +157,8 @@ class Registry:
                 "functions": {name: item.word() for name, item in self.functions.items() if not item.hidden},
                 "actions": {name: item.word for name, item in self.actions.items()},
                 "readers": {name: item.word() for name, item in self.readers.items()},
+                "connectors": {name: item.word() for name, item in self.connectors.items()},
+                "panels": {name: PanelWord(name, item.entity, item.title) for name, item in self.panels.items()},
                 "plugins": dict(self.plugins),
             }
             if self._check is not None:
@@ -147,7 +167,15 @@ class Registry:
         return self._vocabulary
 
 
-_SHELVES: Mapping[str, type] = {"field_types": FieldType, "functions": Function, "actions": Action, "readers": CellReader, "masks": NamedMask}
+_SHELVES: Mapping[str, type] = {
+    "field_types": FieldType,
+    "functions": Function,
+    "actions": Action,
+    "readers": CellReader,
+    "connectors": Connector,
+    "panels": PagePanel,
+    "masks": NamedMask,
+}
 
 
 def _shelf_of(word: Word) -> str:

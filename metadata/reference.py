@@ -164,7 +164,7 @@ def _actions(vocabulary: Vocabulary) -> str:
     for word in vocabulary.actions.values():
         params = word.params.get("properties", {})
         names = ", ".join(f"`{name}`" for name in params) if isinstance(params, Mapping) else ""
-        rows.append((f"`{word.name}`", both(word.title), names, word.result, "P" if word.pure else ""))
+        rows.append((f"`{word.name}`", both(word.title), names, both(_label(word.result.get("title"))) if word.result else "", "P" if word.pure else ""))
     return "## 动作 · Actions\n\n" + _table(("动作 · action", "名称 · title", "参数 · parameters", "结果 · result", ""), rows)
 
 

@@ -56,13 +56,44 @@ class FunctionWord:
 
 @dataclass(frozen=True, slots=True)
 class ActionWord:
-    """A built-in or plugin action that rules may ``do``; ``params`` is a JSON Schema object."""
+    """A built-in or plugin action that rules may ``do``. ``params`` is a JSON Schema object, ``result`` the JSON Schema of what it gives ({}: anything).
+
+    Formats of parameters beside JSON Schema's: ``entity`` and ``field`` (constants), ``record``, ``list`` (rows made earlier or written out), ``person``,
+    ``people``, ``money`` (minor units), ``expression``. ``pure``: computes a result and does nothing.
+    ``reads``: entities it reads, ``writes``: "VERB ENTITY" (create, update, delete, merge), ``{param}`` standing for the entity a parameter names or
+    is a record of, ``*`` for any. ``does``: what it has done besides ("send", "notify", "ask", "lock", "emit", "engine NAME").
+    """
 
     name: str
     params: Mapping[str, object]
     title: Label = ""
-    result: str = ""
+    result: Mapping[str, object] = field(default_factory=dict)
     pure: bool = False
+    help: Label = ""
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    does: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorWord:
+    """A way for messages to leave: ``options`` is a JSON Schema object an administrator fills in, ``secret`` what its secret is called ('' = none)."""
+
+    name: str
+    options: Mapping[str, object]
+    title: Label = ""
+    help: Label = ""
+    secret: Label = ""
+    reached: str = "fixed"
+
+
+@dataclass(frozen=True, slots=True)
+class PanelWord:
+    """A panel on the pages of an entity's records ('*': of all)."""
+
+    name: str
+    entity: str
+    title: Label = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +151,7 @@ class Vocabulary:
     functions: Mapping[str, FunctionWord] = field(default_factory=dict)
     actions: Mapping[str, ActionWord] = field(default_factory=dict)
     readers: Mapping[str, ReaderWord] = field(default_factory=dict)
+    connectors: Mapping[str, ConnectorWord] = field(default_factory=dict)
+    panels: Mapping[str, PanelWord] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
     check_expression: ExpressionCheck = _no_expressions
