@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from engine import system_tables as tables
 from engine.database import Database
+from engine.database_ready import Ready
 from engine.errors import Denied, Invalid, NotFound
 from engine.storage import Instant
 
@@ -66,12 +67,16 @@ _columns = (
 )
 _select_sqlite = sa.select(*_columns, sa.null().label("database_now"))
 _select_postgresql = sa.select(*_columns, sa.func.now(type_=Instant()).label("database_now"))
+_ready = {"sqlite": Ready(_select_sqlite), "postgresql": Ready(_select_postgresql)}
 
 
 def read_state(connection: sa.Connection, *, lock: bool = False) -> State:
     """The workspace's state in one statement. ``lock``: held until the transaction ends (publishing, moving the clock)."""
-    select = _select_sqlite if connection.dialect.name == "sqlite" else _select_postgresql
-    row = connection.execute(select.with_for_update() if lock else select).one_or_none()
+    if lock:
+        select = _select_sqlite if connection.dialect.name == "sqlite" else _select_postgresql
+        row: Sequence[Any] | None = connection.execute(select.with_for_update()).one_or_none()
+    else:
+        row = _ready[connection.dialect.name].first(connection)
     if row is None:
         raise NotFound("workspace_empty")
     return _state_of(row)

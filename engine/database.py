@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from engine.database_faults import LostRace, refuse_unscoped, told_plainly
 from engine.database_lock import FairLock
+from engine.database_ready import execute_anew
 from engine.database_watch import Watch
 from engine.errors import Unavailable
 from engine.expressions.sqlite_functions import register
@@ -301,15 +302,9 @@ def _keep_alive(engine: sa.Engine) -> None:
     sa.event.listen(engine, "checkout", taken)
 
 
-def _execute_again(cursor: psycopg.Cursor[Any], statement: Any, parameters: Any, context: Any) -> bool:
-    """Event ``do_execute`` of the read engine: a plan prepared before a publish is forgotten and the statement run again (a write rolls back instead)."""
-    try:
-        cursor.execute(statement, parameters)
-    except psycopg.errors.FeatureNotSupported as error:
-        if not cursor.connection.autocommit or "cached plan" not in str(error):
-            raise
-        cursor.connection.execute("DEALLOCATE ALL").close()
-        cursor.execute(statement, parameters)
+def _execute_anew(cursor: psycopg.Cursor[Any], statement: Any, parameters: Any, context: Any) -> bool:
+    """Event ``do_execute`` of the read engine."""
+    execute_anew(cursor, statement, parameters)
     return True
 
 
@@ -324,7 +319,7 @@ class PostgresServer:
         self._direct = self._engine(settings, settings.direct_database_url or settings.database_url, "", poolclass=NullPool)
         for engine in (self._read, self._write):
             _keep_alive(engine)
-        sa.event.listen(self._read, "do_execute", _execute_again)
+        sa.event.listen(self._read, "do_execute", _execute_anew)
 
     @staticmethod
     def _engine(settings: Settings, url: str, options: str, **words: Any) -> sa.Engine:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine import system_tables as tables
+from engine.database_ready import Ready
 from engine.errors import Fault, Invalid, NotFound
 from engine.fields.base import Value
 from engine.fields.values import Link
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity
 
 
-_INSERT = sa.insert(tables.history)
+_INSERT = Ready(sa.insert(tables.history).inline(), ("entity", "record", "version", "verb", "at", "person", "cause", "before", "after", "computed"))
 #: From here on rows are inserted at driver speed.
 _MANY = 20
 
@@ -96,11 +97,11 @@ def entry(
 
 
 def write(connection: sa.Connection, entries: Sequence[Mapping[str, Any]], schema: str | None) -> None:
-    """Insert history rows, all in one statement."""
+    """Insert history rows."""
     if len(entries) > _MANY:
         insert_rows(connection, tables.history, entries, schema)
-    elif entries:
-        connection.execute(_INSERT, list(entries))
+    else:
+        _INSERT.run_each(connection, entries)
 
 
 def note_access(ctx: Context, kind: str, entity: str, *, record: int | None = None, field: str | None = None, detail: Any = None) -> None:

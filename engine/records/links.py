@@ -12,9 +12,8 @@ from engine.errors import Conflict
 from engine.records.proposal import Proposal
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
-from engine.records.values import storage
-from engine.records.work import HEAD, Row, Work, whole_row
-from engine.scope import bound, engine_select, link_condition, scope_of
+from engine.records.work import Row, Work, whole_columns, whole_row
+from engine.scope import among, bound, engine_select, ids_value, link_condition, scope_of
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField
@@ -61,8 +60,8 @@ def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
     found: dict[int, Row] = {}
     ordered = sorted(set(ids))
     for start in range(0, len(ordered), _CHUNK):
-        binds = {**bound(work.ctx, statement.needed), "ids": ordered[start : start + _CHUNK]}
-        for read in work.connection.execute(statement.select, binds):
+        part = ids_value(ordered[start : start + _CHUNK], work.workspace.database.dialect)
+        for read in statement.ready.rows(work.connection, {**bound(work.ctx, statement.needed), "ids": part}):
             row = whole_row(work.workspace, entity, read)
             found[row["id"]] = row
             work.keep(target, row)
@@ -71,9 +70,7 @@ def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
 
 def _statement(work: Work, entity: CompiledEntity) -> Statement:
     scope = scope_of(work.workspace, work.ctx.actor, entity)
-    table = entity.table
-    columns = [*(table.c[name] for name in HEAD), *(table.c[column] for _, column in storage(work.workspace, entity).stored)]
-    return Statement.of(scope.select(*columns).where(table.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger))))
+    return Statement.of(scope.select(*whole_columns(work.workspace, entity)).where(among(entity.table.c.id, "ids", work.workspace.database.dialect)))
 
 
 def _check(work: Work, proposal: Proposal, item: CompiledField, ids: list[int], seen: Mapping[int, Row]) -> None:

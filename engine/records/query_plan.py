@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.access import Guard
+from engine.database_ready import Ready
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.values import Masked
@@ -258,15 +259,16 @@ def _sorting(term: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A prebuilt statement and the values of its surroundings it wants bound."""
+    """A prebuilt statement and the values of its surroundings it wants bound. ``ready``: the same, where its text never varies."""
 
     select: sa.Select[Any]
     needed: Needed
+    ready: Ready
 
     @classmethod
     def of(cls, select: sa.Select[Any]) -> Statement:
         """Read off the statement what it wants."""
-        return cls(select, needed_of(select))
+        return cls(select, needed_of(select), Ready(select))
 
 
 def readable_names(scope: Scope) -> tuple[str, ...]:

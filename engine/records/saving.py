@@ -23,8 +23,8 @@ from engine.records.query_plan import Statement
 from engine.records.record import ANY, Version
 from engine.records.serials import draw, serial_fields
 from engine.records.uniques import conflict_of
-from engine.records.values import NOT_INPUT, storage
-from engine.records.work import HEAD, Row, Work, whole_row
+from engine.records.values import NOT_INPUT
+from engine.records.work import Row, Work, whole_columns, whole_row
 from engine.scope import bound, scope_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Saving:
         if entity.definition.append_only and verb != "read":
             raise Denied("append_only", entity=entity.key)
         statement = remember(work.workspace, ("hold", entity.key, roles_of(work.ctx), verb), lambda: holding(work, entity, verb))
-        found = work.connection.execute(statement.select, {**bound(work.ctx, statement.needed), "p_id": record_id}).first()
+        found = statement.ready.first(work.connection, {**bound(work.ctx, statement.needed), "p_id": record_id})
         if found is None:
             raise NotFound("no_such_record", entity=entity.key, id=record_id)
         flags = len(grant.clauses)
@@ -254,12 +254,11 @@ class Saving:
             work.workspace,
             ("held lines", child.key, roles_of(work.ctx)),
             lambda: Statement.of(
-                scope.select(*whole_columns(work, child)).where(scope.column(child.parent_field) == sa.bindparam("p_id", type_=sa.BigInteger))
+                scope.select(*whole_columns(work.workspace, child)).where(scope.column(child.parent_field) == sa.bindparam("p_id", type_=sa.BigInteger))
             ),
         )
         rows = [
-            whole_row(work.workspace, child, found)
-            for found in work.connection.execute(statement.select, {**bound(work.ctx, statement.needed), "p_id": parent_id})
+            whole_row(work.workspace, child, found) for found in statement.ready.rows(work.connection, {**bound(work.ctx, statement.needed), "p_id": parent_id})
         ]
         for row in rows:
             work.keep(child.key, row)
@@ -353,15 +352,10 @@ class Line:
     before: Row | None
 
 
-def whole_columns(work: Work, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:
-    """The columns ``whole_row`` reads."""
-    return [*(entity.table.c[name] for name in HEAD), *(entity.table.c[column] for _, column in storage(work.workspace, entity).stored)]
-
-
 def holding(work: Work, entity: CompiledEntity, verb: str) -> Statement:
     """A visible row with one flag per role: whether that role admits the verb on it. Locked on PostgreSQL."""
     scope = scope_of(work.workspace, work.ctx.actor, entity)
     flags = [scope.holds(clause.rows[verb]).label(f"f_{index}") for index, clause in enumerate(scope.grant.clauses)]
     wanted = sa.bindparam("p_id", type_=sa.BigInteger, required=True)
-    select = scope.select(*whole_columns(work, entity), *flags).where(scope.column("id") == wanted)
+    select = scope.select(*whole_columns(work.workspace, entity), *flags).where(scope.column("id") == wanted)
     return Statement.of(select.with_for_update(of=entity.table, key_share=True) if work.workspace.database.dialect == "postgresql" else select)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from engine import system_tables as tables
 from engine.access import Grant, grant_of, remember
 from engine.clock import raise_permission_version
+from engine.database_ready import Ready
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.fields.base import Value
@@ -18,7 +20,7 @@ from engine.records import history
 from engine.records.record import Change
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
-from engine.scope import engine_select, environment
+from engine.scope import among, engine_select, environment, ids_value
 from metadata.definitions import WIDENED_ENTITIES
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class Work:
         for start in range(0, len(wanted), _CHUNK):
             part = wanted[start : start + _CHUNK]
             self._rows.update(dict.fromkeys(((entity, one) for one in part), None))
-            for found in self.connection.execute(select, {"ids": part}):
+            for found in select.rows(self.connection, {"ids": ids_value(part, self.workspace.database.dialect)}):
                 whole = whole_row(self.workspace, compiled, found)
                 self._rows[entity, whole["id"]] = whole
         return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
@@ -135,10 +137,10 @@ class Work:
         """Insert a row and give its id; the row gets its head."""
         head = self.new_head()
         columns = {**head, **storage(self.workspace, entity).columns(row, self.workspace.cipher), **token_columns(entity, row)}
-        statement = remember(
-            self.workspace, ("insert", entity.key), lambda: sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True)
-        )
-        row.update(head, id=int(self.connection.execute(statement, columns).scalar_one()))
+        statement = remember(self.workspace, ("insert", entity.key, *columns), lambda: inserting(entity, columns))
+        made = statement.first(self.connection, columns)
+        assert made is not None
+        row.update(head, id=made[0])
         self.keep(entity.key, row)
         if entity.search_table is not None and is_searched(entity):
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, True)
@@ -162,7 +164,6 @@ class Work:
 
     def update(self, entity: CompiledEntity, before: Row, after: Row, names: Sequence[str], *, entered: bool) -> bool:
         """Write the named fields of a row; ``entered``: people's values, so the version rises and must be the one read. False: it was not."""
-        table = entity.table
         written = {name: after.get(name) for name in names}
         columns = storage(self.workspace, entity).columns(written, self.workspace.cipher)
         searched = any(name in entity.search_fields for name in names)
@@ -173,18 +174,9 @@ class Work:
             columns.update(head)
             after.update(head)
 
-        def build() -> sa.Update:
-            statement = (
-                sa.update(table)
-                .where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger))
-                .execution_options(scoped=True)
-                .values({name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in columns})
-            )
-            return statement.where(table.c.version == sa.bindparam("p_version", type_=sa.BigInteger)) if entered else statement
-
-        statement = remember(self.workspace, ("update", entity.key, entered, *columns), build)
-        binds = {f"w_{name}": value for name, value in columns.items()} | {"p_id": before["id"]} | ({"p_version": before["version"]} if entered else {})
-        if self.connection.execute(statement, binds).rowcount != 1:
+        statement = remember(self.workspace, ("update", entity.key, entered, *columns), lambda: updating(entity, columns, versioned=entered))
+        binds = {f"w_{name}": value for name, value in columns.items()}
+        if statement.run(self.connection, {**binds, "p_id": before["id"], "p_version": before["version"]}) != 1:
             return False
         self.keep(entity.key, after)
         if searched and entity.search_table is not None:
@@ -202,17 +194,10 @@ class Work:
                 columns.update(token_columns(entity, after))
                 if entity.search_table is not None:
                     self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
-            groups.setdefault(tuple(columns), []).append({"w_id": before["id"], **{f"w_{column}": value for column, value in columns.items()}})
+            groups.setdefault(tuple(columns), []).append({"p_id": before["id"], **{f"w_{column}": value for column, value in columns.items()}})
             self.keep(entity.key, after)
-        table = entity.table
         for names, rows in groups.items():
-            statement = (
-                sa.update(table)
-                .where(table.c.id == sa.bindparam("w_id"))
-                .execution_options(scoped=True)
-                .values({column: sa.bindparam(f"w_{column}", type_=table.c[column].type) for column in names})
-            )
-            self.connection.execute(statement, rows)
+            remember(self.workspace, ("update", entity.key, False, *names), partial(updating, entity, names, versioned=False)).run_each(self.connection, rows)
 
     def set_deleted(self, entity: CompiledEntity, row: Row, at: datetime | None) -> None:
         """Delete a row softly, or take that back; its version rises."""
@@ -274,19 +259,37 @@ class Work:
         )
 
 
-def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> sa.Select[Any]:
+def inserting(entity: CompiledEntity, names: Iterable[str]) -> Ready:
+    """The INSERT of one row, giving its id."""
+    return Ready(sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True), tuple(names))
+
+
+def updating(entity: CompiledEntity, names: Iterable[str], *, versioned: bool) -> Ready:
+    """The UPDATE of some columns of one row (``p_id``; ``w_NAME``); ``versioned``: only if it still has the version ``p_version``."""
+    table = entity.table
+    statement = sa.update(table).where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).execution_options(scoped=True)
+    if versioned:
+        statement = statement.where(table.c.version == sa.bindparam("p_version", type_=sa.BigInteger))
+    return Ready(statement.values({name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in names}))
+
+
+def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> Ready:
     """Every stored field of the rows ``ids``, deleted ones included.
 
     The lock is the weaker one of PostgreSQL (no key changes): a row that a foreign key just took hold of can still be locked, without a deadlock.
     """
 
-    def build() -> sa.Select[Any]:
+    def build() -> Ready:
         table = entity.table
-        columns = [*(table.c[name] for name in HEAD), *(table.c[column] for _, column in storage(workspace, entity).stored)]
-        select = engine_select(entity, *columns, deleted=True).where(table.c.id.in_(sa.bindparam("ids", expanding=True, type_=sa.BigInteger)))
-        return select.order_by(table.c.id).with_for_update(key_share=True) if lock else select
+        select = engine_select(entity, *whole_columns(workspace, entity), deleted=True).where(among(table.c.id, "ids", workspace.database.dialect))
+        return Ready(select.order_by(table.c.id).with_for_update(key_share=True) if lock else select)
 
     return remember(workspace, ("whole", entity.key, lock), build)
+
+
+def whole_columns(workspace: Any, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:
+    """The columns ``whole_row`` reads."""
+    return [*(entity.table.c[name] for name in HEAD), *(entity.table.c[column] for _, column in storage(workspace, entity).stored)]
 
 
 def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> Row:

@@ -1,0 +1,170 @@
+"""Statements compiled once and handed straight to the driver, for the few that every save sends. Events, guard of record tables and faults stay.
+
+SQLAlchemy finds a statement it compiled before by a key made of its whole tree, takes binds by name and wraps the answer, anew each time: for a small
+statement several times what the driver and the database need for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+
+T = TypeVar("T")
+Values = Mapping[str, Any]
+Convert = Callable[[Any], Any]
+
+_NOTHING: Mapping[Any, Any] = {}
+_UNKNOWN = "unknown"
+_MOST_SCHEMAS = 1000
+
+
+@dataclass(slots=True)
+class _Text:
+    """A statement as one database takes it. ``binds``: the name among the values ('' for a constant), what makes the driver's value, the constant."""
+
+    dialect: sa.Dialect
+    text: str
+    binds: tuple[tuple[str, Convert | None, Any], ...]
+    keys: tuple[str, ...] | None  # the driver's names of the binds; None where they go by position
+    kinds: tuple[sa.types.TypeEngine[Any], ...]  # of the answer's columns
+    cells: tuple[tuple[int, Convert], ...] | None = None  # what makes typed values of them, by place; known with the first answer
+
+    def parameters(self, values: Values) -> Any:
+        """The values as the driver takes them. KeyError for one that is missing."""
+        given = [constant if not name else values[name] if convert is None else convert(values[name]) for name, convert, constant in self.binds]
+        return tuple(given) if self.keys is None else dict(zip(self.keys, given, strict=True))
+
+    def answer(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """All rows, as tuples of typed values."""
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        cells = self.cells
+        if cells is None:
+            made = [kind._cached_result_processor(self.dialect, told[1]) for kind, told in zip(self.kinds, cursor.description, strict=True)]
+            cells = self.cells = tuple((place, convert) for place, convert in enumerate(made) if convert is not None)
+        return [_converted(row, cells) for row in found] if cells else found
+
+
+class Ready:
+    """One statement, compiled the first time it meets a kind of database and a schema. ``names``: the columns an INSERT is given.
+
+    One whose text varies with its values (IN over a list; ``scope.among`` binds a list as a whole) goes SQLAlchemy's way each time.
+    """
+
+    __slots__ = ("_names", "_statement", "_texts", "execution_options")
+
+    def __init__(self, statement: Any, names: Sequence[str] | None = None) -> None:
+        self._statement = statement
+        self._names = None if names is None else list(names)
+        self._texts: dict[tuple[str, str | None], _Text | None] = {}
+        self.execution_options: Mapping[str, Any] = statement.get_execution_options()
+
+    def rows(self, connection: sa.Connection, values: Values = _NOTHING) -> list[tuple[Any, ...]]:
+        """All rows of the answer."""
+        made = self._text(connection)
+        if made is None:
+            return [tuple(row) for row in connection.execute(self._statement, values)]
+        return self._send(connection, made, made.parameters(values), made.answer)
+
+    def first(self, connection: sa.Connection, values: Values = _NOTHING) -> tuple[Any, ...] | None:
+        """The first row of the answer."""
+        found = self.rows(connection, values)
+        return found[0] if found else None
+
+    def run(self, connection: sa.Connection, values: Values = _NOTHING) -> int:
+        """How many rows it touched."""
+        made = self._text(connection)
+        if made is None:
+            return int(connection.execute(self._statement, values).rowcount)
+        return self._send(connection, made, made.parameters(values), _touched)
+
+    def run_each(self, connection: sa.Connection, rows: Sequence[Values]) -> None:
+        """Run it for each of the rows, in one call of the driver."""
+        made = self._text(connection) if len(rows) > 1 else None
+        if made is not None:
+            self._send(connection, made, [made.parameters(row) for row in rows], _touched)
+        elif rows:
+            for row in rows:
+                self.run(connection, row)
+
+    def _send(self, connection: sa.Connection, made: _Text, parameters: Any, take: Callable[[Any], T]) -> T:
+        many = type(parameters) is list
+        if not connection.in_transaction():
+            connection.begin()
+        cursor: Any = connection.connection.cursor()
+        for listener in connection.dispatch.before_cursor_execute:
+            listener(connection, cursor, made.text, parameters, self, many)
+        try:
+            if many:
+                cursor.executemany(made.text, parameters)
+            elif made.keys is None:
+                cursor.execute(made.text, parameters)
+            else:
+                execute_anew(cursor, made.text, parameters)
+            return take(cursor)
+        except made.dialect.loaded_dbapi.Error as error:
+            raise _told(connection, made.text, error) from error
+        finally:
+            cursor.close()
+
+    def _text(self, connection: sa.Connection) -> _Text | None:
+        schema = connection.get_execution_options().get("schema_translate_map", _NOTHING).get(None)
+        key = (connection.dialect.name, schema)
+        made = self._texts.get(key, _UNKNOWN)
+        if isinstance(made, str):
+            if len(self._texts) > _MOST_SCHEMAS:
+                self._texts.clear()
+            made = self._texts[key] = self._compiled(connection.dialect, schema)
+        return made
+
+    def _compiled(self, dialect: sa.Dialect, schema: str | None) -> _Text | None:
+        """The text; None where there is not one alone."""
+        where = {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema is not None else {}
+        compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._names, **where)
+        if compiled.post_compile_params or compiled.literal_execute_params or compiled.prefetch:
+            return None
+        binds: list[tuple[str, Convert | None, Any]] = []
+        names = list(compiled.positiontup if compiled.positional else compiled.binds)
+        for name in names:
+            bind, convert = compiled.binds[name], compiled._bind_processors.get(name)
+            if bind.required:
+                binds.append((name, convert, None))
+            else:
+                binds.append(("", None, bind.effective_value if convert is None else convert(bind.effective_value)))
+        keys = None if compiled.positional else tuple(compiled.escaped_bind_names.get(name, name) for name in names)
+        return _Text(dialect, str(compiled), tuple(binds), keys, tuple(entry.type for entry in compiled._result_columns))
+
+
+def _converted(row: Sequence[Any], cells: tuple[tuple[int, Convert], ...]) -> tuple[Any, ...]:
+    typed = list(row)
+    for place, convert in cells:
+        typed[place] = convert(typed[place])
+    return tuple(typed)
+
+
+def _touched(cursor: Any) -> int:
+    return int(cursor.rowcount)
+
+
+def execute_anew(cursor: psycopg.Cursor[Any], text: Any, parameters: Any) -> None:
+    """Run a statement; outside a transaction a plan prepared before a publish is forgotten and the statement run again (a write rolls back instead)."""
+    try:
+        cursor.execute(text, parameters)
+    except psycopg.errors.FeatureNotSupported as error:
+        if not cursor.connection.autocommit or "cached plan" not in str(error):
+            raise
+        cursor.connection.execute("DEALLOCATE ALL").close()
+        cursor.execute(text, parameters)
+
+
+def _told(connection: sa.Connection, text: str, error: Any) -> Exception:
+    """The driver's error as SQLAlchemy raises it, without the values: what reads refusals and broken guarantees sees no difference."""
+    dialect: Any = connection.dialect
+    gone = dialect.is_disconnect(error, connection.connection, None)
+    told: Exception = sa.exc.DBAPIError.instance(text, None, error, dialect.loaded_dbapi.Error, connection_invalidated=gone, dialect=dialect)
+    if gone:
+        connection.invalidate(error)
+    return told
