@@ -1,5 +1,6 @@
 """The reference of the definition language as Markdown, written from the schemas and a vocabulary; docs/reference.md is its output."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from metadata.messages import catalogue
 from metadata.schemas import SHARED, schema_document
 from metadata.step_words import VERBS
 from metadata.text import Label, label_text
-from metadata.vocabulary import Vocabulary
+from metadata.vocabulary import ActionWord, Vocabulary
 
 _HEAD = """# 定义参考 · Reference
 
@@ -32,6 +33,8 @@ def reference(vocabulary: Vocabulary) -> str:
         _functions(vocabulary),
         _actions(vocabulary),
         _readers(vocabulary),
+        _connectors(vocabulary),
+        _panels(vocabulary),
         _verbs(),
         _codes(),
     ]
@@ -160,12 +163,39 @@ def _functions(vocabulary: Vocabulary) -> str:
 
 
 def _actions(vocabulary: Vocabulary) -> str:
+    note = "P：只算结果，不写任何东西。P: computes a result and writes nothing. * 必填 · required"
+    return "\n".join(["## 动作 · Actions\n", f"{note}\n", *(_action(word) for word in vocabulary.actions.values())])
+
+
+def _action(word: ActionWord) -> str:
+    parts = [f"### `{word.name}` {both(word.title)}{' (P)' if word.pure else ''}\n", f"{both(word.help)}\n", _table(_WORDS, list(_rows(word.params)))]
+    if word.result:
+        parts.append(f"结果 · result: {both(title_of(word.result))}\n")
+    touched = [*(f"reads {entity}" for entity in word.reads), *word.writes, *word.does]
+    if touched:
+        parts.append(f"触及 · touches: {', '.join(f'`{item}`' for item in touched)}\n")
+    examples = word.params.get("examples")
+    for example in examples if isinstance(examples, Sequence) else ():
+        parts.append(f"```json\n{json.dumps(example, ensure_ascii=False)}\n```\n")
+    return "\n".join(parts)
+
+
+def _connectors(vocabulary: Vocabulary) -> str:
     rows = []
-    for word in vocabulary.actions.values():
-        params = word.params.get("properties", {})
-        names = ", ".join(f"`{name}`" for name in params) if isinstance(params, Mapping) else ""
-        rows.append((f"`{word.name}`", both(word.title), names, both(_label(word.result.get("title"))) if word.result else "", "P" if word.pure else ""))
-    return "## 动作 · Actions\n\n" + _table(("动作 · action", "名称 · title", "参数 · parameters", "结果 · result", ""), rows)
+    for word in vocabulary.connectors.values():
+        options = ", ".join(f"`{name}`" for name in _properties(word.options))
+        rows.append((f"`{word.name}`", ": ".join(text for text in (both(word.title), both(word.help)) if text), options, both(word.secret)))
+    return "## 连接器 · Connectors\n\n" + _table(("连接器 · connector", "说明 · meaning", "选项 · options", "密钥 · secret"), rows)
+
+
+def _panels(vocabulary: Vocabulary) -> str:
+    rows = [(f"`{word.name}`", both(word.title), f"`{word.entity}`") for word in vocabulary.panels.values()]
+    return "## 面板 · Panels of record pages\n\n" + _table(("面板 · panel", "名称 · title", "实体 · entity"), rows)
+
+
+def _properties(schema: Mapping[str, object]) -> Mapping[str, Any]:
+    found = schema.get("properties")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _readers(vocabulary: Vocabulary) -> str:

@@ -6,9 +6,18 @@ PLUGIN = Plugin(
     name="builtin",
     version="1.0.0",
     title={"zh": "内置插件", "en": "Built-in"},
-    modules=("plugins.builtin.values",),
+    modules=("plugins.builtin.values", "plugins.builtin.amounts", "plugins.builtin.turns"),
     messages={
         "builtin_rating": {"zh": "请填写 1 到 {most} 颗星。", "en": "Give 1 to {most} stars."},
+        "builtin_no_weight": {"zh": "份额的权重合计为零，无法分摊。", "en": "The weights are all zero: there is nobody to share it out to."},
+        "builtin_tiers_none": {"zh": "没有档位。", "en": "There are no tiers."},
+        "builtin_tiers_gap": {"zh": "档位在 {at} 处有空缺。", "en": "The tiers leave a gap at {at}."},
+        "builtin_tiers_overlap": {"zh": "档位在 {at} 处重叠。", "en": "The tiers overlap at {at}."},
+        "builtin_tier_rate": {
+            "zh": "从 {at} 起的档位要么写费率，要么写每单位金额，二者只写其一。",
+            "en": "The tier from {at} needs either a rate or an amount per unit.",
+        },
+        "builtin_tier_fixed": {"zh": "按金额分段时每档只能写费率。", "en": "By brackets of amount every tier needs a rate, not an amount per unit."},
         "builtin_yes_no": {"zh": "没有读出“是”或“否”。", "en": "Neither yes nor no was found."},
     },
 )

@@ -17,10 +17,23 @@ def test_the_committed_reference_is_current() -> None:
 
 def test_the_reference_names_every_word() -> None:
     text, vocabulary = FILE.read_text("utf-8"), all_words().vocabulary()
-    words = [*vocabulary.field_types, *vocabulary.functions, *vocabulary.actions, *vocabulary.readers, *VERBS, *catalogue()]
+    words = [
+        *vocabulary.field_types,
+        *vocabulary.functions,
+        *vocabulary.actions,
+        *vocabulary.readers,
+        *vocabulary.connectors,
+        *vocabulary.panels,
+        *VERBS,
+        *catalogue(),
+    ]
     for kind in (*KINDS, SHARED):
         words += [word for word in schema_document(kind).get("properties", {}) if word not in ("$schema", "note")]
     for word in vocabulary.field_types.values():
         words += list(word.options)
+    for action in vocabulary.actions.values():
+        words += [*action.params["properties"], *action.writes, *action.does]
+    for connector in vocabulary.connectors.values():
+        words += list(connector.options["properties"])
     assert [word for word in words if f"`{word}`" not in text] == []
     assert [shared for shared in schema_document(SHARED)["$defs"] if f"### {shared}\n" not in text] == []
