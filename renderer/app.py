@@ -18,11 +18,11 @@ from renderer.api import openapi as openapi_api
 from renderer.api import records as records_api
 from renderer.api import work as work_api
 from renderer.asset_store import AssetStore
-from renderer.metrics import Counting
+from renderer.edge import PACKED_FROM, PACKED_LEVEL, Edge
 from renderer.pages import apidocs, design, fields, health, imports, kitchen, list_tools, lists, people, records, reveals, search, session
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
-from renderer.security import PUBLIC, Guard, Pace, check_routes
+from renderer.security import PUBLIC, Pace, check_routes
 from renderer.templates import Pages
 from renderer.translations import preferred
 
@@ -40,11 +40,8 @@ def create_app(home: Home) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        middleware=[
-            Middleware(Counting),
-            Middleware(Guard, max_body=home.settings.max_body, max_upload=home.settings.max_upload, secure=secure),
-            Middleware(GZipMiddleware, minimum_size=700, compresslevel=4),
-        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=PACKED_FROM, compresslevel=PACKED_LEVEL)],
+        exception_handlers=dict.fromkeys((Refusal, HTTPException, Exception), _raised),
     )
     app.state.site = Site(home, Pages(assets), Pace(), secure)
     _add_static(app, assets)
@@ -52,8 +49,9 @@ def create_app(home: Home) -> FastAPI:
         app.router.routes.extend(api.router.routes)
     for module in page_modules():
         app.router.routes.extend(module.routes.found)
-    _add_errors(app)
     check_routes(app.router.routes)
+    limits = {"max_body": home.settings.max_body, "max_upload": home.settings.max_upload}
+    app.middleware_stack = Edge(app.build_middleware_stack(), app.router.routes, told, secure=secure, **limits)
     return app
 
 
@@ -78,35 +76,33 @@ def _is_api(request: Request) -> bool:
     return request.url.path.startswith(API_PREFIXES)
 
 
-def _add_errors(app: FastAPI) -> None:
-    """Errors outside a page's own handler: unknown addresses, wrong methods, refusals and failures of the API."""
-
-    async def refusal(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal)
+def told(request: Request, error: Exception) -> Response:
+    """The answer of whatever was raised outside a page's own handler: unknown addresses, wrong methods, refusals and failures of the API."""
+    if isinstance(error, Refusal):
         if _is_api(request):
             return errors.problem_response(error, preferred(request.headers.get("accept-language", "")), getattr(request.state, "context", None))
         return refused(_visit(request), error)
+    if isinstance(error, HTTPException):
+        return _told_http(request, error)
+    if not _is_api(request):
+        return failed(_visit(request), error)
+    number = errors.note_failure(error, f"{request.method} {request.url.path}")
+    body = errors.failure_problem(number, preferred(request.headers.get("accept-language", "")))
+    return JSONResponse(body, 500, media_type="application/problem+json")
 
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if error.status_code == 404:
-            return await refusal(request, NotFound("no_such_page"))
-        if error.status_code == 405:
-            response = await refusal(request, Denied("method_not_allowed"))
-            response.headers.update(error.headers or {})
-            return response
-        return PlainTextResponse(str(error.detail), error.status_code)
 
-    async def failure(request: Request, error: Exception) -> Response:
-        if not _is_api(request):
-            return failed(_visit(request), error)
-        number = errors.note_failure(error, f"{request.method} {request.url.path}")
-        body = errors.failure_problem(number, preferred(request.headers.get("accept-language", "")))
-        return JSONResponse(body, 500, media_type="application/problem+json")
+def _told_http(request: Request, error: HTTPException) -> Response:
+    if error.status_code == 404:
+        return told(request, NotFound("no_such_page"))
+    if error.status_code == 405:
+        response = told(request, Denied("method_not_allowed"))
+        response.headers.update(error.headers or {})
+        return response
+    return PlainTextResponse(str(error.detail), error.status_code)
 
-    app.add_exception_handler(Refusal, refusal)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, failure)
+
+async def _raised(request: Request, error: Exception) -> Response:
+    return told(request, error)
 
 
 def _visit(request: Request) -> Visit:

@@ -1,9 +1,8 @@
-"""What every answer and every request is held to: permissions of routes, headers, CSRF tokens, body limits, pace. Reads no record."""
+"""What every answer and every request is held to: permissions of routes, headers, CSRF tokens, pace. Reads no record; edge.py applies it."""
 
 from __future__ import annotations
 
 import hmac
-import json
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -14,11 +13,8 @@ from threading import Lock
 from typing import Any, Literal
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import Refusal, Unavailable
-from engine.messages import sentence
-from renderer.translations import preferred
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; media-src 'self'; "
@@ -34,6 +30,12 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def security_headers(secure: bool) -> dict[str, str]:
+    """What stands on every answer that does not say otherwise. ``secure``: served over TLS."""
+    return {**HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if secure else {})}
+
 
 #: The routes open to everybody, by the path they are declared with. A new one is added here by hand or the application does not start.
 PUBLIC_ROUTES = frozenset(
@@ -159,77 +161,3 @@ class Pace:
             times.append(now)
             if len(self._times) > 5000:
                 self._times = {name: kept for name, kept in self._times.items() if kept and kept[-1] > now - self._window}
-
-
-# --- middleware ------------------------------------------------------------------------------------------------------------------------
-
-
-class Guard:
-    """Limits bodies and puts the security headers on every answer. ``secure``: served over TLS."""
-
-    def __init__(self, app: ASGIApp, *, max_body: int, max_upload: int, secure: bool) -> None:
-        self._app, self._max_body, self._max_upload = app, max_body, max_upload
-        headers = {**HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if secure else {})}
-        self._raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        limit = self._max_upload if headers.get("content-type", "").startswith("multipart/form-data") else self._max_body
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > limit:
-            await self._refuse(send, limit, headers)
-            return
-        taken, answered = 0, False
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > limit:
-                raise TooLarge("body_too_large", limit=limit)
-            return message
-
-        async def headed(message: Message) -> None:
-            nonlocal answered
-            if message["type"] == "http.response.start":
-                answered = True
-                there = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(header for header in self._raw if header[0] not in there)]
-            await send(message)
-
-        try:
-            await self._app(scope, counted, headed)
-        except TooLarge:
-            if answered:
-                raise
-            await self._refuse(send, limit, headers)
-
-    async def _refuse(self, send: Send, limit: int, given: Headers) -> None:
-        text = sentence("body_too_large", {"limit": limit}, preferred(given.get("accept-language", "")))
-        body = json.dumps(
-            {
-                "type": "urn:tangram:body_too_large",
-                "title": "Content Too Large",
-                "status": 413,
-                "detail": text,
-                "code": "body_too_large",
-                "errors": [{"pointer": "", "code": "body_too_large", "message": text}],
-                "limit": limit,
-            }
-        ).encode()
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 413,
-                "headers": [
-                    *self._raw,
-                    (b"content-type", b"application/problem+json"),
-                    (b"content-length", str(len(body)).encode()),
-                    (b"connection", b"close"),
-                ],
-            }
-        )
-        await send({"type": "http.response.body", "body": body})

@@ -12,13 +12,17 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from fastapi import Request, Response
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
 
 Given = Callable[[Request], Any]
 
 
 class OneHop(APIRoute):
-    """A route whose parameters are the request, texts of the path, and dependencies of the request alone. With others FastAPI's own way is taken."""
+    """A route whose parameters are the request, texts of the path, and dependencies of the request alone. With others FastAPI's own way is taken.
+
+    ``direct``: what the edge (edge.py) calls; None where FastAPI must solve the rest.
+    """
+
+    direct: Callable[[Request], Coroutine[Any, Any, Response]] | None = None
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler FastAPI calls."""
@@ -32,9 +36,11 @@ class OneHop(APIRoute):
             return found
 
         async def handle(request: Request) -> Response:
-            given = {name: await read(request) for name, read in awaited.items()}
-            return await run_in_threadpool(answer, request, given)
+            given = {name: await read(request) for name, read in awaited.items()} if awaited else {}
+            found: Response = await request.app.state.site.in_thread(answer, request, given)
+            return found
 
+        self.direct = handle
         return handle
 
 

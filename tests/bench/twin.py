@@ -456,7 +456,7 @@ def prepare(url: str, records: list[dict[str, Any]], people: list[dict[str, Any]
                     for record in records[start : start + 5000]
                 ],
             )
-    with writing.connect() as connection:
+    with writing.begin() as connection:
         connection.exec_driver_sql("ANALYZE")
     writing.dispose()
 
