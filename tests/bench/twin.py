@@ -1,7 +1,8 @@
 """The hand-written twin: the customer table of the benchmark as a good engineer would write it with FastAPI, SQLAlchemy Core and Jinja2.
 
-Prebuilt statements, the product's driver settings, validation with all errors, row permission, masks, keyset pages, optimistic versions and a
-history row on every write. It is the measure the generated product is held against (tests/bench), and shares no code with it.
+Prebuilt statements, the product's driver settings, validation with all errors, row permission, masks, keyset pages, optimistic versions, history in
+the writing transaction, conflicts told apart, the same answer for the same idempotency key. It is the measure the generated product is held against
+(tests/bench), and shares no code with it.
 """
 
 import base64
@@ -10,13 +11,15 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from fastapi import FastAPI, Request, Response
 from jinja2 import DictLoader, Environment
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects import postgresql, sqlite
+from starlette.concurrency import run_in_threadpool
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,6 +63,10 @@ FIELDS = (
     "vip",
 )
 REQUIRED = ("name", "phone", "stage")
+LINKS = {"owner": "person", "helper": "person", "team": "team"}
+NOTHING: dict[str, Any] = {}
+EMPTY = dict.fromkeys(FIELDS)
+LARGEST_BODY = 1_000_000
 LIST_COLUMNS = ("name", "phone", "grade", "stage", "source", "budget_min", "owner", "expected_on", "next_at", "visits")
 MOBILE = re.compile(r"^(?:\+?86)?(1[3-9]\d{9})$")
 
@@ -82,29 +89,49 @@ class Instant(sa.types.TypeDecorator[datetime]):
 
 tables = sa.MetaData()
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+team = sa.Table("team", tables, sa.Column("id", KEY, primary_key=True), sa.Column("name", sa.String))
 person = sa.Table(
-    "person", tables, sa.Column("id", KEY, primary_key=True), sa.Column("name", sa.String), sa.Column("role", sa.String), sa.Column("team", sa.BigInteger)
+    "person",
+    tables,
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("name", sa.String),
+    sa.Column("role", sa.String),
+    sa.Column("team", sa.ForeignKey("team.id")),
+    sa.Column("ended_at", Instant),
 )
-token = sa.Table("token", tables, sa.Column("digest", sa.String, primary_key=True), sa.Column("person", sa.BigInteger, nullable=False))
+token = sa.Table("token", tables, sa.Column("digest", sa.String, primary_key=True), sa.Column("person", sa.ForeignKey("person.id"), nullable=False))
+idempotency = sa.Table(
+    "idempotency",
+    tables,
+    sa.Column("person", sa.ForeignKey("person.id"), primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("record", sa.BigInteger),
+)
 customer = sa.Table(
     "customer",
     tables,
     sa.Column("id", KEY, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.BigInteger),
     sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("updated_by", sa.BigInteger),
     sa.Column("deleted_at", Instant),
     *(sa.Column(name, sa.String) for name in (*TEXTS, *ENUMS, *PHONES)),
-    *(sa.Column(name, sa.BigInteger) for name in (*MONEYS, *REFS, "visits")),
+    *(sa.Column(name, sa.BigInteger) for name in (*MONEYS, "visits")),
+    *(sa.Column(name, sa.ForeignKey("team.id" if name == "team" else "person.id")) for name in REFS),
     *(sa.Column(name, sa.Date) for name in DATES),
     sa.Column("next_at", Instant),
     sa.Column("vip", sa.Boolean),
-    sa.Column("focus", sa.JSON().with_variant(JSONB(), "postgresql")),
+    sa.Column("focus", sa.JSON().with_variant(postgresql.JSONB(), "postgresql")),
     sqlite_autoincrement=True,
 )
 sa.Index("ix_customer_phone", customer.c.phone, unique=True, sqlite_where=customer.c.deleted_at.is_(None), postgresql_where=customer.c.deleted_at.is_(None))
 sa.Index("ix_customer_owner", customer.c.owner, customer.c.expected_on, customer.c.id)
-sa.Index("ix_customer_expected", customer.c.expected_on, customer.c.id)
+sa.Index("ix_customer_helper", customer.c.helper)
+sa.Index("ix_customer_team", customer.c.team)
 sa.Index("ix_customer_stage", customer.c.stage, customer.c.expected_on, customer.c.id)
 history = sa.Table(
     "history",
@@ -112,12 +139,15 @@ history = sa.Table(
     sa.Column("id", KEY, primary_key=True),
     sa.Column("record", sa.BigInteger, nullable=False),
     sa.Column("version", sa.Integer),
+    sa.Column("verb", sa.String),
     sa.Column("at", Instant, nullable=False),
     sa.Column("person", sa.BigInteger),
+    sa.Column("cause", sa.String),
     sa.Column("before", sa.Text),
     sa.Column("after", sa.Text),
 )
 sa.Index("ix_history_record", history.c.record, history.c.id)
+sa.Index("ix_history_at", history.c.at)
 
 COLUMNS = [customer.c.id, customer.c.version, *(customer.c[name] for name in FIELDS)]
 NAMES = [str(column.name) for column in COLUMNS]
@@ -126,7 +156,7 @@ OWN = customer.c.owner == sa.bindparam("me")
 WHO = (
     sa.select(person.c.id, person.c.name, person.c.role, person.c.team)
     .join(token, token.c.person == person.c.id)
-    .where(token.c.digest == sa.bindparam("digest"))
+    .where(token.c.digest == sa.bindparam("digest"), person.c.ended_at.is_(None))
 )
 PEOPLE = sa.select(person.c.id, person.c.name).where(person.c.id.in_(sa.bindparam("ids", expanding=True)))
 ONE = sa.select(*COLUMNS).where(customer.c.id == sa.bindparam("key"), ALIVE)
@@ -138,14 +168,37 @@ STATEMENTS = {
 UPDATE = sa.update(customer).where(customer.c.id == sa.bindparam("key"), customer.c.version == sa.bindparam("was"), ALIVE)
 INSERT = sa.insert(customer)
 REMEMBER = sa.insert(history)
+WRITTEN = ("id", "version", *FIELDS, "created_at", "created_by", "updated_at", "updated_by")
+TOUCHED = sa.select(*(customer.c[name] for name in WRITTEN)).where(customer.c.id == sa.bindparam("key"), ALIVE)
+HELD = {False: TOUCHED, True: TOUCHED.where(OWN)}
+TEAMS = sa.select(team.c.id, team.c.name).where(team.c.id.in_(sa.bindparam("ids", expanding=True)))
+ASKED = sa.select(idempotency.c.digest, idempotency.c.record, idempotency.c.at).where(
+    idempotency.c.person == sa.bindparam("person"), idempotency.c.key == sa.bindparam("key")
+)
+CLAIM = {"sqlite": sqlite.insert(idempotency), "postgresql": postgresql.insert(idempotency)}
+CLAIM = {
+    name: statement.on_conflict_do_update(
+        index_elements=[idempotency.c.person, idempotency.c.key],
+        set_={"digest": statement.excluded.digest, "at": statement.excluded.at, "record": None},
+        where=idempotency.c.at < sa.bindparam("too_old", type_=Instant),
+    ).returning(idempotency.c.key)
+    for name, statement in CLAIM.items()
+}
+FULFIL = sa.update(idempotency).where(idempotency.c.person == sa.bindparam("who"), idempotency.c.key == sa.bindparam("what"))
+WRITERS = ("admin", "member")
+
+
+@lru_cache(maxsize=512)
+def updating(names: tuple[str, ...]) -> sa.Update:
+    return UPDATE.values({name: sa.bindparam(f"to_{name}", type_=customer.c[name].type) for name in names})
 
 
 def mask(phone: str | None) -> str | None:
     return phone and f"{phone[:3]}****{phone[-4:]}"
 
 
-def read_record(raw: dict[str, Any], partial: bool) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Typed values and every error, as (field, code)."""
+def read_record(raw: dict[str, Any], partial: bool, before: dict[str, Any] = NOTHING) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Typed values and every error, as (field, code). ``before``: the record a change is laid over."""
     values: dict[str, Any] = {}
     errors: list[tuple[str, str]] = []
     for name, value in raw.items():
@@ -154,13 +207,15 @@ def read_record(raw: dict[str, Any], partial: bool) -> tuple[dict[str, Any], lis
             errors.append((name, "unknown"))
             continue
         try:
-            values[name] = None if value is None or value == "" else reader(value)
+            found = None if value is None else reader(value)
+            values[name] = None if found == "" else found
         except (ValueError, TypeError) as wrong:
             errors.append((name, str(wrong) or "wrong"))
     for name in REQUIRED:
-        if values.get(name) is None and (name in values or not partial):
+        if values.get(name) is None and (name in values or not (partial or name in raw)):
             errors.append((name, "required"))
-    if values.get("budget_min") and values.get("budget_max") and values["budget_max"] < values["budget_min"]:
+    least, most = (values.get(name, before.get(name)) for name in MONEYS)
+    if least is not None and most is not None and most < least and not values.keys().isdisjoint(MONEYS):
         errors.append(("budget_max", "order"))
     return values, errors
 
@@ -202,6 +257,19 @@ def _integer(value: Any) -> int:
     return number
 
 
+def _moment(value: Any) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("offset")
+    return moment.astimezone(UTC)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("boolean")
+    return value
+
+
 def _focus(value: Any) -> list[str]:
     if not isinstance(value, list) or any(item not in FOCUS for item in value):
         raise ValueError("choice")
@@ -214,8 +282,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(PHONES, _phone),
     **dict.fromkeys((*MONEYS, *REFS, "visits"), _integer),
     **dict.fromkeys(DATES, date.fromisoformat),
-    "next_at": datetime.fromisoformat,
-    "vip": bool,
+    "next_at": _moment,
+    "vip": _boolean,
     "focus": _focus,
 }
 
@@ -324,66 +392,103 @@ def make_app(url: str) -> FastAPI:
 
     @app.post("/api/customers")
     async def post(request: Request) -> Response:
-        raw = orjson.loads(await request.body())
-        return await run(lambda: create(raw, request))
+        return await run(create, await request.body(), request)
 
-    def create(raw: dict[str, Any], request: Request) -> Response:
+    def create(body: bytes, request: Request) -> Response:
         with writing.begin() as connection:
             me = who(connection, request)
-            if me is None:
-                return answer({"title": "unauthorised"}, 401)
+            raw = allowed(me, body)
+            asked = request.headers.get("idempotency-key")
+            earlier = claim(connection, me, asked, body) if asked else None
+            if earlier is not None:
+                return answer_written(connection, me, row_of(connection, earlier), 201)
             values, errors = read_record(raw, partial=False)
-            if errors:
-                return answer({"errors": errors}, 422)
-            now = datetime.now(UTC)
             values.setdefault("owner", me.id)
-            values["version"] = 1
-            values["created_at"] = values["updated_at"] = now
-            key = connection.execute(INSERT, values).inserted_primary_key[0]
-            after = orjson.dumps({name: values[name] for name in values if name in READERS}).decode()
-            connection.execute(REMEMBER, {"record": key, "version": 1, "at": now, "person": me.id, "before": None, "after": after})
-            record = {"id": key, **dict.fromkeys(FIELDS), **values}
-            named(connection, [record])
-            return answer(record, 201)
+            names = linked(connection, values, errors)
+            if errors:
+                raise Refused(422, errors=errors)
+            now = datetime.now(UTC)
+            record = {**EMPTY, **values, "version": 1, "created_at": now, "created_by": me.id, "updated_at": now, "updated_by": me.id}
+            record["id"] = connection.execute(INSERT, record).inserted_primary_key[0]
+            noted = {name: value for name in FIELDS if (value := record[name]) is not None}
+            remember(connection, me, record, "create", None, noted)
+            if asked:
+                connection.execute(FULFIL, {"who": me.id, "what": asked, "record": record["id"]})
+            return answer_written(connection, me, record, 201, names)
 
     @app.patch("/api/customers/{key}")
     async def patch(key: int, request: Request) -> Response:
-        raw = orjson.loads(await request.body())
-        return await run(lambda: change(key, raw, request))
+        return await run(change, await request.body(), request, key)
 
-    def change(key: int, raw: dict[str, Any], request: Request) -> Response:
+    def change(body: bytes, request: Request, key: int) -> Response:
         with writing.begin() as connection:
             me = who(connection, request)
-            if me is None:
-                return answer({"title": "unauthorised"}, 401)
+            raw = allowed(me, body)
+            version = version_of(request, raw)
             own = me.role != "admin"
-            version = raw.pop("version")
-            row = connection.execute(STATEMENTS["one", own], {"key": key, **({"me": me.id} if own else {})}).first()
+            row = connection.execute(HELD[own], {"key": key, **({"me": me.id} if own else {})}).first()
             if row is None:
-                return answer({"title": "not found"}, 404)
-            before = dict(zip(NAMES, row, strict=True))
-            values, errors = read_record(raw, partial=True)
-            if errors:
-                return answer({"errors": errors}, 422)
+                raise Refused(404)
+            before = dict(zip(WRITTEN, row, strict=True))
+            if before["version"] != version:
+                raise Refused(409, code="stale", current=shown_to(me, before))
+            values, errors = read_record(raw, partial=True, before=before)
             changed = {name: value for name, value in values.items() if value != before[name]}
-            now = datetime.now(UTC)
-            done = connection.execute(UPDATE.values(version=version + 1, updated_at=now, **changed), {"key": key, "was": version})
-            if done.rowcount == 0:
-                return answer({"title": "stale", "current": before}, 409)
-            connection.execute(
-                REMEMBER,
-                {
-                    "record": key,
-                    "version": version + 1,
-                    "at": now,
-                    "person": me.id,
-                    "before": orjson.dumps({name: before[name] for name in changed}).decode(),
-                    "after": orjson.dumps(changed).decode(),
-                },
-            )
-            record = {**before, **changed, "version": version + 1}
-            named(connection, [record])
-            return answer(record)
+            names = linked(connection, changed, errors)
+            if errors:
+                raise Refused(422, errors=errors)
+            if not changed:
+                return answer_written(connection, me, before, 200)
+            written = {**changed, "version": version + 1, "updated_at": datetime.now(UTC), "updated_by": me.id}
+            binds = {f"to_{name}": value for name, value in written.items()}
+            if connection.execute(updating(tuple(written)), {"key": key, "was": version, **binds}).rowcount == 0:
+                raise Refused(409, code="stale")
+            record = {**before, **written}
+            remember(connection, me, record, "update", {name: before[name] for name in changed}, changed)
+            return answer_written(connection, me, record, 200, names)
+
+    def linked(connection: sa.Connection, values: dict[str, Any], errors: list[tuple[str, str]]) -> dict[tuple[str, int], str]:
+        """The labels of what is pointed to, by table and id; a link that leads nowhere is an error."""
+        people = {values[name] for name in ("owner", "helper") if values.get(name)}
+        names = {("person", row[0]): row[1] for row in connection.execute(PEOPLE, {"ids": list(people)})} if people else {}
+        if values.get("team"):
+            names |= {("team", row[0]): row[1] for row in connection.execute(TEAMS, {"ids": [values["team"]]})}
+        errors += [(name, "unknown_link") for name in REFS if values.get(name) and (LINKS[name], values[name]) not in names]
+        return names
+
+    def remember(connection: sa.Connection, me: Any, record: dict[str, Any], verb: str, before: Any, after: Any) -> None:
+        history_row = {"record": record["id"], "version": record["version"], "verb": verb, "at": record["updated_at"], "person": me.id, "cause": "api"}
+        texts = {"before": before and orjson.dumps(before).decode(), "after": orjson.dumps(after).decode()}
+        connection.execute(REMEMBER, {**history_row, **texts})
+
+    def claim(connection: sa.Connection, me: Any, key: str, body: bytes) -> int | None:
+        """The record this key already made, if any. The same key with another body is refused."""
+        now, digest = datetime.now(UTC), hashlib.sha256(body).hexdigest()
+        fresh = {"person": me.id, "key": key, "digest": digest, "at": now, "too_old": now - timedelta(hours=24)}
+        if connection.execute(CLAIM[connection.dialect.name], fresh).first() is not None:
+            return None
+        earlier = connection.execute(ASKED, {"person": me.id, "key": key}).one()
+        if earlier.digest != digest:
+            raise Refused(422, errors=[("idempotency-key", "reused")])
+        return int(earlier.record)
+
+    def row_of(connection: sa.Connection, key: int) -> dict[str, Any]:
+        return dict(zip(WRITTEN, connection.execute(TOUCHED, {"key": key}).one(), strict=True))
+
+    def answer_written(connection: sa.Connection, me: Any, record: dict[str, Any], status: int, names: dict[tuple[str, int], str] | None = None) -> Response:
+        """The record as its writer may see it; labels not yet known are looked up."""
+        seen = shown_to(me, record)
+        if len(seen) > 2:
+            wanted = {record[name] for name in ("owner", "helper") if record[name]}
+            known = {key: label for (table, key), label in (names or {}).items() if table == "person"}
+            if wanted - known.keys():
+                known |= {row[0]: row[1] for row in connection.execute(PEOPLE, {"ids": list(wanted - known.keys())})}
+            for name in ("owner", "helper"):
+                seen[name] = record[name] and {"id": record[name], "label": known.get(record[name])}
+        headers = {"ETag": f'"{record["version"]}"', "Cache-Control": "no-store"}
+        if status == 201:
+            headers["Location"] = f"/api/customers/{record['id']}"
+        return Response(orjson.dumps(seen), status_code=status, media_type="application/json", headers=headers)
 
     @app.get("/customers")
     def html_list(request: Request, after: str | None = None) -> Response:
@@ -417,10 +522,62 @@ def cells(record: dict[str, Any]) -> list[str]:
     ]
 
 
-async def run(work: Callable[[], Response]) -> Response:
-    from starlette.concurrency import run_in_threadpool
+class Refused(Exception):
+    """A request that is not granted; raised inside the transaction, which it rolls back."""
 
-    return await run_in_threadpool(work)
+    def __init__(self, status: int, **said: Any) -> None:
+        super().__init__(status)
+        self.status, self.said = status, said
+
+
+def allowed(me: Any, body: bytes) -> dict[str, Any]:
+    """The body of somebody who may write."""
+    if me is None:
+        raise Refused(401)
+    if me.role not in WRITERS:
+        raise Refused(403)
+    if len(body) > LARGEST_BODY:
+        raise Refused(413)
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Refused(422, errors=[("", "not_json")]) from None
+    if not isinstance(raw, dict):
+        raise Refused(422, errors=[("", "object")])
+    return raw
+
+
+def version_of(request: Request, raw: dict[str, Any]) -> int:
+    """The version a change is made on: ``If-Match`` or the body's."""
+    given, tag = raw.pop("version", None), request.headers.get("if-match")
+    if tag is not None:
+        given = int(tag.strip('"')) if tag.strip('"').isdigit() else None
+    if given is None:
+        raise Refused(428)
+    if type(given) is not int:
+        raise Refused(422, errors=[("version", "integer")])
+    return given
+
+
+def shown_to(me: Any, record: dict[str, Any]) -> dict[str, Any]:
+    """A record as this person may see it: all of it, with masked numbers, or only that it is there."""
+    if me.role == "admin":
+        return dict(record)
+    if record["owner"] != me.id:
+        return {"id": record["id"], "version": record["version"]}
+    return {**record, "phone": mask(record["phone"]), "phone2": mask(record["phone2"])}
+
+
+async def run(work: Callable[..., Response], *given: Any) -> Response:
+    """The work in a thread; what it refuses becomes an answer."""
+    try:
+        return await run_in_threadpool(work, *given)
+    except Refused as refused:
+        return Response(orjson.dumps({"status": refused.status, **refused.said}), status_code=refused.status, media_type="application/problem+json")
+    except sa.exc.IntegrityError as broken:
+        taken = "unique" in str(broken.orig).lower()
+        said = {"code": "duplicate", "errors": [("phone", "duplicate")]} if taken else {"code": "link_gone"}
+        return Response(orjson.dumps({"status": 409, **said}), status_code=409, media_type="application/problem+json")
 
 
 def connect(url: str) -> tuple[sa.Engine, sa.Engine]:
