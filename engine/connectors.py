@@ -1,14 +1,17 @@
-"""What a connector is: a way for messages to leave. Its plugin sends; when, how often and with which secret is engine/outbox.py's business."""
+"""What a connector is: a way for messages to leave. Its plugin sends; when, how often and with which secret is engine/delivery.py's business."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar, Literal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from metadata.text import Label
 from metadata.vocabulary import ConnectorWord
+
+if TYPE_CHECKING:
+    from engine.outbound import Outbound
 
 #: By what a receiver is reached: a person's telephone, mail address or account of the service; or an address that stands in the connector's options.
 Reached = Literal["phone", "email", "account", "fixed"]
@@ -19,7 +22,8 @@ class OutgoingMessage:
     """One message, ready to leave: texts filled in for its receiver.
 
     ``key`` is the same at every try, so that a receiver who knows it drops a repetition. ``template``: the service's own template with ``payload``
-    as its values, where services demand one. ``at`` is when the rule asked for it, by the workspace's clock; ``attempt`` counts from 1.
+    as its values, where services demand one. ``at`` is when the rule asked for it, by the workspace's clock; ``now`` the real time of this try, for
+    signatures; ``attempt`` counts from 1.
     """
 
     key: str
@@ -31,20 +35,23 @@ class OutgoingMessage:
     locale: str = "zh"
     workspace: str = ""
     at: datetime | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
     attempt: int = 1
 
 
 class SendFailed(Exception):
-    """Raised by ``Connector.send``: the message did not leave. ``again``: worth another try (also after ``wait`` seconds where the receiver said so).
+    """Raised by ``Connector.send``: the message did not leave. ``reason``: a code of the messages with its params, or a text as it is.
 
-    Any other exception counts as worth another try, too, and is logged with the plugin's name.
+    ``again``: worth another try (after ``wait`` seconds where the receiver said so). Any other exception counts as worth another try, too, and is
+    logged with the plugin's name.
     """
 
-    def __init__(self, reason: str, *, again: bool = True, wait: float | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, /, *, again: bool = True, wait: float | None = None, **params: object) -> None:
+        super().__init__(reason, params)
         self.reason = reason
         self.again = again
         self.wait = wait
+        self.params = params
 
 
 class Connector:
@@ -63,8 +70,11 @@ class Connector:
     secret: ClassVar[Label] = ""
     reached: ClassVar[Reached] = "fixed"
 
-    def send(self, message: OutgoingMessage, options: Mapping[str, Any], secret: str) -> Mapping[str, Any] | None:
-        """Hand the message over, or raise SendFailed. What it gives (an id at the service) is kept with the message. Runs outside any transaction."""
+    def send(self, message: OutgoingMessage, options: Mapping[str, Any], secret: str, net: Outbound) -> Mapping[str, Any] | None:
+        """Hand the message over by ``net``, the one way out, or raise SendFailed. What it gives (an id at the service) is kept with the message.
+
+        Runs outside any transaction.
+        """
         raise NotImplementedError
 
     def word(self) -> ConnectorWord:

@@ -180,6 +180,15 @@ WORDS: tuple[SettingWord, ...] = (
             "en": "addresses of reverse proxies, comma separated; only these may name the client's address",
         },
     ),
+    SettingWord(
+        "OUTBOUND_NETWORKS",
+        "",
+        _networks,
+        {
+            "zh": "外发连接（邮件、短信网关、机器人、Webhook）可以访问的内网网段，逗号分隔；留空则只能访问公网地址",
+            "en": "private networks that outgoing calls (mail, SMS gateway, robots, webhooks) may reach, comma separated; empty: public addresses only",
+        },
+    ),
     SettingWord("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), {"zh": "日志级别", "en": "log level"}),
     SettingWord(
         "SQLITE_SYNCHRONOUS",
@@ -221,6 +230,7 @@ class Settings:
     port: int = 8000
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    outbound_networks: tuple[str, ...] = ()
     log_level: str = "info"
     sqlite_synchronous: str = "FULL"
     busy_timeout: float = 60.0

@@ -116,7 +116,8 @@ ask_person = numbered(
     Index("ix_ask_person_person", "person", "state", "id"),
 )
 
-#: A message inside the application. ``text``: the template and, per language, nothing yet filled in; ``frame``: the values its placeholders may show.
+#: A message inside the application, seen from ``at`` on. ``text``: the template in its languages; ``frame``: the sealed values of its placeholders
+#: (engine/rules/wording.py). kind: rule | ask | engine.
 notice = numbered(
     "notice",
     WORKSPACE,
@@ -128,14 +129,17 @@ notice = numbered(
     Column("entity", String(40)),
     Column("record", BigInteger),
     Column("text", JsonValue, nullable=False),
-    Column("frame", JsonValue),
+    Column("frame", Text),
     Column("kind", String(16), nullable=False),
     Column("read_at", Instant),
-    Index("ix_notice_person", "person", "read_at", "id"),
+    Index("ix_notice_unread", "person", "read_at", "at", "id"),
+    Index("ix_notice_person", "person", "at", "id"),
     Index("ix_notice_record", "entity", "record"),
 )
 
-#: A message to the outside. state: waiting | sent | captured (sandbox) | held (restored workspace) | dead. ``key``: the same at every try.
+#: A message to the outside, leaving from ``at`` on. state: waiting | sent | captured (sandbox) | held (restored workspace) | dead. ``key``: the same at
+#: every try. ``text``: a template as a notice's with its sealed ``frame``, filled in for ``person`` when it leaves; ``sealed``: address and payload of
+#: one that was addressed by a rule; ``said``: sealed, where it went and what it said. ``connector``: the connection's name.
 outgoing = numbered(
     "outgoing",
     WORKSPACE,
@@ -143,10 +147,11 @@ outgoing = numbered(
     Column("at", Instant, nullable=False),
     Column("connector", String(40), nullable=False),
     Column("person", BigInteger),
-    Column("address", Text),
     Column("template", String(80)),
     Column("text", JsonValue),
-    Column("payload", JsonValue),
+    Column("frame", Text),
+    Column("sealed", Text),
+    Column("said", Text),
     Column("key", String(200), nullable=False, unique=True),
     Column("rule", String(40)),
     Column("run", BigInteger),
@@ -161,12 +166,15 @@ outgoing = numbered(
     Index("ix_outgoing_record", "entity", "record"),
 )
 
-#: How a connector reaches its service from this workspace; ``secret``: an envelope of the workspace's cipher.
+#: How messages reach a service from this workspace: a connection, named as rules name it. ``kind``: the connector; ``reached``: the field of a person
+#: that holds their address, NULL for the connector's own choice; ``secret``: an envelope of the workspace's cipher.
 connector = Table(
     "connector",
     WORKSPACE,
     Column("name", String(40), primary_key=True),
+    Column("kind", String(80), nullable=False),
     Column("options", JsonValue, nullable=False),
+    Column("reached", String(40)),
     Column("secret", Text),
     Column("active", Boolean, nullable=False),
     Column("at", Instant, nullable=False),

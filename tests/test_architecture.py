@@ -39,7 +39,7 @@ FORBIDDEN_IN_ENGINE = {"fastapi", "starlette", "jinja2", "uvicorn", "renderer", 
 LEVELS = (
     ("engine.errors", "engine.storage", "engine.settings", "engine.messages", "engine.passwords"),
     ("engine.expressions",),
-    ("engine.crypto", "engine.fields", "engine.readers", "engine.connectors", "engine.panels", "engine.registry"),
+    ("engine.crypto", "engine.fields", "engine.readers", "engine.connectors", "engine.outbound", "engine.webhooks", "engine.panels", "engine.registry"),
     ("engine.database", "engine.system_tables", "engine.schema", "engine.migrations", "engine.clock", "engine.rates", "engine.jobs"),
     ("engine.workspace", "engine.context", "engine.home", "engine.provenance", "engine.accounts"),
     ("engine.actors",),
@@ -56,7 +56,7 @@ LEVELS = (
         "engine.records.work",
         "engine.records.bulk_insert",
     ),
-    ("engine.rules",),
+    ("engine.rules", "engine.notices", "engine.outbox"),
     ("engine.records",),
     (
         "engine.publishing",

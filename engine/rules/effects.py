@@ -136,7 +136,8 @@ class RunAction(Effect):
 class Notify(Effect):
     """A message to people. ``text``: a template in every language, filled in for each reader; ``frame``: the values of its placeholders by their text.
 
-    ``channel``: "screen" (inside) or a connector's name. ``hours``: a calendar that holds it back. Result: how many people it goes to.
+    ``channel``: "screen" (inside) or a connection's name. ``hours``: a calendar that holds it back. ``sources``: the records those values may be of, by
+    the name that carries them (``reg``, ``param.to``): each reader is shown what they may see of these. Result: how many people it goes to.
     """
 
     people: Sequence[int]
@@ -146,6 +147,7 @@ class Notify(Effect):
     template: str = ""
     hours: str = ""
     about: Handle | None = None
+    sources: Mapping[str, Handle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

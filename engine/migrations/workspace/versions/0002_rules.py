@@ -130,12 +130,13 @@ def _messages() -> None:
         sa.Column("entity", sa.String(40), nullable=True),
         sa.Column("record", sa.BigInteger(), nullable=True),
         sa.Column("text", JsonValue(), nullable=False),
-        sa.Column("frame", JsonValue(), nullable=True),
+        sa.Column("frame", sa.Text(), nullable=True),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("read_at", Instant(), nullable=True),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_notice_person", "notice", ["person", "read_at", "id"])
+    op.create_index("ix_notice_unread", "notice", ["person", "read_at", "at", "id"])
+    op.create_index("ix_notice_person", "notice", ["person", "at", "id"])
     op.create_index("ix_notice_record", "notice", ["entity", "record"])
     op.create_table(
         "outgoing",
@@ -143,10 +144,11 @@ def _messages() -> None:
         sa.Column("at", Instant(), nullable=False),
         sa.Column("connector", sa.String(40), nullable=False),
         sa.Column("person", sa.BigInteger(), nullable=True),
-        sa.Column("address", sa.Text(), nullable=True),
         sa.Column("template", sa.String(80), nullable=True),
         sa.Column("text", JsonValue(), nullable=True),
-        sa.Column("payload", JsonValue(), nullable=True),
+        sa.Column("frame", sa.Text(), nullable=True),
+        sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("said", sa.Text(), nullable=True),
         sa.Column("key", sa.String(200), nullable=False),
         sa.Column("rule", sa.String(40), nullable=True),
         sa.Column("run", sa.BigInteger(), nullable=True),
@@ -165,7 +167,9 @@ def _messages() -> None:
     op.create_table(
         "connector",
         sa.Column("name", sa.String(40), primary_key=True),
+        sa.Column("kind", sa.String(80), nullable=False),
         sa.Column("options", JsonValue(), nullable=False),
+        sa.Column("reached", sa.String(40), nullable=True),
         sa.Column("secret", sa.Text(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("at", Instant(), nullable=False),
