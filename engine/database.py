@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool, QueuePool
 
+from engine.bell import was_asked
 from engine.database_faults import LostRace, refuse_unscoped, told_plainly
 from engine.database_lock import FairLock
 from engine.database_ready import execute_anew
@@ -54,7 +55,7 @@ class Database:
     at the end of the block, rolled back by any exception. Driver errors about the database's state become refusals (database_faults).
     """
 
-    __slots__ = ("_answers", "_close", "_engines", "_lock", "_timeout", "_watch", "dialect", "path", "schema")
+    __slots__ = ("_answers", "_close", "_engines", "_lock", "_timeout", "_watch", "dialect", "path", "ring", "schema")
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Database:
         self._watch = watch
         self._answers: tuple[int, dict[Hashable, Any]] = (0, {})
         self._close = close
+        self.ring: Callable[[], None] = lambda: None  # called after a commit that asked for work
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -118,7 +120,12 @@ class Database:
                     raise Unavailable("database_busy")
                 stack.callback(self._lock.release)
             stack.enter_context(told_plainly())
-            yield stack.enter_context((self._engines.direct if direct else self._engines.write).begin())
+            connection = stack.enter_context((self._engines.direct if direct else self._engines.write).connect())
+            with connection.begin():
+                yield connection
+            asked = was_asked(connection)
+        if asked:
+            self.ring()
 
     @contextmanager
     def outside(self) -> Iterator[sa.Connection]:

@@ -1,7 +1,17 @@
-"""Who may write to one SQLite file next: first come first served, people's requests before background work. Knows no database."""
+"""Who may write to one SQLite file next: first come first served, people's requests before background work. Who drains its jobs: one at a time, in any process.
 
+Knows no database.
+"""
+
+import fcntl
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Lock, get_ident
+from time import monotonic, sleep
+
+_LOOK_SECONDS = 0.01
 
 
 class _Ticket:
@@ -54,3 +64,24 @@ class FairLock:
     def wanted(self) -> bool:
         """Whether a request waits: background work should end its batch."""
         return bool(self._requests)
+
+
+@contextmanager
+def file_lock(path: Path, *, wait: float = 0.0) -> Iterator[bool]:
+    """Whether this holder alone has the lock of that name, among all threads of all processes of this machine; one that dies lets go of it.
+
+    ``wait``: seconds to try. The file is a lock's, never a database's.
+    """
+    until = monotonic() + wait
+    with path.open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if monotonic() >= until:
+                    yield False
+                    return
+                sleep(_LOOK_SECONDS)
+            else:
+                yield True
+                return

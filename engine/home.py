@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine import system_tables as tables
+from engine.bell import Bell
 from engine.clock import STATE, State, StateBeside, move, wall
 from engine.crypto import Keys
 from engine.database import Database, PostgresServer, check_sqlite, create_file, open_sqlite
@@ -75,6 +76,8 @@ class Home:
         self.database = database
         self.keys = Keys.open(settings)
         self.rates: Rates = MemoryRates() if server is None else DatabaseRates(database)
+        self.bell = Bell(database if server is not None else None)
+        database.ring = self.bell.ring
         self._server = server
         self._load = load
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
@@ -106,6 +109,7 @@ class Home:
 
     def close(self) -> None:
         """Close every connection."""
+        self.bell.close()
         for opened in self._opened.values():
             opened.database.close()
         self.database.close()
@@ -165,9 +169,9 @@ class Home:
         return self.settings.home / "workspaces" / f"{name}.db"
 
     def _connect(self, name: str) -> Database:
-        if self._server is not None:
-            return self._server.database(f"ws_{name}")
-        return open_sqlite(self._path(name), self.settings)
+        found = self._server.database(f"ws_{name}") if self._server is not None else open_sqlite(self._path(name), self.settings)
+        found.ring = self.bell.ring
+        return found
 
     @contextmanager
     def creating(
@@ -260,7 +264,7 @@ class Home:
         if self._server is not None:
             self._server.drop_schema(f"ws_{name}")
             return
-        for suffix in (".db", ".db-wal", ".db-shm", ".lock"):
+        for suffix in (".db", ".db-wal", ".db-shm", ".lock", ".tx.lock", ".leased.lock"):
             self._path(name).with_suffix(suffix).unlink(missing_ok=True)
 
     # -- open workspaces

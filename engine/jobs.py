@@ -1,20 +1,22 @@
 """Work to do after a commit: put into the same transaction as the change that asks for it, claimed under a lease, retried, given up on in the open.
 
-A job's function runs outside any transaction and writes in its own; what it has done so far it keeps by ``checkpoint`` in the same transaction as the
-work, so that a job killed half-way resumes exactly there. Calls to the outside are at least once, with the job's key. Job times are the machine's
-(PostgreSQL: the server's), not a sandbox's clock: an import is not to wait for a rehearsal. What runs them is worker.py's business.
+Two modes, chosen by the kind of job. ``leased``: its function runs outside any transaction and writes in its own; what it has done so far it keeps by
+``checkpoint`` in the same transaction as the work, so that a job killed half-way resumes exactly there; calls to the outside are at least once, with the
+job's key. ``tx``: its function runs inside the transaction that ends the job, so that what it writes to the database happens exactly once. Job times are
+the machine's (PostgreSQL: the server's), not a sandbox's clock: an import is not to wait for a rehearsal. What runs jobs is worker.py's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
-from engine.clock import database_now
+from engine.bell import note_asked
+from engine.clock import database_now, wall
 from engine.errors import Conflict, NotFound
 from engine.system_tables import home_job, workspace_job
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 HOME_SCHEMA = "tangram"
 WAITING, DONE, DEAD = "waiting", "done", "dead"
-LEASE = timedelta(seconds=60)
 
 _on_postgresql = home_job.to_metadata(sa.MetaData(), schema=HOME_SCHEMA)
 
@@ -39,17 +40,39 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """How one attempt of a ``tx`` job ended. ``code`` "" = well; ``final``: it is not tried again."""
+
+    run: JobRun
+    code: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    final: bool = True
+    refused: bool = False  # by a refusal, not by a mistake or the database's state
+    micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobKind:
-    """What a job's name means. ``retries``: tries after the first; refusals (wrong input) are never tried again."""
+    """What a job's name means. ``retries``: tries after the first; refusals (wrong input) are never tried again.
+
+    Of ``tx`` jobs several share a transaction, each in a savepoint: ``prepare`` is called once per transaction with those jobs and what it gives is their
+    ``shared``; ``ended`` is called before the commit with how they ended.
+    """
 
     name: str
     run: Callable[[JobRun], Mapping[str, Any] | None]
     retries: int = 8
+    mode: Literal["leased", "tx"] = "leased"
+    prepare: Callable[[sa.Connection, Sequence[JobRun]], Any] | None = None
+    ended: Callable[[sa.Connection, Any, Sequence[Ended]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job as people see it. ``state``: waiting, running, done or dead; ``progress`` holds ``done`` and ``total`` and whatever the job adds."""
+    """A job as people see it. ``state``: waiting, running, done or dead; ``progress`` holds ``done`` and ``total`` and whatever the job adds.
+
+    ``run_at``: when a waiting one is tried (again), of a running one the end of its lease.
+    """
 
     id: int
     name: str
@@ -60,6 +83,15 @@ class JobState:
     created_at: datetime
     done_at: datetime | None
     args: Mapping[str, Any]
+    attempts: int
+    run_at: datetime
+
+
+def moment(connection: sa.Connection, later: timedelta = timedelta()) -> Any:
+    """The database's time, or one that much later, to be written or compared with: on PostgreSQL read where it is used."""
+    if connection.dialect.name == "sqlite":
+        return wall() + later
+    return sa.func.now() + later if later else sa.func.now()
 
 
 def put(
@@ -74,33 +106,44 @@ def put(
 ) -> int:
     """Ask for work in the caller's transaction; gives the job's id. A job with the same ``key`` that still waits is that job already."""
     table = table_for(connection.dialect.name)
-    now = database_now(connection)
     if key is not None:
         standing = connection.execute(sa.select(table.c.id).where(table.c.key == key)).scalar_one_or_none()
         if standing is not None:
             return int(standing)
-    inserted = connection.execute(
-        table.insert().returning(table.c.id),
-        {
-            "workspace": workspace,
-            "queue": WAITING,
-            "name": name,
-            "key": key,
-            "args": dict(args),
-            "run_at": run_at or now,
-            "attempts": 0,
-            "progress": {},
-            "person": person,
-            "created_at": now,
-        },
-    )
-    return int(inserted.scalar_one())
+    now = moment(connection)
+    row = _row(workspace, name, args, key, run_at or now, now, person)
+    note_asked(connection)
+    return int(connection.execute(table.insert().values(**row).returning(table.c.id)).scalar_one())
+
+
+def put_many(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Ask for many jobs at once, each (key, args), to be begun in this order; no job with one of the keys may wait already."""
+    now = database_now(connection)
+    rows = [_row(workspace, name, args, key, now + timedelta(microseconds=number), now, None) for number, (key, args) in enumerate(asked)]
+    if rows:
+        note_asked(connection)
+        connection.execute(table_for(connection.dialect.name).insert(), rows)
+
+
+def _row(workspace: str, name: str, args: Mapping[str, Any], key: str | None, run_at: Any, now: Any, person: int | None) -> dict[str, Any]:
+    return {
+        "workspace": workspace,
+        "queue": WAITING,
+        "name": name,
+        "key": key,
+        "args": dict(args),
+        "run_at": run_at,
+        "attempts": 0,
+        "progress": {},
+        "person": person,
+        "created_at": now,
+    }
 
 
 def _state_of(row: Any) -> JobState:
     state = {DONE: DONE, DEAD: DEAD}.get(row.queue) or ("running" if row.worker else "waiting")
     error = row.error and {"code": row.error} | dict((row.progress or {}).get("error") or {})
-    return JobState(row.id, row.name, state, row.progress or {}, error or None, row.person, row.created_at, row.done_at, row.args)
+    return JobState(row.id, row.name, state, row.progress or {}, error or None, row.person, row.created_at, row.done_at, row.args, row.attempts, row.run_at)
 
 
 def find(database: Database, workspace: str, job: int) -> JobState:
@@ -121,21 +164,35 @@ def newest(database: Database, workspace: str, *, limit: int = 50) -> list[JobSt
     return [_state_of(row) for row in rows]
 
 
-def run_again(connection: sa.Connection, workspace: str, job: int) -> None:
-    """Put a dead job back to work. Raises Conflict when it is not dead."""
+def given_up(database: Database, workspace: str, *, name: str = "", limit: int = 500) -> list[JobState]:
+    """The dead jobs of a workspace (of one name), newest first."""
+    table = table_for(database.dialect)
+    select = sa.select(table).where(table.c.workspace == workspace, table.c.queue == DEAD).order_by(table.c.id.desc()).limit(limit)
+    with database.read() as connection:
+        rows = connection.execute(select.where(table.c.name == name) if name else select).all()
+    return [_state_of(row) for row in rows]
+
+
+def run_again(connection: sa.Connection, workspace: str, *jobs: int) -> int:
+    """Put dead jobs back to work; gives how many. Raises Conflict when none of them is dead."""
     table = table_for(connection.dialect.name)
+    note_asked(connection)
     done = connection.execute(
         table.update()
-        .where(table.c.id == job, table.c.workspace == workspace, table.c.queue == DEAD)
-        .values(queue=WAITING, attempts=0, worker=None, error=None, run_at=database_now(connection))
+        .where(table.c.id.in_(jobs), table.c.workspace == workspace, table.c.queue == DEAD)
+        .values(queue=WAITING, attempts=0, worker=None, error=None, done_at=None, run_at=moment(connection))
     )
     if done.rowcount == 0:
-        raise Conflict("job_not_dead", id=job)
+        raise Conflict("job_not_dead", id=jobs[0] if jobs else 0)
+    return int(done.rowcount)
 
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """A claimed job, given to its function."""
+    """A claimed job, given to its function. ``connection`` (mode ``tx``): the open transaction to write in; ``shared``: what its kind's ``prepare`` gave.
+
+    ``crashed``: so many workers died of it that it is given up on.
+    """
 
     home: Home
     database: Database
@@ -147,6 +204,22 @@ class JobRun:
     attempt: int
     worker: str
     person: int | None
+    key: str | None = None
+    connection: sa.Connection | None = None
+    shared: Any = None
+    crashed: bool = False
+
+    @property
+    def open(self) -> sa.Connection:
+        """The transaction of a ``tx`` job; RuntimeError for a leased one."""
+        if self.connection is None:
+            raise RuntimeError(f"job {self.name} runs outside a transaction")
+        return self.connection
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds without a sign of life."""
+        return timedelta(seconds=self.home.settings.job_lease)
 
     def checkpoint(self, connection: sa.Connection, progress: Mapping[str, Any]) -> None:
         """Keep how far the job is, in the transaction of the work itself, and renew the lease. Raises LeaseLost when it is not this worker's any more."""
@@ -154,7 +227,7 @@ class JobRun:
         kept = connection.execute(
             table.update()
             .where(table.c.id == self.id, table.c.worker == self.worker, table.c.queue == WAITING)
-            .values(progress=dict(progress), run_at=database_now(connection) + LEASE)
+            .values(progress=dict(progress), run_at=moment(connection, self.lease))
         )
         if kept.rowcount == 0:
             raise LeaseLost(self.name)

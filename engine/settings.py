@@ -208,6 +208,21 @@ WORDS: tuple[SettingWord, ...] = (
         {"zh": "每个进程保持的数据库连接数（读写各一组）", "en": "database connections kept per process (one set for reads, one for writes)"},
     ),
     SettingWord("POOL_OVERFLOW", "20", _integer(0, 1000), {"zh": "繁忙时额外打开的连接数", "en": "connections opened beyond that when busy"}),
+    SettingWord(
+        "JOB_LEASE",
+        "60",
+        _seconds,
+        {
+            "zh": "后台任务被领取后，多少秒没有动静就由另一个工作进程接手",
+            "en": "seconds without a sign of life after which another worker takes a claimed job over",
+        },
+    ),
+    SettingWord(
+        "RULE_FAILURES",
+        "5",
+        _integer(1, 1000),
+        {"zh": "一条规则连续失败多少次后自动停用并通知管理员", "en": "failures in a row after which a rule is switched off and the administrators are told"},
+    ),
     SettingWord("OPEN_WORKSPACES", "64", _integer(1, 10000), {"zh": "每个进程同时打开的工作区数", "en": "workspaces kept open per process"}),
     SettingWord("SESSION_IDLE_HOURS", "8", _integer(1, 720), {"zh": "无操作多少小时后需要重新登录", "en": "hours without use until a new login is needed"}),
     SettingWord("SESSION_DAYS", "7", _integer(1, 90), {"zh": "登录最长有效天数", "en": "longest life of a login, days"}),
@@ -237,6 +252,8 @@ class Settings:
     statement_timeout: float = 2.0
     pool_size: int = 10
     pool_overflow: int = 20
+    job_lease: float = 60.0
+    rule_failures: int = 5
     open_workspaces: int = 64
     session_idle_hours: int = 8
     session_days: int = 7

@@ -1,23 +1,27 @@
-"""What runs jobs: a loop that claims what is due under a lease, gives it to its function, and writes its end; fenced, so that a late worker changes nothing."""
+"""What runs jobs and timed rounds: one loop for jobs inside transactions, one for leased ones, woken after commits and every few seconds.
+
+On PostgreSQL any number of workers share the work. On SQLite one at a time drains a workspace, in whichever process, behind people's requests.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
-import time
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import groupby
+from time import monotonic, perf_counter, sleep
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import sqlalchemy as sa
-
-from engine import jobs
-from engine.clock import database_now
-from engine.errors import Refusal
-from engine.jobs import DEAD, DONE, WAITING, JobKind, JobRun, LeaseLost, put, table_for
+from engine.bell import hear
+from engine.database_faults import LostRace
+from engine.database_lock import file_lock
+from engine.errors import Refusal, Unavailable
+from engine.jobs import JobKind, JobRun, LeaseLost, put
+from engine.worker_batch import run_batch
+from engine.worker_claims import Lane, claim, end_leases, fail, finish, give_back, is_busy, is_last
 
 if TYPE_CHECKING:
     from engine.database import Database
@@ -25,126 +29,186 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tangram.jobs")
 
-FIRST_PAUSE = timedelta(seconds=2)
-LONGEST_PAUSE = timedelta(hours=1)
+#: Looks for what falls due in one workspace and puts jobs for it.
+Round = Callable[["Home", str], object]
+
 SWEEP_SECONDS = 2.0
-FIRST_ROUND_SECONDS, ROUND_SECONDS = 60.0, 3600.0
-
-
-def _claim(home: Home, database: Database, worker: str) -> JobRun | None:
-    """Take the longest-due job whose lease (if any) has ended."""
-    table = table_for(database.dialect)
-    due = sa.select(table).where(table.c.queue == WAITING).order_by(table.c.run_at, table.c.id).limit(1)
-    with database.read() as connection:
-        if connection.execute(sa.select(table.c.id).where(table.c.queue == WAITING).limit(1)).first() is None:
-            return None
-    with database.write(background=True) as connection:
-        now = database_now(connection)
-        row = connection.execute(due.where(table.c.run_at <= now).with_for_update(skip_locked=True)).one_or_none()
-        if row is None:
-            return None
-        connection.execute(table.update().where(table.c.id == row.id).values(worker=worker, attempts=row.attempts + 1, run_at=now + jobs.LEASE))
-    own = database if database.dialect == "sqlite" else home.workspace(row.workspace).database
-    return JobRun(home, own, row.workspace, row.id, row.name, row.args, row.progress or {}, row.attempts + 1, worker, row.person)
-
-
-def _finish(run: JobRun, kind: JobKind | None, error: tuple[str, Mapping[str, Any]] | None, result: Mapping[str, Any] | None, final: bool) -> None:
-    """Write the end of one attempt; fenced by the worker's name, so that a late worker changes nothing."""
-    table = table_for(run.database.dialect)
-    with run.database.write(background=True) as connection:
-        now = database_now(connection)
-        mine = table.update().where(table.c.id == run.id, table.c.worker == run.worker, table.c.queue == WAITING)
-        if error is None:
-            progress = connection.execute(sa.select(table.c.progress).where(table.c.id == run.id)).scalar_one()
-            connection.execute(mine.values(queue=DONE, key=None, worker=None, error=None, done_at=now, progress={**(progress or {}), **(result or {})}))
-            return
-        code, params = error
-        progress = {**(connection.execute(sa.select(table.c.progress).where(table.c.id == run.id)).scalar_one() or {}), "error": {"params": dict(params)}}
-        if final or kind is None or run.attempt > kind.retries:
-            connection.execute(mine.values(queue=DEAD, key=None, worker=None, error=code, done_at=now, progress=progress))
-            return
-        pause = min(FIRST_PAUSE * 2 ** (run.attempt - 1), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
-        connection.execute(mine.values(worker=None, error=code, run_at=now + pause, progress=progress))
+ROUND_SECONDS = 1.0
+#: A round runs at most this part of the time.
+ROUND_SHARE = 1 / 20
+FIRST_HOURLY_SECONDS, HOURLY_SECONDS = 60.0, 3600.0
 
 
 class Worker:
-    """Runs the jobs of a home: one thread, woken after commits and every few seconds. ``drain`` runs what is due in the caller's thread instead."""
+    """Runs the jobs of a home. ``start`` begins in the background; ``drain`` runs what is due in the caller's thread instead."""
 
-    def __init__(self, home: Home, kinds: Mapping[str, JobKind], hourly: Sequence[str] = ()) -> None:
+    def __init__(self, home: Home, kinds: Mapping[str, JobKind], hourly: Sequence[str] = (), rounds: Sequence[Round] = ()) -> None:
         self.home = home
         self.kinds = kinds
         self.hourly = hourly
-        self._next_round = time.monotonic() + FIRST_ROUND_SECONDS
+        self.rounds = rounds
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._wake = threading.Event()
+        names = tuple(sorted(name for name, kind in kinds.items() if kind.mode == "tx"))
+        self.lanes = (Lane(True, names), Lane(False, names))
+        self._next_hourly = monotonic() + FIRST_HOURLY_SECONDS
+        self._next_round: dict[str, float] = {}
+        self._seen: set[tuple[str, str]] = set()
+        self._wakes = {lane.key: threading.Event() for lane in self.lanes}
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._deaf: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin in the background."""
-        self._thread = threading.Thread(target=self._loop, name="tangram-worker", daemon=True)
-        self._thread.start()
+        self._deaf = self.home.bell.listen(self.wake)
+        works: list[tuple[str, Callable[[], None]]] = [
+            (f"tangram-{lane.key}", lambda lane=lane: self._loop(lane))  # type: ignore[misc]
+            for lane in self.lanes
+        ]
+        if self.home.database.dialect == "postgresql":
+            works.append(("tangram-ear", lambda: hear(self.home.database, self.wake, self._stop)))
+        self._threads = [threading.Thread(target=work, name=name, daemon=True) for name, work in works]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, seconds: float = 10) -> None:
-        """Finish the running job's step and end."""
+        """Finish the running jobs' steps and end."""
         self._stop.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(seconds)
+        self.wake()
+        self._deaf()
+        until = monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - monotonic()))
 
     def wake(self) -> None:
-        """Look for work now (called after a commit that put some)."""
-        self._wake.set()
+        """Look for work now."""
+        for wake in self._wakes.values():
+            wake.set()
 
-    def drain(self) -> int:
-        """Run everything that is due now; gives how many attempts were made."""
+    def drain(self, workspace: str = "", *, wait: float = 0.0) -> int:
+        """Run everything that is due now (in one workspace); gives how many attempts were made. ``wait``: seconds for another drainer to end."""
         count = 0
-        for database in self._databases():
-            while not self._stop.is_set() and (run := _claim(self.home, database, self.name)) is not None:
-                self._run(run)
-                count += 1
+        while not self._stop.is_set():
+            done = sum(self._drain(lane, workspace, wait) for lane in self.lanes)
+            count += done
+            if not done:
+                break
         return count
 
-    def _ask_hourly(self) -> None:
-        """Put the hourly jobs of every workspace, once however many workers ask."""
-        if not self.hourly or time.monotonic() < self._next_round:
-            return
-        self._next_round = time.monotonic() + ROUND_SECONDS
-        for entry in self.home.workspaces():
-            with self.home.workspace(entry.name).database.write(background=True) as connection:
-                for name in self.hourly:
-                    put(connection, entry.name, name, {}, key=f"{name}:{entry.name}")
+    def settle(self, workspace: str) -> int:
+        """Drain a workspace, and wait until no other worker is at work on it. Raises Unavailable when that does not come to an end."""
+        count, database = 0, self.home.database if self.home.database.dialect == "postgresql" else self.home.database_of(workspace)
+        until = monotonic() + 2 * self.home.settings.job_lease
+        while True:
+            count += self.drain(workspace, wait=self.home.settings.job_lease)
+            if not any(is_busy(database, workspace, lane) for lane in self.lanes):
+                return count
+            if monotonic() > until:
+                raise Unavailable("workspace_busy", name=workspace)
+            sleep(0.01)
 
-    def _databases(self) -> list[Database]:
-        if self.home.database.dialect == "postgresql":
-            return [self.home.database]
-        return [self.home.workspace(item.name).database for item in self.home.workspaces()]
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self._wake.clear()
+    def look(self, *, now: bool = False) -> None:
+        """The timed rounds of every workspace whose turn has come, of all when ``now``."""
+        for entry in self.home.workspaces() if self.rounds else ():
+            if not now and monotonic() < self._next_round.get(entry.name, 0.0):
+                continue
+            begin = perf_counter()
             try:
-                self._ask_hourly()
-                self.drain()
+                for work in self.rounds:
+                    work(self.home, entry.name)
             except Refusal as refusal:
-                log.warning("worker: %s", refusal)
-            except Exception:
-                log.exception("worker: unexpected; goes on")
-            self._wake.wait(SWEEP_SECONDS)
+                log.warning("timed work of %s: %s", entry.name, refusal)
+            took = perf_counter() - begin
+            self._next_round[entry.name] = monotonic() + max(ROUND_SECONDS, took / ROUND_SHARE)
 
-    def _run(self, run: JobRun) -> None:
+    def _drain(self, lane: Lane, workspace: str, wait: float) -> int:
+        count = 0
+        for database in self._databases(workspace) if lane.names or not lane.tx else ():
+            with self._alone(database, lane, wait) as alone:
+                if not alone:
+                    continue
+                self._take_over(database, lane)
+                while not self._stop.is_set() and (runs := claim(self.home, database, self.name, lane, self.kinds, workspace)):
+                    self._run(lane, runs)
+                    count += len(runs)
+        return count
+
+    def _alone(self, database: Database, lane: Lane, wait: float) -> AbstractContextManager[bool]:
+        """On SQLite one drainer at a time."""
+        return nullcontext(True) if database.path is None else file_lock(database.path.with_suffix(f".{lane.key}.lock"), wait=wait)
+
+    def _take_over(self, database: Database, lane: Lane) -> None:
+        """On SQLite, where there is no other drainer now, the first look at a file ends the leases of those that died."""
+        if database.path is not None and (str(database.path), lane.key) not in self._seen:
+            end_leases(database, self.name, lane)
+            self._seen.add((str(database.path), lane.key))
+
+    def _run(self, lane: Lane, runs: Sequence[JobRun]) -> None:
+        if not lane.tx:
+            self._run_leased(runs[0])
+            return
+        for _, group in groupby(runs, lambda run: run.workspace):
+            some = list(group)
+            left = run_batch(self.kinds, some, self._must_end)
+            if left:
+                give_back(left[0].database, left)
+
+    def _must_end(self) -> bool:
+        return self._stop.is_set()
+
+    def _run_leased(self, run: JobRun) -> None:
         kind = self.kinds.get(run.name)
         if kind is None:
-            _finish(run, None, ("job_unknown", {"name": run.name}), None, True)
+            self._end(run, kind, "job_unknown", {"name": run.name}, final=True)
+            return
+        if run.crashed:
+            self._end(run, kind, "job_killed_worker", {"name": run.name}, final=True)
             return
         try:
             result = kind.run(run)
         except LeaseLost:
             log.warning("job %s %s: lease lost", run.name, run.id)
         except Refusal as refusal:
-            _finish(run, kind, (refusal.code, refusal.params), None, refusal.code not in ("database_busy", "database_lost"))
+            self._end(run, kind, refusal.code, refusal.params, final=not isinstance(refusal, Unavailable | LostRace))
         except Exception as error:
             log.exception("job %s %s failed, attempt %s", run.name, run.id, run.attempt)
-            _finish(run, kind, ("job_failed", {"kind": type(error).__name__}), None, False)
+            self._end(run, kind, "job_failed", {"kind": type(error).__name__}, final=False)
         else:
-            _finish(run, kind, None, result, True)
+            with run.database.write(background=True) as connection:
+                finish(connection, run, result)
+
+    @staticmethod
+    def _end(run: JobRun, kind: JobKind | None, code: str, params: Mapping[str, object], *, final: bool) -> None:
+        with run.database.write(background=True) as connection:
+            fail(connection, run, code, params, last=is_last(run, kind, final=final))
+
+    def _ask_hourly(self) -> None:
+        """Put the hourly jobs of every workspace, once however many workers ask."""
+        if not self.hourly or monotonic() < self._next_hourly:
+            return
+        self._next_hourly = monotonic() + HOURLY_SECONDS
+        for entry in self.home.workspaces():
+            with self.home.database_of(entry.name).write(background=True) as connection:
+                for name in self.hourly:
+                    put(connection, entry.name, name, {}, key=f"{name}:{entry.name}")
+
+    def _databases(self, workspace: str) -> list[Database]:
+        if self.home.database.dialect == "postgresql":
+            return [self.home.database]
+        return [self.home.database_of(name) for name in ([workspace] if workspace else [item.name for item in self.home.workspaces()])]
+
+    def _loop(self, lane: Lane) -> None:
+        wake = self._wakes[lane.key]
+        while not self._stop.is_set():
+            wake.clear()
+            try:
+                if lane.tx:
+                    self.look()
+                else:
+                    self._ask_hourly()
+                self._drain(lane, "", 0.0)
+            except Refusal as refusal:
+                log.warning("worker: %s", refusal)
+            except Exception:
+                log.exception("worker: unexpected; goes on")
+            wake.wait(min(SWEEP_SECONDS, ROUND_SECONDS) if lane.tx and self.rounds else SWEEP_SECONDS)

@@ -1,0 +1,144 @@
+"""Claiming due jobs and writing how they ended; every write is fenced by the worker's name, so that a late worker changes nothing. Runs nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.jobs import DEAD, DONE, WAITING, JobKind, JobRun, moment, table_for
+
+if TYPE_CHECKING:
+    from engine.database import Database
+    from engine.home import Home
+
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(hours=1)
+#: Workers that may die while a ``tx`` job is claimed (it need not be the one to blame) before it is given up on.
+MOST_CRASHES = 5
+BATCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Which jobs one loop runs: those of ``tx`` kinds, many to a transaction, or all others (``tx`` False), one by one."""
+
+    tx: bool
+    names: Collection[str]  # of tx kinds
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+        return "tx" if self.tx else "leased"
+
+    def terms(self, table: sa.Table, workspace: str) -> list[sa.ColumnElement[bool]]:
+        """Its waiting jobs, of one workspace or of all."""
+        named = table.c.name.in_(self.names) if self.tx else table.c.name.not_in(self.names)
+        return [table.c.queue == WAITING, named, *([table.c.workspace == workspace] if workspace else [])]
+
+
+def claim(home: Home, database: Database, worker: str, lane: Lane, kinds: Mapping[str, JobKind], workspace: str = "") -> list[JobRun]:
+    """Take the longest-due jobs of a lane whose lease (if any) has ended: some, or none when nothing is due.
+
+    A job that another worker left without a word is taken alone: it may be what killed that worker.
+    """
+    table = table_for(database.dialect)
+    with database.read() as connection:
+        due = sa.select(table.c.id).where(*lane.terms(table, workspace), table.c.run_at <= moment(connection)).limit(1)
+        if connection.execute(due).first() is None:
+            return []
+    with database.write(background=True) as connection:
+        ready = sa.select(table).where(*lane.terms(table, workspace), table.c.run_at <= moment(connection)).order_by(table.c.run_at, table.c.id)
+        rows = connection.execute(ready.limit(BATCH if lane.tx else 1).with_for_update(skip_locked=True)).all()
+        if not rows:
+            return []
+        taken = rows[:1] if rows[0].worker else list(takewhile(lambda row: not row.worker, rows))
+        lease = moment(connection, timedelta(seconds=home.settings.job_lease))
+        claimed = {"worker": worker, "attempts": table.c.attempts + 1, "run_at": lease}
+        connection.execute(table.update().where(table.c.id.in_([row.id for row in taken])).values(claimed))
+    return [_run_of(home, database, row, worker, kinds) for row in taken]
+
+
+def _run_of(home: Home, database: Database, row: Any, worker: str, kinds: Mapping[str, JobKind]) -> JobRun:
+    own = database if database.dialect == "sqlite" else home.database_of(row.workspace)
+    kind = kinds.get(row.name)
+    most = 0 if kind is None else MOST_CRASHES if kind.mode == "tx" else kind.retries + 1
+    crashed = bool(row.worker) and row.attempts >= most
+    return JobRun(home, own, row.workspace, row.id, row.name, row.args, row.progress or {}, row.attempts + 1, worker, row.person, row.key, crashed=crashed)
+
+
+def hold(connection: sa.Connection, runs: Sequence[JobRun]) -> set[int]:
+    """Those of the claimed jobs that are still this worker's, kept from others until the transaction ends."""
+    table = table_for(connection.dialect.name)
+    select = sa.select(table.c.id).where(table.c.id.in_([run.id for run in runs]), table.c.worker == runs[0].worker, table.c.queue == WAITING)
+    return set(connection.execute(select.with_for_update()).scalars())
+
+
+def remove(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Jobs held by this transaction are done, and leave no row."""
+    table = table_for(connection.dialect.name)
+    if ids:
+        connection.execute(table.delete().where(table.c.id.in_(ids)))
+
+
+def _mine(table: sa.Table, run: JobRun) -> Any:
+    return table.update().where(table.c.id == run.id, table.c.worker == run.worker, table.c.queue == WAITING)
+
+
+def finish(connection: sa.Connection, run: JobRun, result: Mapping[str, Any] | None) -> None:
+    """The job is done; its row stays with the result."""
+    table = table_for(connection.dialect.name)
+    progress = connection.execute(sa.select(table.c.progress).where(table.c.id == run.id)).scalar_one_or_none()
+    connection.execute(
+        _mine(table, run).values(queue=DONE, key=None, worker=None, error=None, done_at=moment(connection), progress={**(progress or {}), **(result or {})})
+    )
+
+
+def is_last(run: JobRun, kind: JobKind | None, *, final: bool) -> bool:
+    """Whether a failed attempt is the last one."""
+    return final or run.crashed or kind is None or run.attempt > kind.retries
+
+
+def fail(connection: sa.Connection, run: JobRun, code: str, params: Mapping[str, Any], *, last: bool) -> None:
+    """One attempt failed: the job waits for the next after a pause that grows, or is given up on."""
+    table = table_for(connection.dialect.name)
+    progress = connection.execute(sa.select(table.c.progress).where(table.c.id == run.id)).scalar_one_or_none()
+    told = {**(progress or {}), "error": {"params": dict(params)}}
+    if last:
+        connection.execute(_mine(table, run).values(queue=DEAD, key=None, worker=None, error=code, done_at=moment(connection), progress=told))
+        return
+    pause = min(FIRST_PAUSE * 2 ** (run.attempt - 1), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+    connection.execute(_mine(table, run).values(worker=None, error=code, run_at=moment(connection, pause), progress=told))
+
+
+def give_back(database: Database, runs: Sequence[JobRun]) -> None:
+    """Claimed jobs that were not begun: anybody may take them now."""
+    table = table_for(database.dialect)
+    with database.write(background=True) as connection:
+        mine = table.update().where(table.c.id.in_([run.id for run in runs]), table.c.worker == runs[0].worker, table.c.queue == WAITING)
+        connection.execute(mine.values(worker=None, attempts=table.c.attempts - 1, run_at=moment(connection)))
+
+
+def end_leases(database: Database, worker: str, lane: Lane) -> int:
+    """Whoever else held a lease on a job of this lane is dead (the caller holds the only drainer's lock): the jobs may be taken at once."""
+    table = table_for(database.dialect)
+    left = sa.select(table.c.id).where(*lane.terms(table, ""), table.c.worker.is_not(None), table.c.worker != worker)
+    with database.read() as connection:
+        ids = connection.execute(left).scalars().all()
+    if ids:
+        with database.write(background=True) as connection:
+            connection.execute(table.update().where(table.c.id.in_(ids), table.c.worker.is_not(None)).values(run_at=moment(connection)))
+    return len(ids)
+
+
+def is_busy(database: Database, workspace: str, lane: Lane) -> bool:
+    """Whether somebody is at work on a job of this workspace right now, or one is due."""
+    table = table_for(database.dialect)
+    with database.read() as connection:
+        at_work = sa.or_(table.c.worker.is_not(None), table.c.run_at <= moment(connection))
+        return connection.execute(sa.select(table.c.id).where(*lane.terms(table, workspace), at_work).limit(1)).first() is not None
