@@ -87,13 +87,13 @@ class StateBeside:
 
     def __init__(self, table: sa.Table | None = None, on: sa.ColumnElement[bool] | None = None, *columns: sa.ColumnElement[Any]) -> None:
         self._selects = {
-            name: select if table is None or on is None else select.add_columns(*columns).select_from(_state.outerjoin(table, on))
+            name: Ready(select if table is None or on is None else select.add_columns(*columns).select_from(_state.outerjoin(table, on)))
             for name, select in (("sqlite", _select_sqlite), ("postgresql", _select_postgresql))
         }
 
     def read(self, database: Database, **binds: object) -> tuple[State, Sequence[Any]]:
         """The state as it is now, and the other row's columns: all None when there is none. Raises NotFound as ``read_state``."""
-        row = database.kept((self, *binds.values()), lambda connection: connection.execute(self._selects[connection.dialect.name], binds).first())
+        row = database.kept((self, *binds.values()), lambda connection: self._selects[connection.dialect.name].first(connection, binds))
         if row is None:
             raise NotFound("workspace_empty")
         own = len(_columns) + 1

@@ -58,6 +58,7 @@ EMPTY = Operator("empty", {"zh": "为空", "en": "is empty"}, 0, "empty({field})
 FILLED = Operator("filled", {"zh": "不为空", "en": "is not empty"}, 0, "exists({field})")
 
 Reader = Callable[[object], Value]
+Writer = Callable[[Value], object]
 
 #: The largest whole number every JSON reader holds exactly (2^53 - 1).
 INTEGER_LIMIT = 9_007_199_254_740_991
@@ -170,6 +171,15 @@ class FieldType:
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """The JSON form of a typed value (CONTRACT section 4)."""
         return value
+
+    def json_writer(self, field: Field, scope: FieldScope) -> Writer | None:
+        """A closure from a typed value, never None, to what orjson writes as its JSON form; None where it writes the value itself so.
+
+        Only a shorter way to the text that ``to_json`` gives: a page of records runs it for every cell.
+        """
+        if type(self).to_json is FieldType.to_json:
+            return None
+        return lambda value: self.to_json(value, field, scope)
 
     def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
         """Plain text for people; never markup. Empty text for None."""

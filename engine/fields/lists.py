@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import EMPTY, FILLED, HAS, FieldType, Operator, Reader, Value, Wrong, at_most, stored_as
+from engine.fields.base import EMPTY, FILLED, HAS, FieldType, Operator, Reader, Value, Writer, Wrong, at_most, stored_as
 from engine.fields.scope import FieldScope
 from engine.fields.storage import JsonList
 from engine.fields.text import NO_NUL, checked_text
@@ -40,6 +40,10 @@ class Several(FieldType):
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """A list, ``[]`` when empty."""
         return list(value) if value else []
+
+    def json_writer(self, field: Field, scope: FieldScope) -> Writer | None:
+        """None: the list itself, where its items are plain."""
+        return None if type(self).to_json is Several.to_json else super().json_writer(field, scope)
 
     def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
         """The list itself: a control with several values."""

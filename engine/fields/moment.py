@@ -11,7 +11,23 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from engine.fields.base import AT_LEAST, AT_MOST, BETWEEN, EMPTY, ENDS_OPTION, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option, stored_as
+from engine.fields.base import (
+    AT_LEAST,
+    AT_MOST,
+    BETWEEN,
+    EMPTY,
+    ENDS_OPTION,
+    EQUALS,
+    FILLED,
+    FieldType,
+    Operator,
+    Reader,
+    Value,
+    Writer,
+    Wrong,
+    option,
+    stored_as,
+)
 from engine.fields.dates import FIRST_YEAR, LAST_YEAR, Moment, date_of, of_cell, read_moment
 from engine.fields.durations import ISO_PATTERN, duration_words, iso, read_duration
 from engine.fields.scope import FieldScope
@@ -97,6 +113,10 @@ class Date(FieldType):
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """YYYY-MM-DD"""
         return None if value is None else value.isoformat()
+
+    def json_writer(self, field: Field, scope: FieldScope) -> Writer | None:
+        """None: orjson writes days so."""
+        return None
 
     def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
         """YYYY-MM-DD"""
@@ -220,6 +240,11 @@ class InstantType(FieldType):
         """RFC 3339 with the workspace's offset."""
         return None if value is None else _rfc(value.astimezone(scope.timezone))
 
+    def json_writer(self, field: Field, scope: FieldScope) -> Writer | None:
+        """The same, with the zone at hand."""
+        zone = scope.timezone
+        return lambda value: _rfc(value.astimezone(zone))
+
     def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
         """Local time without offset, as browsers' controls take it; the day where the field ends one."""
         if value is None:
@@ -275,7 +300,7 @@ class InstantType(FieldType):
 
 def _rfc(local: datetime) -> str:
     text: str = local.isoformat()
-    return text if len(local.strftime("%z")) == 5 else local.astimezone(UTC).isoformat()
+    return text if text[-6] in "+-" else local.astimezone(UTC).isoformat()  # an offset with seconds is none of RFC 3339
 
 
 def _parsed(text: str) -> datetime:

@@ -25,6 +25,7 @@ from engine.fields.base import (
     Option,
     Reader,
     Value,
+    Writer,
     Wrong,
     option,
     stored_as,
@@ -187,6 +188,11 @@ class Number(FieldType):
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """A JSON number."""
         return None if value is None else unscaled(value, self.json_places(field))
+
+    def json_writer(self, field: Field, scope: FieldScope) -> Writer | None:
+        """None where the number is stored as it is written."""
+        places = self.json_places(field)
+        return (lambda value: unscaled(value, places)) if places else None
 
     def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
         """A number with its bounds and step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -75,8 +75,8 @@ def bind_files(ctx: Context, entity: CompiledEntity, record: int, before: dict[s
             )
 
 
-def put_files(ctx: Context, records: Iterable[dict[str, Any]], fields: Sequence[CompiledField]) -> None:
-    """Put what is known of each file in place of its id, for all records in one statement."""
+def put_files(ctx: Context, records: Iterable[dict[str, Any]], fields: Sequence[CompiledField], show: Callable[[Any], object] | None = None) -> None:
+    """Put what is known of each file in place of its id, for all records in one statement. ``show``: in another form than FileValue."""
     if not fields:
         return
     wanted = {number for record in records for item in fields for number in _plain_ids(record.get(item.key))}
@@ -88,9 +88,11 @@ def put_files(ctx: Context, records: Iterable[dict[str, Any]], fields: Sequence[
         for item in fields:
             value = record.get(item.key)
             if isinstance(value, list):
-                record[item.key] = [found.get(number, number) for number in value]
+                told = [found.get(number, number) for number in value]
+                record[item.key] = told if show is None else [show(one) for one in told]
             elif isinstance(value, int):
-                record[item.key] = found.get(value, value)
+                known = found.get(value, value)
+                record[item.key] = known if show is None else show(known)
 
 
 def _plain_ids(value: Any) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -13,10 +13,12 @@ from engine.access import remember
 from engine.errors import Fault, Invalid, NotFound
 from engine.expressions.language import Expression
 from engine.fields.base import Value
-from engine.fields.values import Masked, link_id
+from engine.fields.file import file_json
+from engine.fields.values import Link, Masked, link_id
 from engine.records.attachments import put_files
 from engine.records.history import note_access
 from engine.records.query_cursor import describe, read_cursor, write_cursor
+from engine.records.query_json import json_link
 from engine.records.query_labels import label_writer, put_labels, roles_of
 from engine.records.query_match import Matches, matches
 from engine.records.query_order import order_of
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 #: Rows a page may hold at most.
 PAGE_LIMIT = 200
 _AT_ONCE = 500
+Item = TypeVar("Item", bound=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,27 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[Item]):
     """One page: its records, the cursor of the next one (None: the last page), the count where asked and whether it stopped at the cap."""
 
-    items: list[Record]
+    items: list[Item]
     next: str | None = None
     count: int | None = None
     count_capped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Face(Generic[Item]):
+    """What a row of the database becomes for its reader: the row by its columns, a link by id and label, a file by what is known of it."""
+
+    row: Callable[[Columns, Sequence[Any]], Item]
+    link: Callable[[int, str | None], object]
+    file: Callable[[Any], object] | None
+
+
+#: Typed values, for pages and the engine itself; and the JSON of the API, in the form orjson takes.
+RECORDS: Face[Record] = Face(Columns.record, Link, None)
+JSON: Face[dict[str, Any]] = Face(Columns.json, json_link, file_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +99,28 @@ class _Asked:
         return self.search.keeping(self.plan.scope) if self.search is not None and self.search.loose else None
 
 
-def page(ctx: Context, query: Query) -> Page:
+def page(ctx: Context, query: Query) -> Page[Record]:
     """A page of the records the reader may see. Raises Invalid for unknown names and wrong values, NotFound when nothing is granted."""
+    return page_as(RECORDS, ctx, query)
+
+
+def page_as(face: Face[Item], ctx: Context, query: Query) -> Page[Item]:
+    """As ``page``, with the rows in one of their faces."""
     asked = _asked(ctx, query)
     limit = max(1, min(query.limit, PAGE_LIMIT))
     plan, keeps = asked.plan, asked.keeps
     start = read_cursor(query.cursor, plan.name, ctx.workspace.cipher) if query.cursor else None
     with ctx.snapshot() if query.count or keeps is not None or plan.order.phases > 1 else ctx.reading() as ctx:
         found = walk(ctx, plan, asked.binds, start, limit + 1, keeps=keeps)
-        records = [plan.columns.record(row) for row in found.rows[:limit]]
+        rows = found.rows[:limit]
+        records = [face.row(plan.columns, row) for row in rows]
         position = place(plan, found.rows[limit - 1], found.phases[limit - 1]) if len(found.rows) > limit else found.stopped
         if query.labels:
-            put_labels(ctx, records, plan.columns.links)
-            put_files(ctx, records, plan.columns.files)
+            put_labels(ctx, records, plan.columns.links, make=face.link)
+            put_files(ctx, records, plan.columns.files, face.file)
         count, capped = _count(ctx, asked, query.count)
     if asked.noted:
-        note_access(ctx, "search", query.entity, detail={"fields": [list(item) for item in asked.noted], "found": [record.id for record in records]})
+        note_access(ctx, "search", query.entity, detail={"fields": [list(item) for item in asked.noted], "found": [row[0] for row in rows]})
     following = write_cursor(position, plan.name, ctx.workspace.cipher) if position is not None else None
     return Page(records, following, count, capped)
 
@@ -109,10 +132,16 @@ def _count(ctx: Context, asked: _Asked, wanted: str | None) -> tuple[int | None,
         found = counted(ctx, asked.plan, asked.binds, asked.keeps, sys.maxsize if wanted == "exact" else COUNT_CAP + 1)
     else:
         statement = asked.plan.count(capped=wanted != "exact")
-        found = int(ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).scalar_one())
+        found = _number(ctx, statement, asked.binds)
     if wanted != "exact" and found > COUNT_CAP:
         return COUNT_CAP, True
     return found, False
+
+
+def _number(ctx: Context, statement: Statement, binds: Mapping[str, Any]) -> int:
+    found = statement.ready.first(ctx.open, {**binds, **bound(ctx, statement.needed)})
+    assert found is not None
+    return int(found[0])
 
 
 def _asked(ctx: Context, query: Query) -> _Asked:
@@ -177,20 +206,25 @@ def wanted_fields(scope: Scope, fields: Sequence[str] | None) -> tuple[str, ...]
 
 def get(ctx: Context, entity: str, record_id: int, fields: Sequence[str] | None = None, *, lines: bool = True) -> Record:
     """One record as the reader may see it, its child lines included unless ``fields`` leaves them out. Raises NotFound."""
+    return get_as(RECORDS, ctx, entity, record_id, fields, lines=lines)
+
+
+def get_as(face: Face[Item], ctx: Context, entity: str, record_id: int, fields: Sequence[str] | None = None, *, lines: bool = True) -> Item:
+    """As ``get``, in one of the faces of a row."""
     scope = _scope(ctx, entity)
     compiled = scope.entity
     children = [name for name in compiled.lines if fields is None or name in fields] if lines else []
     own = tuple(name for name in fields if name not in compiled.lines) if fields is not None else None
     columns, statement = remember(ctx.workspace, ("one", entity, roles_of(ctx), own), lambda: _one(scope, own))
     with ctx.snapshot() if children else ctx.reading() as ctx:  # labels are read under the reader's rights anew
-        row = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record_id}).first()
+        row = statement.ready.first(ctx.open, {**bound(ctx, statement.needed), "p_id": record_id})
         if row is None:
             raise NotFound("no_such_record", entity=entity, id=record_id)
-        record = columns.record(row)
-        put_labels(ctx, [record], columns.links)
-        put_files(ctx, [record], columns.files)
+        record = face.row(columns, row)
+        put_labels(ctx, [record], columns.links, make=face.link)
+        put_files(ctx, [record], columns.files, face.file)
         for child in children:
-            _put_lines(ctx, record, compiled, child)
+            _put_lines(face, ctx, record, compiled, child)
     return record
 
 
@@ -212,7 +246,7 @@ def complete(ctx: Context, entity: str, record: Record) -> Record:
         put_labels(ctx, [record], links)
         put_files(ctx, [record], files)
         for child in compiled.lines:
-            _put_lines(ctx, record, compiled, child)
+            _put_lines(RECORDS, ctx, record, compiled, child)
     return record
 
 
@@ -222,7 +256,7 @@ def _one(scope: Scope, fields: Sequence[str] | None) -> tuple[Columns, Statement
     return columns, Statement.of(scope.select(*columns.elements).where(scope.column("id") == wanted))
 
 
-def _put_lines(ctx: Context, record: Record, entity: CompiledEntity, child: str) -> None:
+def _put_lines(face: Face[Item], ctx: Context, record: Item, entity: CompiledEntity, child: str) -> None:
     compiled = ctx.workspace.entities[child]
     scope = scope_of(ctx.workspace, ctx.actor, compiled)
     if not scope.grant.allowed("read"):
@@ -235,10 +269,10 @@ def _put_lines(ctx: Context, record: Record, entity: CompiledEntity, child: str)
         return columns, Statement.of(select)
 
     columns, statement = remember(ctx.workspace, ("lines", child, roles_of(ctx)), build)
-    rows = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record.id}).all()
-    records = [columns.record(row) for row in rows]
-    put_labels(ctx, records, columns.links)
-    put_files(ctx, records, columns.files)
+    rows = statement.ready.rows(ctx.open, {**bound(ctx, statement.needed), "p_id": record["id"]})
+    records = [face.row(columns, row) for row in rows]
+    put_labels(ctx, records, columns.links, make=face.link)
+    put_files(ctx, records, columns.files, face.file)
     record[child] = records
 
 
@@ -247,7 +281,7 @@ def count(ctx: Context, entity: str, where: str | tuple[str, ...] = "", *, exact
     asked = _asked(ctx, Query(entity, where, fields=("id",)))
     statement = asked.plan.count(capped=not exact)
     with ctx.reading() as ctx:
-        return int(ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).scalar_one())
+        return _number(ctx, statement, asked.binds)
 
 
 def group(ctx: Context, entity: str, where: str | tuple[str, ...], by: str) -> dict[Value, int]:
@@ -264,7 +298,7 @@ def group(ctx: Context, entity: str, where: str | tuple[str, ...], by: str) -> d
 
     statement = remember(ctx.workspace, ("group", asked.plan.name, roles_of(ctx), by), build)
     with ctx.reading() as ctx:
-        rows = ctx.open.execute(statement.select, {**asked.binds, **bound(ctx, statement.needed)}).all()
+        rows = statement.ready.rows(ctx.open, {**asked.binds, **bound(ctx, statement.needed)})
     return {value: int(number) for value, number in rows}
 
 
@@ -284,7 +318,7 @@ def among(ctx: Context, entity: str, field: str, ids: Collection[int], fields: S
     ordered = sorted(ids)
     for start in range(0, len(ordered), _AT_ONCE):
         binds = {**bound(ctx, statement.needed), "ids": ordered[start : start + _AT_ONCE]}
-        found += [columns.record(row) for row in ctx.open.execute(statement.select, binds)]
+        found += [columns.record(row) for row in statement.ready.rows(ctx.open, binds)]
     return found
 
 

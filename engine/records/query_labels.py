@@ -9,7 +9,6 @@ from engine.access import remember
 from engine.fields.base import Value
 from engine.fields.values import Link, Masked
 from engine.records.query_plan import Columns, Statement, columns_of
-from engine.records.record import Record
 from engine.scope import among, bound, ids_value, scope_of
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def labels(ctx: Context, entity: str, ids: Collection[int], depth: int = 0) -> d
         return {}
     key = ("labels", entity, roles_of(ctx))
     columns, statement, plain = remember(ctx.workspace, key, lambda: _plan(ctx, target))
-    rows = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "ids": ids_value(ids, ctx.workspace.database.dialect)}).all()
+    rows = statement.ready.rows(ctx.open, {**bound(ctx, statement.needed), "ids": ids_value(ids, ctx.workspace.database.dialect)})
     if plain:
         return {row[0]: row[2] or f"#{row[0]}" for row in rows}
     records = [columns.record(row) for row in rows]
@@ -82,24 +81,28 @@ def label_writer(ctx: Context, entity: CompiledEntity) -> Callable[[Mapping[str,
     return write
 
 
-def put_labels(ctx: Context, records: Iterable[Record], links: Iterable[tuple[str, str]], depth: int = 0) -> None:
-    """Replace ids in link fields by ``Link(id, label)``."""
+def put_labels(
+    ctx: Context, records: Iterable[dict[str, Value]], links: Iterable[tuple[str, str]], depth: int = 0, make: Callable[[int, str | None], object] = Link
+) -> None:
+    """Replace ids in link fields by ``Link(id, label)``, or what ``make`` makes of both."""
     kept = list(records)
     wanted: dict[str, set[int]] = {}
     for name, target in links:
         ids = wanted.setdefault(target, set())
         for record in kept:
             value = record.get(name)
-            if isinstance(value, list):
-                ids.update(value)
-            elif value is not None and not isinstance(value, Masked):
+            if value.__class__ is int:
                 ids.add(value)
-    known = {target: labels(ctx, target, ids, depth) for target, ids in wanted.items()}
+            elif value.__class__ is list:
+                ids.update(value)
+    known = {target: labels(ctx, target, ids, depth) for target, ids in wanted.items() if ids}
     for name, target in links:
-        names = known[target]
+        names = known.get(target)
+        if names is None:
+            continue
         for record in kept:
             value = record.get(name)
-            if isinstance(value, list):
-                record[name] = [Link(one, names.get(one)) for one in value]
-            elif value is not None and not isinstance(value, Masked):
-                record[name] = Link(value, names.get(value))
+            if value.__class__ is int:
+                record[name] = make(value, names.get(value))
+            elif value.__class__ is list:
+                record[name] = [make(one, names.get(one)) for one in value]

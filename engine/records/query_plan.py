@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from engine.access import Guard
 from engine.database_ready import Ready
 from engine.expressions.language import Expression
-from engine.fields.base import Value
+from engine.fields.base import Value, Writer
 from engine.fields.values import Masked
 from engine.records.attachments import file_fields
+from engine.records.query_json import writers_of
 from engine.records.query_order import Order
 from engine.records.query_ways import Told, Way
 from engine.records.record import Record
@@ -32,7 +33,7 @@ COUNT_CAP = 1000
 #: More branches than this are not united.
 MOST_BRANCHES = 12
 
-Cell = Callable[[Sequence[Any], Record], None]
+Cell = Callable[[Sequence[Any], dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Columns:
     cells: tuple[Cell, ...]
     links: tuple[tuple[str, str], ...]  # (field, target entity): labels are still to be found
     files: tuple[CompiledField, ...] = ()  # what is known of each file is still to be found
+    writers: tuple[tuple[str, Writer, object], ...] = ()  # fields whose JSON is not the value itself, what writes it, what an empty one is
 
     def record(self, row: Sequence[Any]) -> Record:
         """One row as a record; labels of links are not in yet."""
@@ -51,6 +53,19 @@ class Columns:
         for cell in self.cells:
             cell(row, record)
         return record
+
+    def json(self, row: Sequence[Any]) -> dict[str, Any]:
+        """One row as orjson takes it; labels of links are not in yet."""
+        found = dict(zip(self.names, row, strict=False))
+        for cell in self.cells:
+            cell(row, found)
+        for name, write, empty in self.writers:
+            value = found.get(name)
+            if value is not None:
+                found[name] = write(value)
+            elif empty is not None and name in found:
+                found[name] = empty
+        return found
 
 
 def columns_of(scope: Scope, names: Sequence[str]) -> Columns:
@@ -71,7 +86,7 @@ def columns_of(scope: Scope, names: Sequence[str]) -> Columns:
             cells.append(_guarding(scope, item, guard, found))
     links = tuple((name, item.target) for name in shown if (item := scope.entity.fields.get(name)) is not None and item.target)
     files = tuple(item for item in file_fields(scope.entity) if item.key in shown)
-    return Columns(tuple(shown), tuple(found), tuple(cells), links, files)
+    return Columns(tuple(shown), tuple(found), tuple(cells), links, files, writers_of(scope, shown))
 
 
 def _element(scope: Scope, name: str) -> sa.ColumnElement[Any] | None:
@@ -84,7 +99,7 @@ def _element(scope: Scope, name: str) -> sa.ColumnElement[Any] | None:
 def _unsealing(scope: Scope, item: CompiledField, index: int) -> Cell:
     cipher, entity, key = scope.workspace.cipher, scope.entity.key, item.key
 
-    def cell(row: Sequence[Any], record: Record) -> None:
+    def cell(row: Sequence[Any], record: dict[str, Any]) -> None:
         envelope = row[index]
         if envelope is not None:
             record[key] = unseal(cipher, entity, item, envelope)
@@ -103,7 +118,7 @@ def _guarding(scope: Scope, item: CompiledField, guard: Guard, columns: list[sa.
         columns.append(scope.clear(guard).label(f"m_{key}"))
     mask = masker(item)
 
-    def cell(row: Sequence[Any], record: Record) -> None:
+    def cell(row: Sequence[Any], record: dict[str, Any]) -> None:
         if seen >= 0 and not row[seen]:
             del record[key]
         elif clear < 0 or not row[clear]:

@@ -85,4 +85,4 @@ def _fetch(ctx: Context, plan: Plan, binds: Mapping[str, Any], phase: int, posit
     values = {**binds, **bound(ctx, statement.needed), "p_limit": limit}
     if position is not None:
         values.update(plan.order.binds(position))
-    return ctx.open.execute(statement.select, values).all()
+    return statement.ready.rows(ctx.open, values)

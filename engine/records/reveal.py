@@ -41,7 +41,7 @@ def reveal(ctx: Context, entity: str, record_id: int, field: str, reason: str) -
         raise NotFound("unknown_field", entity=entity, field=field)
     with ctx.writing() as ctx:
         statement = remember(ctx.workspace, ("reveal", entity, roles_of(ctx), field), lambda: _statement(ctx, compiled, field))
-        row = ctx.open.execute(statement.select, {**bound(ctx, statement.needed), "p_id": record_id}).first()
+        row = statement.ready.first(ctx.open, {**bound(ctx, statement.needed), "p_id": record_id})
         if row is None:
             raise NotFound("no_such_record", entity=entity, id=record_id)
         value, granted = row

@@ -13,7 +13,7 @@ from engine.messages import sentence
 from engine.records import service
 from engine.records.history import timeline
 from engine.records.jsonshape import moment_json, record_json
-from engine.records.query import Query, complete, get, page
+from engine.records.query import JSON, Query, complete, get_as, page_as
 from engine.records.record import Record, RowResult, Saved
 from renderer.api.route import OneHop
 from renderer.api.shapes import OWN_PARAMETERS, Body, RecordId, answer, json_object, json_value, texts, truth, version_of, whole
@@ -44,10 +44,8 @@ def _query(request: Request, entity: str) -> Query:
 @router.get("/records/{entity}", **guarded("read"))
 def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
     """A page of records."""
-    found = page(ctx, _query(request, entity))
-    return answer(
-        {"items": [_json(ctx, entity, record) for record in found.items], "next": found.next, "count": found.count, "count_capped": found.count_capped}
-    )
+    found = page_as(JSON, ctx, _query(request, entity))
+    return answer({"items": found.items, "next": found.next, "count": found.count, "count_capped": found.count_capped})
 
 
 @router.post("/records/{entity}", **guarded("create"))
@@ -60,8 +58,8 @@ def create_record(ctx: ApiContext, request: Request, entity: str, body: Body) ->
 @router.get("/records/{entity}/{id}", **guarded("read"))
 def get_record(ctx: ApiContext, request: Request, entity: str, id: RecordId) -> Response:
     """One record."""
-    record = get(ctx, entity, id, texts(request.query_params, "fields") or None)
-    return answer(_json(ctx, entity, record), ETag=f'"{record.version}"')
+    record = get_as(JSON, ctx, entity, id, texts(request.query_params, "fields") or None)
+    return answer(record, ETag=f'"{record["version"]}"')
 
 
 @router.patch("/records/{entity}/{id}", **guarded("update"))

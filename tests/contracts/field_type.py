@@ -16,6 +16,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -125,6 +126,14 @@ def faces_lead_back(subject: Subject) -> None:
         assert cell(kind.to_cell(value, field, scope)) == value
         assert isinstance(kind.to_cell(value, field, scope), str | int | float | bool | date | datetime)
         assert kind.from_plain(kind.plain(value, field), field) == value and isinstance(kind.blind(value, field), str)
+
+
+def is_written_as_its_json(subject: Subject) -> None:
+    """What orjson writes by the shorter way is the JSON form, for every value."""
+    kind, field, scope = subject.kind, subject.field, subject.scope
+    write = kind.json_writer(field, scope)
+    for _, value in () if subject.derived else subject.values():
+        assert orjson.dumps(value if write is None else write(value)) == orjson.dumps(kind.to_json(value, field, scope))
 
 
 def is_shown_as_text(subject: Subject) -> None:
@@ -356,6 +365,7 @@ CONTRACT: tuple[Callable[[Subject], None], ...] = (
     has_a_column_on_both_databases,
     reads_what_it_samples,
     faces_lead_back,
+    is_written_as_its_json,
     is_shown_as_text,
     reads_empty_as_empty,
     is_exactly_its_schema,

@@ -1,5 +1,6 @@
 """Every change leaves a row with its cause; the timeline shows it under the reader's fields and masks; revealing is logged and limited."""
 
+import orjson
 import pytest
 
 from engine.errors import Conflict, Denied, Invalid, NotFound
@@ -90,6 +91,6 @@ def test_revealing_is_denied_without_the_action(world: World):
 def test_a_record_as_json_follows_the_contract(world: World):
     ctx = world.ctx("s1")
     saved = service.create(ctx, "customer", {"name": "张三", "budget": 12345, "next_at": "2026-03-02T10:00:00+08:00", "born": "1990-02-03", "tags": []})
-    found = record_json(world.workspace, world.workspace.entities["customer"], query.get(ctx, "customer", saved.id))
+    found = orjson.loads(orjson.dumps(record_json(world.workspace, world.workspace.entities["customer"], query.get(ctx, "customer", saved.id))))
     assert found["owner"] == {"id": world.person("s1"), "label": "人s1"} and found["budget"] == 12345 and found["next_at"] == "2026-03-02T10:00:00+08:00"
     assert found["born"] == "1990-02-03" and found["tags"] == [] and found["merged"] is None and found["created_at"].endswith("+08:00")
