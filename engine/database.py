@@ -37,6 +37,11 @@ def _to_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
+def _from_json(kept: Any) -> Any:
+    """JSON as the database gives it. SQLite's JSON columns have numeric affinity: the text of a bare number comes back as that number."""
+    return kept if isinstance(kept, int | float) else orjson.loads(kept)
+
+
 @dataclass(frozen=True, slots=True)
 class _Engines:
     """Pools of one SQLite file or one PostgreSQL schema. ``long`` reads without a time limit, ``direct`` passes by a pooler."""
@@ -236,7 +241,7 @@ def _sqlite_engine(opener: Callable[[], sqlite3.Connection], size: int, overflow
     words: dict[str, Any] = (
         {"pool": pool} if pool is not None else {"creator": opener, "poolclass": QueuePool, "pool_size": size, "max_overflow": overflow, "pool_timeout": 30}
     )
-    engine = sa.create_engine("sqlite+pysqlite://", json_serializer=_to_json, json_deserializer=orjson.loads, query_cache_size=2000, **words)
+    engine = sa.create_engine("sqlite+pysqlite://", json_serializer=_to_json, json_deserializer=_from_json, query_cache_size=2000, **words)
     sa.event.listen(engine, "before_cursor_execute", refuse_unscoped)
 
     def start(connection: sa.Connection) -> None:

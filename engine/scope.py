@@ -24,6 +24,7 @@ from engine.expressions.problems import ExpressionRefused, NoSqlFace
 from engine.expressions.to_sql import bind_values, condition, needed_in, value
 from engine.expressions.types import BOOLEAN, Type, link_to
 from engine.fields.base import FieldType, Reader, Value, Wrong
+from engine.holidays import closed_days
 from engine.workspace_types import SYSTEM_TYPES
 from metadata.definitions import Field as Definition
 
@@ -37,6 +38,9 @@ Needed = Mapping[str, Bound | ZoneBound]
 
 #: More alternatives than this are asked as one condition.
 MOST_ALTERNATIVES = 6
+#: Who counts as there when people of a role are asked for.
+_ACTIVE = "has(roles, param.role) and not (active == false) and (empty(ends_at) or ends_at > now())"
+_ROLE: Mapping[str, Mapping[str, Any]] = {"role": {"type": "text"}}
 #: Read-only columns every record has that may be filtered and sorted by.
 OPEN_SYSTEM_FIELDS = ("id", "created_at", "created_by", "updated_at", "updated_by", "version")
 
@@ -290,7 +294,23 @@ def environment(ctx: Context) -> Environment:
         "role": actor.roles[0] if actor.roles else None,
     }
     sealed = remember(workspace, ("sealed values",), lambda: SealedValues(workspace))
-    return Environment(now=ctx.now, timezone=workspace.timezone, me=me, settings=workspace.settings, normal=sealed.normal, blind=sealed.blind)
+    return Environment(
+        ctx.now, workspace.timezone, me, workspace.settings, sealed.normal, sealed.blind, people=lambda role: active_people(ctx, role), holidays=closed_days
+    )
+
+
+def active_people(ctx: Context, role: str) -> list[int]:
+    """Ids of the people who have a role and may enter the workspace now, in order. Asks the open connection."""
+    workspace, people = ctx.workspace, ctx.workspace.entities["person"]
+
+    def build() -> tuple[sa.Select[Any], Needed]:
+        terms = [condition(workspace.expression("person", _ACTIVE, "boolean", ("param",), _ROLE), TableNames(workspace, people, people.table.c))]
+        select = engine_select(people, people.table.c.id).where(*terms).order_by(people.table.c.id)
+        return select, needed_of(select)
+
+    select, needed = remember(workspace, ("active people",), build)
+    values = bind_values(Evaluator(Environment(ctx.now, workspace.timezone)), needed, param={"role": role})
+    return list(ctx.open.execute(select, values).scalars())
 
 
 class SealedValues:

@@ -37,7 +37,7 @@ FORBIDDEN_IN_ENGINE = {"fastapi", "starlette", "jinja2", "uvicorn", "renderer", 
 
 #: Inside the engine, low to high; a module may import its own level and lower ones.
 LEVELS = (
-    ("engine.errors", "engine.storage", "engine.settings", "engine.messages", "engine.passwords", "engine.bell"),
+    ("engine.errors", "engine.holidays", "engine.storage", "engine.settings", "engine.messages", "engine.passwords", "engine.bell"),
     ("engine.expressions",),
     ("engine.crypto", "engine.fields", "engine.readers", "engine.connectors", "engine.outbound", "engine.webhooks", "engine.panels", "engine.registry"),
     ("engine.database", "engine.system_tables", "engine.schema", "engine.migrations", "engine.clock", "engine.rates", "engine.jobs"),
@@ -60,6 +60,8 @@ LEVELS = (
     ("engine.records",),
     (
         "engine.publishing",
+        "engine.settings_values",
+        "engine.settings_effects",
         "engine.saved_views",
         "engine.drafts",
         "engine.files",
