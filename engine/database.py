@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from engine.bell import was_asked
 from engine.database_faults import LostRace, refuse_unscoped, told_plainly
 from engine.database_lock import FairLock
-from engine.database_ready import execute_anew
+from engine.database_ready import execute_anew, run_text
 from engine.database_watch import Watch
 from engine.errors import Unavailable
 from engine.expressions.sqlite_functions import register
@@ -119,16 +119,16 @@ class Database:
     @contextmanager
     def write(self, *, background: bool = False, direct: bool = False) -> Iterator[sa.Connection]:
         """The only commit. ``background`` work waits behind people's requests (SQLite); ``direct`` for publishing and migrating (PostgreSQL)."""
-        with ExitStack() as stack:
+        if self._lock is not None and not self._lock.acquire(self._timeout, background=background):
+            raise Unavailable("database_busy")
+        try:
+            with told_plainly(), (self._engines.direct if direct else self._engines.write).connect() as connection:
+                with connection.begin():
+                    yield connection
+                asked = was_asked(connection)
+        finally:
             if self._lock is not None:
-                if not self._lock.acquire(self._timeout, background=background):
-                    raise Unavailable("database_busy")
-                stack.callback(self._lock.release)
-            stack.enter_context(told_plainly())
-            connection = stack.enter_context((self._engines.direct if direct else self._engines.write).connect())
-            with connection.begin():
-                yield connection
-            asked = was_asked(connection)
+                self._lock.release()
         if asked:
             self.ring()
 
@@ -245,7 +245,7 @@ def _sqlite_engine(opener: Callable[[], sqlite3.Connection], size: int, overflow
     sa.event.listen(engine, "before_cursor_execute", refuse_unscoped)
 
     def start(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        run_text(connection, begin)
 
     if begin:
         sa.event.listen(engine, "begin", start)

@@ -6,6 +6,7 @@ statement several times what the driver and the database need for it.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -147,6 +148,15 @@ def _converted(row: Sequence[Any], cells: tuple[tuple[int, Convert], ...]) -> tu
 
 def _touched(cursor: Any) -> int:
     return int(cursor.rowcount)
+
+
+def run_text(connection: sa.Connection, text: str) -> None:
+    """Send SQLite a word that takes no value and gives no answer (BEGIN)."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(text).close()
+    except sqlite3.Error as error:
+        raise _told(connection, text, error) from error
 
 
 def execute_anew(cursor: psycopg.Cursor[Any], text: Any, parameters: Any) -> None:

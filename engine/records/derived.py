@@ -67,7 +67,7 @@ class Settling:
         """A row was made (before None), changed, or deleted (after None)."""
         whole = before is None or after is None
         old, new = before or {}, after or {}
-        names = [] if whole else [name for name in entity.fields if old.get(name) != new.get(name)]
+        names = [] if whole else [name for name, value in new.items() if value != old.get(name) and name in entity.fields]
         places = self._graph.gathered.get(entity.key, ()) if whole else self._graph.by_rollup(entity.key, names)
         for place in places:
             for target in {old.get(place.link), new.get(place.link)}:

@@ -46,8 +46,8 @@ class Proposal:
     @property
     def changed(self) -> list[str]:
         """Stored fields that differ from before, in order; for a new row those with a value."""
-        before = self.before or {}
-        return [name for name in self.entity.fields if name in self.after and self.after[name] != before.get(name)]
+        before, fields = self.before or {}, self.entity.fields
+        return [name for name, value in self.after.items() if value != before.get(name) and name in fields]
 
     def fault(self, name: str, code: str, **params: object) -> None:
         """Note one fault at a field, once."""
@@ -69,24 +69,27 @@ def propose_change(work: Work, entity: CompiledEntity, before: Row, raw: Mapping
     changed = proposal.changed
     if not changed:
         return proposal
-    clear_hidden(work, proposal, changed)
-    proposal.computed = own_values(work, entity, row, proposal.changed)
+    if clear_hidden(work, proposal, changed):
+        changed = proposal.changed
+    proposal.computed = own_values(work, entity, row, changed)
     _check_given(work, proposal, before)
-    _check_required(work, proposal, proposal.changed)
+    _check_required(work, proposal, proposal.changed if proposal.computed else changed)
     return proposal
 
 
-def clear_hidden(work: Work, proposal: Proposal, changed: Sequence[str] | None) -> None:
-    """A field whose condition to be shown does not hold keeps no value."""
+def clear_hidden(work: Work, proposal: Proposal, changed: Sequence[str] | None) -> bool:
+    """A field whose condition to be shown does not hold keeps no value. Tells whether one lost it."""
     entity, row = proposal.entity, proposal.after
     dirty = set(changed) if changed is not None else None
+    cleared = False
     for item in _conditional(work, entity):
         if item.show is None or row.get(item.key) is None or not _touched(item.show, dirty):
             continue
         if not work.truth(entity, row, proposal.before)(item.show):
-            row[item.key] = None
+            row[item.key], cleared = None, True
             if dirty is not None:
                 dirty.add(item.key)
+    return cleared
 
 
 def _conditional(work: Work, entity: CompiledEntity) -> tuple[CompiledField, ...]:

@@ -229,13 +229,13 @@ def get_as(face: Face[Item], ctx: Context, entity: str, record_id: int, fields: 
 
 
 def complete(ctx: Context, entity: str, record: Record) -> Record:
-    """A record as a save gave it, with what ``get`` adds: labels of its links, its files, its child lines. In place; asks only for what is there."""
+    """A record as a save gave it, with what ``get`` adds: labels of its links, its files, its child lines. In place; asks only for what is not there."""
     compiled = ctx.workspace.entities[entity]
     if len(record) == len(HEAD):  # its giver may not see what became of it
         return record
     scope = scope_of(ctx.workspace, ctx.actor, compiled)
     columns, _ = remember(ctx.workspace, ("one", entity, roles_of(ctx), None), lambda: _one(scope, None))
-    links = [(name, target) for name, target in columns.links if record.get(name)]
+    links = [(name, target) for name, target in columns.links if (link := record.get(name)) and not (link.__class__ is Link and link.label is not None)]
     files = [item for item in columns.files if record.get(item.key)]
     if not (links or files or compiled.lines):
         return record

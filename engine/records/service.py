@@ -16,7 +16,7 @@ from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.records import loading
 from engine.records.record import ANY, Record, RowResult, Saved, Version
 from engine.records.saving import Saving
-from engine.records.seen import seen_record
+from engine.records.seen import seen_record, whole_record
 from engine.records.work import Row, Work
 
 if TYPE_CHECKING:
@@ -31,19 +31,19 @@ Raw = Mapping[str, object]
 __all__ = ["ANY", "create", "update", "delete", "restore", "bulk", "load", "touch", "Saved", "RowResult"]  # noqa: RUF022
 
 
-def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, json: bool = False) -> Saved:
+def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, json: bool = False, whole: bool = False) -> Saved:
     """Make a record with its child lines. ``raw``: JSON or form values by field key, child lines as arrays under the line entity's key.
 
-    ``json``: only what the record's JSON Schema says is taken, nothing of what people type into forms. The same idempotency key with the same
-    content gives the first answer again for 24 h. Raises Invalid with every fault, Denied, NotFound, Conflict.
+    ``json``: only what the record's JSON Schema says is taken, nothing of what people type into forms. ``whole``: the record given back has what
+    ``query.get`` adds. The same idempotency key with the same content gives the first answer again for 24 h. Raises Invalid with every fault, Denied, NotFound, Conflict.
     """
 
     def work(ctx: Context) -> Saved:
         if idempotency_key is not None:
             earlier = _begin_once(ctx, entity, raw, idempotency_key)
             if earlier is not None:
-                return _saved(Work(ctx), _entity(ctx, entity), earlier)
-        saved = _save(ctx, entity, lambda saving, compiled: saving.create(compiled, raw), json=json)
+                return _saved(Work(ctx), _entity(ctx, entity), earlier, whole)
+        saved = _save(ctx, entity, lambda saving, compiled: saving.create(compiled, raw), json=json, whole=whole)
         if idempotency_key is not None:
             _end_once(ctx, idempotency_key, saved.id)
         return saved
@@ -51,12 +51,12 @@ def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None =
     return _transact(ctx, work)
 
 
-def update(ctx: Context, entity: str, record_id: int, raw: Raw, version: Version, *, json: bool = False) -> Saved:
-    """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers. ``json`` as for ``create``.
+def update(ctx: Context, entity: str, record_id: int, raw: Raw, version: Version, *, json: bool = False, whole: bool = False) -> Saved:
+    """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers. ``json`` and ``whole`` as for ``create``.
 
     Raises Conflict "stale" (params ``current``, ``mine``, ``version``) when someone was faster, else as ``create``.
     """
-    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.update(compiled, record_id, raw, version), json=json))
+    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.update(compiled, record_id, raw, version), json=json, whole=whole))
 
 
 def delete(ctx: Context, entity: str, record_id: int, version: Version) -> Saved:
@@ -64,9 +64,9 @@ def delete(ctx: Context, entity: str, record_id: int, version: Version) -> Saved
     return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.delete(compiled, record_id, version)))
 
 
-def restore(ctx: Context, entity: str, record_id: int) -> Saved:
+def restore(ctx: Context, entity: str, record_id: int, *, whole: bool = False) -> Saved:
     """Bring a deleted record back within 30 days. Raises Conflict "duplicate" when its key was taken meanwhile."""
-    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.restore(compiled, record_id)))
+    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.restore(compiled, record_id), whole=whole))
 
 
 def bulk(ctx: Context, entity: str, rows: Sequence[Raw], *, json: bool = False) -> list[RowResult]:
@@ -111,17 +111,17 @@ def _entity(ctx: Context, key: str) -> CompiledEntity:
     return compiled
 
 
-def _save(ctx: Context, entity: str, step: Callable[[Saving, CompiledEntity], Row], *, json: bool = False) -> Saved:
+def _save(ctx: Context, entity: str, step: Callable[[Saving, CompiledEntity], Row], *, json: bool = False, whole: bool = False) -> Saved:
     compiled = _entity(ctx, entity)
     saving = Saving(Work(ctx, json=json))
     row = step(saving, compiled)
     saving.finish()
-    return _saved(saving.work, compiled, row["id"])
+    return _saved(saving.work, compiled, row["id"], whole)
 
 
-def _saved(work: Work, entity: CompiledEntity, record_id: int) -> Saved:
+def _saved(work: Work, entity: CompiledEntity, record_id: int, whole: bool) -> Saved:
     row = work.row(entity.key, record_id)
-    record = seen_record(work, entity, row) if row is not None else Record(id=record_id, version=0)
+    record = (whole_record if whole else seen_record)(work, entity, row) if row is not None else Record(id=record_id, version=0)
     return Saved(record, tuple(work.changes))
 
 

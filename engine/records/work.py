@@ -64,6 +64,14 @@ class Work:
             self.fetch(entity, [record_id])
         return self._rows.get((entity, record_id))
 
+    def at_hand(self, entity: str, record_id: int) -> Row | None:
+        """A standing row that this transaction has read, or the acting person's own; None when the database would have to be asked."""
+        row = self._rows.get((entity, record_id))
+        if row is not None:
+            return row if row["deleted_at"] is None else None
+        actor = self.ctx.actor
+        return dict(actor.fields) if entity == "person" and record_id == actor.person_id and actor.kind == "person" else None
+
     def fetch(self, entity: str, ids: Collection[int], *, lock: bool = False) -> dict[int, Row]:
         """Whole rows by id, locked until the transaction ends when asked (SQLite's writer has no rival)."""
         compiled = self.entity(entity)

@@ -13,7 +13,7 @@ from engine.messages import sentence
 from engine.records import service
 from engine.records.history import timeline
 from engine.records.jsonshape import moment_json, record_json
-from engine.records.query import JSON, Query, complete, get_as, page_as
+from engine.records.query import JSON, Query, get_as, page_as
 from engine.records.record import Record, RowResult, Saved
 from renderer.api.route import OneHop
 from renderer.api.shapes import OWN_PARAMETERS, Body, RecordId, answer, json_object, json_value, texts, truth, version_of, whole
@@ -51,7 +51,7 @@ def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
 @router.post("/records/{entity}", **guarded("create"))
 def create_record(ctx: ApiContext, request: Request, entity: str, body: Body) -> Response:
     """A new record; the same Idempotency-Key gives the same answer once."""
-    saved = service.create(ctx, entity, json_object(body), idempotency_key=_idempotency_key(request), json=True)
+    saved = service.create(ctx, entity, json_object(body), idempotency_key=_idempotency_key(request), json=True, whole=True)
     return _saved(ctx, entity, saved, 201)
 
 
@@ -67,7 +67,7 @@ def change_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, 
     """Changed fields of one record, on the version they were read at."""
     raw = json_object(body)
     version = version_of(request, raw)
-    return _saved(ctx, entity, service.update(ctx, entity, id, raw, version, json=True), 200)
+    return _saved(ctx, entity, service.update(ctx, entity, id, raw, version, json=True, whole=True), 200)
 
 
 @router.delete("/records/{entity}/{id}", **guarded("delete"))
@@ -80,7 +80,7 @@ def delete_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, 
 @router.post("/records/{entity}/{id}/restore", **guarded("delete"))
 def restore_record(ctx: ApiContext, entity: str, id: RecordId) -> Response:
     """Bring a deleted record back."""
-    return _saved(ctx, entity, service.restore(ctx, entity, id), 200)
+    return _saved(ctx, entity, service.restore(ctx, entity, id, whole=True), 200)
 
 
 @router.get("/records/{entity}/{id}/timeline", **guarded("read"))
@@ -130,7 +130,7 @@ def _idempotency_key(request: Request) -> str | None:
 
 def _saved(ctx: Context, entity: str, saved: Saved, status: int) -> Response:
     return answer(
-        _json(ctx, entity, complete(ctx, entity, saved.record)),
+        _json(ctx, entity, saved.record),
         status,
         ETag=f'"{saved.version}"',
         **({"Location": f"/api/{ctx.workspace.name}/records/{entity}/{saved.id}"} if status == 201 else {}),

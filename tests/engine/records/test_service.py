@@ -202,6 +202,33 @@ def test_a_plain_save_costs_at_most_five_statements(world: World, statements: Ca
     assert len(seen) <= 5, seen
 
 
+def test_a_save_given_back_whole_is_what_reading_it_gives(world: World):
+    pool = service.create(world.ctx(), "customer", {"name": "张三丰", "phone": "13900000001", "owner": world.person("s2")}, whole=True).record
+    assert pool == query.get(world.ctx(), "customer", pool.id)
+    for login, given in (("s1", {"name": "李四", "phone": "13900000002", "tags": ["a"]}), ("a1", {"name": "王五", "owner": world.person("s3")})):
+        ctx = world.ctx(login)
+        made = service.create(ctx, "customer", given, whole=True).record
+        assert made == query.get(ctx, "customer", made.id) and made["owner"].label
+        changed = service.update(ctx, "customer", made.id, {"grade": "A"}, 1, whole=True).record
+        assert changed == query.get(ctx, "customer", made.id) and changed["owner"].label
+    order = service.create(world.ctx("s1"), "order", {"title": "一", "share": [{"who": "甲", "bp": 10000}]}, whole=True).record
+    assert order == query.get(world.ctx("s1"), "order", order.id) and len(order["share"]) == 1
+    before = world.ctx("s1")
+    renamed = service.update(world.ctx("a1"), "person", world.person("s1"), {"name": "新名"}, service.ANY, whole=True).record
+    assert renamed == query.get(world.ctx("a1"), "person", renamed.id)
+    assert service.create(before, "customer", {"name": "赵六"}, whole=True).record["owner"].label == "新名"
+
+
+def test_a_save_given_back_whole_asks_nothing_more_for_rows_at_hand(world: World, statements: Callable[[World], Any]):
+    ctx = world.ctx("s1")
+    made = service.create(ctx, "customer", {"name": "张三", "phone": "13900000001"})
+    for attempt in range(2):
+        with statements(world) as seen:
+            saved = service.update(ctx, "customer", made.id, {"budget": 300 + attempt}, attempt + 1, whole=True)
+    assert len(seen) == 4 + 1, seen  # state, row, change, history; the team's label
+    assert saved.record["owner"].label == "人s1" and saved.record["team"].label == "甲组"
+
+
 def test_system_fields_cannot_be_given(world: World):
     saved = service.create(world.ctx("s1"), "customer", {"name": "张三", "id": 77, "version": 9, "created_by": 4})
     assert saved.id != 77 and saved.version == 1 and saved.record["created_by"] == world.person("s1")
