@@ -29,6 +29,8 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "backup": "archive and restore",
     "clock": "what falls due",
     "retention": "what may no longer be kept",
+    "outbox": "messages to the outside",
+    "intake": "messages from the outside",
 }
 TOKEN_PREFIX = "tgm_"
 _token_of_digest = StateBeside(

@@ -36,6 +36,7 @@ from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant, JsonList, JsonValue
 from engine.fields.values import FileValue, Link, Masked
 from engine.messages import include as include_messages
+from engine.outbound import Outbound, Reply
 from engine.panels import PagePanel, PanelContext, Row
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.registry import Action, RegistrationRefused, Registry, mark, words_of
@@ -57,6 +58,7 @@ from engine.rules.effects import (
     SetValues,
     WithdrawAsks,
 )
+from engine.webhooks import signed_headers
 from metadata.definitions import Entity, Field
 from metadata.text import Label, label_text
 from metadata.vocabulary import ActionWord
@@ -211,6 +213,7 @@ __all__ = [
     "NotFound",
     "Notify",
     "Operator",
+    "Outbound",
     "OutgoingMessage",
     "PagePanel",
     "PanelContext",
@@ -221,6 +224,7 @@ __all__ = [
     "Refuse",
     "RegistrationRefused",
     "Registry",
+    "Reply",
     "Row",
     "RunAction",
     "Send",
@@ -242,5 +246,6 @@ __all__ = [
     "option",
     "page_panel",
     "reader",
+    "signed_headers",
     "words_of",
 ]

@@ -24,6 +24,7 @@ from engine.crypto import Keys
 from engine.database import Database, PostgresServer, check_sqlite, create_file, open_sqlite
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
 from engine.migrations import Branch, head, state_of, upgrade
+from engine.outbound import Outbound
 from engine.rates import DatabaseRates, MemoryRates, Rates
 from engine.settings import Settings
 from engine.workspace import Workspace
@@ -75,6 +76,7 @@ class Home:
         self.registry = registry
         self.database = database
         self.keys = Keys.open(settings)
+        self.outbound = Outbound(settings.outbound_networks)
         self.rates: Rates = MemoryRates() if server is None else DatabaseRates(database)
         self.bell = Bell(database if server is not None else None)
         database.ring = self.bell.ring

@@ -10,9 +10,10 @@ import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Literal
@@ -45,9 +46,29 @@ class Outbound:
 
     allowed: Sequence[str] = ()
     seconds: float = SECONDS
+    _kept: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False, compare=False)
+
+    def remembered(self, key: str, make: Callable[[], tuple[str, float]]) -> str:
+        """A token of a service, made anew when there is none or its seconds are over; in this process only."""
+        found = self._kept.get(key)
+        if found is None or found[0] <= time.monotonic():
+            token, seconds = make()
+            found = self._kept[key] = (time.monotonic() + seconds, token)
+        return found[1]
+
+    def forget(self, key: str) -> None:
+        """The service no longer takes the token."""
+        self._kept.pop(key, None)
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """GET an http(s) address, as ``post``."""
+        return self._call("GET", url, b"", headers or {})
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """POST to an http(s) address. Redirects are answers like any other. Raises SendFailed when no answer came."""
+        return self._call("POST", url, body, headers)
+
+    def _call(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         parts = urlsplit(url)
         try:
             port = parts.port
@@ -59,7 +80,7 @@ class Outbound:
             raise SendFailed("outbound_too_large", again=False, limit=MOST_BYTES)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         with self._connected(parts.hostname, port or (443 if parts.scheme == "https" else 80), self.seconds) as raw:
-            return _exchange(_secured(raw, parts.hostname) if parts.scheme == "https" else raw, parts.netloc, target, body, headers)
+            return _exchange(_secured(raw, parts.hostname) if parts.scheme == "https" else raw, method, parts.netloc, target, body, headers)
 
     def mail(self, host: str, port: int, message: EmailMessage, *, security: Security = "starttls", login: str = "", password: str = "") -> Mapping[str, Any]:
         """Hand a mail to its server; gives the receivers it refused. Raises SendFailed; what the server says will not change is not tried again."""
@@ -173,11 +194,13 @@ class _Mail(smtplib.SMTP):
         return self._given
 
 
-def _exchange(sock: socket.socket, host: str, target: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+def _exchange(sock: socket.socket, method: str, host: str, target: str, body: bytes, headers: Mapping[str, str]) -> Reply:
     connection = _Given(sock)
     try:
-        connection.putrequest("POST", target, skip_host=True, skip_accept_encoding=True)
-        fixed = {"Host": host, "User-Agent": "Tangram", "Content-Length": str(len(body)), "Connection": "close"}
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        fixed = {"Host": host, "User-Agent": "Tangram", "Connection": "close"}
+        if method == "POST":
+            fixed["Content-Length"] = str(len(body))
         for name, value in {**fixed, **headers}.items():
             connection.putheader(name, value)
         connection.endheaders(body)

@@ -105,14 +105,16 @@ def is_last(run: JobRun, kind: JobKind | None, *, final: bool) -> bool:
 
 
 def fail(connection: sa.Connection, run: JobRun, code: str, params: Mapping[str, Any], *, last: bool) -> None:
-    """One attempt failed: the job waits for the next after a pause that grows, or is given up on."""
+    """One attempt failed: the job waits for the next after a pause that grows (or as long as ``retry_after`` of the params says), or is given up on."""
     table = table_for(connection.dialect.name)
     progress = connection.execute(sa.select(table.c.progress).where(table.c.id == run.id)).scalar_one_or_none()
     told = {**(progress or {}), "error": {"params": dict(params)}}
     if last:
         connection.execute(_mine(table, run).values(queue=DEAD, key=None, worker=None, error=code, done_at=moment(connection), progress=told))
         return
-    pause = min(FIRST_PAUSE * 2 ** (run.attempt - 1), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+    wanted = params.get("retry_after")
+    grown = min(FIRST_PAUSE * 2 ** (run.attempt - 1), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+    pause = timedelta(seconds=wanted) if isinstance(wanted, int | float) else grown
     connection.execute(_mine(table, run).values(worker=None, error=code, run_at=moment(connection, pause), progress=told))
 
 

@@ -71,6 +71,9 @@ LEVELS = (
         "engine.members",
         "engine.upkeep",
         "engine.worker",
+        "engine.connections",
+        "engine.delivery",
+        "engine.intake",
     ),
     ("engine.api",),
 )

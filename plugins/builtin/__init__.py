@@ -6,7 +6,14 @@ PLUGIN = Plugin(
     name="builtin",
     version="1.0.0",
     title={"zh": "内置插件", "en": "Built-in"},
-    modules=("plugins.builtin.values", "plugins.builtin.amounts", "plugins.builtin.turns"),
+    modules=(
+        "plugins.builtin.values",
+        "plugins.builtin.amounts",
+        "plugins.builtin.turns",
+        "plugins.builtin.mail",
+        "plugins.builtin.gateways",
+        "plugins.builtin.robots",
+    ),
     messages={
         "builtin_rating": {"zh": "请填写 1 到 {most} 颗星。", "en": "Give 1 to {most} stars."},
         "builtin_no_weight": {"zh": "份额的权重合计为零，无法分摊。", "en": "The weights are all zero: there is nobody to share it out to."},
@@ -18,6 +25,14 @@ PLUGIN = Plugin(
             "en": "The tier from {at} needs either a rate or an amount per unit.",
         },
         "builtin_tier_fixed": {"zh": "按金额分段时每档只能写费率。", "en": "By brackets of amount every tier needs a rate, not an amount per unit."},
+        "builtin_mail_address": {"zh": "收件地址不是一个邮箱地址。", "en": "The receiver's address is no mail address."},
+        "builtin_status": {"zh": "对方答复 {status}：{said}", "en": "The receiver answered {status}: {said}"},
+        "builtin_gateway_said": {"zh": "网关没有表示成功：{said}", "en": "The gateway did not say that it succeeded: {said}"},
+        "builtin_errcode": {"zh": "对方拒绝（{number}）：{said}", "en": "The service refused it ({number}): {said}"},
+        "builtin_no_account": {
+            "zh": "企业微信里没有账号 {account}，或不在应用的可见范围内。",
+            "en": "WeCom has no account {account}, or the application may not see it.",
+        },
         "builtin_yes_no": {"zh": "没有读出“是”或“否”。", "en": "Neither yes nor no was found."},
     },
 )
