@@ -256,14 +256,15 @@ def _demands_me(node: Node) -> bool:
     return any(isinstance(side, Space) and side.path == ("me",) for side in sides) and any(isinstance(side, Field) for side in sides)
 
 
-def among(column: sa.ColumnElement[int], name: str, dialect: str) -> Clause:
-    """The column is one of the ids bound under a name by ``ids_value``: one bind however many there are, so the statement's text never changes."""
+def among(column: sa.ColumnElement[Any], name: str, dialect: str) -> Clause:
+    """The column is one of the ids (or texts) bound under a name by ``ids_value``: one bind however many there are, so the statement's text never changes."""
     if dialect == "postgresql":
-        return column == sa.any_(sa.bindparam(name, type_=ARRAY(sa.BigInteger), required=True))
+        kind = sa.Text() if isinstance(column.type, sa.String) else sa.BigInteger()
+        return column == sa.any_(sa.bindparam(name, type_=ARRAY(kind), required=True))
     return column.in_(sa.select(sa.func.json_each(sa.bindparam(name, type_=sa.Text, required=True)).table_valued("value").c.value))
 
 
-def ids_value(ids: Iterable[int], dialect: str) -> object:
+def ids_value(ids: Iterable[Any], dialect: str) -> object:
     """What ``among`` wants bound."""
     kept = list(ids)
     return kept if dialect == "postgresql" else orjson.dumps(kept).decode()

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,18 +22,19 @@ from engine.access import grant, rights
 from engine.actors import enter_as, enter_id
 from engine.context import Cause, Context
 from engine.errors import Denied, Invalid, NotFound
-from engine.exchange.importing import Importer, Outcome
-from engine.exchange.mapping import ColumnMapping, check_mapping, guess, plan_of, save_mapping, saved
-from engine.exchange.rows import RowReader, is_passed
-from engine.exchange.sheets import SheetRow, Sheets, keep_lines, kept_lines, read_sheets
-from engine.fields.base import title_of
+from engine.exchange.importing import Importer
+from engine.exchange.mapping import check_mapping, guess, plan_of, save_mapping, saved
+from engine.exchange.outcomes import Outcome, counted, keep
+from engine.exchange.reading import Pace, Reading, ahead, known_words, passed
+from engine.exchange.rows import RowDraft, is_passed
+from engine.exchange.sheets import SheetRow, Sheets, keep_lines, kept_lines, shown_cell
+from engine.records.loading import uncollected
 from engine.system_tables import import_batch, import_row
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity
 
 JOB = "import"
-CHUNK = 500
 SAMPLE = 8
 
 
@@ -68,17 +70,6 @@ class ReportRow:
     raw: tuple[Any, ...] = ()
 
 
-@dataclass(slots=True)
-class _Undone:
-    """One record a batch touched: made by it or only changed, and the versions around."""
-
-    entity: str
-    record: int
-    made: bool
-    before: int
-    after: int
-
-
 # --- begin ---------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -89,8 +80,13 @@ def begin(ctx: Context, entity: str, path: Path, file_name: str) -> Batch:
     token = secrets.token_hex(16)
     target = _path(ctx, token)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keep_lines(path, target)
-    sheets = read_sheets(target, _known(compiled, ctx))
+    sheets, sample, total, said = Sheets(known_words(ctx, compiled)), list[dict[str, Any]](), 0, 0
+    with keep_lines(path, target) as lines:
+        for table, rows in sheets.blocks(lines):
+            if table is sheets.tables[0]:
+                sample += [_aligned(table.headers, row) for row in rows[: SAMPLE - len(sample)]]
+            total += len(rows)
+            said += sum(is_passed(row, plan) for row in rows) if plan.not_rows else 0
     if not sheets.tables:
         kept_lines(target).unlink()
         raise Invalid("import_no_rows", file=file_name)
@@ -98,8 +94,6 @@ def begin(ctx: Context, entity: str, path: Path, file_name: str) -> Batch:
     headers = _headers(sheets)
     mapping = saved(ctx, compiled, headers) or guess(ctx, compiled, headers)
     by_header = dict(zip(headers, mapping.targets, strict=True))
-    total = sum(not is_passed(row, plan) for table in sheets.tables for row in table.rows)
-    sample = [[_shown(cell) for cell in _aligned(table.headers, headers, row)] for table in sheets.tables[:1] for row in table.rows[:SAMPLE]]
     with ctx.writing() as inner:
         number = inner.open.execute(
             import_batch.insert().returning(import_batch.c.id),
@@ -109,8 +103,8 @@ def begin(ctx: Context, entity: str, path: Path, file_name: str) -> Batch:
                 "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
                 "state": "checked",
                 "mapping": {"headers": headers, "targets": [by_header[header] for header in headers], "guessed": [headers[at] for at in mapping.guessed]},
-                "options": {"token": token, "sample": sample},
-                "counts": {"rows": total, "passed": _passed(sheets, plan)},
+                "options": {"token": token, "sample": [[shown_cell(by.get(header)) for header in headers] for by in sample]},
+                "counts": {"rows": total - said, "passed": passed(sheets, said)},
                 "created_at": inner.now,
                 "by": inner.actor.person_id,
             },
@@ -125,33 +119,12 @@ def _importable(ctx: Context, entity: str) -> CompiledEntity:
     return ctx.workspace.entities[entity]
 
 
-def _known(entity: CompiledEntity, ctx: Context) -> Iterator[str]:
-    yield from plan_of(ctx.workspace, entity).headers()
-    for key, item in entity.fields.items():
-        yield key
-        yield title_of(item.definition, "zh")
-        yield title_of(item.definition, "en")
-
-
 def _headers(sheets: Sheets) -> list[str]:
     return list(dict.fromkeys(header for table in sheets.tables for header in table.headers if header))
 
 
-def _aligned(own: Sequence[str], headers: Sequence[str], row: SheetRow) -> list[Any]:
-    by_header = dict(zip(own, row.cells, strict=False))
-    return [by_header.get(header) for header in headers]
-
-
-def _shown(cell: Any) -> Any:
-    return cell.get("at") if isinstance(cell, dict) else cell
-
-
-def _passed(sheets: Sheets, plan: Any) -> dict[str, int]:
-    found = {reason: count for reason, count in sheets.counts().items() if reason != "data"}
-    said = sum(is_passed(row, plan) for table in sheets.tables for row in table.rows)
-    if said:
-        found["not_rows"] = said
-    return found
+def _aligned(headers: Sequence[str], row: SheetRow) -> dict[str, Any]:
+    return dict(zip(headers, row.cells, strict=False))
 
 
 def _path(ctx: Context, token: str) -> Path:
@@ -219,35 +192,27 @@ def run(ctx: Context, batch: int, *, dry: bool = False, start: int = 0, checkpoi
     """Import (or rehearse) the rows from number ``start`` on, a chunk to a transaction; ``checkpoint`` is called inside each."""
     found = find(ctx, batch)
     compiled = _importable(ctx, found.entity)
-    plan = plan_of(ctx.workspace, compiled)
-    path = _path(ctx, found.token)
-    sheets = read_sheets(path, _known(compiled, ctx))
     context = ctx.because(Cause("import", found.file_name, {"batch": batch}))
-    importer = Importer(found.entity, plan, found.file_name, dry=dry)
-    rows = list(_rows(ctx, compiled, found, sheets))
+    importer = Importer(found.entity, plan_of(ctx.workspace, compiled), found.file_name, dry=dry)
+    reading = Reading(ctx, compiled, _path(ctx, found.token), dict(zip(found.headers, found.targets, strict=True)), importer)
     _clear(ctx, batch, dry, start)
-    counts = dict(found.counts) if start else {"rows": len(rows), "passed": _passed(sheets, plan)}
-    for at in range(start, len(rows), CHUNK):
-        some = rows[at : at + CHUNK]
-        counts = _chunk(context, importer, batch, some, counts, dry, checkpoint, {"done": at + len(some), "total": len(rows)})
+    told = {"rows": found.counts.get("rows", 0), "passed": found.counts.get("passed", {})}
+    counts = {**found.counts, **told} if start else told
+    done, pace = start, Pace()
+    for pieces in ahead(reading.pieces(start), pace):
+        begun = perf_counter()
+        drafts = [draft for piece in pieces for draft in piece]
+        with uncollected():
+            counts = _chunk(context, importer, batch, drafts, counts, dry, checkpoint, {"done": done + len(drafts), "total": told["rows"]})
+        done += len(drafts)
+        pace.took(perf_counter() - begun)
     with ctx.writing() as inner:
         inner.open.execute(
             import_batch.update()
             .where(import_batch.c.id == batch)
-            .values(state="checked" if dry else "done", counts={**counts, "dry": dry}, done_at=None if dry else inner.now)
+            .values(state="checked" if dry else "done", counts={**counts, **reading.counts(), "dry": dry}, done_at=None if dry else inner.now)
         )
     return find(ctx, batch)
-
-
-def _rows(ctx: Context, entity: CompiledEntity, batch: Batch, sheets: Sheets) -> Iterator[tuple[RowReader, SheetRow]]:
-    plan = plan_of(ctx.workspace, entity)
-    targets = dict(zip(batch.headers, batch.targets, strict=True))
-    for table in sheets.tables:
-        mapping = ColumnMapping(tuple(targets.get(header, "") for header in table.headers))
-        reader = RowReader(ctx.workspace, entity, plan, table.headers, mapping, ctx.now)
-        for row in table.rows:
-            if not is_passed(row, plan):
-                yield reader, row
 
 
 def _clear(ctx: Context, batch: int, dry: bool, start: int) -> None:
@@ -262,7 +227,7 @@ def _chunk(
     ctx: Context,
     importer: Importer,
     batch: int,
-    rows: Sequence[tuple[RowReader, SheetRow]],
+    drafts: Sequence[RowDraft],
     counts: dict[str, Any],
     dry: bool,
     checkpoint: Callable[[Context, Mapping[str, Any]], None] | None,
@@ -271,65 +236,21 @@ def _chunk(
     outcomes: list[Outcome] = []
     try:
         with ctx.writing() as inner:
-            outcomes = importer.chunk(inner, rows)
+            outcomes = importer.chunk(inner, drafts)
             if dry:
                 raise _Rehearsed
-            _keep(inner, batch, outcomes)
-            counts = _counted(counts, outcomes)
+            keep(inner, batch, outcomes)
+            counts = counted(counts, outcomes)
             inner.open.execute(import_batch.update().where(import_batch.c.id == batch).values(counts=counts))
             if checkpoint is not None:
                 checkpoint(inner, progress)
     except _Rehearsed:
-        counts = _counted(counts, outcomes)
+        counts = counted(counts, outcomes)
         with ctx.writing() as inner:
-            _keep(inner, batch, outcomes, dry=True)
+            keep(inner, batch, outcomes, dry=True)
             if checkpoint is not None:
                 checkpoint(inner, progress)
     return counts
-
-
-def _counted(counts: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    found = dict(counts)
-    for outcome in outcomes:
-        found[outcome.outcome] = found.get(outcome.outcome, 0) + 1
-        found["warned"] = found.get("warned", 0) + bool(outcome.warnings)
-        found["reviews"] = found.get("reviews", 0) + outcome.reviews
-    return found
-
-
-def _keep(ctx: Context, batch: int, outcomes: Sequence[Outcome], *, dry: bool = False) -> None:
-    """The report: one row for each row of the file, and one for each further record it touched."""
-    rows: list[dict[str, Any]] = []
-    for outcome in outcomes:
-        said = [
-            {"pointer": fault.pointer, "code": fault.code, "params": _json(fault.params), **({"warning": True} if fault in outcome.warnings else {})}
-            for fault in (*outcome.faults, *outcome.warnings)
-        ]
-        base = {"batch": batch, "sheet": outcome.row.sheet, "row": outcome.row.number}
-        touched = [] if dry else outcome.touched
-        main = next((item for item in touched if item[1] == outcome.record), None)
-        rows.append(
-            {
-                **base,
-                "outcome": outcome.outcome,
-                "entity": main[0] if main else None,
-                "record": None if dry else outcome.record,
-                "versions": [main[2], main[3]] if main else None,
-                "faults": said or None,
-                "raw": [_shown(cell) for cell in outcome.row.cells] if said else None,
-            }
-        )
-        rows += [
-            {**base, "outcome": "also", "entity": item[0], "record": item[1], "versions": [item[2], item[3]], "faults": None, "raw": None}
-            for item in touched
-            if item is not main
-        ]
-    if rows:
-        ctx.open.execute(import_row.insert(), rows)
-
-
-def _json(params: Mapping[str, object]) -> dict[str, Any]:
-    return {key: value if isinstance(value, str | int | float | bool | dict | None) else str(value) for key, value in params.items()}
 
 
 def start(ctx: Context, batch: int, *, dry: bool = False) -> int:

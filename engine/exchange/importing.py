@@ -14,8 +14,9 @@ from engine.errors import Fault, Refusal
 from engine.exchange.mapping import Column, Plan
 from engine.exchange.matching import Key, Matcher, people_by_name
 from engine.exchange.merging import Disagreement, Merger
+from engine.exchange.outcomes import CREATED, MERGED, REFUSED, Outcome
 from engine.exchange.related import ChildWriter
-from engine.exchange.rows import RowDraft, RowReader
+from engine.exchange.rows import RowDraft
 from engine.exchange.sheets import SheetRow
 from engine.fields.base import Wrong
 from engine.records import service
@@ -27,76 +28,71 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity
 
-CREATED, MERGED, REFUSED = "created", "merged", "refused"
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of one row. ``touched``: every record written for it as (entity, id, version before or None, version after)."""
-
-    row: SheetRow
-    outcome: str
-    record: int | None = None
-    faults: tuple[Fault, ...] = ()
-    warnings: tuple[Fault, ...] = ()
-    reviews: int = 0
-    touched: list[tuple[str, int, int | None, int]] = field(default_factory=list)
-
 
 @dataclass(slots=True)
 class _Target:
-    """A record that rows of the chunk are about: standing (``id``) or to be made from the first of its drafts."""
+    """A record that rows of the chunk are about: standing (``id``) or to be made from the first of its drafts. ``keys`` are those of that draft."""
 
     id: int | None
+    keys: Sequence[Key] = ()
     drafts: list[tuple[int, RowDraft]] = field(default_factory=list)
     reviews: list[tuple[SheetRow, Disagreement]] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
 
 
 class Importer:
-    """Imports the rows of one file, chunk by chunk, in order. ``dry``: everything but the commit; rows that would be made are remembered by key."""
+    """Imports the rows of one file, chunk by chunk, in order. ``dry``: everything but the commit; rows that would be made are remembered by key.
+
+    ``people``: who is known by name so far, for whoever reads the rows.
+    """
 
     def __init__(self, entity: str, plan: Plan, file_name: str, *, dry: bool = False) -> None:
+        self.people: dict[str, int] = {}
         self._entity = entity
         self._plan = plan
         self._file = file_name
         self._dry = dry
         self._would: dict[Key, int] = {}  # dry runs: keys of rows earlier chunks would have made
-        self._people: dict[str, int] = {}
 
-    def chunk(self, ctx: Context, rows: Sequence[tuple[RowReader, SheetRow]]) -> list[Outcome]:
+    def chunk(self, ctx: Context, drafts: Sequence[RowDraft]) -> list[Outcome]:
         """Write one chunk in the caller's open transaction; one outcome per row, in order."""
         entity = ctx.workspace.entities[self._entity]
-        drafts = [reader.read(row) for reader, row in rows]
+        for draft in drafts:
+            if draft.reader.workspace is not ctx.workspace:  # published meanwhile: what was read by the old definitions is read again
+                draft.write_out()
         self._find_people(ctx, drafts)
-        outcomes = [Outcome(draft.row, REFUSED, faults=tuple(draft.faults), warnings=tuple(draft.warnings)) for draft in drafts]
+        outcomes = [Outcome(draft.row, REFUSED, faults=draft.faults, warnings=draft.warnings) for draft in drafts]
         targets = self._targets(ctx, entity, drafts)
         merger = Merger(ctx.workspace, entity, self._plan, ctx.locale, lambda target, number: labels(ctx, target, [number]).get(number) or f"#{number}")
         self._create(ctx, entity, merger, [target for target in targets if target.id is None], outcomes)
         standing = [target for target in targets if target.id is not None and target.drafts and outcomes[target.drafts[0][0]].outcome != CREATED]
         self._fill(ctx, entity, merger, standing, outcomes)
         written = [target for target in targets if target.id is not None]
-        ChildWriter(ctx, entity, self._plan).write([(int(target.id or 0), target.drafts) for target in written], outcomes)
+        if self._plan.children:
+            ChildWriter(ctx, entity, self._plan).write([(int(target.id or 0), target.drafts) for target in written], outcomes)
         self._review(ctx, [target for target in written if target.reviews], outcomes)
         return outcomes
 
     # --- who and what ---------------------------------------------------------------------------------------------------------------------
 
     def _find_people(self, ctx: Context, drafts: Iterable[RowDraft]) -> None:
-        asked = {name: column for draft in drafts for name, column in draft.people.values() if name not in self._people}
-        self._people.update(people_by_name(ctx, asked))
+        asking = [draft for draft in drafts if draft.people]
+        asked = {name: column for draft in asking for name, column in draft.people.values() if name not in self.people}
+        known = {**self.people, **people_by_name(ctx, asked)}
+        if not self._dry:  # a person a rehearsal makes is gone with its chunk
+            self.people = known
         for name, column in asked.items():
-            if name not in self._people:
+            if name not in known:
                 made = self._make_person(ctx, name, column)
                 if made is not None:
-                    self._people[name] = made
-        for draft in drafts:
+                    known[name] = made
+        for draft in asking:
             for key, (name, column) in draft.people.items():
-                if name in self._people:
-                    draft.values[key] = self._people[name]
+                if name in known:
+                    draft.typed[key] = known[name]
                 else:
-                    draft.notes.append(f"{(column.headers or (column.key,))[0]}：{name}")
-                    draft.warnings.append(Fault(f"/{key}", "person_unknown", {"name": name}))
+                    draft.notes += (f"{(column.headers or (column.key,))[0]}：{name}",)
+                    draft.warnings += (Fault(f"/{key}", "person_unknown", {"name": name}),)
 
     def _make_person(self, ctx: Context, name: str, column: Column) -> int | None:
         """A person without a login, where the block says so and the importer may make people."""
@@ -109,21 +105,22 @@ class Importer:
             return None
 
     def _targets(self, ctx: Context, entity: CompiledEntity, drafts: Sequence[RowDraft]) -> list[_Target]:
+        """The records the rows are about, in the order of their first rows. A row is about the record that carries the first of its keys that is known."""
         matcher = Matcher(ctx, entity, self._plan)
         keys = [matcher.keys(draft) for draft in drafts]
+        found = {**self._would, **matcher.find({key for some in keys for key in some})}
         known: dict[Key, _Target] = {}
         by_id: dict[int, _Target] = {}
-        found = {**self._would, **matcher.find({key for some in keys for key in some})}
         targets: list[_Target] = []
         for at, (draft, some) in enumerate(zip(drafts, keys, strict=True)):
             if draft.faults:
                 continue
             target = next((known[key] for key in some if key in known), None)
             if target is None:
-                number = next((found[key] for key in some if key in found), None)
+                number = next((found[key] for key in some if key in found), None) if found else None
                 target = by_id.get(number) if number is not None else None
                 if target is None:
-                    target = _Target(number)
+                    target = _Target(number, some)
                     targets.append(target)
                     if number is not None:
                         by_id[number] = target
@@ -135,17 +132,23 @@ class Importer:
     # --- new records ------------------------------------------------------------------------------------------------------------------------
 
     def _create(self, ctx: Context, entity: CompiledEntity, merger: Merger, targets: Sequence[_Target], outcomes: list[Outcome]) -> None:
+        if not targets:
+            return
+        typed: list[Mapping[str, Any]] = []
         for target in targets:
             (_, first), *later = target.drafts
-            target.raw = {**first.defaults, **first.values}
-            text = merger.noted(str(target.raw.get(self._plan.unread) or ""), first.notes)
+            if later:
+                first.write_out()
+            typed.append(first.typed)
+            target.raw = {**{key: value for key, value in first.defaults.items() if key not in first.typed}, **first.values}
+            text = merger.noted(str(target.raw.get(self._plan.unread) or first.typed.get(self._plan.unread) or ""), first.notes) if first.notes else None
             if text is not None:
                 target.raw[self._plan.unread] = text
             for _, draft in later:
                 self._merge_into(target, merger, self._typed(entity, target.raw), draft)
-        results = service.load(ctx, self._entity, [target.raw for target in targets]) if targets else []
+        results = service.load(ctx, self._entity, [target.raw for target in targets], read=typed)
         for target, result in zip(targets, results, strict=True):
-            self._note_created(ctx, target, result, outcomes)
+            self._note_created(target, result, outcomes)
 
     @staticmethod
     def _typed(entity: CompiledEntity, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,22 +168,20 @@ class Importer:
         target.raw.update(merged.changes)
         target.reviews += [(draft.row, item) for item in merged.reviews]
 
-    def _note_created(self, ctx: Context, target: _Target, result: RowResult, outcomes: list[Outcome]) -> None:
-        for number, (at, draft) in enumerate(target.drafts):
-            if result.refused:
-                faults = result.faults or (Fault("", result.code, dict(result.params)),)
-                outcomes[at] = Outcome(draft.row, REFUSED, faults=faults, warnings=tuple(draft.warnings))
-                continue
-            outcomes[at].outcome = CREATED if number == 0 else MERGED
-            outcomes[at].record = result.id
-            if number == 0 and result.id is not None:
-                outcomes[at].touched.append((self._entity, result.id, None, result.version or 1))
+    def _note_created(self, target: _Target, result: RowResult, outcomes: list[Outcome]) -> None:
         if result.refused:
+            faults = result.faults or (Fault("", result.code, dict(result.params)),)
+            for at, draft in target.drafts:
+                outcomes[at] = Outcome(draft.row, REFUSED, faults=faults, warnings=draft.warnings)
             return
         target.id = result.id
-        if self._dry and result.id is not None:
-            for key in Matcher(ctx, ctx.workspace.entities[self._entity], self._plan).keys(target.drafts[0][1]):
-                self._would[key] = result.id
+        for number, (at, _) in enumerate(target.drafts):
+            outcomes[at].outcome = CREATED if number == 0 else MERGED
+            outcomes[at].record = result.id
+        if result.id is not None:
+            outcomes[target.drafts[0][0]].touched.append((self._entity, result.id, None, result.version or 1))
+            if self._dry:
+                self._would.update(dict.fromkeys(target.keys, result.id))
 
     # --- standing records -------------------------------------------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class Importer:
                 refused = refusal.faults or (Fault("", refusal.code, dict(refusal.params)),)
         for number, (at, draft) in enumerate(target.drafts):
             if refused:
-                outcomes[at] = Outcome(draft.row, REFUSED, record.id, faults=refused, warnings=tuple(draft.warnings))
+                outcomes[at] = Outcome(draft.row, REFUSED, record.id, faults=refused, warnings=draft.warnings)
                 continue
             outcomes[at].outcome, outcomes[at].record = MERGED, record.id
             if number == 0 and version != record.version:

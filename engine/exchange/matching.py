@@ -5,7 +5,7 @@ Reads under the importer's own grant; a record they may not see is not found her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from engine.exchange.mapping import Plan
 from engine.exchange.rows import RowDraft
 from engine.fields.base import Wrong
 from engine.records.values import blinded
-from engine.scope import bound, needed_of, scope_of
+from engine.scope import among, bound, ids_value, needed_of, scope_of
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -40,18 +40,19 @@ class Matcher:
 
     def keys(self, draft: RowDraft) -> list[Key]:
         """The key values of a row, its children's included, in the order of the entity's import block."""
-        found: dict[Key, None] = {}
+        found: list[Key] = []
         for owner, item in self._places:
-            given = (
-                [draft.values.get(item.key)]
-                if owner == self._entity.key
-                else [child.values.get(item.key) for child in draft.children if child.plan.entity == owner]
-            )
-            for value in given:
-                key = self._key(item, value)
-                if key is not None:
-                    found[key] = None
-        return list(found)
+            if owner == self._entity.key:
+                typed = draft.typed.get(item.key)
+                key = (item.type.name, typed) if typed is not None and item.key not in draft.values else self._key(item, draft.values.get(item.key))
+                if key is not None and key not in found:
+                    found.append(key)
+            else:
+                for child in draft.children:
+                    key = self._key(item, child.values.get(item.key)) if child.plan.entity == owner else None
+                    if key is not None and key not in found:
+                        found.append(key)
+        return found
 
     def _key(self, item: CompiledField, value: Any) -> Key | None:
         if value is None or value == "" or item.reader is None:
@@ -83,10 +84,18 @@ class Matcher:
         assert column is not None
         stored = {self._stored(item, value): value for value in values}
         record = scope.column("id") if owner == self._entity.key else scope.column(entity.parent_field)
-        texts = list(stored)
-        for start in range(0, len(texts), _MANY):
+        if not isinstance(column.type, sa.String | sa.Integer):
             select = scope.select(record, column).where(column.in_(sa.bindparam("wanted", expanding=True, type_=column.type)))
-            for number, text in self._ctx.open.execute(select, {**scope_values(self._ctx, select), "wanted": texts[start : start + _MANY]}):
+            yield from self._asked(item, select, stored, [list(stored)[start : start + _MANY] for start in range(0, len(stored), _MANY)])
+            return
+        dialect = self._ctx.workspace.database.dialect
+        select = scope.select(record, column).where(among(column, "wanted", dialect))
+        yield from self._asked(item, select, stored, [ids_value(stored, dialect)])
+
+    def _asked(self, item: CompiledField, select: sa.Select[Any], stored: Mapping[Any, Any], parts: Iterable[Any]) -> Iterator[tuple[Key, int]]:
+        values = scope_values(self._ctx, select)
+        for part in parts:
+            for number, text in self._ctx.open.execute(select, {**values, "wanted": part}):
                 yield (item.type.name, stored[text]), int(number)
 
     def _stored(self, item: CompiledField, value: Any) -> Any:

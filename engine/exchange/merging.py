@@ -49,8 +49,9 @@ class Merger:
 
     def merge(self, standing: Mapping[str, Any], draft: RowDraft) -> Merged:
         """The changes a row makes to standing values under the block's ``on_match`` and each column's ``conflict``."""
+        draft.write_out()
         merged = Merged()
-        notes = list(draft.notes)
+        notes = [*draft.notes]
         if self._plan.on_match != "skip":
             for names in self._groups(draft):
                 self._group(merged, standing, [self._entity.fields[name] for name in names], draft, notes)
@@ -113,7 +114,7 @@ class Merger:
 
     def _disagree(self, merged: Merged, item: CompiledField, stands: Any, raw: Any, draft: RowDraft, notes: list[str], said_at: str = "") -> None:
         how = draft.conflicts.get(said_at or item.key, "keep")
-        said = draft.given.get(said_at or item.key, str(raw))
+        said = draft.said(said_at or item.key) or str(raw)
         title = title_of(item.definition, self._locale)
         if self._plan.on_match == "overwrite":
             merged.changes[item.key] = raw
@@ -127,7 +128,7 @@ class Merger:
             return self._label(item.target, value)
         return item.type.show(value, item.value, self._workspace.scope.of(self._entity.key), self._locale)
 
-    def noted(self, standing: str, notes: list[str]) -> str | None:
+    def noted(self, standing: str, notes: Sequence[str]) -> str | None:
         """The unread field with the new notes under it, each line once; None when nothing is new."""
         if not self._plan.unread or not notes:
             return None

@@ -20,7 +20,7 @@ from engine.scope import environment
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.exchange.importing import Outcome
+    from engine.exchange.outcomes import Outcome
     from engine.workspace import CompiledEntity
 
 

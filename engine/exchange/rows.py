@@ -5,23 +5,25 @@ Reads only; whether the record exists and what is written is importing.py's busi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat, zip_longest
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault
+from engine.exchange.direct import Direct, value
 from engine.exchange.mapping import Child, Column, ColumnMapping, Plan
 from engine.exchange.sheets import Cell, SheetRow, header_text
-from engine.fields.base import Wrong, title_of
+from engine.fields.base import Value, Wrong
 from engine.readers.base import Reading, ReadingScope
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, Workspace
 
-#: What the same text in the same column gives again is kept when it can be shared, for the first so many texts.
-_PLAIN = (str, int, bool, float)
-_KNOWN_AT_MOST = 2000
+#: Parts of a draft nobody has said anything for; it cannot be written to.
+_NOTHING: Any = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -33,149 +35,165 @@ class ChildDraft:
     later: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
 class RowDraft:
-    """What one row says. ``values`` are raw inputs by field, ``defaults`` only count for a new record, ``people`` are names to be found by field."""
+    """What one row says. ``typed`` are values by field as the fields' own readers gave them, ``values`` raw inputs by field (they win over typed ones),
+    ``defaults`` only count for a new record, ``people`` are names to be found by field, ``given`` what the cells said, for review items."""
 
-    row: SheetRow
-    values: dict[str, Any] = field(default_factory=dict)
-    defaults: dict[str, Any] = field(default_factory=dict)
-    conflicts: dict[str, str] = field(default_factory=dict)
-    people: dict[str, tuple[str, Column]] = field(default_factory=dict)
-    children: list[ChildDraft] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    given: dict[str, str] = field(default_factory=dict)  # field -> what the cell said, for review items
+    __slots__ = ("children", "conflicts", "defaults", "faults", "given", "notes", "people", "reader", "row", "typed", "values", "warnings")
 
+    def __init__(self, row: SheetRow, reader: RowReader, typed: dict[str, Value]) -> None:
+        self.row = row
+        self.reader = reader
+        self.typed = typed
+        self.values: dict[str, Any] = _NOTHING
+        self.defaults: dict[str, Any] = _NOTHING
+        self.conflicts: dict[str, str] = _NOTHING
+        self.people: Mapping[str, tuple[str, Column]] = _NOTHING
+        self.given: dict[str, str] = _NOTHING
+        self.children: Sequence[ChildDraft] = ()
+        self.notes: tuple[str, ...] = ()
+        self.warnings: tuple[Fault, ...] = ()
+        self.faults: tuple[Fault, ...] = ()
 
-@dataclass(frozen=True, slots=True)
-class _Direct:
-    """A column that goes straight into a field: its header, the field, how a cell becomes the field's JSON; ``known`` keeps what the same text gave."""
+    def said(self, key: str) -> str | None:
+        """What the cell of a field said, as people wrote it."""
+        return self.given[key] if key in self.given else self.reader.said(self.row, key)
 
-    header: str
-    key: str
-    person: Column | None
-    read: Callable[[Any], Any]
-    known: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Cells:
-    """The cells of one row by column of the import block: (header, cell) in file order."""
-
-    own: dict[str, list[tuple[str, Cell]]] = field(default_factory=dict)
-    joined: dict[str, list[Cell]] = field(default_factory=dict)
-    direct: list[tuple[_Direct, Cell]] = field(default_factory=list)
+    def write_out(self) -> None:
+        """Make raw inputs of the typed values, for whoever compares and merges."""
+        if self.typed:
+            self.values = {**self.reader.to_json(self.typed), **self.values}
+            self.typed = {}
 
 
 class RowReader:
     """Reads the rows of one table under one mapping; remembers the row before, for cells that say the same again."""
 
     def __init__(self, workspace: Workspace, entity: CompiledEntity, plan: Plan, headers: Sequence[str], mapping: ColumnMapping, now: datetime) -> None:
-        self._workspace = workspace
+        self.workspace = workspace
         self._entity = entity
         self._plan = plan
         self._headers = headers
         self._readers = workspace.registry.readers
         self._scope = ReadingScope(workspace.scope.of(entity.key), now)
         self._before: dict[int, Cell] = {}
-        self._places = [self._place(at, target) for at, target in enumerate(mapping.targets)]
-        self._reused = any(plan.ditto)
+        named = [(at, *target.partition(":")[::2]) for at, target in enumerate(mapping.targets)]
+        self._direct = [Direct(workspace, entity.key, entity.fields[name], at) for at, kind, name in named if kind == "field"]
+        self._by_key = {direct.key: direct for direct in self._direct}
+        self._columns = [(at, plan.columns[name]) for at, kind, name in named if kind == "column"]
+        self._read_columns = [(column, self._options(column)) for column in plan.columns.values() if not (column.ignore or column.joins)]
 
-    def read(self, row: SheetRow) -> RowDraft:
-        """The draft of one row; its faults say what makes it unusable, its warnings what to look at."""
-        draft = RowDraft(row)
-        cells = self._sort(row)
-        for direct, cell in cells.direct:
-            self._direct(draft, direct, cell)
-        readings: dict[str, list[tuple[str, Reading]]] = {}
-        for key, column in self._plan.columns.items():
-            if column.ignore or column.joins:
-                continue
-            found = cells.own.get(key, [])
-            joined = cells.joined.get(key, [])
-            if not any(_filled(cell) for _, cell in found) and not any(_filled(cell) for cell in joined):
-                self._empty(draft, column)
-                continue
-            readings[key] = list(self._column(draft, column, found, joined))
-        self._conditional_defaults(draft, readings)
-        for child in self._plan.children:
-            draft.children += self._children(draft, child, readings)
-        return draft
+    def read(self, rows: Sequence[SheetRow], people: Mapping[str, int]) -> list[RowDraft]:
+        """The drafts of some rows, in order; faults say what makes one unusable, warnings what to look at. ``people``: ids of those known by name."""
+        cells = [self._settled(row.cells) for row in rows] if self._plan.ditto else [row.cells for row in rows]
+        drafts = self._typed(rows, cells, people)
+        if self._plan.columns:
+            for draft, own in zip(drafts, cells, strict=True):
+                self._block(draft, own)
+        return drafts
 
-    def _sort(self, row: SheetRow) -> _Cells:
-        cells = _Cells()
-        for at, (cell, place) in enumerate(zip(row.cells, self._places, strict=False)):
-            if place is None:
-                continue
-            if self._reused:
-                if isinstance(cell, str) and cell.strip() in self._plan.ditto:
-                    cell = self._before.get(at)
-                self._before[at] = cell
-            if isinstance(place, _Direct):
-                if cell is not None:
-                    cells.direct.append((place, cell))
-                continue
-            column = self._plan.columns[place]
-            if column.joins:
-                cells.joined.setdefault(column.joins, []).append(cell)
-            else:
-                cells.own.setdefault(place, []).append((self._headers[at], cell))
-        return cells
+    def pass_over(self, rows: Iterable[SheetRow]) -> None:
+        """Rows that were read before, by a run that ended: only what the next row may refer to is remembered."""
+        for row in rows:
+            self._settled(row.cells)
 
-    def _place(self, at: int, target: str) -> _Direct | str | None:
-        """Where the cells of a column go: straight into a field, to a column of the import block (its key), or nowhere."""
-        kind, _, name = target.partition(":")
-        if kind == "column":
-            return name
-        if kind != "field":
-            return None
-        item, scope = self._entity.fields[name], self._scope.fields
-        read, to_json = item.type.cell_reader(item.value, scope), item.type.to_json
-        person = Column(self._headers[at], "person") if item.target == "person" else None
-        return _Direct(self._headers[at], name, person, lambda cell: to_json(read(cell), item.value, scope))
-
-    def _direct(self, draft: RowDraft, place: _Direct, cell: Cell) -> None:
-        key = place.key
-        if cell.__class__ is not str:
-            draft.given[key] = str(plain(cell))
-            self._read(draft, place, value(cell))
-            return
-        known = place.known.get(cell)
-        if known is not None:
-            draft.values[key] = known
-        elif not cell.strip():
-            return
-        elif place.person is not None:
-            draft.people[key] = (cell.strip(), place.person)
-            return
-        else:
-            found = self._read(draft, place, cell)
-            if found.__class__ in _PLAIN and len(place.known) < _KNOWN_AT_MOST:
-                place.known[cell] = found
-        draft.given[key] = cell
-
-    @staticmethod
-    def _read(draft: RowDraft, place: _Direct, cell: Any) -> Any:
-        try:
-            found = draft.values[place.key] = place.read(cell)
-        except Wrong as wrong:
-            draft.faults.append(Fault(f"/{place.key}", wrong.code, wrong.params))
-            return None
+    def _settled(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells of a row, those that say the same again put in."""
+        found = list(cells)
+        for at in (*(direct.place for direct in self._direct), *(at for at, _ in self._columns)):
+            if at < len(found):
+                if isinstance(found[at], str) and found[at].strip() in self._plan.ditto:
+                    found[at] = self._before.get(at)
+                self._before[at] = found[at]
         return found
 
-    def _column(self, draft: RowDraft, column: Column, found: list[tuple[str, Cell]], joined: list[Cell]) -> Iterator[tuple[str, Reading]]:
+    # --- columns that go straight into fields -----------------------------------------------------------------------------------------------
+
+    def _typed(self, rows: Sequence[SheetRow], cells: Sequence[Sequence[Cell]], people: Mapping[str, int]) -> list[RowDraft]:
+        by_column = list(zip_longest(*cells))
+        columns: list[list[Value]] = []
+        faults: list[tuple[int, Fault]] = []
+        names: list[tuple[int, str, tuple[str, Column]]] = []
+        read = [direct for direct in self._direct if direct.place < len(by_column)]
+        for direct in read:
+            column = by_column[direct.place]
+            if direct.is_person:
+                found, wrong, unknown = direct.people(column, people)
+                asked = Column(self._headers[direct.place], "person")
+                names += [(at, direct.key, (name, asked)) for at, name in unknown]
+            else:
+                found, wrong = direct.values(column)
+            columns.append(found)
+            faults += wrong
+        keys = [direct.key for direct in read]
+        made = zip(*columns, strict=True) if columns else repeat((), len(rows))
+        drafts = [
+            RowDraft(row, self, {key: value for key, value in zip(keys, values, strict=True) if value is not None})
+            for row, values in zip(rows, made, strict=True)
+        ]
+        for at, fault in faults:
+            drafts[at].faults += (fault,)
+        for at, key, name in names:
+            drafts[at].people = {**drafts[at].people, key: name}
+        if self._plan.ditto:
+            for draft, own in zip(drafts, cells, strict=True):
+                draft.given = {direct.key: str(plain(own[direct.place])) for direct in read if direct.place < len(own) and _filled(own[direct.place])}
+        return drafts
+
+    def said(self, row: SheetRow, key: str) -> str | None:
+        """What the cell of a field said, where a column goes straight into it."""
+        direct = self._by_key.get(key)
+        if direct is None or direct.place >= len(row.cells):
+            return None
+        cell = plain(row.cells[direct.place])
+        return None if cell is None else str(cell)
+
+    def to_json(self, typed: Mapping[str, Value]) -> dict[str, Any]:
+        """Typed values as raw inputs."""
+        return {key: self._by_key[key].to_json(value) if key in self._by_key else value for key, value in typed.items()}
+
+    # --- columns of the import block --------------------------------------------------------------------------------------------------------
+
+    def _block(self, draft: RowDraft, cells: Sequence[Cell]) -> None:
+        draft.values, draft.defaults, draft.conflicts = {}, {}, {}
+        draft.people, draft.given = dict(draft.people), dict(draft.given)
+        own, joined = self._sort(cells)
+        readings: dict[str, list[tuple[str, Reading]]] = {}
+        for column, options in self._read_columns:
+            found, more = own.get(column.key, ()), joined.get(column.key, ())
+            if not any(_filled(cell) for _, cell in found) and not any(_filled(cell) for cell in more):
+                self._empty(draft, column)
+                continue
+            readings[column.key] = list(self._column(draft, column, options, found, more))
+        self._conditional_defaults(draft, readings)
+        if self._plan.children:
+            draft.children = [made for child in self._plan.children for made in self._children(draft, child, readings)]
+
+    def _sort(self, cells: Sequence[Cell]) -> tuple[Mapping[str, list[tuple[str, Cell]]], Mapping[str, list[Cell]]]:
+        """The cells by column of the import block: (header, cell) in file order, and those whose text is read together with another column's."""
+        own: dict[str, list[tuple[str, Cell]]] = {}
+        joined: dict[str, list[Cell]] = {}
+        for at, column in self._columns:
+            if at < len(cells):
+                if column.joins:
+                    joined.setdefault(column.joins, []).append(cells[at])
+                else:
+                    own.setdefault(column.key, []).append((self._headers[at], cells[at]))
+        return own, joined
+
+    def _column(
+        self, draft: RowDraft, column: Column, options: Mapping[str, Any], found: Sequence[tuple[str, Cell]], joined: Sequence[Cell]
+    ) -> Iterator[tuple[str, Reading]]:
         reader = self._readers[column.reader]
         pieces = (
             [(header, [cell]) for header, cell in found if _filled(cell)]
             if column.many
-            else [(found[0][0] if found else column.key, [cell for _, cell in found] + joined)]
+            else [(found[0][0] if found else column.key, [*(cell for _, cell in found), *joined])]
         )
         for header, cells in pieces:
             texts = [cell for cell in cells if _filled(cell)]
             try:
-                reading = reader.read([value(cell) for cell in texts], self._options(column), self._scope)
+                reading = reader.read([value(cell) for cell in texts], options, self._scope)
             except Wrong as wrong:
                 self._unread(draft, column, header, texts, wrong)
                 continue
@@ -189,10 +207,10 @@ class RowReader:
     def _unread(self, draft: RowDraft, column: Column, header: str, cells: Sequence[Cell], wrong: Wrong) -> None:
         if column.required or wrong.code in ("phone_invalid", "phone_precision_lost", "name_required"):
             target = wrong.params.get("part") or next(iter(column.into.values()), "")
-            draft.faults.append(Fault(f"/{column.into.get(str(target), target)}", wrong.code, dict(wrong.params)))
+            draft.faults += (Fault(f"/{column.into.get(str(target), target)}", wrong.code, dict(wrong.params)),)
             return
         self._note(draft, header, cells)
-        draft.warnings.append(Fault(f"/{next(iter(column.into.values()), column.key)}", wrong.code, {**wrong.params, "header": header, "given": shown(cells)}))
+        draft.warnings += (Fault(f"/{next(iter(column.into.values()), column.key)}", wrong.code, {**wrong.params, "header": header, "given": shown(cells)}),)
         self._empty(draft, column)
 
     def _take(self, draft: RowDraft, column: Column, header: str, cells: Sequence[Cell], reading: Reading) -> None:
@@ -201,13 +219,13 @@ class RowReader:
             if given is None or given == "" or given == []:
                 continue
             if part == "person":
-                draft.people[key] = (str(given), column)
+                draft.people = {**draft.people, key: (str(given), column)}
             else:
                 self._put(draft, key, given)
             draft.conflicts[key] = column.conflict
             draft.given[key] = shown(cells)
         for code in reading.warnings:
-            draft.warnings.append(Fault(f"/{next(iter(column.into.values()), column.key)}", code, {"header": header, "given": shown(cells)}))
+            draft.warnings += (Fault(f"/{next(iter(column.into.values()), column.key)}", code, {"header": header, "given": shown(cells)}),)
         if column.keep == "rest" and reading.rest:
             self._note(draft, header, [reading.rest])
         elif column.keep == "differs" and reading.differs:
@@ -218,13 +236,13 @@ class RowReader:
     def _put(self, draft: RowDraft, key: str, given: Any) -> None:
         """Texts that meet in the unread field stand one under the other; anything else is put."""
         if key == self._plan.unread and isinstance(given, str):
-            draft.notes.append(given)
+            draft.notes += (given,)
         else:
             draft.values[key] = given
 
     def _note(self, draft: RowDraft, header: str, cells: Sequence[Cell]) -> None:
         if self._plan.unread:
-            draft.notes.append(f"{' '.join(header.split())}：{shown(cells)}")
+            draft.notes += (f"{' '.join(header.split())}：{shown(cells)}",)
 
     def _empty(self, draft: RowDraft, column: Column) -> None:
         for key, given in column.default.items():
@@ -254,7 +272,7 @@ class RowReader:
                 yield made
 
     def _child_values(self, made: ChildDraft, child: Child, readings: Mapping[str, list[tuple[str, Reading]]], text: str) -> None:
-        fields = self._workspace.entities[child.entity].fields
+        fields = self.workspace.entities[child.entity].fields
         for key, given in child.values.items():
             if key in made.values:
                 continue
@@ -290,14 +308,6 @@ def _filled(cell: Cell) -> bool:
     return cell is not None and not (isinstance(cell, str) and not cell.strip())
 
 
-def value(cell: Cell) -> Any:
-    """A cell as readers take it: text, number, boolean or datetime."""
-    if isinstance(cell, dict):
-        text = str(cell.get("at", ""))
-        return datetime.fromisoformat(text) if "T" in text else text
-    return cell
-
-
 def plain(cell: Cell) -> Any:
     """A cell as a field's own reader takes it."""
     return str(cell.get("at", "")) if isinstance(cell, dict) else cell
@@ -314,9 +324,3 @@ def is_passed(row: SheetRow, plan: Plan) -> bool:
         return False
     first = next((text for cell in row.cells if isinstance(cell, str) and (text := header_text(cell))), "")
     return bool(first) and first.startswith(plan.not_rows)
-
-
-def label_of(entity: CompiledEntity, key: str, locale: str) -> str:
-    """A field's title for messages."""
-    item = entity.fields.get(key)
-    return title_of(item.definition, locale) if item is not None else key

@@ -8,9 +8,11 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -25,8 +27,7 @@ SUBTOTALS = ("合计", "小计", "总计", "共计", "total", "subtotal", "sum")
 Cell = Any
 
 
-@dataclass(frozen=True, slots=True)
-class SheetRow:
+class SheetRow(NamedTuple):
     """One row of data as it stands: sheet title, 1-based row number, cells from the left (missing ones are not there)."""
 
     sheet: str
@@ -40,36 +41,76 @@ class SheetRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A row that is no data, and why: title, header, subtotal, hidden_sheet, no_header."""
-
-    row: SheetRow
-    reason: str
-
-
-@dataclass(slots=True)
 class Table:
-    """The data of one sheet below its header."""
+    """What stands above the data of one sheet."""
 
     sheet: str
     headers: tuple[str, ...]
     header_row: int
-    rows: list[SheetRow] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
 class Sheets:
-    """All tables of a file, in order, and every row that was passed over."""
+    """The tables of one file, found while its rows go by: where each header stands, which rows are no data.
 
-    tables: tuple[Table, ...]
-    passed: tuple[Passed, ...]
+    ``known_headers``: words that columns of the wanted entity go by; they help to tell a header from title rows. ``tables`` and ``passed`` (rows that
+    are no data, counted by reason: title, header, subtotal, hidden_sheet, no_header) are whole when ``blocks`` has come to its end.
+    """
 
-    def counts(self) -> dict[str, int]:
-        """How many rows are data and how many were passed over, by reason."""
-        found = {"data": sum(len(table.rows) for table in self.tables)}
-        for item in self.passed:
-            found[item.reason] = found.get(item.reason, 0) + 1
-        return found
+    def __init__(self, known_headers: Iterable[str] = ()) -> None:
+        self.tables: list[Table] = []
+        self.passed: dict[str, int] = {}
+        self._known = frozenset(header_text(text) for text in known_headers)
+
+    def blocks(self, lines: Iterable[bytes]) -> Iterator[tuple[Table, list[SheetRow]]]:
+        """Rows of data with their table, some at a time, in the order of the file. ``lines``: as the reading child wrote them."""
+        for (sheet, hidden), some in groupby(_rows(lines), itemgetter(0, 1)):
+            blocks = (rows for _, _, rows in some)
+            if hidden:
+                self._pass("hidden_sheet", sum(map(len, blocks)))
+            else:
+                yield from self._table(sheet, blocks)
+
+    def _table(self, sheet: str, blocks: Iterator[list[SheetRow]]) -> Iterator[tuple[Table, list[SheetRow]]]:
+        first: list[SheetRow] = []
+        for block in blocks:
+            first += block
+            if len(first) >= HEADER_DEPTH:
+                break
+        at = find_header(first, self._known)
+        if at is None:
+            self._pass("no_header", len(first) + sum(map(len, blocks)))
+            return
+        header = first[at]
+        self._pass("title", at)
+        self._pass("header", 1)
+        headers = tuple(str(cell).strip() if cell is not None and not isinstance(cell, dict) else "" for cell in header.cells)
+        table = Table(sheet, headers, header.number)
+        self.tables.append(table)
+        wanted = [header_text(cell) for cell in header.cells]
+        suspicious = frozenset(text[0] for text in (*SUBTOTALS, wanted[0], ":", "：") if text)
+        for block in chain([first[at + 1 :]], blocks):
+            yield table, [row for row in block if _is_plain(row.cells[0], suspicious) or self._is_data(row.cells, wanted)]
+
+    def _is_data(self, cells: Sequence[Cell], wanted: Sequence[str]) -> bool:
+        reason = "header" if _is_repeated(cells, wanted) else "subtotal" if _is_subtotal(cells) else ""
+        if reason:
+            self._pass(reason, 1)
+        return not reason
+
+    def _pass(self, reason: str, rows: int) -> None:
+        if rows:
+            self.passed[reason] = self.passed.get(reason, 0) + rows
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[tuple[str, bool, list[SheetRow]]]:
+    """(sheet, hidden, rows) for every block of rows."""
+    sheet, hidden = "", False
+    for line in lines:
+        item = orjson.loads(line)
+        if isinstance(item, list):
+            yield sheet, hidden, [SheetRow(sheet, number, cells) for number, cells in item]
+        elif "sheet" in item:
+            sheet, hidden = item["sheet"], item["hidden"]
 
 
 @contextmanager
@@ -95,41 +136,42 @@ def _child(path: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.stdout.close()
 
 
-def raw_rows(path: Path) -> Iterator[tuple[str, bool, SheetRow]]:
-    """(sheet, hidden, row) for every row that has a cell; raises Invalid when the file is damaged, too large, encrypted or no sheet."""
-    sheet, hidden = "", False
-    read = kept_lines(path)
-    with read.open("rb") if read.exists() else _child_lines(path) as lines:
-        for line in lines:
-            item = orjson.loads(line)
-            if isinstance(item, list):
-                for number, cells in item:
-                    yield sheet, hidden, SheetRow(sheet, number, cells)
-            elif "sheet" in item:
-                sheet, hidden = item["sheet"], item["hidden"]
+@contextmanager
+def child_lines(path: Path) -> Iterator[Iterator[bytes]]:
+    """The lines of the reading child, while it reads. Raises Invalid when the file is damaged, too large, encrypted or no sheet."""
+    with _child(path) as process:
+        yield _checked(process, path)
 
 
-def kept_lines(path: Path) -> Path:
-    """Where the rows of a kept file stand once it was read, so that it is opened in the child only once."""
-    return path.with_name(f"{path.name}.rows")
-
-
-def keep_lines(path: Path, target: Path) -> None:
-    """Read a file whose kept copy will be ``target``, and keep its rows beside that. Raises Invalid as ``raw_rows``."""
+@contextmanager
+def keep_lines(path: Path, target: Path) -> Iterator[Iterator[bytes]]:
+    """The same, of a file whose kept copy will be ``target``: what was read is kept beside that, once the block has taken all of it."""
     begun = target.with_name(f"{target.name}.part")
     try:
-        with _child_lines(path) as lines, begun.open("wb") as file:
-            file.writelines(lines)
+        with child_lines(path) as lines, begun.open("wb") as file:
+            yield _copied(lines, file)
         begun.rename(kept_lines(target))
     finally:
         begun.unlink(missing_ok=True)
 
 
+def _copied(lines: Iterable[bytes], file: BinaryIO) -> Iterator[bytes]:
+    for line in lines:
+        file.write(line)
+        yield line
+
+
+def kept_lines(path: Path) -> Path:
+    """Where the rows of a kept file stand once it was read, so that it is opened in the child only once."""
+    return path.with_name(f"{path.name}.blocks")
+
+
 @contextmanager
-def _child_lines(path: Path) -> Iterator[Iterator[bytes]]:
-    """The lines of the reading child. Raises Invalid when it refused the file or did not come to its end."""
-    with _child(path) as process:
-        yield _checked(process, path)
+def lines_of(path: Path) -> Iterator[Iterator[bytes]]:
+    """The lines of a kept file."""
+    read = kept_lines(path)
+    with read.open("rb") if read.exists() else child_lines(path) as lines:
+        yield lines
 
 
 def _checked(process: subprocess.Popen[bytes], path: Path) -> Iterator[bytes]:
@@ -148,6 +190,16 @@ def _checked(process: subprocess.Popen[bytes], path: Path) -> Iterator[bytes]:
 def header_text(cell: Cell) -> str:
     """A header as it is compared: without white space and case."""
     return "".join(str(cell).split()).lower() if cell is not None and not isinstance(cell, dict) else ""
+
+
+def shown_cell(cell: Cell) -> Any:
+    """A cell as it is kept for people: dates as their text."""
+    return cell.get("at") if isinstance(cell, dict) else cell
+
+
+def _is_plain(first: Cell, suspicious: frozenset[str]) -> bool:
+    """Whether the first letter of a row's first cell tells already that the row is data."""
+    return first.__class__ is str and (letter := first.lstrip()[:1].lower()[:1]) != "" and letter not in suspicious
 
 
 def _is_subtotal(cells: Sequence[Cell]) -> bool:
@@ -187,38 +239,3 @@ def find_header(rows: Sequence[SheetRow], known: frozenset[str]) -> int | None:
 
 def _distinct(cells: Iterable[Cell]) -> set[str]:
     return {header_text(cell) for cell in cells if header_text(cell)}
-
-
-def _table_of(sheet: str, rows: list[SheetRow], known: frozenset[str], passed: list[Passed]) -> Table | None:
-    at = find_header(rows, known)
-    if at is None:
-        passed += [Passed(row, "no_header") for row in rows]
-        return None
-    header = rows[at]
-    passed += [Passed(row, "title") for row in rows[:at]]
-    passed.append(Passed(header, "header"))
-    headers = tuple(str(cell).strip() if cell is not None and not isinstance(cell, dict) else "" for cell in header.cells)
-    wanted = [header_text(cell) for cell in header.cells]
-    table = Table(sheet, headers, header.number)
-    for row in rows[at + 1 :]:
-        if _is_repeated(row.cells, wanted):
-            passed.append(Passed(row, "header"))
-        elif _is_subtotal(row.cells):
-            passed.append(Passed(row, "subtotal"))
-        else:
-            table.rows.append(row)
-    return table
-
-
-def read_sheets(path: Path, known_headers: Iterable[str] = ()) -> Sheets:
-    """All tables of a file. ``known_headers``: words that columns of the wanted entity go by; they help to tell a header from title rows."""
-    known = frozenset(header_text(text) for text in known_headers)
-    sheets: dict[str, list[SheetRow]] = {}
-    passed: list[Passed] = []
-    for sheet, hidden, row in raw_rows(path):
-        if hidden:
-            passed.append(Passed(row, "hidden_sheet"))
-        else:
-            sheets.setdefault(sheet, []).append(row)
-    tables = [table for sheet, rows in sheets.items() if (table := _table_of(sheet, rows, known, passed)) is not None]
-    return Sheets(tuple(tables), tuple(passed))

@@ -1,4 +1,4 @@
-"""Many rows into one table at driver speed: a prepared executemany on SQLite, COPY on PostgreSQL. Values are typed values; knows no entity."""
+"""Many rows into one table at driver speed: statements of many rows on SQLite, COPY on PostgreSQL. Values are typed values; knows no entity."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ from psycopg import sql
 
 from engine.storage import Instant, JsonList, JsonValue, to_micros
 
+#: Rows of one SQLite statement, and its variables at most. The interpreter runs other threads while one statement does its work.
+_TOGETHER, _VARIABLES = 250, 32_000
 #: Makes a driver's value of a typed one that is not None; None: it is one already.
 Converter = Callable[[Any], Any] | None
 
@@ -27,22 +30,36 @@ class Inserter:
     names: tuple[str, ...]
     statement: str
     converters: tuple[Converter, ...]
+    together: int  # rows of the long statement
+    long_statement: str
 
     @classmethod
     def of(cls, table: sa.Table, names: Sequence[str], dialect: sa.Dialect) -> Inserter:
         """The INSERT of the columns of these keys; ``names`` of the result may stand in another order."""
         compiled = sa.insert(table).compile(dialect=dialect, column_keys=list(names))
         order = tuple(getattr(compiled, "positiontup", None) or names) if dialect.name == "sqlite" else tuple(names)
-        return cls(table, order, str(compiled), tuple(converter(table.c[name].type, dialect) for name in order))
+        head, word, values = str(compiled).rpartition(" VALUES ")
+        together = min(_TOGETHER, _VARIABLES // len(order))
+        long_statement = head + word + ", ".join([values] * together)
+        return cls(table, order, str(compiled), tuple(converter(table.c[name].type, dialect) for name in order), together, long_statement)
 
     def insert(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], schema: str | None) -> None:
         """Insert all rows or none. Raises what a statement of SQLAlchemy would raise."""
         if not rows:
             return
         if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(self.statement, list(rows), execution_options={"scoped": True})
+            self._insert_long(connection, rows)
         else:
             self._copy(connection, rows, schema)
+
+    def _insert_long(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        options = {"scoped": True}
+        over = len(rows) - len(rows) % self.together
+        for start in range(0, over, self.together):
+            values = tuple(chain.from_iterable(rows[start : start + self.together]))
+            connection.exec_driver_sql(self.long_statement, values, execution_options=options)
+        if over < len(rows):
+            connection.exec_driver_sql(self.statement, list(rows[over:]), execution_options=options)
 
     def _copy(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], schema: str | None) -> None:
         target = sql.Identifier(schema, self.table.name) if schema else sql.Identifier(self.table.name)

@@ -30,27 +30,30 @@ def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
         key = proposal.entity.key
         if key not in links:
             links[key] = tuple(item for item in proposal.entity.fields.values() if item.target)
-        for item, ids in _given_links(proposal, links[key]):
-            wanted.setdefault(item.target, set()).update(ids)
-            given.append((proposal, item, ids))
+        for item in links[key]:
+            if item.key in proposal.values and (ids := _new_ids(proposal, item.key)):
+                wanted.setdefault(item.target, set()).update(ids)
+                given.append((proposal, item, ids))
     seen = {target: _visible(work, target, ids) for target, ids in wanted.items()}
+    conditional = {item.key for items in links.values() for item in items if item.definition.options.get("where")}
     for proposal, item, ids in given:
-        _check(work, proposal, item, ids, seen[item.target])
+        rows = seen[item.target]
+        for one in ids:
+            if one not in rows:
+                proposal.fault(item.key, "link_unknown", id=one)
+            elif item.key in conditional and not _allowed(work, work.entity(item.target), item, rows[one], proposal):
+                proposal.fault(item.key, "link_not_allowed", id=one)
 
 
-def _given_links(proposal: Proposal, links: Iterable[CompiledField]) -> list[tuple[CompiledField, list[int]]]:
-    before = proposal.before or {}
-    found = []
-    for item in links:
-        name = item.key
-        value = proposal.after.get(name) if name in proposal.values else None
-        if value is None or value == before.get(name):
-            continue
-        old = before.get(name)
-        ids = [one for one in value if one not in (old or ())] if isinstance(value, list) else [value]
-        if ids:
-            found.append((item, ids))
-    return found
+def _new_ids(proposal: Proposal, name: str) -> list[int]:
+    """The targets a link of a row leads to now and did not before."""
+    value = proposal.after.get(name)
+    if value is None:
+        return []
+    old = proposal.before.get(name) if proposal.before is not None else None
+    if isinstance(value, list):
+        return [one for one in value if one not in (old or ())]
+    return [value] if value != old else []
 
 
 def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
@@ -71,16 +74,6 @@ def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
 def _statement(work: Work, entity: CompiledEntity) -> Statement:
     scope = scope_of(work.workspace, work.ctx.actor, entity)
     return Statement.of(scope.select(*whole_columns(work.workspace, entity)).where(among(entity.table.c.id, "ids", work.workspace.database.dialect)))
-
-
-def _check(work: Work, proposal: Proposal, item: CompiledField, ids: list[int], seen: Mapping[int, Row]) -> None:
-    target = work.entity(item.target)
-    for one in ids:
-        row = seen.get(one)
-        if row is None:
-            proposal.fault(item.key, "link_unknown", id=one)
-        elif not _allowed(work, target, item, row, proposal):
-            proposal.fault(item.key, "link_not_allowed", id=one)
 
 
 def _allowed(work: Work, target: CompiledEntity, item: CompiledField, row: Row, proposal: Proposal) -> bool:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from engine.access import Grant
 from engine.errors import Conflict, Denied, Fault, NotFound
 from engine.expressions.language import Expression
+from engine.fields.base import Value
 from engine.records.attachments import bind_files, check_files, file_fields
 from engine.records.derived import Settling, own_values
 from engine.records.derived_graph import graph
@@ -35,33 +36,36 @@ CHUNK = 1000
 
 @dataclass(slots=True)
 class _Row:
-    """One row on its way: its number in what was given, its proposal, its columns as the driver takes them."""
+    """One row on its way: its number in what was given, its proposal, its columns as the driver takes them, the row as history keeps it."""
 
     index: int
     proposal: Proposal
     cells: list[Any] = field(default_factory=list)
+    noted: str = ""
     result: RowResult | None = None
 
     def refuse(self, code: str, faults: Sequence[Fault], params: Mapping[str, object]) -> None:
         self.result = RowResult(self.index, "refused", code=code, faults=tuple(faults), params=params)
 
 
-def load(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]], *, trusted: bool = False) -> list[RowResult]:
-    """Insert rows in chunks; gives one result per row, in order."""
+def load(
+    work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]], *, trusted: bool = False, read: Sequence[Mapping[str, Value]] = ()
+) -> list[RowResult]:
+    """Insert rows in chunks; gives one result per row, in order. ``read``: for each row, values already read by the fields' own readers."""
     grant = work.grant(entity)
     if not grant.allowed("create"):
         raise Denied("may_not_create", entity=entity.key) if grant.allowed("read") else NotFound("unknown_entity", entity=entity.key)
     loading = _Loading(work, entity, trusted=trusted)
     results: list[RowResult] = []
     for start in range(0, len(rows), CHUNK):
-        with _uncollected():
-            results += loading.chunk(rows[start : start + CHUNK], start)
+        with uncollected():
+            results += loading.chunk(rows[start : start + CHUNK], start, read[start : start + CHUNK])
     loading.finish()
     return results
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Without the collector of reference cycles: a chunk makes many thousand objects and no cycle, and looking for one takes a fifth of the time."""
     was_on = gc.isenabled()
     gc.disable()
@@ -90,10 +94,11 @@ class _Loading:
         creating = [clause for clause in self._grant.clauses if clause.rows["create"] is not False]
         self._by_row = not all(clause.rows["create"] is True for clause in creating)
         self._writes = self._grant.writes("create", lambda _: True)
+        self._writes_all = self._grant.writable <= self._writes  # nothing else was taken in
 
-    def chunk(self, given: Sequence[Mapping[str, object]], first: int) -> list[RowResult]:
+    def chunk(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[Mapping[str, Value]] = ()) -> list[RowResult]:
         """Insert some rows; one result per row."""
-        rows = self._proposed(given, first)
+        rows = self._proposed(given, first, read)
         for row in rows:
             self._check(row)
             if row.proposal.faults:
@@ -101,7 +106,7 @@ class _Loading:
         kept = [row for row in rows if row.result is None]
         self._serials(kept)
         for row in kept:
-            row.cells = self._writer.cells(row.proposal.after)
+            row.cells, row.noted = self._writer.cells(row.proposal.after)
         for unique in self._entity.unique.values():
             self._check_unique(unique, [row for row in kept if row.result is None])
         self._write([row for row in kept if row.result is None])
@@ -114,9 +119,13 @@ class _Loading:
 
     # --- before -----------------------------------------------------------------------------------------------------------------------------
 
-    def _proposed(self, given: Sequence[Mapping[str, object]], first: int) -> list[_Row]:
+    def _proposed(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[Mapping[str, Value]]) -> list[_Row]:
         work, new, grant = self._work, self._new, self._grant
-        rows = [_Row(first + index, new.read(work, grant, self._start, raw, grant.writable)) for index, raw in enumerate(given)]
+        if read:
+            open_fields = not frozenset().union(*read) - grant.writable
+            rows = [_Row(first + index, self._put(raw, values, open_fields)) for index, (raw, values) in enumerate(zip(given, read, strict=True))]
+        else:
+            rows = [_Row(first + index, new.read(work, grant, self._start, raw, grant.writable)) for index, raw in enumerate(given)]
         if not self._trusted:
             check_links(work, [row.proposal for row in rows])
         for link in self._followed:
@@ -124,6 +133,18 @@ class _Loading:
         for row in rows:
             new.complete(work, row.proposal)
         return rows
+
+    def _put(self, raw: Mapping[str, object], read: Mapping[str, Value], open_fields: bool) -> Proposal:
+        """A proposal of values that were read before, and of raw inputs. ``open_fields``: the reader of them may write all the fields that were read."""
+        if not open_fields or raw:
+            found = self._new.read(self._work, self._grant, self._start, raw, self._grant.writable)
+            for name in read:
+                if name not in self._grant.writable:
+                    found.fault(name, "not_writable" if name in self._grant.readable else "unknown_field", field=name)
+            found.values = {**read, **found.values}
+            found.after = {**self._start, **found.values}
+            return found
+        return Proposal(self._entity, None, {**self._start, **read}, read, trusted=self._work.ctx.actor.kind == "system")
 
     def _check(self, row: _Row) -> None:
         work, entity, proposal = self._work, self._entity, row.proposal
@@ -133,13 +154,17 @@ class _Loading:
         for item in self._files:
             if proposal.after.get(item.key) is not None:
                 proposal.faults += check_files(work.ctx, item, None, proposal.after[item.key])
-        writes = self._writes
         if self._by_row:
             truth = work.truth(entity, proposal.after)
             if not self._grant.admits("create", truth):
                 proposal.fault("", "may_not_create_this", entity=entity.key)
                 return
-            writes = self._grant.writes("create", truth)
+            self._check_written(proposal, self._grant.writes("create", truth))
+        elif not self._writes_all:
+            self._check_written(proposal, self._writes)
+
+    @staticmethod
+    def _check_written(proposal: Proposal, writes: frozenset[str]) -> None:
         if not proposal.given <= writes:
             for name in sorted(proposal.given - writes):
                 proposal.fault(name, "not_writable", field=name)
@@ -193,7 +218,7 @@ class _Loading:
             _refuse(row, conflict_of(self._work, self._entity, error, row.proposal.after))
 
     def _follow(self, rows: Sequence[_Row]) -> None:
-        self._writer.follow([(row.proposal.after, row.cells, row.proposal.computed) for row in rows])
+        self._writer.follow([(row.proposal.after, row.noted, row.proposal.computed) for row in rows])
         for row in rows:
             after = row.proposal.after
             if self._gathered:

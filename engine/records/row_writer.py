@@ -41,7 +41,7 @@ class _Layout:
     tokens: int  # place of the token column, -1 where there is none
     source: Mapping[str, str]  # column key -> field, encrypted ones apart
     places: Mapping[str, int]  # column key -> place among the cells
-    fields: tuple[str, ...]  # stored fields in the definition's order, for history
+    noted: tuple[str, ...]  # for history: the field at each place, any text where what stands there is put over it
 
 
 def _layout(entity: CompiledEntity, dialect: sa.Dialect, work: Work) -> _Layout:
@@ -58,8 +58,8 @@ def _layout(entity: CompiledEntity, dialect: sa.Dialect, work: Work) -> _Layout:
         (item, tuple((places[str(column.key)], str(column.key)) for column in (item.column, item.bi_column, item.bi4_column) if column is not None))
         for item in kept.sealed.values()
     )
-    cells = _taking([source.get(column, "deleted_at") for column in rest])
-    return _Layout(found, head, cells, converted, sealed, places.get(SEARCH_COLUMN, -1), source, places, tuple(key for key, _ in kept.stored))
+    taken = tuple(source.get(column, "deleted_at") for column in rest)
+    return _Layout(found, head, _taking(taken), converted, sealed, places.get(SEARCH_COLUMN, -1), source, places, taken)
 
 
 def _taking(keys: Sequence[str]) -> Callable[[Row], tuple[Value, ...]]:
@@ -88,10 +88,12 @@ class RowWriter:
         self._tokens_here = self._layout.tokens >= 0
         self._tokens_beside = entity.search_table is not None and is_searched(entity)
 
-    def cells(self, row: Row) -> list[Any]:
-        """Everything of a row but its head, as the driver takes it."""
+    def cells(self, row: Row) -> tuple[list[Any], str]:
+        """Everything of a row but its head, as the driver takes it; and as history keeps it: what is there, encrypted values as envelopes, dates as ISO."""
         layout = self._layout
-        cells = list(layout.cells(row))
+        taken = layout.cells(row)
+        after = {name: value for name, value in zip(layout.noted, taken, strict=True) if value is not None}
+        cells = list(taken)
         for place, convert in layout.converted:
             value = cells[place]
             if value is not None:
@@ -102,9 +104,10 @@ class RowWriter:
                 made = seal_row(self._entity.key, item, value, self._work.workspace.cipher)
                 for place, column in places:
                     cells[place] = made[column]
+                after[item.key] = cells[places[0][0]]
         if self._tokens_here:
             cells[layout.tokens] = _array(row_tokens(self._entity, row))
-        return cells
+        return cells, to_json(after)
 
     def key(self, columns: Sequence[sa.Column[Any]]) -> Callable[[Row, list[Any]], tuple[Any, ...]]:
         """Takes the typed values of some columns out of a row, those of blind indexes out of its ``cells``."""
@@ -118,8 +121,8 @@ class RowWriter:
         before, after = head[:at], head[at:]
         self._layout.inserter.insert(self._connection, [(*before, record_id, *after, *cells) for record_id, cells in rows], self._schema)
 
-    def follow(self, rows: Sequence[tuple[Row, list[Any], Sequence[str]]]) -> None:
-        """What belongs to rows that stand in the table: their histories, the stages they begin in, their tokens. (row, cells, computed fields)."""
+    def follow(self, rows: Sequence[tuple[Row, str, Sequence[str]]]) -> None:
+        """What belongs to rows that stand in the table: their histories, the stages they begin in, their tokens. (row, as history keeps it, computed fields)."""
         self._histories(rows)
         self._stages([row for row, _, _ in rows])
         if self._tokens_beside and self._entity.search_table is not None:
@@ -127,23 +130,14 @@ class RowWriter:
             order = itemgetter(*(0 if name == "rowid" else 1 for name in tokens.names))
             tokens.insert(self._connection, [order((row["id"], " ".join(row_tokens(self._entity, row)))) for row, _, _ in rows], None)
 
-    def _histories(self, rows: Sequence[tuple[Row, list[Any], Sequence[str]]]) -> None:
+    def _histories(self, rows: Sequence[tuple[Row, str, Sequence[str]]]) -> None:
         order = itemgetter(*(_HISTORY.index(name) for name in self._instant.names))
         key, at, person, cause = self._entity.key, self._at, self._work.ctx.actor.person_id, self._cause
         written = []
-        for row, cells, computed in rows:
-            after = self._stored(row, cells)
-            noted = [name for name in computed if name in after] if computed else None
-            written.append(order((key, row["id"], 1, "create", at, person, cause, None, to_json(after), to_json(noted) if noted else None)))
+        for row, after, computed in rows:
+            noted = [name for name in computed if row[name] is not None] if computed else None
+            written.append(order((key, row["id"], 1, "create", at, person, cause, None, after, to_json(noted) if noted else None)))
         self._instant.insert(self._connection, written, self._schema)
-
-    def _stored(self, row: Row, cells: list[Any]) -> dict[str, Any]:
-        """The values history keeps: all that are there, encrypted ones as the envelopes the row holds. Instants and days become ISO texts in JSON."""
-        after = {name: value for name in self._layout.fields if (value := row[name]) is not None}
-        for item, places in self._layout.sealed:
-            if item.key in after:
-                after[item.key] = cells[places[0][0]]
-        return after
 
     def _stages(self, rows: Sequence[Row]) -> None:
         stages = self._entity.stages

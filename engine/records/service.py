@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import system_tables as tables
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
+from engine.fields.base import Value
 from engine.records import loading
 from engine.records.record import ANY, Record, RowResult, Saved, Version
 from engine.records.saving import Saving
@@ -78,12 +79,13 @@ def bulk(ctx: Context, entity: str, rows: Sequence[Raw], *, json: bool = False) 
     return _transact(ctx, work)
 
 
-def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False) -> list[RowResult]:
+def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[Mapping[str, Value]] = ()) -> list[RowResult]:
     """Make many records at once, set by set: the same checks, history, tokens and derived values at import speed; a refused row leaves the others alone.
 
-    ``trusted``: links are known to be there (demo data made in the same run). Rows hold entered fields only, no child lines.
+    ``trusted``: links are known to be there (demo data made in the same run). Rows hold entered fields only, no child lines. ``read``: for each row the
+    values that the fields' own readers gave already (of cells); a row's raw inputs win over them.
     """
-    return _transact(ctx, lambda ctx: loading.load(Work(ctx), _entity(ctx, entity), list(rows), trusted=trusted))
+    return _transact(ctx, lambda ctx: loading.load(Work(ctx), _entity(ctx, entity), list(rows), trusted=trusted, read=read))
 
 
 def touch(ctx: Context, entity: str, ids: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ from engine.database_faults import Violation, violation_of
 from engine.errors import Conflict, Fault
 from engine.expressions.to_sql import condition
 from engine.records.work import Row, Work
-from engine.scope import TableNames, engine_select
+from engine.scope import TableNames, among, engine_select, ids_value
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledUnique
@@ -54,6 +54,10 @@ def taken(work: Work, entity: CompiledEntity, unique: CompiledUnique, keys: Sequ
     """Those of the keys (values of the unique's columns) that a standing record already has."""
     found: set[Key] = set()
     statement = remember(work.workspace, ("taken", entity.key, unique.definition.key), lambda: _asking(work, entity, unique))
+    first, *rest = unique.columns
+    if _in_one_list(first, rest):
+        found.update(tuple(row) for row in work.connection.execute(statement, {"keys": ids_value([key[0] for key in keys], work.workspace.database.dialect)}))
+        return found.intersection(keys)
     for start in range(0, len(keys), _AT_ONCE):
         part = keys[start : start + _AT_ONCE]
         wanted = part if len(unique.columns) > 1 else [key[0] for key in part]
@@ -61,11 +65,18 @@ def taken(work: Work, entity: CompiledEntity, unique: CompiledUnique, keys: Sequ
     return found.intersection(keys)
 
 
+def _in_one_list(first: sa.Column[Any], rest: Sequence[sa.Column[Any]]) -> bool:
+    return not rest and isinstance(first.type, sa.String | sa.Integer)
+
+
 def _asking(work: Work, entity: CompiledEntity, unique: CompiledUnique) -> sa.Select[Any]:
     """The condition of the unique's own index stands in the statement word for word, so that the index serves it."""
     first, *rest = unique.columns
     wanted = sa.bindparam("keys", expanding=True, required=True, type_=None if rest else first.type)
-    terms: list[sa.ColumnElement[bool]] = [(sa.tuple_(*unique.columns) if rest else first).in_(wanted), *(column.is_not(None) for column in unique.columns)]
+    listing = (
+        among(first, "keys", work.workspace.database.dialect) if _in_one_list(first, rest) else (sa.tuple_(*unique.columns) if rest else first).in_(wanted)
+    )
+    terms: list[sa.ColumnElement[bool]] = [listing, *(column.is_not(None) for column in unique.columns)]
     if unique.where is not None:
         holds = condition(unique.where, TableNames(work.workspace, entity, entity.table.c))
         terms.append(visitors.replacement_traverse(holds, {}, _spelled_out))

@@ -14,7 +14,7 @@ from openpyxl.xml.constants import SHARED_STRINGS
 
 from engine.errors import Invalid
 from engine.exchange.child import cell_of, read_xlsx
-from engine.exchange.sheets import raw_rows
+from engine.exchange.sheets import child_lines
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -138,6 +138,6 @@ def test_cells_beyond_the_widest_table_and_numbers_beyond_any_count_do_no_harm()
 )
 def test_documents_with_declarations_and_broken_ones_are_refused_as_damaged(tmp_path, document):
     (tmp_path / "bad.xlsx").write_bytes(packed(document))
-    with pytest.raises(Invalid) as caught:
-        list(raw_rows(tmp_path / "bad.xlsx"))
+    with pytest.raises(Invalid) as caught, child_lines(tmp_path / "bad.xlsx") as lines:
+        list(lines)
     assert caught.value.code == "file_damaged"
