@@ -78,15 +78,19 @@ def product_calls(people: People, owners: tuple[int, ...]) -> dict[str, Call]:
 
 def twin_calls(people: People, owners: tuple[int, ...]) -> dict[str, Call]:
     """What the twin is asked for the same."""
-    member = _bearer(people.members)
+    member, listed = _bearer(people.members), "/api/customers?stage=visited&limit=50"
+
+    def session(number: int) -> dict[str, str]:
+        return {"cookie": f"session={people.members[number % MEMBERS]}"}
+
     return {
         "read one": Call("GET", lambda number: f"/api/customers/{people.record(number)}", member),
-        "list of 50, administrator": Call("GET", lambda _: "/api/customers", _bearer(people.admins)),
-        "list of 50, member": Call("GET", lambda _: "/api/customers", member),
+        "list of 50, administrator": Call("GET", lambda _: listed, _bearer(people.admins)),
+        "list of 50, member": Call("GET", lambda _: listed, member),
         "create": Call("POST", lambda _: "/api/customers", member, _create(owners), 201),
         "update": Call("PATCH", lambda number: f"/api/customers/{people.record(number)}", member, *_update()),
-        "HTML list": Call("GET", lambda _: "/customers", member),
-        "HTML form": Call("GET", lambda _: "/customers/new", member),
+        "HTML list": Call("GET", lambda _: "/customers", session),
+        "HTML form": Call("GET", lambda _: "/customers/new", session),
     }
 
 

@@ -100,3 +100,50 @@ def test_who_left_may_write_no_more(client: TestClient, url: str):
     with writing.begin() as connection:
         connection.execute(sa.update(twin.person).where(twin.person.c.id == 2).values(ended_at=datetime.now(UTC)))
     assert create(client).status_code == 401
+
+
+def test_a_read_shows_a_member_own_records_with_masked_numbers(client: TestClient):
+    mine, other = create(client).json()["id"], create(client, token="zhang", phone="13900000009").json()["id"]
+    read = client.get(f"/api/customers/{mine}", headers=bearer("li"))
+    assert (read.status_code, read.headers["etag"], read.json()["phone"], read.json()["helper"]) == (200, '"1"', "+86****0001", {"id": 3, "label": "张"})
+    assert client.get(f"/api/customers/{other}", headers=bearer("li")).status_code == 404
+    listed = client.get("/api/customers?stage=new", headers=bearer("li")).json()["items"]
+    assert [item["id"] for item in listed] == [mine]
+    assert {item["phone"] for item in client.get("/api/customers?stage=new", headers=bearer("admin")).json()["items"]} == {"+8613900000001", "+8613900000009"}
+    assert client.get("/api/customers?stage=nonsense", headers=bearer("li")).status_code == 422
+
+
+def test_a_list_goes_on_where_it_ended(client: TestClient):
+    made = [create(client, phone=f"1390000001{number}", expected_on=f"2026-01-0{9 - number}").json()["id"] for number in range(5)]
+    first = client.get("/api/customers?stage=new&limit=3", headers=bearer("li")).json()
+    rest = client.get(f"/api/customers?stage=new&limit=3&after={first['next']}", headers=bearer("li")).json()
+    assert [item["id"] for item in first["items"] + rest["items"]] == made[::-1] and rest["next"] is None
+
+
+def test_a_token_ends_when_it_is_said_to_and_too_many_requests_wait(client: TestClient, url: str):
+    assert client.get("/api/customers?stage=new", headers=bearer("li")).status_code == 200
+    codes = {client.get("/api/customers/1", headers=bearer("zhang")).status_code for _ in range(601)}
+    assert codes == {404, 429}
+    _, writing = twin.connect(url)
+    with writing.begin() as connection:
+        connection.execute(sa.update(twin.token).values(expires_at=datetime.now(UTC)))
+    assert client.get("/api/customers?stage=new", headers=bearer("li")).status_code == 401
+
+
+def test_pages_show_the_list_and_the_form_of_who_has_a_session(client: TestClient):
+    create(client, name="<b>陈</b>", stage="visited", budget_min=3_000_000, expected_on="2026-04-05")
+    client.cookies.set("session", "li")
+    page = client.get("/customers")
+    assert "&lt;b&gt;陈&lt;/b&gt;" in page.text and "<b>陈" not in page.text and "+86****0001" in page.text and "03-02 10:00" in page.text
+    assert "3 万" in page.text and ">04-05<" in page.text and "1 条记录" in page.text and 'name="csrf"' in page.text
+    form = client.get("/customers/new").text
+    assert all(f'name="{name}"' in form for name in twin.FIELDS) and 'value="2"' in form and 'value="李"' in form
+    client.cookies.clear()
+    assert client.get("/customers", follow_redirects=False).headers["location"] == "/login"
+
+
+def test_every_answer_carries_the_headers_browsers_need_to_be_safe(client: TestClient):
+    made = create(client)
+    client.cookies.set("session", "li")
+    for answer in (made, client.get("/api/customers?stage=new", headers=bearer("li")), client.get("/customers"), client.get("/customers/new")):
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'") and answer.headers["cache-control"] == "no-store"

@@ -9,65 +9,29 @@ import base64
 import hashlib
 import re
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from threading import Lock
+from typing import Annotated, Any, Literal
 
 import orjson
 import sqlalchemy as sa
-from fastapi import FastAPI, Request, Response
-from jinja2 import DictLoader, Environment
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import HTTPException
 from sqlalchemy.dialects import postgresql, sqlite
 from starlette.concurrency import run_in_threadpool
+
+from tests.bench.twin_pages import draw_form, draw_list
+from tests.bench.twin_words import DATES, ENUMS, FIELDS, FOCUS, LINKS, MONEYS, PHONES, REFS, REQUIRED, TEXTS
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-GRADES = {"a": "A", "b": "B", "c": "C", "d": "D"}
-STAGES = {"new": "新线索", "contacted": "初步沟通", "visited": "已到访", "reserved": "认筹", "signed": "签约", "lost": "战败"}
-SOURCES = {"natural": "自然到访", "call": "来电", "online": "线上", "agency": "中介", "referral": "老带新"}
-GENDERS = {"m": "男", "f": "女"}
-FOCUS = {"school": "学区", "price": "价格", "layout": "户型", "traffic": "交通", "view": "景观"}
-TEXTS = {"name": 60, "wechat": 60, "area": 60, "work_area": 60, "address": 200, "motive": 200, "rival": 60, "remark": 500}
-ENUMS = {"grade": GRADES, "stage": STAGES, "source": SOURCES, "gender": GENDERS}
-MONEYS = ("budget_min", "budget_max")
-DATES = ("birth", "expected_on")
-PHONES = ("phone", "phone2")
-REFS = ("owner", "team", "helper")
-FIELDS = (
-    "name",
-    "phone",
-    "phone2",
-    "gender",
-    "grade",
-    "stage",
-    "source",
-    "wechat",
-    "area",
-    "work_area",
-    "address",
-    "motive",
-    "rival",
-    "remark",
-    "budget_min",
-    "budget_max",
-    "birth",
-    "expected_on",
-    "next_at",
-    "owner",
-    "team",
-    "helper",
-    "focus",
-    "visits",
-    "vip",
-)
-REQUIRED = ("name", "phone", "stage")
-LINKS = {"owner": "person", "helper": "person", "team": "team"}
 NOTHING: dict[str, Any] = {}
 EMPTY = dict.fromkeys(FIELDS)
 LARGEST_BODY = 1_000_000
-LIST_COLUMNS = ("name", "phone", "grade", "stage", "source", "budget_min", "owner", "expected_on", "next_at", "visits")
 MOBILE = re.compile(r"^(?:\+?86)?(1[3-9]\d{9})$")
 
 
@@ -99,7 +63,23 @@ person = sa.Table(
     sa.Column("team", sa.ForeignKey("team.id")),
     sa.Column("ended_at", Instant),
 )
-token = sa.Table("token", tables, sa.Column("digest", sa.String, primary_key=True), sa.Column("person", sa.ForeignKey("person.id"), nullable=False))
+token = sa.Table(
+    "token",
+    tables,
+    sa.Column("digest", sa.String, primary_key=True),
+    sa.Column("person", sa.ForeignKey("person.id"), nullable=False),
+    sa.Column("expires_at", Instant),
+)
+view = sa.Table(
+    "view",
+    tables,
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("list", sa.String, nullable=False),
+    sa.Column("person", sa.ForeignKey("person.id"), nullable=False),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("shared", sa.Boolean, nullable=False),
+)
+sa.Index("ix_view_list", view.c.list, view.c.person)
 idempotency = sa.Table(
     "idempotency",
     tables,
@@ -156,7 +136,16 @@ OWN = customer.c.owner == sa.bindparam("me")
 WHO = (
     sa.select(person.c.id, person.c.name, person.c.role, person.c.team)
     .join(token, token.c.person == person.c.id)
-    .where(token.c.digest == sa.bindparam("digest"), person.c.ended_at.is_(None))
+    .where(
+        token.c.digest == sa.bindparam("digest"),
+        sa.or_(token.c.expires_at.is_(None), token.c.expires_at > sa.bindparam("now", type_=Instant)),
+        person.c.ended_at.is_(None),
+    )
+)
+VIEWS = (
+    sa.select(view.c.id, view.c.title, view.c.shared)
+    .where(view.c.list == sa.bindparam("list"), sa.or_(view.c.person == sa.bindparam("person"), view.c.shared))
+    .order_by(view.c.title)
 )
 PEOPLE = sa.select(person.c.id, person.c.name).where(person.c.id.in_(sa.bindparam("ids", expanding=True)))
 ONE = sa.select(*COLUMNS).where(customer.c.id == sa.bindparam("key"), ALIVE)
@@ -165,6 +154,20 @@ NEXT = LIST.where(sa.tuple_(customer.c.expected_on, customer.c.id) > sa.tuple_(s
 STATEMENTS = {
     (many, own): statement.where(OWN) if own else statement for many, statement in (("one", ONE), ("list", LIST), ("next", NEXT)) for own in (False, True)
 }
+COUNTED = sa.select(customer.c.id).where(ALIVE, customer.c.stage == sa.bindparam("stage")).limit(1001)
+COUNTS = {own: sa.select(sa.func.count()).select_from((COUNTED.where(OWN) if own else COUNTED).subquery()) for own in (False, True)}
+Stage = Literal["new", "contacted", "visited", "reserved", "signed", "lost"]
+HEADERS = [
+    (name.lower().encode(), value.encode())
+    for name, value in {
+        "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    }.items()
+]
 UPDATE = sa.update(customer).where(customer.c.id == sa.bindparam("key"), customer.c.version == sa.bindparam("was"), ALIVE)
 INSERT = sa.insert(customer)
 REMEMBER = sa.insert(history)
@@ -287,55 +290,22 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "focus": _focus,
 }
 
-TEMPLATES = Environment(
-    autoescape=True,
-    auto_reload=False,
-    loader=DictLoader(
-        {
-            "list.html": """<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>客户</title></head><body><main><table><thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in rows %}<tr id="r{{ row.id }}"><td><a href="/customers/{{ row.id }}">{{ row.name }}</a></td>{% for cell in row.cells %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table>{% if next %}<a href="?after={{ next }}">更多</a>{% endif %}</main></body></html>""",
-            "form.html": """<!doctype html><html lang="zh"><head><meta charset="utf-8"><title>客户</title></head><body><main><form method="post">
-{% for name, kind, options, required in fields %}<div class="field"><label for="f-{{ name }}">{{ name }}{% if required %}<span class="star">*</span>{% endif %}</label>
-{% if kind == "select" %}<select id="f-{{ name }}" name="{{ name }}"><option value=""></option>{% for code, title in options.items() %}<option value="{{ code }}"{% if values[name] == code %} selected{% endif %}>{{ title }}</option>{% endfor %}</select>
-{% elif kind == "checks" %}{% for code, title in options.items() %}<label><input type="checkbox" name="{{ name }}" value="{{ code }}"{% if code in (values[name] or ()) %} checked{% endif %}>{{ title }}</label>{% endfor %}
-{% elif kind == "area" %}<textarea id="f-{{ name }}" name="{{ name }}">{{ values[name] or "" }}</textarea>
-{% else %}<input id="f-{{ name }}" name="{{ name }}" type="{{ kind }}" value="{{ values[name] if values[name] is not none else "" }}">{% endif %}</div>
-{% endfor %}<button>保存</button></form></main></body></html>""",
-        }
-    ),
-)
-FORM = [
-    (
-        name,
-        "select"
-        if name in ENUMS
-        else "checks"
-        if name == "focus"
-        else "area"
-        if name in ("remark", "motive")
-        else "date"
-        if name in DATES
-        else "datetime-local"
-        if name == "next_at"
-        else "checkbox"
-        if name == "vip"
-        else "text",
-        ENUMS.get(name, FOCUS if name == "focus" else {}),
-        name in REQUIRED,
-    )
-    for name in FIELDS
-]
-
 
 def make_app(url: str) -> FastAPI:
     """The twin on a database URL; tables must exist (``prepare``)."""
     reading, writing = connect(url)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
+    pace = Pace()
+
     def who(connection: sa.Connection, request: Request) -> Any:
-        bearer = request.headers.get("authorization", "")[7:]
-        return connection.execute(WHO, {"digest": hashlib.sha256(bearer.encode()).hexdigest()}).first()
+        return bearer_of(connection, request.headers.get("authorization", "")[7:])
+
+    def bearer_of(connection: sa.Connection, bearer: str) -> Any:
+        found = connection.execute(WHO, {"digest": hashlib.sha256(bearer.encode()).hexdigest(), "now": datetime.now(UTC)}).first()
+        if found is not None:
+            pace.take(found.id)
+        return found
 
     def shown(row: Any, own: bool) -> dict[str, Any]:
         record = dict(zip(NAMES, row, strict=True))
@@ -350,21 +320,21 @@ def make_app(url: str) -> FastAPI:
             for name in ("owner", "helper"):
                 record[name] = record[name] and {"id": record[name], "label": names.get(record[name])}
 
-    def answer(body: Any, status: int = 200) -> Response:
-        return Response(orjson.dumps(body), status_code=status, media_type="application/json")
+    def answer(body: Any, status: int = 200, **headers: str) -> Response:
+        return secured(Response(orjson.dumps(body), status_code=status, media_type="application/json", headers={"Cache-Control": "no-store", **headers}))
 
-    def many(connection: sa.Connection, me: Any, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+    def many(connection: sa.Connection, me: Any, stage: str, limit: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
         own = me.role != "admin"
-        values = {"me": me.id, "stage": "visited", "many": 51}
+        values = {"me": me.id, "stage": stage, "many": limit + 1}
         if after:
             on, key = base64.urlsafe_b64decode(after).decode().split("|")
             values |= {"after_on": date.fromisoformat(on), "after_id": int(key)}
         if not own:
             del values["me"]
         rows = connection.execute(STATEMENTS["next" if after else "list", own], values).all()
-        records = [shown(row, own) for row in rows[:50]]
+        records = [shown(row, own) for row in rows[:limit]]
         named(connection, records)
-        last = records[-1] if len(rows) > 50 else None
+        last = records[-1] if len(rows) > limit else None
         return records, last and base64.urlsafe_b64encode(f"{last['expected_on']}|{last['id']}".encode()).decode()
 
     @app.get("/api/customers/{key}")
@@ -379,15 +349,15 @@ def make_app(url: str) -> FastAPI:
                 return answer({"title": "not found"}, 404)
             record = shown(row, own)
             named(connection, [record])
-            return answer(record)
+            return answer(record, ETag=f'"{record["version"]}"')
 
     @app.get("/api/customers")
-    def get_list(request: Request, after: str | None = None) -> Response:
+    def get_list(request: Request, stage: Stage, limit: Annotated[int, Query(ge=1, le=200)] = 50, after: str | None = None) -> Response:
         with reading.connect() as connection:
             me = who(connection, request)
             if me is None:
                 return answer({"title": "unauthorised"}, 401)
-            records, following = many(connection, me, after)
+            records, following = many(connection, me, stage, limit, after)
             return answer({"items": records, "next": following})
 
     @app.post("/api/customers")
@@ -488,38 +458,56 @@ def make_app(url: str) -> FastAPI:
         headers = {"ETag": f'"{record["version"]}"', "Cache-Control": "no-store"}
         if status == 201:
             headers["Location"] = f"/api/customers/{record['id']}"
-        return Response(orjson.dumps(seen), status_code=status, media_type="application/json", headers=headers)
+        return secured(Response(orjson.dumps(seen), status_code=status, media_type="application/json", headers=headers))
+
+    def html(text: str) -> Response:
+        return secured(Response(text, media_type="text/html", headers={"Cache-Control": "no-store", "Vary": "Cookie"}))
 
     @app.get("/customers")
     def html_list(request: Request, after: str | None = None) -> Response:
+        session = request.cookies.get("session", "")
         with reading.connect() as connection:
-            me = who(connection, request)
-            records, following = many(connection, me, after)
-        rows = [{"id": record["id"], "name": record["name"], "cells": cells(record)} for record in records]
-        return Response(TEMPLATES.get_template("list.html").render(columns=LIST_COLUMNS, rows=rows, next=following), media_type="text/html")
+            me = bearer_of(connection, session)
+            if me is None:
+                return Response(status_code=303, headers={"Location": "/login"})
+            records, following = many(connection, me, "visited", 50, after)
+            views = connection.execute(VIEWS, {"list": "visited", "person": me.id}).all()
+            own = me.role != "admin"
+            count = connection.execute(COUNTS[own], {"stage": "visited", **({"me": me.id} if own else {})}).scalar_one()
+        return html(draw_list(me, session, records, following, views, count))
 
     @app.get("/customers/new")
     def html_form(request: Request) -> Response:
+        session = request.cookies.get("session", "")
         with reading.connect() as connection:
-            who(connection, request)
-        return Response(TEMPLATES.get_template("form.html").render(fields=FORM, values=dict.fromkeys(FIELDS)), media_type="text/html")
+            me = bearer_of(connection, session)
+        return html(draw_form(me, session)) if me is not None else Response(status_code=303, headers={"Location": "/login"})
 
     return app
 
 
-def cells(record: dict[str, Any]) -> list[str]:
-    budget, on, at = record["budget_min"], record["expected_on"], record["next_at"]
-    return [
-        record["phone"] or "",
-        GRADES.get(record["grade"], ""),
-        STAGES.get(record["stage"], ""),
-        SOURCES.get(record["source"], ""),
-        f"{budget / 1_000_000:,.0f} 万" if budget else "",
-        (record["owner"] or {}).get("label") or "",
-        on.strftime("%m-%d") if on else "",
-        at.strftime("%m-%d %H:%M") if at else "",
-        str(record["visits"] or 0),
-    ]
+def secured(response: Response) -> Response:
+    """The headers every answer carries."""
+    response.raw_headers.extend(HEADERS)
+    return response
+
+
+class Pace:
+    """At most 600 requests a minute of each person."""
+
+    def __init__(self) -> None:
+        self.times: dict[int, deque[float]] = defaultdict(deque)
+        self.mutex = Lock()
+
+    def take(self, person: int) -> None:
+        now = time.monotonic()
+        with self.mutex:
+            times = self.times[person]
+            while times and times[0] <= now - 60:
+                times.popleft()
+            if len(times) >= 600:
+                raise HTTPException(429, headers={"Retry-After": str(max(1, round(times[0] + 60 - now)))})
+            times.append(now)
 
 
 class Refused(Exception):
@@ -621,7 +609,7 @@ def prepare(url: str, records: list[dict[str, Any]], people: list[dict[str, Any]
 def serve(url: str, port: int) -> None:
     import uvicorn
 
-    uvicorn.run(make_app(url), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvicorn.run(make_app(url), host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False, proxy_headers=False)
 
 
 if __name__ == "__main__":
