@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import NotFound
 from engine.expressions.language import Expression
+from engine.expressions.nodes import Field, Hop, LinkField, Node, mapped
 from metadata.definitions import EntityGrant, FieldGrant, Role
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Clause:
 
     role: str
     rows: Mapping[str, Rows]
+    led: Mapping[str, Rows]  # the same for statements over many rows: by what rows carry of the records they link to
     actions: Mapping[str, Rows]
     unread: frozenset[str]
     unwritten: frozenset[str]
@@ -89,8 +91,8 @@ class Grant:
     guards: Mapping[str, Guard] = field(default_factory=dict)
 
     def condition(self, verb: str) -> bool | tuple[Expression, ...]:
-        """The rows a verb reaches: True = all, False = none, else expressions of which one must hold."""
-        return any_of(clause.rows[verb] for clause in self.clauses)
+        """The rows a verb reaches, for SQL: True = all, False = none, else expressions of which one must hold."""
+        return any_of(clause.led[verb] for clause in self.clauses)
 
     def allowed(self, verb: str) -> bool:
         """Whether the verb reaches any row at all."""
@@ -162,7 +164,7 @@ def rights(ctx: Context, right: str) -> bool:
 def _build(workspace: Workspace, roles: tuple[str, ...], entity: CompiledEntity) -> Grant:
     fields = frozenset(entity.fields)
     if roles == ("*",):
-        everything = Clause("*", dict.fromkeys(VERBS, True), _Everything(), frozenset(), frozenset(), {})
+        everything = Clause("*", dict.fromkeys(VERBS, True), dict.fromkeys(VERBS, True), _Everything(), frozenset(), frozenset(), {})
         return Grant(entity.key, roles, (everything,), fields, fields, fields)
     clauses = tuple(_clause(workspace, role, entity, given) for role, given in _given(workspace, roles, entity.key))
     reading = tuple(clause for clause in clauses if clause.rows["read"] is not False)
@@ -198,14 +200,30 @@ def _clause(workspace: Workspace, role: Role, entity: CompiledEntity, given: Ent
 
     named: dict[str, FieldGrant] = {name: given.fields.get(name, given.fields.get("*", FieldGrant())) for name in entity.fields}
     unread = frozenset(name for name, item in named.items() if not item.read)
+    reached = {verb: rows(getattr(given, verb)) for verb in VERBS}
     return Clause(
         role.key,
-        {verb: rows(getattr(given, verb)) for verb in VERBS},
+        reached,
+        {verb: _over_carried(entity, found) for verb, found in reached.items()},
         {name: rows(value) for name, value in given.actions.items()},
         unread,
         unread | {name for name, item in named.items() if not item.write},
         {name: rows(item.mask) for name, item in named.items() if item.mask is not False and item.mask != "" and item.read},
     )
+
+
+def _over_carried(entity: CompiledEntity, rows: Rows) -> Rows:
+    """The same condition reading what the row carries of linked records in place of these records."""
+    columns = {(item.link, item.field): str(item.column.key) for item in entity.carried}
+
+    def change(node: Node) -> Node:
+        if isinstance(node, Hop) and (node.link, node.key) in columns:
+            return (LinkField if node.type.linked else Field)(node.type, node.column, columns[node.link, node.key])
+        return mapped(node, change)
+
+    if isinstance(rows, bool) or not any(path in columns for path in rows.reads):
+        return rows
+    return Expression(f"{rows.source} [carried]", change(rows.tree), rows.type)
 
 
 def _guard(name: str, reading: tuple[Clause, ...]) -> Guard | None:

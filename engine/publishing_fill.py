@@ -19,6 +19,7 @@ from engine.clock import State
 from engine.context import Cause, Context
 from engine.expressions.to_sql import value
 from engine.fields.base import Value, Wrong
+from engine.records.carried import carry, carry_anew
 from engine.records.derived import own_value
 from engine.records.derived_rollups import gather
 from engine.records.search import token_columns, write_tokens
@@ -46,12 +47,20 @@ def dirty_fields(old: Workspace, new: Workspace) -> list[Place]:
     if not old.version:
         return []
     reads = {(entity.key, key): _reads(new, entity, item) for entity in new.entities.values() for key, item in entity.fields.items() if item.derived}
-    changed = {place for place in _places(new) if _differs(old, new, place)}
+    carried = {(entity.key, item.key): {(entity.key, item.link), (item.entity, item.field)} for entity in new.entities.values() for item in entity.carried}
+    reads |= carried
+    changed = {place for place in _places(new) if _differs(old, new, place)} | (carried.keys() - _carried_columns(old, new))
     order = _ordered(reads)
     for place in order:
         if reads[place] & changed:
             changed.add(place)
-    return [place for place in order if place in changed and new.entities[place[0]].fields[place[1]].column is not None]
+    return [place for place in order if place in changed and (place in carried or new.entities[place[0]].fields[place[1]].column is not None)]
+
+
+def _carried_columns(old: Workspace, new: Workspace) -> set[Place]:
+    """Carried values that are kept true already, in the same column."""
+    was = {(entity.key, item.key): str(item.column.key) for entity in old.entities.values() for item in entity.carried}
+    return {(entity.key, item.key) for entity in new.entities.values() for item in entity.carried if was.get((entity.key, item.key)) == str(item.column.key)}
 
 
 def _places(workspace: Workspace) -> Iterator[Place]:
@@ -161,6 +170,9 @@ class _Filler:
 
     def derive(self, step: Step) -> None:
         entity = self.new.entities[step.entity]
+        if step.field not in entity.fields:
+            self._carry(entity, step.field)
+            return
         item = entity.fields[step.field]
         if self.only is None and item.formula is not None and self._in_sql(entity, item):
             self._derive_in_sql(entity, item)
@@ -174,6 +186,18 @@ class _Filler:
                 if found != before.get(item.key):
                     changes.append((before, {**before, item.key: found}, (item.key,)))
             self._write(work, entity, changes)
+
+    def _carry(self, entity: CompiledEntity, key: str) -> None:
+        """What rows carry of linked records; when catching up, of and by the records changed meanwhile."""
+        if self.only is None:
+            for work, span in self._ranges(entity):
+                carry_anew(self.new, work.connection, entity, key, span)
+            return
+        item = next(one for one in entity.carried if one.key == key)
+        with self.work() as work:
+            carry(self.new, work.connection, entity, item.link, {item.field}, self.only.get(item.entity, frozenset()))
+            for one in self.only.get(entity.key, frozenset()):
+                carry_anew(self.new, work.connection, entity, key, (one, one))
 
     def _in_sql(self, entity: CompiledEntity, item: CompiledField) -> bool:
         """Whether the SQL face can do it: nothing sealed is read or written, and no search token hangs on it."""

@@ -132,7 +132,7 @@ def _reused_keys(plan: SchemaPlan, ledger: Ledger, old: Workspace, bundle: Bundl
         known = [item for item in ledger.of(stored.entity) if item.field == stored.key and item.type != SEARCH_TYPE]
         before = old.bundle.entities.get(stored.entity)
         was = before.fields.get(stored.key) if before else None
-        if known and (was is None or was.retired):
+        if known and (was is None or was.retired) and not stored.carried:
             found.append(Problem("key_of_retired", f"entities/{stored.entity}.json", f"/fields/{stored.key}", {"entity": stored.entity, "field": stored.key}))
     return found
 

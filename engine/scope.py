@@ -97,6 +97,33 @@ class TableNames:
         return alias, TableNames(self._workspace, entity, alias.c, self._actor)
 
 
+class _Unled(TableNames):
+    """Names whose columns SQLite will not look up in an index."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, names: TableNames) -> _Unled:
+        return cls(names._workspace, names._entity, names._columns, names._actor)
+
+    def column(self, name: str) -> sa.ColumnElement[Any]:
+        """The column, not to be led by."""
+        return unindexed(super().column(name))
+
+
+def _parts(expression: Expression, dialect: str) -> list[tuple[Expression, bool]]:
+    """A condition in parts, each with whether SQLite is to keep from its index: where the rows of one person are asked for, theirs is the index to go by,
+    whatever SQLite thinks of a value it knows little about."""
+    tree = expression.tree
+    if dialect != "sqlite" or not isinstance(tree, Logic) or tree.op != "and" or not _demands_me(tree):
+        return [(expression, False)]
+    return [(Expression(expression.source, part, BOOLEAN), _fixes_value(part)) for part in tree.parts]
+
+
+def _fixes_value(node: Node) -> bool:
+    return isinstance(node, Compare) and node.op in ("eq", "in") and isinstance(node.left, Field) and not _demands_me(node)
+
+
 def row_clauses(rows: bool | tuple[Expression, ...], names: TableNames) -> list[Clause]:
     """Row conditions as WHERE terms: none for all rows, ``false`` for none."""
     if isinstance(rows, bool):
@@ -169,8 +196,9 @@ class Scope:
 
     def user_condition(self, expression: Expression) -> Clause:
         """A parsed one as a WHERE term. Raises Invalid."""
+        names = TableNames(self.workspace, self.entity, self.source.c, self.actor)
         try:
-            return condition(expression, TableNames(self.workspace, self.entity, self.source.c, self.actor))
+            return sa.and_(*(condition(part, _Unled.of(names) if led_away else names) for part, led_away in _parts(expression, names.dialect)))
         except NoSqlFace as missing:
             raise Invalid("where_refused", faults=[Fault("/where", "expression_python_only", {"what": missing.what, "column": missing.column})]) from missing
 
@@ -234,6 +262,20 @@ def split_alternatives(rows: bool | tuple[Expression, ...]) -> tuple[Expression,
 def is_narrow(rows: bool | tuple[Expression, ...]) -> bool:
     """Whether a row condition leaves each person a small part of the table: it demands that a field of the record is the person."""
     return isinstance(rows, tuple) and all(_demands_me(one.tree) for one in rows)
+
+
+def is_of_me(rows: bool | tuple[Expression, ...]) -> bool:
+    """Whether each alternative of a row condition compares a field of the record with the person or something of theirs (``team in me.teams``)."""
+    return isinstance(rows, tuple) and all(_compares_me(one.tree) for one in rows)
+
+
+def _compares_me(node: Node) -> bool:
+    if isinstance(node, Logic):
+        return (any if node.op == "and" else all)(_compares_me(part) for part in node.parts)
+    if not isinstance(node, Compare) or node.op not in ("eq", "in"):
+        return False
+    sides = (node.left, node.right)
+    return any(isinstance(side, Space) and side.path[0] == "me" for side in sides) and any(isinstance(side, Field) for side in sides)
 
 
 def is_narrow_guard(guard: Guard) -> bool:

@@ -39,6 +39,17 @@ class Lookup:
     field: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried:
+    """A hidden stored copy of ``field`` of the record of ``entity`` that the own ``link`` leads to (schema/carried.py)."""
+
+    key: str
+    link: str
+    entity: str
+    field: str
+    column: sa.Column[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Rollup:
     """A value gathered from the records of ``entity`` whose ``link`` points here. ``where`` reads stored fields of those records only."""
@@ -136,6 +147,7 @@ class CompiledEntity:
     parent_field: str = ""
     derived_order: tuple[str, ...] = ()
     search_fields: tuple[str, ...] = ()
+    carried: tuple[Carried, ...] = ()
     search_table: sa.Table | None = None  # SQLite only; PostgreSQL keeps tokens in table.c.search__tokens
     depends: object = None  # all this was made from; an equal one of the next version shares the object
 

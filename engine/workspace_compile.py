@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from engine.expressions.language import Expression
 from engine.fields.computed import target_of
 from engine.registry import Registry
+from engine.schema.carried import carried_shapes
 from engine.schema.indexes import unique_spec, uniques_of
-from engine.schema.ledger import Ledger, Shape, lay_out
+from engine.schema.ledger import Ledger, Shape, kept_places, lay_out
 from engine.schema.tables import StoredField, by_entity, entity_table, last4_name, search_table
 from engine.schema.tables import blind_name as bi_name
-from engine.workspace import CompiledCheck, CompiledEntity, CompiledField, CompiledMove, CompiledUnique, Lookup, Rollup
+from engine.workspace import Carried, CompiledCheck, CompiledEntity, CompiledField, CompiledMove, CompiledUnique, Lookup, Rollup
 from engine.workspace_types import TypeBook
 from metadata.bundle import Bundle
 from metadata.definitions import Entity, Field
@@ -28,14 +29,14 @@ ON_SAVE = frozenset({"me", "old"})
 
 
 def shapes(book: TypeBook) -> dict[tuple[str, str], Shape]:
-    """As what each live field is kept, engine's entities first."""
-    found = {}
+    """As what each live field is kept, engine's entities first, and after them what rows carry of records they link to."""
+    found: dict[tuple[str, str], Shape] = {}
     for entity in book.bundle.entities.values():
         for item in entity.live_fields():
             shown = book.shown(entity.key, item.key)
             volatile = item.type == "formula" and book.formula(entity.key, item).volatile
             found[entity.key, item.key] = Shape(item, shown.type, shown.value, book.types[item.type].family == "derived", not volatile)
-    return found
+    return {**found, **carried_shapes(book.bundle, found)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,33 @@ class Compiled:
 
 
 def compile_entities(
-    bundle: Bundle, registry: Registry, timezone: ZoneInfo, ledger: Ledger, version: int, dialect: str, known: Mapping[str, CompiledEntity] | None = None
+    bundle: Bundle,
+    registry: Registry,
+    timezone: ZoneInfo,
+    ledger: Ledger,
+    version: int,
+    dialect: str,
+    known: Mapping[str, CompiledEntity] | None = None,
+    *,
+    candidate: bool = False,
 ) -> Compiled:
-    """Every entity of a bundle. ``known``: those of the version before. Raises ExpressionRefused, NoShape, KeyError for definitions check would refuse."""
+    """Every entity of a bundle. ``known``: those of the version before. Raises ExpressionRefused, NoShape, KeyError for definitions check would refuse.
+
+    ``candidate``: a version still to be published, which may carry what no column is there for yet (a release may carry more than the one before).
+    """
     book = TypeBook(bundle, registry.field_types, timezone, registry.functions)
     found = shapes(book)
+    if not candidate:
+        kept = kept_places(ledger, version)
+        found = {place: shape for place, shape in found.items() if shape.carried is None or place in kept}
     stored = lay_out(found, ledger, version).stored
     groups = by_entity(stored.values())
     incoming = _incoming(bundle)
     entities: dict[str, CompiledEntity] = {}
     for entity in bundle.entities.values():
-        maker = _Maker(bundle, book, entity, {item.key: item for item in groups.get(entity.key, ())}, dialect, tuple(incoming.get(entity.key, ())))
+        items = groups.get(entity.key, ())
+        carried = {item.key: found[entity.key, item.key].carried for item in items if item.carried}
+        maker = _Maker(bundle, book, entity, {item.key: item for item in items}, carried, dialect, tuple(incoming.get(entity.key, ())))
         depends = maker.depends()
         before = (known or {}).get(entity.key)
         entities[entity.key] = before if before is not None and _same_sources(before.depends, depends) else maker.make(depends)
@@ -100,6 +117,7 @@ class _Maker:
     book: TypeBook
     entity: Entity
     stored: Mapping[str, StoredField]
+    carried: Mapping[str, tuple[str, str, str] | None]
     dialect: str
     incoming: tuple[tuple[str, str], ...]
 
@@ -115,7 +133,7 @@ class _Maker:
         )
         roles = tuple((key, role.title) for key, role in self.bundle.roles.items())
         choices = {key: item.body for key, item in self.bundle.choices.items()}
-        stored = tuple((item.key, item.column, item.target, item.blind, item.last4, item.letter) for item in self.stored.values())
+        stored = tuple((item.key, item.column, item.target, item.blind, item.last4, item.letter, item.carried) for item in self.stored.values())
         return Sources(
             (
                 self.entity.body,
@@ -156,13 +174,14 @@ class _Maker:
             stages=stages,
             moves=self.moves(),
             label=label_pieces(self.entity.label, fields),
-            links_to=tuple(key for key, item in self.stored.items() if item.target),
+            links_to=tuple(key for key, item in self.stored.items() if item.guarded),
             linked_from=self.incoming,
             lines=self._lines(),
             lines_of=self.entity.lines_of,
             parent_field=self.entity.parent_field if self.entity.lines_of else "",
             derived_order=derived_order(fields),
             search_fields=tuple(key for key, item in fields.items() if item.definition.search and item.column is not None),
+            carried=tuple(Carried(key, *path, table.c[self.stored[key].column]) for key, path in self.carried.items() if path is not None),
             search_table=search_table(self.entity.key) if searched and self.dialect == "sqlite" else None,
             depends=depends,
         )

@@ -81,7 +81,7 @@ def _compiled(
 
 def compile_candidate(old: Workspace, bundle: Bundle, number: int, ledger: Ledger) -> Workspace:
     """The workspace as it will be when ``bundle`` is published as version ``number`` over ``old``."""
-    compiled = compile_entities(bundle, old.registry, old.timezone, ledger, number, old.database.dialect, old.entities)
+    compiled = compile_entities(bundle, old.registry, old.timezone, ledger, number, old.database.dialect, old.entities, candidate=True)
     raw = {key: value for key, value in old.settings_raw.items() if key in bundle.settings.values}
     values = settings_values(bundle, raw, old.registry.field_types, compiled.book.scope)
     return replace(old, version=number, bundle=bundle, scope=compiled.book.scope, book=compiled.book, entities=compiled.entities, settings=values, cache={})
@@ -93,8 +93,9 @@ def remember_published(old: Workspace, candidate: Workspace, number: int) -> Non
 
 
 def shapes_of(candidate: Workspace) -> dict[tuple[str, str], Shape]:
-    """As what each live field of a compiled workspace is kept."""
-    return shapes(candidate.book)
+    """As what each live field of a compiled workspace is kept, and what its rows carry."""
+    carried = {(entity.key, item.key) for entity in candidate.entities.values() for item in entity.carried}
+    return {place: shape for place, shape in shapes(candidate.book).items() if shape.carried is None or place in carried}
 
 
 # --- settings ------------------------------------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ LEVELS = (
         "engine.records.record",
         "engine.records.work",
         "engine.records.bulk_insert",
+        "engine.records.carried",
     ),
     ("engine.rules", "engine.notices", "engine.outbox"),
     ("engine.records",),

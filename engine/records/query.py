@@ -24,7 +24,7 @@ from engine.records.query_match import Matches, matches
 from engine.records.query_order import order_of
 from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
 from engine.records.query_walk import counted, place, walk
-from engine.records.query_ways import Told, Way, indexes_of, ways_of
+from engine.records.query_ways import Told, Way, indexes_of, spread, ways_of
 from engine.records.record import Record
 from engine.records.search import Sought, sought
 from engine.scope import Scope, bound, is_narrow, row_clauses, scope_of
@@ -160,6 +160,8 @@ def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, se
     told = Told.by(scope.user_expression(text) for text in where)
     order = order_of(scope, query.sort, told.filled)
     read = told.left_of(scope.grant.condition("read"))
+    if scope.names.dialect == "sqlite":
+        read = spread(read, indexes_of(scope.workspace, scope.entity))
     split, ways = _split(scope, where, read) if search is None and not found.shape else ("", ())
     terms = [*found.terms(scope), *(scope.user_terms(text) for text in where if text != split)]
     if query.verb != "read":

@@ -6,7 +6,7 @@ Phase 0 walks the rows that have a value in the first sort column, phase 1 those
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,6 +48,11 @@ class Order:
     def phases(self) -> int:
         """2 when rows without a first sort value may exist."""
         return 2 if self.keys and self.keys[0].nullable else 1
+
+    def over(self, rows: sa.FromClause) -> Order:
+        """The same order of rows that have their sort values as ``s_0 ..``, beside ``id``."""
+        keys = tuple(replace(key, column=rows.c[f"s_{index}"]) for index, key in enumerate(self.keys))
+        return Order(keys, rows.c.id, self.id_descending)
 
     def terms(self, phase: int) -> list[sa.ColumnElement[bool]]:
         """What keeps a statement inside its phase."""

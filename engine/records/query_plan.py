@@ -20,7 +20,7 @@ from engine.records.query_ways import Told, Way
 from engine.records.record import Record
 from engine.records.search import Sought
 from engine.records.values import unseal
-from engine.scope import Needed, Scope, is_narrow, needed_of, row_clauses, split_alternatives, unindexed
+from engine.scope import Needed, Scope, is_narrow, is_of_me, needed_of, row_clauses, split_alternatives, unindexed
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledField
@@ -197,7 +197,10 @@ class Plan:
         return [*self.columns.elements, *sorts, *(self.search.evidence(self.scope) if self.search is not None else ())]
 
     def _limited(self, terms: Sequence[sa.ColumnElement[bool]], phase: int) -> sa.Select[Any]:
-        """One limited select; on SQLite a union of limited branches where the reader's rows are alternatives over different columns."""
+        """One limited select, or a union of limited branches where the reader's rows are alternatives over different columns.
+
+        The branches give ids and sort values; only the rows of the page are then read whole.
+        """
         limit = sa.bindparam("p_limit", type_=sa.Integer, required=True)
         ordering = self.order.ordering(phase)
         branches = self._branches(terms, phase, streamed=not self.order.keys)
@@ -206,18 +209,28 @@ class Plan:
             only = branches[0]
             select = sa.select(*self._elements()).where(*only.terms).order_by(*only.ordering(ordering, self.order.id_descending)).limit(limit)
             return select.execution_options(scoped=True)
-        parts = [branch.ids(self.scope).order_by(*branch.ordering(ordering, self.order.id_descending)).limit(limit).subquery() for branch in branches]
-        together = sa.union(*(sa.select(part.c.id) for part in parts)).subquery()
-        return sa.select(*self._elements()).where(record_id.in_(sa.select(together.c.id))).order_by(*ordering).limit(limit).execution_options(scoped=True)
+        sorts = [key.column.label(f"s_{index}") for index, key in enumerate(self.order.keys)]
+        parts = [
+            branch.ids(self.scope).add_columns(*sorts).order_by(*branch.ordering(ordering, self.order.id_descending)).limit(limit).subquery()
+            for branch in branches
+        ]
+        together = sa.union(*(sa.select(part) for part in parts)).subquery()
+        page = sa.select(together.c.id).order_by(*self.order.over(together).ordering(phase)).limit(limit)
+        return sa.select(*self._elements()).where(record_id.in_(page)).order_by(*ordering).execution_options(scoped=True)
 
     def _branches(self, terms: Sequence[sa.ColumnElement[bool]], phase: int, *, streamed: bool) -> list[Branch]:
-        """The ways to the rows: on SQLite one per alternative of the reader's rows and per way of a search, elsewhere one."""
+        """The ways to the rows: one per alternative of the reader's rows, on SQLite also per way of a search and of a list's condition.
+
+        PostgreSQL knows how often values occur: where some alternative is not one person's or team's rows, or a condition has alternatives of its own,
+        it is asked as a whole and walks the order or sorts, as it finds cheaper.
+        """
         scope, search, read = self.scope, self.search, self.read
-        if scope.names.dialect != "sqlite":
+        clever = scope.names.dialect != "sqlite"
+        if clever and (search is not None or not is_of_me(read)):
             return [self._branch(read, [*terms, *self._whole(), *(search.terms(scope) if search is not None else ())])]
         alternatives: list[bool | tuple[Expression, ...]] = [(one,) for one in split_alternatives(read)] or [read]
         if search is None:
-            if not self.ways or len(alternatives) * len(self.ways) > MOST_BRANCHES or (self.ways[0].alone and read is not True):
+            if clever or not self.ways or len(alternatives) * len(self.ways) > MOST_BRANCHES or (self.ways[0].alone and read is not True):
                 return [self._branch(rows, [*terms, *self._whole()]) for rows in alternatives]
             return [self._way(rows, terms, way) for rows in alternatives for way in self._open_ways(phase)] or [self._branch(False, terms)]
         terms = [*terms, *self._whole()]

@@ -180,12 +180,28 @@ def led_by(node: Node) -> set[str]:
     return found
 
 
+def spread(rows: Rows, indexes: Indexes) -> Rows:
+    """A row condition with ``field in ('a', 'b')`` as an alternative for each value, where an index leads to each in the order of a list."""
+    if isinstance(rows, bool):
+        return rows
+    found: list[Expression] = []
+    for one in rows:
+        parts = [each for part in parts_of(one.tree, "or") for each in (_alternatives(part, indexes.before) if isinstance(part, Compare) else ()) or (part,)]
+        found += [one] if len(parts) == 1 else [Expression(f"{one.source} [{number}]", part, BOOLEAN) for number, part in enumerate(parts)]
+    return tuple(found) if len(found) <= MOST_ALTERNATIVES else rows
+
+
 @dataclass(frozen=True, slots=True)
 class Indexes:
     """The fields of one entity that its indexes begin with, and those that stand second, after a field."""
 
     first: frozenset[str]
     second: frozenset[tuple[str, str]]
+
+    @property
+    def before(self) -> frozenset[str]:
+        """The fields that stand before others in an index: where they are fixed, the index runs in the order of these."""
+        return frozenset(first for first, _ in self.second)
 
     def led(self, fixed: Collection[str]) -> frozenset[str]:
         """The fields an index leads to where ``fixed`` ones have known values."""
@@ -199,6 +215,7 @@ def indexes_of(workspace: Workspace, entity: CompiledEntity) -> Indexes:
 
 def _indexes(workspace: Workspace, entity: CompiledEntity) -> Indexes:
     names = {str(item.column.key): name for name, item in entity.fields.items() if item.column is not None}
+    names |= {str(item.column.key): str(item.column.key) for item in entity.carried}  # as row permissions name them
     specs = [spec for spec in remember(workspace, ("needed indexes",), lambda: _needed(workspace)) if spec.entity == entity.key]
     led = [tuple(names.get(column, "") for column in spec.columns[:2]) for spec in specs]
     return Indexes(frozenset(one[0] for one in led if one[0]), frozenset((one[0], one[1]) for one in led if len(one) > 1 and all(one)))
@@ -210,6 +227,13 @@ def _needed(workspace: Workspace) -> tuple[IndexSpec, ...]:
         for entity in workspace.entities.values()
         for name, item in entity.fields.items()
         if item.column is not None
+    }
+    stored |= {
+        (entity.key, item.key): StoredField(
+            entity.key, item.key, str(item.column.key), item.column.type, _target(workspace.entities[item.entity].fields[item.field]), carried=True
+        )
+        for entity in workspace.entities.values()
+        for item in entity.carried
     }
     return tuple(needed(workspace.bundle, stored, workspace.database.dialect).values())
 

@@ -16,6 +16,7 @@ from engine import system_tables as tables
 from engine.access import remember
 from engine.fields.base import Value
 from engine.records.bulk_insert import Converter, Inserter, inserter, to_json
+from engine.records.carried import copied, link_column
 from engine.records.history import cause_json
 from engine.records.search import is_searched, row_tokens
 from engine.records.values import seal_row, storage
@@ -23,7 +24,7 @@ from engine.records.work import HEAD, Row, Work
 from engine.schema.tables import SEARCH_COLUMN
 
 if TYPE_CHECKING:
-    from engine.workspace import CompiledEntity, CompiledField
+    from engine.workspace import Carried, CompiledEntity, CompiledField
 
 _HISTORY = ("entity", "record", "version", "verb", "at", "person", "cause", "before", "after", "computed")
 _STAGES = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
@@ -42,6 +43,7 @@ class _Layout:
     source: Mapping[str, str]  # column key -> field, encrypted ones apart
     places: Mapping[str, int]  # column key -> place among the cells
     noted: tuple[str, ...]  # for history: the field at each place, any text where what stands there is put over it
+    carried: tuple[tuple[int, tuple[Carried, ...], tuple[tuple[int, Converter], ...]], ...]  # by link: its place, what is carried over it, where that goes
 
 
 def _layout(entity: CompiledEntity, dialect: sa.Dialect, work: Work) -> _Layout:
@@ -59,7 +61,18 @@ def _layout(entity: CompiledEntity, dialect: sa.Dialect, work: Work) -> _Layout:
         for item in kept.sealed.values()
     )
     taken = tuple(source.get(column, "deleted_at") for column in rest)
-    return _Layout(found, head, _taking(taken), converted, sealed, places.get(SEARCH_COLUMN, -1), source, places, taken)
+    carried = tuple(
+        (places[link_column(entity, link)], items, tuple((places[str(item.column.key)], convert[str(item.column.key)]) for item in items))
+        for link, items in _by_link(entity).items()
+    )
+    return _Layout(found, head, _taking(taken), converted, sealed, places.get(SEARCH_COLUMN, -1), source, places, taken, carried)
+
+
+def _by_link(entity: CompiledEntity) -> dict[str, tuple[Carried, ...]]:
+    found: dict[str, tuple[Carried, ...]] = {}
+    for item in entity.carried:
+        found[item.link] = (*found.get(item.link, ()), item)
+    return found
 
 
 def _taking(keys: Sequence[str]) -> Callable[[Row], tuple[Value, ...]]:
@@ -116,10 +129,19 @@ class RowWriter:
         return lambda row, cells: tuple([cells[place] if field is None else row[field] for field, place in ways])
 
     def insert(self, rows: Sequence[tuple[int, list[Any]]]) -> None:
-        """Insert (id, cells)."""
+        """Insert (id, cells); what the rows carry of the records they link to is put into the cells."""
+        self._carry([cells for _, cells in rows])
         at, head = self._layout.head.index("id"), self._head
         before, after = head[:at], head[at:]
         self._layout.inserter.insert(self._connection, [(*before, record_id, *after, *cells) for record_id, cells in rows], self._schema)
+
+    def _carry(self, rows: Sequence[list[Any]]) -> None:
+        for place, items, goals in self._layout.carried:
+            targets = {cells[place] for cells in rows} - {None}
+            found = copied(self._work.workspace, self._connection, self._entity, items, targets) if targets else {}
+            for cells in rows:
+                for value, (goal, convert) in zip(found.get(cells[place], ()), goals, strict=False):
+                    cells[goal] = value if value is None or convert is None else convert(value)
 
     def follow(self, rows: Sequence[tuple[Row, str, Sequence[str]]]) -> None:
         """What belongs to rows that stand in the table: their histories, the stages they begin in, their tokens. (row, as history keeps it, computed fields)."""

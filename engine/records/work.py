@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.records import history
+from engine.records.carried import Carrying, binds_of, copies
 from engine.records.record import Change
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
@@ -46,6 +48,7 @@ class Work:
         self._rows: dict[tuple[str, int], Row | None] = {}
         self._entries: list[dict[str, Any]] = []
         self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
+        self._carrying = Carrying(ctx.workspace)
         self._rights_changed = False
         self._volatile: dict[Expression, tuple[str, ...]] = {}
         self._constants: dict[Expression, Value] = {}
@@ -145,8 +148,10 @@ class Work:
         """Insert a row and give its id; the row gets its head."""
         head = self.new_head()
         columns = {**head, **storage(self.workspace, entity).columns(row, self.workspace.cipher), **token_columns(entity, row)}
-        statement = remember(self.workspace, ("insert", entity.key, *columns), lambda: inserting(entity, columns))
-        made = statement.first(self.connection, columns)
+        statement = remember(
+            self.workspace, ("insert", entity.key, *columns), lambda: inserting(entity, columns, copies(self.workspace, entity) if entity.carried else {})
+        )
+        made = statement.first(self.connection, {**columns, **binds_of(entity, row)} if entity.carried else columns)
         assert made is not None
         row.update(head, id=made[0])
         self.keep(entity.key, row)
@@ -182,11 +187,16 @@ class Work:
             columns.update(head)
             after.update(head)
 
-        statement = remember(self.workspace, ("update", entity.key, entered, *columns), lambda: updating(entity, columns, versioned=entered))
-        binds = {f"w_{name}": value for name, value in columns.items()}
+        statement = remember(
+            self.workspace,
+            ("update", entity.key, entered, *columns),
+            lambda: updating(entity, columns, versioned=entered, copied=copies(self.workspace, entity, names)),
+        )
+        binds = {f"w_{name}": value for name, value in columns.items()} | binds_of(entity, after, names)
         if statement.run(self.connection, {**binds, "p_id": before["id"], "p_version": before["version"]}) != 1:
             return False
         self.keep(entity.key, after)
+        self._carrying.changed(entity, before["id"], names)
         if searched and entity.search_table is not None:
             self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
         return True
@@ -204,6 +214,7 @@ class Work:
                     self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
             groups.setdefault(tuple(columns), []).append({"p_id": before["id"], **{f"w_{column}": value for column, value in columns.items()}})
             self.keep(entity.key, after)
+            self._carrying.changed(entity, before["id"], names)
         for names, rows in groups.items():
             remember(self.workspace, ("update", entity.key, False, *names), partial(updating, entity, names, versioned=False)).run_each(self.connection, rows)
 
@@ -239,7 +250,7 @@ class Work:
         self._rights_changed = True
 
     def finish(self) -> None:
-        """Write what was gathered: history in one insert, then search tokens."""
+        """Write what was gathered: history in one insert, then search tokens, then what other rows carry of the changed ones."""
         history.write(self.connection, self._entries, self.workspace.database.schema)
         self._entries = []
         for key, rows in self._tokens.items():
@@ -248,6 +259,7 @@ class Work:
             for fresh in (True, False):
                 write_tokens(self.connection, entity, [(one, row) for one, (row, new) in rows.items() if row is not None and new is fresh], fresh=fresh)
         self._tokens = {}
+        self._carrying.settle(self.connection)
         if self._rights_changed:
             raise_permission_version(self.connection)
 
@@ -267,18 +279,22 @@ class Work:
         )
 
 
-def inserting(entity: CompiledEntity, names: Iterable[str]) -> Ready:
-    """The INSERT of one row, giving its id."""
-    return Ready(sa.insert(entity.table).returning(entity.table.c.id).execution_options(scoped=True), tuple(names))
+def inserting(entity: CompiledEntity, names: Iterable[str], copied: Mapping[str, Any]) -> Ready:
+    """The INSERT of one row, giving its id. ``copied``: what the statement reads itself (carried.copies)."""
+    statement = sa.insert(entity.table).values(dict(copied)) if copied else sa.insert(entity.table)
+    return Ready(statement.returning(entity.table.c.id).execution_options(scoped=True), tuple(names))
 
 
-def updating(entity: CompiledEntity, names: Iterable[str], *, versioned: bool) -> Ready:
-    """The UPDATE of some columns of one row (``p_id``; ``w_NAME``); ``versioned``: only if it still has the version ``p_version``."""
+def updating(entity: CompiledEntity, names: Iterable[str], *, versioned: bool, copied: Mapping[str, Any] = MappingProxyType({})) -> Ready:
+    """The UPDATE of some columns of one row (``p_id``; ``w_NAME``); ``versioned``: only if it still has the version ``p_version``.
+
+    ``copied``: what the statement reads itself (carried.copies).
+    """
     table = entity.table
     statement = sa.update(table).where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).execution_options(scoped=True)
     if versioned:
         statement = statement.where(table.c.version == sa.bindparam("p_version", type_=sa.BigInteger))
-    return Ready(statement.values({name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in names}))
+    return Ready(statement.values({**{name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in names}, **copied}))
 
 
 def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> Ready:

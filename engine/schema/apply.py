@@ -34,8 +34,8 @@ def apply_tables(connection: sa.Connection, plan: SchemaPlan, schema: str | None
         _create_table(op, entity, [item for item in stored if item.entity == entity], dialect, schema)
     if dialect == "postgresql":
         for entity in created:
-            _add_foreign_keys(op, [item for item in stored if item.entity == entity and item.target], schema)
-    for step in plan.of("add_column", "change_type"):
+            _add_foreign_keys(op, [item for item in stored if item.entity == entity and item.guarded], schema)
+    for step in plan.of("add_column", "carry", "change_type"):
         if step.stored is not None:
             for column in ddl_columns(step.stored, schema):
                 op.add_column(table_name(step.entity), column, schema=schema, inline_references=True)
@@ -107,4 +107,4 @@ def create_whole(connection: sa.Connection, stored: Iterable[StoredField], entit
 def add_foreign_keys(connection: sa.Connection, stored: Iterable[StoredField], schema: str | None) -> None:
     """The foreign keys ``create_whole`` left out (PostgreSQL; SQLite has them in its tables)."""
     if connection.dialect.name == "postgresql":
-        _add_foreign_keys(operations(connection), [item for item in stored if item.target], schema)
+        _add_foreign_keys(operations(connection), [item for item in stored if item.guarded], schema)

@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from engine.schema.carried import carried_key
+from engine.schema.conditions import branches, denied, fixed, hop, terms, tree_of
 from engine.schema.tables import SEARCH_COLUMN, StoredField, blind_name, last4_name
 from metadata.bundle import Bundle
 from metadata.definitions import Entity, ListView, Unique
@@ -179,12 +181,15 @@ def _sort_columns(entity: str, sort: Iterable[str], stored: Stored) -> tuple[tup
     return tuple(columns)
 
 
-def _sorted_spec(entity: str, scope: tuple[str, ...], sort: tuple[tuple[str, bool], ...], reason: Reason) -> IndexSpec | None:
-    """(scope, sort, id); columns run down only where the sort mixes directions, since an index is read both ways."""
+def _sorted_spec(entity: str, scope: tuple[str, ...], sort: tuple[tuple[str, bool], ...], reason: Reason, beside: tuple[str, ...] = ()) -> IndexSpec | None:
+    """(scope, sort, id); columns run down only where the sort mixes directions, since an index is read both ways.
+
+    ``beside``: what the condition fixes besides, put last: rows that are not meant are passed over inside the index.
+    """
     names = [name for name, _ in sort if name not in scope]
     mixed = len({down for _, down in sort}) > 1
     down = frozenset(name for name, falls in sort if falls and name not in scope) if mixed else frozenset()
-    columns = tuple(dict.fromkeys((*scope, *names, "id")))
+    columns = tuple(dict.fromkeys((*scope, *names, "id", *beside)))
     return IndexSpec(entity, columns, descending=down, reasons=(reason,)) if len(columns) > 1 else None
 
 
@@ -200,9 +205,11 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
     """The list's own condition before its sort, the permitted rows before it, its quick filters where nothing else narrows it, its calendar."""
     sort = _sort_columns(view.entity, view.sort, stored) or ()
     title = view.title or view.key
-    own = [_narrowest(branch, view.entity, stored) for branch in _scope_columns(view.entity, view.where, stored)]
-    for branch in own or [()]:
-        yield _sorted_spec(view.entity, branch, sort, Reason("index_list", title))
+    fixed_by = _scope_columns(view.entity, view.where, stored)
+    own = [_narrowest(branch, view.entity, stored) for branch in fixed_by]
+    passed = tuple(_denied_columns(view.entity, view.where, stored))
+    for branch, whole in zip(own or [()], fixed_by or [()], strict=True):
+        yield _sorted_spec(view.entity, branch, sort, Reason("index_list", title), (*(column for column in whole if column not in branch), *passed))
     scope = own[0] if len(own) == 1 else ()
     for column in _alternatives(view.entity, view.where, stored):
         yield _sorted_spec(view.entity, (*scope, column), (), Reason("index_list", title))
@@ -218,12 +225,20 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
         yield _sorted_spec(view.entity, (), day, Reason("index_calendar", title))
 
 
+def _denied_columns(entity: str, source: str, stored: Stored) -> Iterator[str]:
+    """The columns of booleans that a condition wants not to be true."""
+    for term in terms(tree) if (tree := tree_of(source)) is not None else ():
+        place = stored.get((entity, denied(term) or ""))
+        if place is not None:
+            yield place.column
+
+
 def _alternatives(entity: str, source: str, stored: Stored) -> Iterator[str]:
     """The columns compared by alternatives inside a condition: ``stage == 'new' and (due_at < now() or asked_at < now())``."""
-    tree = _tree(source)
-    for term in _terms(tree) if tree is not None else ():
-        for branch in _branches(term) if isinstance(term, ast.BoolOp) and term is not tree else ():
-            first = next((one for one in _terms(branch) if isinstance(one, ast.Compare) and isinstance(one.left, ast.Name)), None)
+    tree = tree_of(source)
+    for term in terms(tree) if tree is not None else ():
+        for branch in branches(term) if isinstance(term, ast.BoolOp) and term is not tree else ():
+            first = next((one for one in terms(branch) if isinstance(one, ast.Compare) and isinstance(one.left, ast.Name)), None)
             place = stored.get((entity, first.left.id)) if first is not None and isinstance(first.left, ast.Name) else None
             if place is not None and not place.blind and _indexable(place):
                 yield place.column
@@ -232,6 +247,10 @@ def _alternatives(entity: str, source: str, stored: Stored) -> Iterator[str]:
 def _selective(column: str, entity: str, stored: Stored) -> bool:
     """A link narrows to few rows; a choice or a boolean leaves many."""
     return any(item.column == column and bool(item.target) for place, item in stored.items() if place[0] == entity)
+
+
+def _is_carried(column: str, entity: str, stored: Stored) -> bool:
+    return any(item.column == column and item.carried for place, item in stored.items() if place[0] == entity)
 
 
 def _narrowest(branch: tuple[str, ...], entity: str, stored: Stored) -> tuple[str, ...]:
@@ -246,13 +265,13 @@ def _indexable(stored: StoredField) -> bool:
 
 
 def _grant_scopes(bundle: Bundle, view: ListView, stored: Stored) -> list[str]:
-    """Links by which those who get a list see its rows, each once."""
+    """Links, and what is carried over them, by which those who get a list see its rows, each once."""
     found: dict[str, None] = {}
     for role in bundle.roles.values():
         grant = role.grants.get(view.entity)
         if grant is not None and isinstance(grant.read, str) and (not view.audience or role.key in view.audience):
-            for branch in _scope_columns(view.entity, grant.read, stored):
-                found.update(dict.fromkeys(column for column in branch if _selective(column, view.entity, stored)))
+            for branch in _scope_columns(view.entity, grant.read, stored, carried=True):
+                found.update(dict.fromkeys(column for column in branch if _selective(column, view.entity, stored) or _is_carried(column, view.entity, stored)))
     return list(found)
 
 
@@ -262,7 +281,7 @@ def _of_grants(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
         for entity, grant in role.grants.items():
             if entity in bundle.entities and isinstance(grant.read, str):
                 reason = Reason("index_rows", role.title or role.key)
-                for branch in _scope_columns(entity, grant.read, stored):
+                for branch in _scope_columns(entity, grant.read, stored, carried=True):
                     yield IndexSpec(entity, branch[:1], reasons=(reason,))
                 for target, column in _hop_columns(entity, grant.read, stored):
                     yield IndexSpec(target, (column,), reasons=(reason,))
@@ -290,62 +309,30 @@ def _of_due_rules(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
                 yield IndexSpec(entity, (stored[entity, key].column,), filled=True, reasons=(Reason("index_due", rule.title or rule.key),))
 
 
-def _scope_columns(entity: str, source: str, stored: Stored) -> list[tuple[str, ...]]:
-    """For each ``or`` branch of a condition the stored columns it fixes to one value (or to a set of them), at most SCOPE_LIMIT."""
-    branches: list[tuple[str, ...]] = []
-    for branch in _branches(_tree(source)):
-        names = [name for term in _terms(branch) if (name := _fixed(term)) is not None]
+def _scope_columns(entity: str, source: str, stored: Stored, *, carried: bool = False) -> list[tuple[str, ...]]:
+    """For each ``or`` branch of a condition the stored columns it fixes to one value (or to a set of them), at most SCOPE_LIMIT.
+
+    ``carried``: row permissions, which read carried values where they look over a link.
+    """
+    found: list[tuple[str, ...]] = []
+    for branch in branches(tree_of(source)):
+        names = [name for term in terms(branch) if (name := fixed(term)) is not None]
+        if carried:
+            names += [carried_key(*path) for term in terms(branch) if (path := hop(term)) is not None]
         columns = [
             stored[entity, name].column
             for name in dict.fromkeys(names)
             if (entity, name) in stored and not stored[entity, name].blind and _indexable(stored[entity, name])
         ]
         if columns:
-            branches.append(tuple(columns[:SCOPE_LIMIT]))
-    return branches
+            found.append(tuple(columns[:SCOPE_LIMIT]))
+    return found
 
 
 def _hop_columns(entity: str, source: str, stored: Stored) -> Iterator[tuple[str, str]]:
-    """(target entity, column) of conditions over one link: ``LINK.owner == me``."""
-    for branch in _branches(_tree(source)):
-        for term in _terms(branch):
-            side = term.left if isinstance(term, ast.Compare) else None
-            if isinstance(side, ast.Attribute) and isinstance(side.value, ast.Name) and isinstance(term, ast.Compare) and _equality(term):
-                link = stored.get((entity, side.value.id))
-                if link is not None and link.target and (link.target, side.attr) in stored and not stored[link.target, side.attr].blind:
-                    yield link.target, stored[link.target, side.attr].column
-
-
-def _tree(source: str) -> ast.expr | None:
-    """The parsed condition; None when there is none or it is not an expression (the checker has said so before)."""
-    try:
-        return ast.parse(source.strip(), mode="eval").body if source.strip() else None
-    except (SyntaxError, ValueError):
-        return None
-
-
-def _branches(tree: ast.expr | None) -> list[ast.expr]:
-    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.Or):
-        return [branch for value in tree.values for branch in _branches(value)]
-    return [] if tree is None else [tree]
-
-
-def _terms(tree: ast.expr) -> list[ast.expr]:
-    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
-        return [term for value in tree.values for term in _terms(value)]
-    return [tree]
-
-
-def _equality(term: ast.Compare) -> bool:
-    return len(term.ops) == 1 and isinstance(term.ops[0], ast.Eq | ast.In)
-
-
-def _fixed(term: ast.expr) -> str | None:
-    """The field a term fixes: ``owner == me``, ``stage in ('a', 'b')``, ``empty(owner)``, a bare boolean field."""
-    if isinstance(term, ast.Compare) and _equality(term) and isinstance(term.left, ast.Name):
-        return term.left.id
-    if isinstance(term, ast.Compare) and isinstance(term.ops[0], ast.Eq) and isinstance(term.comparators[0], ast.Name):
-        return term.comparators[0].id
-    if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and term.func.id == "empty" and term.args and isinstance(term.args[0], ast.Name):
-        return term.args[0].id
-    return term.id if isinstance(term, ast.Name) else None
+    """(target entity, column) of conditions over one link that the row carries nothing of: ``LINK.owner == me``."""
+    for branch in branches(tree_of(source)):
+        for path in map(hop, terms(branch)):
+            link = stored.get((entity, path[0])) if path is not None and (entity, carried_key(*path)) not in stored else None
+            if path is not None and link is not None and link.target and (link.target, path[1]) in stored and not stored[link.target, path[1]].blind:
+                yield link.target, stored[link.target, path[1]].column

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,13 +34,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """As what a field's values are kept: ``type`` and ``value`` are those of the values (of a formula giving money, money)."""
+    """As what a field's values are kept: ``type`` and ``value`` are those of the values (of a formula giving money, money).
+
+    ``carried``: for a carried value (carried.py) the own link, the entity it leads to and the field there.
+    """
 
     field: Field
     type: FieldType
     value: Field
     derived: bool = False
     stored: bool = True
+    carried: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +145,33 @@ def lay_out(shapes: Mapping[tuple[str, str], Shape], ledger: Ledger, version: in
         if not shape.stored or not (meaning := signature(shape)):
             continue
         known = by_field.get(place, [])
-        column = next((item for item in sorted(known, key=lambda item: (item.retired is not None, -item.since)) if item.type == meaning), None)
+        fit = [item for item in known if item.type == meaning and (shape.carried is None or is_kept(item, version))]
+        column = next(iter(sorted(fit, key=lambda item: (item.retired is not None, -item.since))), None)
         name = column.column if column else _free_name(place[1], known)
         letter = _letter(place, shape, letters, given, version)
         kept = stored_field(place[0], shape.field, shape.type, shape.value, name, letter)
         if kept is None:
             continue
+        if shape.carried is not None:
+            kept = replace(kept, carried=True)
         stored[place], signatures[place] = kept, meaning
         used.add((place[0], name))
         if column is None:
             new.append(kept)
-        elif column.retired is not None:
+        elif column.retired is not None and shape.carried is None:
             taken.append(column)
     left = tuple(item for item in ledger.columns if item.type != SEARCH_TYPE and item.retired is None and (item.entity, item.column) not in used)
     return Layout(stored, signatures, tuple(new), tuple(taken), left, tuple(given))
+
+
+def is_kept(column: Column, version: int) -> bool:
+    """Whether a computed column is kept true at a version. One that was given up is never used again: meanwhile nobody kept it."""
+    return column.since <= version and (column.retired is None or column.retired > version)
+
+
+def kept_places(ledger: Ledger, version: int) -> frozenset[tuple[str, str]]:
+    """(entity, key) of the columns in use at a version."""
+    return frozenset((item.entity, item.field) for item in ledger.columns if item.type != SEARCH_TYPE and is_kept(item, version))
 
 
 def _free_name(key: str, known: Iterable[Column]) -> str:

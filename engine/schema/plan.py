@@ -108,7 +108,7 @@ def plan_schema(
     """The steps from what is to what ``new`` says. ``dirty``: stored derived fields whose values must be computed anew."""
     layout = lay_out(shapes, ledger, version)
     indexes = needed(new, layout.stored, dialect)
-    planner = _Planner(old, new, ledger, rows, dialect, layout)
+    planner = _Planner(old, new, shapes, ledger, rows, dialect, layout)
     steps = (
         *planner.tables(),
         *planner.columns(),
@@ -130,6 +130,7 @@ def entity_of(index: str) -> str:
 class _Planner:
     old: Bundle
     new: Bundle
+    shapes: Shapes
     ledger: Ledger
     rows: Rows
     dialect: str
@@ -139,7 +140,8 @@ class _Planner:
         return table_name(entity) in self.ledger.tables
 
     def step(self, code: str, risk: Risk, entity: Entity, key: str = "", **more: object) -> Step:
-        titles = entity.fields[key].title if key in entity.fields else key
+        shape = self.shapes.get((entity.key, key))
+        titles = entity.fields[key].title if key in entity.fields else shape.field.title if shape is not None else key
         return Step(code, risk, entity.key, entity.title, field=key, field_title=titles or key, **more)  # type: ignore[arg-type]
 
     def tables(self) -> list[Step]:
@@ -153,7 +155,9 @@ class _Planner:
             if not self.has(entity.key):
                 continue
             former = self._former(stored)
-            if former is None:
+            if stored.carried:
+                steps.append(self.step("carry", "adds", entity, stored.key, stored=stored))
+            elif former is None:
                 steps.append(self.step("add_column", "adds", entity, stored.key, stored=stored))
             else:
                 steps.append(

@@ -26,7 +26,8 @@ class StoredField:
     """One field as storage sees it: the physical column, its type, and which companions it has.
 
     ``target`` is the entity a single link points to (a real foreign key), "" otherwise. ``blind`` and ``last4``: companion columns of an
-    encrypted field. ``letter`` prefixes its search tokens, "" when it takes no part in search.
+    encrypted field. ``letter`` prefixes its search tokens, "" when it takes no part in search. ``carried``: no field but a carried value
+    (carried.py); it needs no foreign key of its own, since what it is copied from has one.
     """
 
     entity: str
@@ -37,6 +38,12 @@ class StoredField:
     blind: bool = False
     last4: bool = False
     letter: str = ""
+    carried: bool = False
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the database guarantees that its target is there."""
+        return bool(self.target) and not self.carried
 
 
 def table_name(entity: str) -> str:
@@ -118,7 +125,7 @@ def search_table(entity: str) -> sa.Table:
 def ddl_columns(stored: StoredField, schema: str | None) -> list[sa.Column[Any]]:
     """The columns of a field for DDL: a single link with its foreign key, named by text so that the target need not be at hand."""
     columns = field_columns(stored)
-    if stored.target:
+    if stored.guarded:
         prefix = f"{schema}." if schema else ""
         columns[0].append_foreign_key(sa.ForeignKey(f"{prefix}{table_name(stored.target)}.id"))
     return columns
