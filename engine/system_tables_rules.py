@@ -181,4 +181,23 @@ connector = Table(
     Column("by", BigInteger),
 )
 
-RULE_TABLES = (run, due_done, schedule, rule_switch, ask, ask_person, notice, outgoing, connector)
+#: Two records that became one. ``version``: of the kept one afterwards, None when nothing of it changed; ``moved``: ids of what led to the dropped one.
+merging = numbered(
+    "merging",
+    WORKSPACE,
+    key_column(),
+    Column("entity", String(40), nullable=False),
+    Column("keep", BigInteger, nullable=False),
+    Column("drop", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", BigInteger),
+    Column("version", BigInteger),
+    Column("into_field", String(40)),
+    Column("into_before", BigInteger),
+    Column("moved", JsonValue, nullable=False),
+    Column("undone_at", Instant),
+    Index("ix_merging_drop", "entity", "drop"),
+    Index("ix_merging_keep", "entity", "keep"),
+)
+
+RULE_TABLES = (run, due_done, schedule, rule_switch, ask, ask_person, notice, outgoing, connector, merging)

@@ -56,7 +56,7 @@ def _read_entity(key: str, doc: Document) -> Entity:
         else None,
         lines_of=doc.get("lines_of", ""),
         parent_field=doc.get("parent_field", doc.get("lines_of", "")),
-        append_only=doc.get("append_only", False),
+        append_only=doc.get("append_only", False) or bool(doc.get("ledger")),
         subject=personal.get("subject", False),
         keep=personal.get("keep", ""),
         module=doc.get("module", ""),

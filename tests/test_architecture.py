@@ -58,7 +58,7 @@ LEVELS = (
         "engine.records.carried",
     ),
     ("engine.rules", "engine.notices", "engine.outbox"),
-    ("engine.records",),
+    ("engine.records", "engine.rules.engine_effects"),
     (
         "engine.publishing",
         "engine.settings_values",

@@ -15,6 +15,7 @@ from engine.fields.base import Value
 from engine.records.attachments import bind_files, check_files, file_fields
 from engine.records.derived import Settling, own_values
 from engine.records.links import check_links, refuse_linked
+from engine.records.merging import refuse_merged
 from engine.records.new_rows import propose_new
 from engine.records.proposal import Proposal, check_rules, check_stage, propose_change
 from engine.records.query import get
@@ -320,6 +321,7 @@ class Saving:
             raise NotFound("nothing_to_restore", entity=entity.key, id=record_id)
         if not grant.admits("delete", truth):
             raise Denied("may_not_restore", entity=entity.key, id=record_id)
+        refuse_merged(work, entity.key, record_id)
         at = row["deleted_at"]
         back = self._restore(entity, row)
         for key in entity.lines:

@@ -100,6 +100,7 @@ def _all(bundle: Bundle, stored: Stored, dialect: str) -> Iterator[IndexSpec]:
         columns = {field.key: stored[entity.key, field.key] for field in entity.live_fields() if (entity.key, field.key) in stored}
         yield from _of_uniques(entity, columns)
         yield from _of_fields(entity, columns, dialect)
+        yield from _of_ledger(entity, columns)
     yield from _of_lists(bundle, stored)
     yield from _of_grants(bundle, stored)
     yield from _of_rollups(bundle, stored)
@@ -161,6 +162,13 @@ def _of_fields(entity: Entity, columns: Mapping[str, StoredField], dialect: str)
             yield IndexSpec(entity.key, (stored.column, "id"), reasons=(Reason("index_asked", title),))
     if dialect == "postgresql" and any(stored.letter for stored in columns.values()):
         yield IndexSpec(entity.key, (SEARCH_COLUMN,), method="gin", reasons=(Reason("index_search", entity.title),))
+
+
+def _of_ledger(entity: Entity, columns: Mapping[str, StoredField]) -> Iterator[IndexSpec]:
+    """Balances of a ledger are summed by what they are about, the account, and who."""
+    keys = tuple(str(entity.ledger[word]) for word in ("about", "account", "who") if word in entity.ledger)
+    if keys and all(key in columns and not columns[key].blind for key in keys):
+        yield IndexSpec(entity.key, tuple(columns[key].column for key in keys), reasons=(Reason("index_ledger", _titles(entity, keys)),))
 
 
 def _sort_columns(entity: str, sort: Iterable[str], stored: Stored) -> tuple[tuple[str, bool], ...] | None:

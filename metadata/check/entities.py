@@ -30,9 +30,7 @@ def entities(findings: Findings) -> None:
         _unique(spot / "unique", key, document)
         _stages(spot / "stages", key, document, actions)
         _lines(spot, key, document)
-        for word in ("about", "who", "account", "amount"):
-            if word in document.get("ledger", {}):
-                findings.own_field(spot / "ledger" / word, key, document["ledger"][word])
+        _ledger(spot / "ledger", key, document)
         _merge(spot / "merge", key, document)
         if "module" in document:
             module(spot / "module", document["module"])
@@ -144,12 +142,37 @@ def _lines(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
         at.report("lines_link", name=link.key, entity=parent)
 
 
+#: What each part of a ledger may be: what it is about a record, whose it is, the account a name, the amount exact.
+_LEDGER: Mapping[str, tuple[str, ...]] = {
+    "about": ("link", "person", "team"),
+    "who": ("person", "team", "link", "choice", "text"),
+    "account": ("choice", "text"),
+    "amount": ("money", "integer", "decimal"),
+}
+
+
+def _ledger(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
+    for word, types in _LEDGER.items():
+        if word not in document.get("ledger", {}):
+            continue
+        field = spot.findings.own_field(spot / word, entity, document["ledger"][word])
+        if field is not None and field.type not in types:
+            (spot / word).report("field_of_type", name=field.key, type=field.type, wants=" / ".join(types))
+
+
 def _merge(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
-    merge = document.get("merge", {})
+    merge, findings = document.get("merge", {}), spot.findings
     names = {"keep": entity, "drop": entity}
-    spot.findings.expression(spot / "if", merge.get("if"), ExpressionPlace(entity, "boolean", frozenset({"me", "record"}), names={"record": entity, **names}))
+    place = ExpressionPlace(entity, "boolean", frozenset({"me", "record"}), names={"record": entity, **names})
+    findings.expression(spot / "if", merge.get("if"), place)
     for name in merge.get("fields", {}):
-        spot.findings.own_field(spot / "fields" / name, entity, name)
+        field = findings.own_field(spot / "fields" / name, entity, name)
+        if field is not None and field.type in ("lookup", "formula", "rollup"):
+            (spot / "fields" / name).report("derived_written", name=name, type=field.type)
+    if "into" in merge:
+        into = findings.own_field(spot / "into", entity, merge["into"])
+        if into is not None and (into.type != "link" or findings.target(into) != entity):
+            (spot / "into").report("field_of_type", name=into.key, type=into.type, wants=f"link → {entity}")
 
 
 def importing(spot: Spot, entity: str, block: Mapping[str, Any]) -> None:

@@ -13,6 +13,9 @@ PLUGIN = Plugin(
         "plugins.builtin.mail",
         "plugins.builtin.gateways",
         "plugins.builtin.robots",
+        "plugins.builtin.ledgers",
+        "plugins.builtin.records",
+        "plugins.builtin.outside",
     ),
     messages={
         "builtin_rating": {"zh": "请填写 1 到 {most} 颗星。", "en": "Give 1 to {most} stars."},
@@ -33,6 +36,8 @@ PLUGIN = Plugin(
             "zh": "企业微信里没有账号 {account}，或不在应用的可见范围内。",
             "en": "WeCom has no account {account}, or the application may not see it.",
         },
+        "builtin_no_ledger": {"zh": "“{name}”不是台账。", "en": "{name} is no ledger."},
+        "builtin_ledger_values": {"zh": "{fields} 由台账自己填写，不能另外给值。", "en": "{fields} are filled in by the ledger itself."},
         "builtin_yes_no": {"zh": "没有读出“是”或“否”。", "en": "Neither yes nor no was found."},
     },
 )

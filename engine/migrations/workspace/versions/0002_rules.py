@@ -13,6 +13,7 @@ def upgrade() -> None:
     _runs()
     _approvals()
     _messages()
+    _merging()
 
 
 def _runs() -> None:
@@ -175,3 +176,23 @@ def _messages() -> None:
         sa.Column("at", Instant(), nullable=False),
         sa.Column("by", sa.BigInteger(), nullable=True),
     )
+
+
+def _merging() -> None:
+    op.create_table(
+        "merging",
+        sa.Column("id", Key, primary_key=True, autoincrement=True),
+        sa.Column("entity", sa.String(40), nullable=False),
+        sa.Column("keep", sa.BigInteger(), nullable=False),
+        sa.Column("drop", sa.BigInteger(), nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.Column("by", sa.BigInteger(), nullable=True),
+        sa.Column("version", sa.BigInteger(), nullable=True),
+        sa.Column("into_field", sa.String(40), nullable=True),
+        sa.Column("into_before", sa.BigInteger(), nullable=True),
+        sa.Column("moved", JsonValue(), nullable=False),
+        sa.Column("undone_at", Instant(), nullable=True),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_merging_drop", "merging", ["entity", "drop"])
+    op.create_index("ix_merging_keep", "merging", ["entity", "keep"])

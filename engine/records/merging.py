@@ -1,0 +1,384 @@
+"""Two records become one: every link that led to the dropped one leads to the kept one, and for 30 days all of it can be taken back exactly.
+
+Links of deleted records move with them. Nobody's grants are asked here and no rule runs before: whoever calls was allowed to merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.errors import Conflict, Invalid, NotFound
+from engine.expressions.checking import names_for
+from engine.expressions.language import Expression, parse
+from engine.expressions.sql_types import json_holds
+from engine.expressions.types import BOOLEAN
+from engine.fields.base import Value
+from engine.records.attachments import FILE_TYPES, bind_files, ids_of
+from engine.records.derived import own_values
+from engine.records.uniques import conflict_of
+from engine.records.values import storage
+from engine.records.work import Row, Work
+from engine.rules.effects import Handle
+from engine.scope import engine_select
+from engine.system_tables import file, history
+from engine.system_tables_rules import ask, merging, notice
+from metadata.vocabulary import ExpressionPlace
+
+if TYPE_CHECKING:
+    from engine.records.saving import Saving
+    from engine.workspace import CompiledEntity, CompiledField
+
+UNDOABLE = timedelta(days=30)
+#: Most records whose links one merge may move.
+MOST_MOVED = 20_000
+_LISTS = frozenset({"links", "people", "tags", "choices", "files"})
+_CHUNK = 500
+#: What of the engine's own tables leads to a record and follows it: (table, its columns for entity and record, which rows).
+_ENGINE_LINKS = (
+    ("ask.about", ask, ask.c.about_entity, ask.c.about, ask.c.state == "open"),
+    ("ask.record", ask, ask.c.entity, ask.c.record, ask.c.state == "open"),
+    ("notice.record", notice, notice.c.entity, notice.c.record, sa.true()),
+)
+
+
+@dataclass(slots=True)
+class _Moves:
+    """What a merge moved, as the merging row keeps it: ids only, no value of anybody."""
+
+    single: list[list[Any]] = field(default_factory=list)  # [entity, field, ids]
+    lists: list[list[Any]] = field(default_factory=list)  # [entity, field, id, before, after]
+    engine: list[list[Any]] = field(default_factory=list)  # [name, ids]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"single": self.single, "lists": self.lists, "engine": self.engine}
+
+    def counts(self) -> dict[str, int]:
+        """Entity -> how many links."""
+        found: dict[str, int] = {}
+        for entity, _, ids in self.single:
+            found[entity] = found.get(entity, 0) + len(ids)
+        for entity, *_ in self.lists:
+            found[entity] = found.get(entity, 0) + 1
+        return found
+
+
+# --- merging -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def merge(saving: Saving, params: Mapping[str, Value]) -> dict[str, Value]:
+    """``drop`` becomes part of ``keep``. Gives the numbers of links moved by entity, and the fields of ``keep`` that changed.
+
+    Raises Invalid for two records that cannot be one, Conflict where the entity's own words or a unique key refuse it.
+    """
+    work, keep, drop = saving.work, params["keep"], params["drop"]
+    entity, kept, dropped = _both(work, keep, drop)
+    refuse_by_definition(work, entity, kept, dropped)
+    saving.settling.settle()
+    moves = _Moves()
+    into = str(entity.definition.body.get("merge", {}).get("into", ""))
+    _drop(saving, entity, dropped, {into: keep.id} if into else {})
+    _move_links(saving, entity, drop.id, keep.id, moves)
+    _move_engine_links(work, entity.key, drop.id, keep.id, moves)
+    taken = _taken(entity, work.fetch(entity.key, [keep.id])[keep.id], dropped)
+    names = _write(saving, entity, keep.id, taken)
+    _bind_brought(work, entity, keep.id, kept, {name: taken[name] for name in names})
+    saving.settling.settle()
+    version = work.fetch(entity.key, [keep.id])[keep.id]["version"] if names else None
+    row = {"entity": entity.key, "keep": keep.id, "drop": drop.id, "at": work.ctx.now, "by": work.ctx.actor.person_id, "version": version}
+    work.connection.execute(sa.insert(merging).values(**row, into_field=into or None, into_before=dropped.get(into) if into else None, moved=moves.to_json()))
+    return {"moved": moves.counts(), "fields": names}
+
+
+def _both(work: Work, keep: Value, drop: Value) -> tuple[CompiledEntity, Row, Row]:
+    if not isinstance(keep, Handle) or not isinstance(drop, Handle) or keep.entity != drop.entity or keep.id == drop.id:
+        raise Invalid("merge_pair")
+    entity = work.entity(keep.entity)
+    rows = work.fetch(entity.key, [keep.id, drop.id], lock=True)
+    for record in (keep, drop):
+        if record.id not in rows or rows[record.id]["deleted_at"] is not None:
+            raise NotFound("no_such_record", entity=entity.key, id=record.id)
+    return entity, dict(rows[keep.id]), dict(rows[drop.id])
+
+
+def refuse_by_definition(work: Work, entity: CompiledEntity, keep: Row, drop: Row) -> None:
+    """Raises Conflict "merge_refused" where the ``if`` of the entity's ``merge`` holds."""
+    words = entity.definition.body.get("merge", {})
+    if not words.get("if"):
+        return
+    condition = remember(work.workspace, ("merge if", entity.key), lambda: _condition(work, entity, str(words["if"])))
+    kept, dropped = _whole(work, entity, keep), _whole(work, entity, drop)
+    if work.evaluator.truth(condition, kept, record=kept, keep=kept, drop=dropped):
+        raise Conflict("merge_refused", entity=entity.title or entity.key, message=words.get("message", ""))
+
+
+def _condition(work: Work, entity: CompiledEntity, source: str) -> Expression:
+    names = dict.fromkeys(("record", "keep", "drop"), entity.key)
+    place = ExpressionPlace(entity.key, "boolean", frozenset({"me", "record"}), names=names)
+    return parse(source, names_for(work.workspace.book, place), BOOLEAN, work.workspace.book.functions)
+
+
+def _whole(work: Work, entity: CompiledEntity, row: Row) -> Row:
+    """A row with the values that are computed on reading."""
+    volatile = {name: item.formula for name, item in entity.fields.items() if item.volatile and item.formula is not None}
+    return {**row, **{name: work.value(entity, formula, row) for name, formula in volatile.items()}}
+
+
+def _drop(saving: Saving, entity: CompiledEntity, row: Row, values: Mapping[str, Value]) -> None:
+    """Out of every read path, so that its unique keys are free for the kept one."""
+    work = saving.work
+    if values:
+        _write(saving, entity, row["id"], values)
+    current = dict(work.fetch(entity.key, [row["id"]])[row["id"]])
+    work.set_deleted(entity, current, work.ctx.now)
+    work.forget_tokens(entity, row["id"])
+    work.note(entity, "delete", current, None, None)
+    saving.settling.changed(entity, current, None)
+
+
+def _write(saving: Saving, entity: CompiledEntity, record_id: int, values: Mapping[str, Value]) -> list[str]:
+    """Values on a row, with what follows from them; the names of those that differ. Raises Conflict where a unique key is taken."""
+    work = saving.work
+    before = work.fetch(entity.key, [record_id])[record_id]
+    names = [name for name, value in values.items() if before.get(name) != value]
+    if not names:
+        return []
+    after = {**before, **{name: values[name] for name in names}}
+    computed = [name for name in own_values(work, entity, after, names) if after[name] != before.get(name) and name not in names]
+    every = [*names, *computed]
+    try:
+        written = work.update(entity, before, after, every, entered=True)
+    except sa.exc.IntegrityError as error:
+        raise conflict_of(work, entity, error, after) from error
+    if not written:
+        raise Conflict("stale", entity=entity.key, id=record_id)
+    work.note(entity, "update", after, {name: before.get(name) for name in every}, {name: after.get(name) for name in every}, computed)
+    if before["deleted_at"] is None:
+        saving.settling.changed(entity, before, after)
+    return names
+
+
+# --- links -------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _link_fields(work: Work, target: str) -> Iterator[tuple[CompiledEntity, CompiledField]]:
+    for entity in work.workspace.entities.values():
+        for item in entity.fields.values():
+            if item.target == target and not item.derived and item.column is not None and not item.encrypted:
+                yield entity, item
+
+
+def _move_links(saving: Saving, entity: CompiledEntity, old: int, new: int, moves: _Moves) -> None:
+    work, total = saving.work, 0
+    changes: dict[tuple[str, int], dict[str, Value]] = {}
+    for owner, item in _link_fields(work, entity.key):
+        ids = [one for one in _pointing(work, owner, item, old) if (owner.key, one) != (entity.key, old)]
+        total += len(ids)
+        if total > MOST_MOVED:
+            raise Conflict("merge_too_many", limit=MOST_MOVED)
+        listed = item.definition.type in _LISTS
+        for one, row in _fetch(work, owner.key, ids).items():
+            itself = (owner.key, one) == (entity.key, new)
+            after = _replaced(row[item.key], old, None if itself else new) if listed else None if itself else new
+            changes.setdefault((owner.key, one), {})[item.key] = after
+            if listed:
+                moves.lists.append([owner.key, item.key, one, row[item.key], after])
+        if ids and not listed:
+            moves.single.append([owner.key, item.key, ids])
+    for (key, one), values in changes.items():
+        _write(saving, work.entity(key), one, values)
+
+
+def _pointing(work: Work, owner: CompiledEntity, item: CompiledField, target: int) -> list[int]:
+    """Ids of the rows, deleted ones included, whose field leads to a record."""
+    column = item.column
+    assert column is not None
+    listed = item.definition.type in _LISTS
+    found = json_holds(work.workspace.database.dialect, column, sa.literal(target, sa.BigInteger)) if listed else column == target
+    table = owner.table
+    return list(work.connection.execute(engine_select(owner, table.c.id, deleted=True).where(found).order_by(table.c.id).limit(MOST_MOVED + 1)).scalars())
+
+
+def _fetch(work: Work, entity: str, ids: list[int]) -> dict[int, Row]:
+    found: dict[int, Row] = {}
+    for start in range(0, len(ids), _CHUNK):
+        found |= {one: dict(row) for one, row in work.fetch(entity, ids[start : start + _CHUNK], lock=True).items()}
+    return found
+
+
+def _replaced(items: list[int], old: int, new: int | None) -> list[int]:
+    """A list with another record in a record's place; one that stands there already stays the only one."""
+    return list(dict.fromkeys(one for item in items if (one := new if item == old else item) is not None))
+
+
+def _move_engine_links(work: Work, entity: str, old: int, new: int, moves: _Moves) -> None:
+    for name, table, kind, record, which in _ENGINE_LINKS:
+        ids = list(work.connection.execute(sa.select(table.c.id).where(kind == entity, record == old, which).order_by(table.c.id)).scalars())
+        if ids:
+            moves.engine.append([name, ids])
+            _point_engine(work, name, ids, new)
+
+
+def _point_engine(work: Work, name: str, ids: list[int], target: int) -> None:
+    table, record = next((table, record) for known, table, _, record, _ in _ENGINE_LINKS if known == name)
+    for start in range(0, len(ids), _CHUNK):
+        work.connection.execute(sa.update(table).where(table.c.id.in_(ids[start : start + _CHUNK])).values({record.name: target}))
+
+
+# --- values ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _taken(entity: CompiledEntity, keep: Row, drop: Row) -> dict[str, Value]:
+    """The values the kept record has afterwards, by the entity's words: lists are joined and gaps filled where nothing is said."""
+    said, found = entity.definition.body.get("merge", {}).get("fields", {}), dict[str, Value]()
+    stage = entity.stages.field if entity.stages is not None else ""
+    for name, item in entity.fields.items():
+        fixed = (
+            item.derived or item.column is None or item.definition.type == "serial" or name == stage or (item.definition.once and keep.get(name) is not None)
+        )
+        if fixed:
+            continue
+        listed = item.definition.type in _LISTS
+        way = said.get(name, "both" if listed else "filled")
+        found[name] = _one(way, keep, drop, name, listed, item.definition.type)
+        if item.target == entity.key:
+            found[name] = _without_itself(found[name], (keep["id"], drop["id"]))
+    return found
+
+
+def _without_itself(value: Value, ids: tuple[int, int]) -> Value:
+    """A link of a record to itself says nothing."""
+    if isinstance(value, list):
+        return [one for one in value if one not in ids] or None
+    return None if value in ids else value
+
+
+def _one(way: str, keep: Row, drop: Row, name: str, listed: bool, kind: str) -> Value:
+    mine, other = keep.get(name), drop.get(name)
+    if way == "keep":
+        return mine
+    if way == "drop":
+        return other
+    if way == "both" and listed:
+        return list(dict.fromkeys([*(mine or ()), *(other or ())])) or None
+    if way == "both" and isinstance(mine, str) and isinstance(other, str) and mine != other:
+        return f"{mine}\n{other}" if kind in ("long_text", "rich_text") else f"{mine} {other}"
+    if way in ("newest", "oldest"):
+        first = (drop["updated_at"] > keep["updated_at"]) if way == "newest" else (drop["created_at"] < keep["created_at"])
+        mine, other = (other, mine) if first else (mine, other)
+    return mine if mine is not None else other
+
+
+def _bind_brought(work: Work, entity: CompiledEntity, keep: int, before: Row, values: Mapping[str, Value]) -> None:
+    """Files that came from the dropped record are the kept one's. What they replaced stays bound: taking the merge back needs it."""
+    for name in values:
+        if entity.fields[name].definition.type in FILE_TYPES:
+            fresh = [one for one in ids_of(values[name]) if one not in ids_of(before.get(name))]
+            work.connection.execute(sa.update(file).where(file.c.id.in_(fresh)).values(entity=entity.key, record=keep, field=name))
+
+
+# --- taking it back ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def refuse_merged(work: Work, entity: str, record_id: int) -> None:
+    """Raises Conflict for a deleted record that was merged into another: only taking the merge back brings it back."""
+    select = sa.select(merging.c.keep).where(merging.c.entity == entity, merging.c.drop == record_id, merging.c.undone_at.is_(None))
+    keep = work.connection.execute(select).scalar()
+    if keep is not None:
+        raise Conflict("merged_away", entity=entity, id=record_id, keep=keep)
+
+
+def undo(saving: Saving, params: Mapping[str, Value]) -> dict[str, Value]:
+    """Both records as they were, each link back where nobody has changed it since. Gives the numbers of links, and what was left as people made it.
+
+    Raises NotFound where no such merge stands, Conflict after 30 days, when the kept record is gone, or when a key was taken meanwhile.
+    """
+    work, keep, drop = saving.work, params["keep"], params["drop"]
+    if not isinstance(keep, Handle) or not isinstance(drop, Handle) or keep.entity != drop.entity:
+        raise Invalid("merge_pair")
+    entity = work.entity(keep.entity)
+    rows = work.fetch(entity.key, [keep.id, drop.id], lock=True)
+    standing = (merging.c.entity == entity.key, merging.c.keep == keep.id, merging.c.drop == drop.id, merging.c.undone_at.is_(None))
+    done = work.connection.execute(sa.select(merging).where(*standing).order_by(merging.c.id.desc()).limit(1)).mappings().first()
+    if done is None or drop.id not in rows:
+        raise NotFound("no_such_merge", entity=entity.key)
+    if done["at"] < work.ctx.now - UNDOABLE:
+        raise Conflict("merge_too_old", days=UNDOABLE.days)
+    if keep.id not in rows or rows[keep.id]["deleted_at"] is not None:
+        raise Conflict("merge_kept_gone", entity=entity.key, id=keep.id)
+    left = _values_back(saving, entity, keep.id, done["version"])
+    _restore(saving, entity, drop.id, {done["into_field"]: done["into_before"]} if done["into_field"] else {})
+    moved, stayed = _links_back(saving, done["moved"], keep, drop)
+    for name, ids in done["moved"]["engine"]:
+        _point_engine(work, name, ids, drop.id)
+    saving.settling.settle()
+    work.connection.execute(sa.update(merging).where(merging.c.id == done["id"]).values(undone_at=work.ctx.now))
+    return {"moved": moved, "left": [*left, *stayed]}
+
+
+def _values_back(saving: Saving, entity: CompiledEntity, keep: int, version: int | None) -> list[str]:
+    """The kept record's values as they were before; the fields somebody has changed since are left, and named."""
+    if version is None:
+        return []
+    work = saving.work
+    select = sa.select(history.c.before, history.c.after, history.c.computed).where(
+        history.c.entity == entity.key, history.c.record == keep, history.c.version == version, history.c.verb == "update"
+    )
+    found = work.connection.execute(select.order_by(history.c.id).limit(1)).first()
+    if found is None:
+        return []
+    kept, cipher, row = storage(work.workspace, entity), work.workspace.cipher, dict(work.fetch(entity.key, [keep])[keep])
+    names = [name for name in found.after or {} if name in entity.fields and name not in (found.computed or ())]
+    before, after = ({name: kept.from_history(name, (side or {}).get(name), cipher) for name in names} for side in (found.before, found.after))
+    back = {name: before[name] for name in names if row.get(name) == after[name]}
+    _write(saving, entity, keep, back)
+    bind_files(work.ctx, entity, keep, row, {**row, **back})
+    return [name for name in names if name not in back]
+
+
+def _restore(saving: Saving, entity: CompiledEntity, drop: int, values: Mapping[str, Value]) -> None:
+    work = saving.work
+    row = dict(work.fetch(entity.key, [drop])[drop])
+    try:
+        work.set_deleted(entity, row, None)
+    except sa.exc.IntegrityError as error:
+        raise conflict_of(work, entity, error, row) from error
+    before = dict(row)
+    names = [name for name in own_values(work, entity, row, None) if row[name] != before.get(name)]
+    work.update_computed(entity, [(before, row, names)] if names else [])
+    work.remember_tokens(entity, row)
+    work.note(entity, "restore", row, None, None)
+    saving.settling.changed(entity, None, row)
+    if values:
+        _write(saving, entity, drop, values)
+    if any(item.definition.type in FILE_TYPES for item in entity.fields.values()):
+        bind_files(work.ctx, entity, drop, {}, row)
+
+
+def _links_back(saving: Saving, moved: Mapping[str, Any], keep: Handle, drop: Handle) -> tuple[dict[str, int], list[str]]:
+    """Each link back to the restored record, but those that lead elsewhere by now."""
+    work, counts, stayed = saving.work, dict[str, int](), list[str]()
+    changes: dict[tuple[str, int], dict[str, Value]] = {}
+    wanted = [(entity, name, one, drop.id, None) for entity, name, ids in moved["single"] for one in ids]
+    wanted += [(entity, name, one, before, after) for entity, name, one, before, after in moved["lists"]]
+    for key in {entity for entity, *_ in wanted} & work.workspace.entities.keys():
+        _fetch(work, key, sorted({one for entity, _, one, _, _ in wanted if entity == key}))
+    for key, name, one, before, after in wanted:
+        entity = work.workspace.entities.get(key)
+        row = work.row(key, one) if entity is not None and name in entity.fields else None
+        if row is None:
+            continue
+        expected = after if isinstance(before, list) else None if (key, one) == (keep.entity, keep.id) else keep.id
+        if row[name] != expected:
+            stayed.append(f"{key}.{name}")
+            continue
+        changes.setdefault((key, one), {})[name] = before
+        counts[key] = counts.get(key, 0) + 1
+    for (key, one), values in changes.items():
+        _write(saving, work.entity(key), one, values)
+    return counts, sorted(set(stayed))
