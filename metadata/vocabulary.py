@@ -151,7 +151,7 @@ class Vocabulary:
     functions: Mapping[str, FunctionWord] = field(default_factory=dict)
     actions: Mapping[str, ActionWord] = field(default_factory=dict)
     readers: Mapping[str, ReaderWord] = field(default_factory=dict)
-    connectors: Mapping[str, ConnectorWord] = field(default_factory=dict)
-    panels: Mapping[str, PanelWord] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
     check_expression: ExpressionCheck = _no_expressions
+    connectors: Mapping[str, ConnectorWord] = field(default_factory=dict)
+    panels: Mapping[str, PanelWord] = field(default_factory=dict)
