@@ -130,3 +130,8 @@ def move(connection: sa.Connection, to: datetime) -> datetime:
 def raise_permission_version(connection: sa.Connection) -> None:
     """To be called by whatever changes people, teams or roles, in the same transaction: every cached right is read anew."""
     connection.execute(_state.update().values(permission_version=_state.c.permission_version + 1))
+
+
+def raise_settings_version(connection: sa.Connection) -> None:
+    """To be called by whatever changes values of settings or switches rules on and off, in the same transaction: every process reads them anew."""
+    connection.execute(_state.update().values(settings_version=_state.c.settings_version + 1))

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why something is written. ``kind``: person, api, import, rule, system, publish; ``name``: of the form, rule or job; ``detail``: anything JSON."""
+    """Why something is written. ``kind``: person, api, import, rule, system, publish; ``name``: of the form, rule or job; ``detail``: anything JSON.
+
+    Of a rule, ``detail`` holds its ``run``, the ``chain`` of rules that led to it and the ``actions`` under way, outermost first.
+    """
 
     kind: str = "person"
     name: str = ""
@@ -62,7 +65,10 @@ Refresh = Callable[[sa.Connection, Workspace, State, Actor], Actor]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``now`` is the workspace's clock, one value for the whole transaction. ``connection`` is open inside ``reading``, ``snapshot``, ``writing``."""
+    """``now`` is the workspace's clock, one value for the whole transaction. ``connection`` is open inside ``reading``, ``snapshot``, ``writing``.
+
+    ``confirmed``: codes of soft refusals the person has seen and goes on against.
+    """
 
     home: Home
     workspace: Workspace
@@ -75,6 +81,7 @@ class Context:
     transaction: Literal["", "read", "snapshot", "write"] = ""
     background: bool = False
     refresh: Refresh | None = None
+    confirmed: frozenset[str] = frozenset()
 
     @property
     def open(self) -> sa.Connection:

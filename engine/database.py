@@ -147,7 +147,11 @@ class Database:
         for left in range(attempts - 1, -1, -1):
             try:
                 with self.write(background=background) as connection:
-                    return work(connection)
+                    connection.info["tries_left"] = left
+                    try:
+                        return work(connection)
+                    finally:
+                        connection.info.pop("tries_left", None)
             except losing:
                 if not left:
                     raise

@@ -179,6 +179,8 @@ class Workspace:
     demo: bool = False
     entities: Mapping[str, CompiledEntity] = field(default_factory=dict)
     settings: Mapping[str, Value] = field(default_factory=dict)  # values in force, as expressions see them
+    settings_version: int = 0
+    rules_off: frozenset[str] = frozenset()  # rules switched off here
     settings_raw: Mapping[str, Any] = field(default_factory=dict)  # values set in this workspace and in force, as JSON
     cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)  # plans and expressions of this version
 

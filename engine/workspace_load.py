@@ -17,6 +17,7 @@ from engine.fields.scope import FieldScope
 from engine.provenance import load_bundle
 from engine.schema.ledger import Ledger, Shape, read_ledger
 from engine.system_tables import setting_value, workspace_state
+from engine.system_tables_rules import rule_switch
 from engine.workspace import Workspace
 from engine.workspace_compile import compile_entities, shapes
 from metadata.bundle import Bundle
@@ -36,6 +37,8 @@ def load_workspace(connection: sa.Connection, home: Home, database: Database, st
             title=state.title,
             sandbox=state.sandbox,
             demo=state.demo,
+            settings_version=state.settings_version,
+            rules_off=_off(connection),
             settings_raw=raw,
             cache={},
             settings=settings_values(made.bundle, raw, made.registry.field_types, made.scope),
@@ -45,7 +48,7 @@ def load_workspace(connection: sa.Connection, home: Home, database: Database, st
     raw = _in_force(connection, state.now)
     cipher = known.cipher if known is not None else _cipher(connection, home)
     ledger = read_ledger(connection, database.schema)
-    return _compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known)
+    return replace(_compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known), rules_off=_off(connection))
 
 
 def _cipher(connection: sa.Connection, home: Home) -> Cipher:
@@ -75,6 +78,7 @@ def _compiled(
         demo=state.demo,
         entities=compiled.entities if number else {},
         settings=settings_values(bundle, raw, registry.field_types, scope),
+        settings_version=state.settings_version,
         settings_raw=raw,
     )
 
@@ -106,6 +110,16 @@ def _in_force(connection: sa.Connection, now: datetime) -> dict[str, Any]:
     columns = setting_value.c
     rows = connection.execute(sa.select(columns.key, columns.value).where(columns.in_force_from <= now).order_by(columns.in_force_from, columns.id))
     return dict(rows.all())
+
+
+def settings_at(connection: sa.Connection, workspace: Workspace, at: datetime) -> dict[str, Any]:
+    """Settings as expressions saw them at an instant: what was in force then, by the definitions of now."""
+    return settings_values(workspace.bundle, _in_force(connection, at), workspace.registry.field_types, workspace.scope)
+
+
+def _off(connection: sa.Connection) -> frozenset[str]:
+    """The rules that are switched off."""
+    return frozenset(connection.execute(sa.select(rule_switch.c.rule).where(rule_switch.c.off_at.is_not(None))).scalars())
 
 
 def settings_values(bundle: Bundle, raw: Mapping[str, Any], types: Mapping[str, FieldType], scope: FieldScope) -> dict[str, Any]:

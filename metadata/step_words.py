@@ -37,6 +37,8 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "refuse": ("message", "at", "soft"),
     "if": ("then", "else"),
 }
+#: The words that hold steps of their own.
+BRANCHES = ("then", "else", "done", "approved", "refused", "expired", "withdrawn", "finally")
 
 
 def verb_of(step: Mapping[str, Any]) -> str:

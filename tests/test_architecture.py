@@ -56,6 +56,7 @@ LEVELS = (
         "engine.records.work",
         "engine.records.bulk_insert",
         "engine.records.carried",
+        "engine.records.jsonshape",
     ),
     ("engine.rules", "engine.notices", "engine.outbox"),
     ("engine.records", "engine.rules.engine_effects"),

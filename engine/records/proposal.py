@@ -37,6 +37,7 @@ class Proposal:
     at: str = ""  # pointer of the row in what was given
     computed: Sequence[str] = ()
     trusted: bool = False  # a named principal's: what people may not set by hand, it may
+    ruled: dict[str, Value] = field(default_factory=dict)  # what rules before the write have set
 
     @property
     def given(self) -> Set[str]:
@@ -54,6 +55,23 @@ class Proposal:
         pointer = f"{self.at}/{name}" if name else self.at
         if not any(fault.pointer == pointer for fault in self.faults):
             self.faults.append(Fault(pointer, code, params))
+
+    def take(self, work: Work, values: Mapping[str, Value]) -> None:
+        """Values a rule sets before the write, typed and checked; what is derived from them follows at once."""
+        self.after.update(values)
+        self.ruled.update(values)
+        self.computed = [*self.computed, *(name for name in own_values(work, self.entity, self.after, list(values)) if name not in self.computed)]
+
+    def refresh(self, work: Work) -> None:
+        """After rules have set values: what is hidden now is cleared, required fields they filled are no fault, those they emptied are."""
+        if not self.ruled:
+            return
+        names = list(self.ruled)
+        clear_hidden(work, self, names)
+        self.faults = [fault for fault in self.faults if fault.code != "required" or self.after.get(fault.pointer.rpartition("/")[2]) in (None, [])]
+        _check_required(work, self, names)
+        for name, parent in remember(work.workspace, ("cascades", self.entity.key), lambda: cascades(self.entity)):
+            check_cascade(work, self, name, parent)
 
     def faulty(self) -> set[str]:
         """Fields that already have a fault."""
@@ -194,8 +212,8 @@ def check_stage(work: Work, proposal: Proposal) -> None:
     if not ways:
         proposal.fault(stages.field, "stage_move", **_called(work, proposal.entity, old, new))
         return
-    cause, truth = work.ctx.cause, work.truth(proposal.entity, proposal.after, before)
-    fitting = [way for way in ways if not way.actions or (cause.kind == "action" and cause.name in way.actions)]
+    truth, acting = work.truth(proposal.entity, proposal.after, before), set(work.ctx.cause.detail.get("actions", ()))
+    fitting = [way for way in ways if not way.actions or acting.intersection(way.actions)]
     if not fitting:
         proposal.fault(
             stages.field, "stage_by_action", **_called(work, proposal.entity, old, new), actions=", ".join(name for way in ways for name in way.actions)

@@ -88,3 +88,13 @@ class RowResult:
     @property
     def refused(self) -> bool:
         return self.outcome == "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of one run of a rule: ``done``, or ``skipped`` and why (if, record_gone). ``run``: its row in the log."""
+
+    state: str
+    run: int | None = None
+    why: str = ""
+    changes: tuple[Change, ...] = ()

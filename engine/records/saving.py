@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from engine.records.query import get
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
 from engine.records.record import ANY, Version
+from engine.records.ruling import Ruling
 from engine.records.serials import draw, serial_fields
 from engine.records.uniques import conflict_of
 from engine.records.values import NOT_INPUT
@@ -29,6 +31,7 @@ from engine.records.work import Row, Work, whole_columns, whole_row
 from engine.scope import bound, scope_of
 
 if TYPE_CHECKING:
+    from engine.context import Context
     from engine.workspace import CompiledEntity, CompiledField
 
 RESTORABLE = timedelta(days=30)
@@ -52,14 +55,24 @@ class Saving:
 
     work: Work
     settling: Settling = field(init=False)
+    ruling: Ruling = field(init=False)
 
     def __post_init__(self) -> None:
         self.settling = Settling(self.work)
+        self.ruling = Ruling(self)
+
+    def acting(self, ctx: Context) -> Saving:
+        """The same transaction's saves as another actor makes them: a rule on behalf of whoever set it off."""
+        found = copy(self)
+        found.work = self.work.acting(ctx)
+        return found
 
     def finish(self) -> None:
-        """Derived values, then history and tokens."""
+        """Derived values and the rules that follow from what changed, then history, tokens and the rules' own log."""
         self.settling.settle()
+        self.ruling.drain()
         self.work.finish()
+        self.ruling.log.finish()
 
     # --- create -----------------------------------------------------------------------------------------------------------------------------
 
@@ -67,6 +80,7 @@ class Saving:
         """A new record with its child lines."""
         proposal = self.propose(entity, raw)
         children = self._propose_lines(proposal)
+        self._rule("create", proposal, children)
         self._agree(proposal, children)
         row = self._insert(proposal)
         self._save_lines(proposal, children, row["id"])
@@ -116,6 +130,8 @@ class Saving:
         self._check_version(entity, held.row, version, raw)
         proposal = propose_change(self.work, entity, held.row, raw, held.writable(self.work.grant(entity)))
         children = self._propose_lines(proposal)
+        if proposal.changed or children:
+            self._rule("update", proposal, children)
         self._agree(proposal, children)
         lines_changed = self._save_lines(proposal, children, record_id)
         self._write(proposal, lines_changed=lines_changed)
@@ -173,6 +189,16 @@ class Saving:
         self.settling.changed(entity, before, row)
 
     # --- both -------------------------------------------------------------------------------------------------------------------------------
+
+    def _rule(self, verb: str, proposal: Proposal, children: list[Line]) -> None:
+        """The rules before a write: of each child line, then of the record they belong to."""
+        ruling = self.ruling
+        if not ruling.book.before:
+            return
+        for line in children:
+            if line.proposal is not None and (line.before is None or line.proposal.changed):
+                ruling.before("create" if line.before is None else "update", line.proposal)
+        ruling.before(verb, proposal, children)
 
     def _agree(self, proposal: Proposal, children: list[Line]) -> None:
         """Everything that can be said against a proposal and its lines, all at once."""
@@ -304,6 +330,7 @@ class Saving:
         return list(self.work.fetch(child.key, ids, lock=True).values())
 
     def _delete(self, entity: CompiledEntity, row: Row) -> Row:
+        self.ruling.before_delete(entity, row)
         self.work.set_deleted(entity, row, self.work.ctx.now)
         self.work.forget_tokens(entity, row["id"])
         self.work.note(entity, "delete", row, None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
@@ -15,10 +16,14 @@ from engine import system_tables as tables
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.fields.base import Value
 from engine.records import loading
-from engine.records.record import ANY, Record, RowResult, Saved, Version
+from engine.records.record import ANY, Record, RowResult, RunResult, Saved, Version
+from engine.records.ruling import Start
+from engine.records.ruling_press import Acted, press
 from engine.records.saving import Saving
 from engine.records.seen import seen_record, whole_record
 from engine.records.work import Row, Work
+from engine.rules.carrying import revive
+from engine.rules.effects import Handle
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -29,7 +34,7 @@ IDEMPOTENT_FOR = timedelta(hours=24)
 LARGEST_ID = 2**63 - 1
 Raw = Mapping[str, object]
 
-__all__ = ["ANY", "create", "update", "delete", "restore", "bulk", "load", "touch", "Saved", "RowResult"]  # noqa: RUF022
+__all__ = ["ANY", "act", "create", "update", "delete", "restore", "bulk", "load", "run_rule", "touch", "Acted", "RowResult", "RunResult", "Saved"]  # noqa: RUF022
 
 
 def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, json: bool = False, whole: bool = False) -> Saved:
@@ -75,6 +80,64 @@ def bulk(ctx: Context, entity: str, rows: Sequence[Raw], *, json: bool = False) 
 
     def work(ctx: Context) -> list[RowResult]:
         return [_one(ctx, entity, index, raw, json) for index, raw in enumerate(rows)]
+
+    return _transact(ctx, work)
+
+
+def act(
+    ctx: Context, entity: str, record_id: int, action: str, params: Raw, *, confirmed: Iterable[str] = (), version: Version = ANY, json: bool = False
+) -> Acted:
+    """Press a button: run an action of the entity on a record its actor may see and was granted it on. ``params`` raw, as JSON or form values.
+
+    ``confirmed``: codes of soft refusals the person goes on against. Raises NotFound, Denied, Invalid with every fault of the parameters,
+    Conflict "action_not_now", "stale", or the refusal the rule declares.
+    """
+
+    def work(ctx: Context) -> Acted:
+        saving = Saving(Work(replace(ctx, confirmed=frozenset(confirmed)), json=json))
+        acted = press(saving, _entity(ctx, entity), record_id, action, params, version)
+        saving.finish()
+        row = saving.work.row(entity, record_id)
+        seen = seen_record(saving.work, _entity(ctx, entity), row) if row is not None else None
+        return replace(acted, record=seen, changes=tuple(saving.work.changes))
+
+    return _transact(ctx, work)
+
+
+def run_rule(
+    ctx: Context,
+    key: str,
+    record_id: int | None,
+    *,
+    occurrence: str,
+    params: Mapping[str, Any] | None = None,
+    due: str = "",
+    old: Mapping[str, Any] | None = None,
+    chain: Sequence[str] = (),
+    job: int | None = None,
+) -> RunResult:
+    """One run of a rule that a job, a tick or a message asks for, once for its occurrence. Skipped when it ran before or its ``if`` does not hold now.
+
+    Runs in the open write transaction, or one of its own. Raises NotFound for a rule that is gone, and whatever its steps raise.
+    """
+
+    def work(ctx: Context) -> RunResult:
+        saving = Saving(Work(ctx, json=True))
+        rule = saving.ruling.book.rules.get(key)
+        if rule is None:
+            raise NotFound("unknown_rule", rule=key)
+        read = saving.work.row
+        record = Handle(rule.entity, record_id, read) if record_id is not None and rule.entity else None
+        if record is not None and (not record.row() or record.row().get("deleted_at") is not None):
+            return RunResult("skipped", why="record_gone")
+        given = {name: revive(value, read) for name, value in (params or {}).items()}
+        before = None if old is None else {name: revive(value, read) for name, value in old.items()}
+        spaces = {"param": {**dict.fromkeys(rule.trigger.params), **given}} if rule.trigger.params or given else {}
+        frame = saving.ruling.start(rule, Start(record, before, spaces, occurrence, due, job), tuple(chain))
+        if frame is None:
+            return RunResult("skipped", why="if")
+        saving.finish()
+        return RunResult("done", frame.run, changes=tuple(saving.work.changes))
 
     return _transact(ctx, work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -49,9 +50,19 @@ class Work:
         self._entries: list[dict[str, Any]] = []
         self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
         self._carrying = Carrying(ctx.workspace)
-        self._rights_changed = False
+        self._rights_changed: list[bool] = []  # shared with whoever acts in the same transaction
         self._volatile: dict[Expression, tuple[str, ...]] = {}
         self._constants: dict[Expression, Value] = {}
+        self._drawn: dict[str, int] = {}
+
+    def acting(self, ctx: Context) -> Work:
+        """The same work as another actor does it: what is read, changed and noted is shared, rights and causes are the other's; values come as JSON."""
+        found = copy(self)
+        found.ctx = ctx
+        found.json = True
+        found.evaluator = Evaluator(environment(ctx), self.row)
+        found._constants = {}
+        return found
 
     # --- reading ------------------------------------------------------------------------------------------------------------------------
 
@@ -111,7 +122,7 @@ class Work:
         """The value of an expression for a row."""
         if not expression.fields and old is None:
             return self.constant(expression)
-        return self.evaluator.value(expression, self._full(entity, expression, row), old=old)
+        return self.evaluator.value(expression, self.full(entity, expression, row), old=old)
 
     def constant(self, expression: Expression) -> Value:
         """The value of an expression that reads no field: the same for the whole transaction."""
@@ -124,11 +135,11 @@ class Work:
         """A function from conditions to whether they hold for a row."""
 
         def holds(expression: Expression) -> bool:
-            return bool(self.evaluator.truth(expression, self._full(entity, expression, row), old=old, **spaces))
+            return bool(self.evaluator.truth(expression, self.full(entity, expression, row), old=old, **spaces))
 
         return holds
 
-    def _full(self, entity: CompiledEntity, expression: Expression, row: Mapping[str, Value]) -> Mapping[str, Value]:
+    def full(self, entity: CompiledEntity, expression: Expression, row: Mapping[str, Value]) -> Mapping[str, Value]:
         """The row with the volatile formulas an expression reads put in."""
         volatile = self._volatile.get(expression)
         if volatile is None:
@@ -167,6 +178,18 @@ class Work:
             return list(range(last + 1, last + many + 1))
         schema = self.workspace.database.schema
         owner = f'"{schema}"."{entity.table.name}"' if schema else f'"{entity.table.name}"'
+        drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"))
+        return sorted(self.connection.execute(sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))).scalars())
+
+    def draw_numbers(self, table: sa.Table, many: int) -> list[int]:
+        """New ids of a numbered system table, before its rows are written."""
+        if self.workspace.database.dialect == "sqlite":
+            last = self.connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
+            first = max(last, self._drawn.get(table.name, 0)) + 1
+            self._drawn[table.name] = first + many - 1
+            return list(range(first, first + many))
+        schema = self.workspace.database.schema
+        owner = f'"{schema}"."{table.name}"' if schema else f'"{table.name}"'
         drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"))
         return sorted(self.connection.execute(sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))).scalars())
 
@@ -243,22 +266,23 @@ class Work:
         self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed))
         kind = "computed" if computed and after is not None and set(computed) == set(after) and verb == "update" else verb
         self.changes.append(Change(entity.key, row["id"], kind, row["version"], before or {}, after or {}, self.ctx.now))
-        self._rights_changed = self._rights_changed or entity.key in WIDENED_ENTITIES
+        if entity.key in WIDENED_ENTITIES:
+            self.rights_changed()
 
     def rights_changed(self) -> None:
         """People, teams or roles were changed: who may do what is looked up anew after this transaction."""
-        self._rights_changed = True
+        self._rights_changed.append(True)
 
     def finish(self) -> None:
         """Write what was gathered: history in one insert, then search tokens, then what other rows carry of the changed ones."""
         history.write(self.connection, self._entries, self.workspace.database.schema)
-        self._entries = []
+        self._entries.clear()
         for key, rows in self._tokens.items():
             entity = self.entity(key)
             drop_tokens(self.connection, entity, [one for one, (row, _) in rows.items() if row is None])
             for fresh in (True, False):
                 write_tokens(self.connection, entity, [(one, row) for one, (row, new) in rows.items() if row is not None and new is fresh], fresh=fresh)
-        self._tokens = {}
+        self._tokens.clear()
         self._carrying.settle(self.connection)
         if self._rights_changed:
             raise_permission_version(self.connection)

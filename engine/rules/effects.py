@@ -56,6 +56,13 @@ class Handle(Mapping[str, Value]):
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A value as a definition wrote it in JSON, still to be read by its field."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """Base of all."""
 

@@ -44,11 +44,7 @@ def _typed(spot: Spot, items: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
         at = spot / name
         if code := name_problem(name):
             at.report(code, key=name[:80], proposal=f"{name}_" if code in ("key_python", "key_name_space") else "")
-        document: Mapping[str, Any] = {"type": item} if isinstance(item, str) else item
-        short = next((word for word in _SHORT if word in document and "type" not in document), "")
-        if short:
-            option = "to" if short == "link" else "choices"
-            document = {"type": short, option: document[short]}
+        document = field_document(item)
         if "type" not in document:
             at.report("shape_missing", word="type")
             continue
@@ -60,6 +56,15 @@ def _typed(spot: Spot, items: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
             continue
         found[name] = document
     return found
+
+
+def field_document(item: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """An input or output as a field's document: ``"integer"``, ``{"choice": KEY}`` and ``{"link": ENTITY}`` are short forms."""
+    document: Mapping[str, Any] = {"type": item} if isinstance(item, str) else item
+    short = next((word for word in _SHORT if word in document and "type" not in document), "")
+    if not short:
+        return document
+    return {"type": short, ("to" if short == "link" else "choices"): document[short]}
 
 
 def _rows(spot: Spot, document: Mapping[str, Any], outputs: Mapping[str, Mapping[str, Any]], place: ExpressionPlace) -> None:

@@ -21,9 +21,9 @@ class Places:
 
     found: Mapping[tuple[str, str, str, str], ExpressionPlace] = field(default_factory=dict)
 
-    def of(self, kind: str, key: str, at: str, text: str) -> ExpressionPlace:
-        """The place of an expression; KeyError for a text that no checker looks at."""
-        return self.found[kind, key, at, text]
+    def find(self, kind: str, key: str, at: str, text: str) -> ExpressionPlace | None:
+        """The place of an expression; None for a text that no checker looks at."""
+        return self.found.get((kind, key, at, text))
 
 
 class _Walk(Findings):

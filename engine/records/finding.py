@@ -1,0 +1,167 @@
+"""A rule's ``find`` as SQL: live rows of an entity beyond any person's rights (or within them, when the step says so), as handles, rows, or one number.
+
+What a rule finds is its own; what of it goes back to people is filtered where it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.errors import Conflict
+from engine.expressions.binds import Shape, shape_of
+from engine.expressions.evaluate import Evaluator
+from engine.expressions.language import Expression
+from engine.expressions.to_sql import bind_values, condition, value
+from engine.expressions.types import BOOLEAN
+from engine.fields.base import Value
+from engine.records.values import blinded
+from engine.records.work import Row, Work, whole_columns, whole_row
+from engine.rules.effects import Find, Handle
+from engine.scope import Needed, TableNames, engine_select, needed_of, row_clauses, scope_of
+
+if TYPE_CHECKING:
+    from engine.context import Actor
+    from engine.workspace import CompiledEntity
+
+#: Most rows one find may bring when it says no number.
+MOST_FOUND = 10_000
+Evaluate = Callable[[Expression, Mapping[str, Value], Row], Value]
+Read = Callable[[str, int], Mapping[str, Value] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A kept statement with the binds it wants."""
+
+    select: sa.Select[Any]
+    needed: Needed
+
+
+class Finder:
+    """Answers finds in one transaction. ``evaluate`` gives values of ``show``; ``person``: whose rows a find within ``scope: me`` keeps to."""
+
+    def __init__(self, work: Work, evaluator: Evaluator, evaluate: Evaluate, person: Actor) -> None:
+        self._work = work
+        self._evaluator = evaluator
+        self._evaluate = evaluate
+        self._person = person
+
+    def find(self, effect: Find) -> Value:
+        """The result as ``Find`` says."""
+        entity = self._work.entity(effect.entity)
+        where = self._expression(entity, effect.where)
+        spaces = dict(effect.spaces)
+        if effect.take == "count" or isinstance(effect.take, tuple):
+            return self._number(entity, effect, where, spaces)
+        rows = self._rows(entity, effect, where, spaces)
+        if effect.show:
+            shown = [{name: self._evaluate(expression, spaces, row) for name, expression in effect.show.items()} for row in rows]
+            return (shown[0] if shown else None) if effect.take in ("one", 1) else shown
+        handles = [Handle(entity.key, row["id"], self._work.row) for row in rows]
+        return (handles[0] if handles else None) if effect.take in ("one", 1) else handles
+
+    def _expression(self, entity: CompiledEntity, given: Expression | str | None) -> Expression | None:
+        if given is None or isinstance(given, Expression):
+            return given
+        return self._work.workspace.expression(entity.key, given, str(BOOLEAN), ("me",))
+
+    def _rows(self, entity: CompiledEntity, effect: Find, where: Expression | None, spaces: Mapping[str, Value]) -> list[Row]:
+        limit = 1 if effect.take == "one" else int(effect.take) if isinstance(effect.take, int) else MOST_FOUND
+        shape, values = self._binds(entity, where, spaces)
+        order = tuple((self._sorted(entity, what), down) for what, down in effect.sort)
+        work = self._work
+
+        def build() -> _Asked:
+            names = TableNames(work.workspace, entity, entity.table.c)
+            select = self._scoped(entity, effect, engine_select(entity, *whole_columns(work.workspace, entity)))
+            if where is not None:
+                select = select.where(condition(where, names, shape=shape))
+            terms = [self._order(value(what, names), down) for what, down in order]
+            last = entity.table.c.id.desc() if order and order[-1][1] else entity.table.c.id
+            return _asked(select.order_by(*terms, last).limit(sa.bindparam("p_limit", type_=sa.Integer)))
+
+        key = ("find", entity.key, where, shape, order, effect.scope and self._person.roles)
+        asked = remember(work.workspace, key, build)
+        found = work.connection.execute(asked.select, {**self._filled(asked, values, spaces), "p_limit": limit})
+        rows = [whole_row(work.workspace, entity, row) for row in found]
+        for row in rows:
+            work.keep(entity.key, row)
+        if effect.take == "all" and len(rows) == MOST_FOUND:
+            raise Conflict("rule_found_too_many", entity=entity.title or entity.key, limit=MOST_FOUND)
+        return rows
+
+    def _number(self, entity: CompiledEntity, effect: Find, where: Expression | None, spaces: Mapping[str, Value]) -> Value:
+        shape, values = self._binds(entity, where, spaces)
+        measure, of = effect.take if isinstance(effect.take, tuple) else ("count", "")
+        what = self._sorted(entity, of) if of else None
+
+        def build() -> _Asked:
+            names = TableNames(self._work.workspace, entity, entity.table.c)
+            column = sa.func.count() if what is None else getattr(sa.func, measure)(value(what, names))
+            select = self._scoped(entity, effect, engine_select(entity, column).select_from(entity.table))
+            return _asked(select if where is None else select.where(condition(where, names, shape=shape)))
+
+        asked = remember(self._work.workspace, ("find number", entity.key, where, shape, measure, what, effect.scope and self._person.roles), build)
+        found = self._work.connection.execute(asked.select, self._filled(asked, values, spaces)).scalar()
+        if measure == "sum":
+            return 0 if found is None else int(found) if what is not None and what.type.exact else found
+        return found
+
+    def _sorted(self, entity: CompiledEntity, what: Expression | str) -> Expression:
+        if isinstance(what, Expression):
+            return what
+        return self._work.workspace.expression(entity.key, what, "", ("me",))
+
+    def _order(self, column: sa.ColumnElement[Any], down: bool) -> sa.ColumnElement[Any]:
+        return (column.desc() if down else column.asc()).nulls_last()
+
+    def _scoped(self, entity: CompiledEntity, effect: Find, select: sa.Select[Any]) -> sa.Select[Any]:
+        if not effect.scope:
+            return select
+        scope = scope_of(self._work.workspace, self._person, entity)
+        return select.where(*row_clauses(scope.grant.condition("read"), scope.names))
+
+    def _binds(self, entity: CompiledEntity, where: Expression | None, spaces: Mapping[str, Value]) -> tuple[Shape, dict[str, Value]]:
+        """What the condition's binds are filled with, and the shape that makes its SQL simpler and open to indexes."""
+        if where is None:
+            return frozenset(), {}
+        names = TableNames(self._work.workspace, entity, entity.table.c)
+        needed = remember(self._work.workspace, ("find needs", entity.key, where), lambda: needed_of(condition(where, names)))
+        values = bind_values(self._evaluator, needed, **spaces)
+        return shape_of(values), values
+
+    def _filled(self, asked: _Asked, values: Mapping[str, Value], spaces: Mapping[str, Value]) -> dict[str, Any]:
+        missing = {name: item for name, item in asked.needed.items() if name not in values}
+        return {**{name: values[name] for name in asked.needed if name in values}, **bind_values(self._evaluator, missing, **spaces)}
+
+
+def _asked(select: sa.Select[Any]) -> _Asked:
+    return _Asked(select, needed_of(select))
+
+
+def standing(work: Work, entity: CompiledEntity, unique: str, values: Mapping[str, Value]) -> int | None:
+    """The id of the live record that has these values of a declared uniqueness; None when there is none, or when a field of it is empty."""
+    found = entity.unique[unique]
+    wanted: Sequence[Value] = [values.get(name) for name in found.definition.fields]
+    if any(one is None for one in wanted):
+        return None
+
+    def build() -> sa.Select[Any]:
+        select = engine_select(entity, entity.table.c.id)
+        for number, column in enumerate(found.columns):
+            select = select.where(column == sa.bindparam(f"k_{number}", type_=column.type))
+        if found.where is not None:
+            select = select.where(condition(found.where, TableNames(work.workspace, entity, entity.table.c)))
+        return select.limit(1)
+
+    select = remember(work.workspace, ("standing", entity.key, unique), build)
+    binds: dict[str, Any] = dict(bind_values(work.evaluator, needed_of(select)))
+    for number, (name, one) in enumerate(zip(found.definition.fields, wanted, strict=True)):
+        item = entity.fields[name]
+        binds[f"k_{number}"] = blinded(work.workspace.cipher, item, one) if item.encrypted else one
+    return work.connection.execute(select, binds).scalar()

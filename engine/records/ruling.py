@@ -1,0 +1,348 @@
+"""Rules at work inside one transaction: what a save, a button or a job starts, its effects applied in order through the one writer, its trace kept.
+
+A rule's steps are generators of effects (engine/rules/steps.py); here each effect is done and its result sent back. Rules after a write are
+queued and run when the rule at hand has ended, so that none sees a change half made; chains of causes are bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from engine.context import Actor, Cause, Context
+from engine.errors import Conflict, Fault, Invalid, NotFound
+from engine.expressions.language import Expression
+from engine.fields.base import Value
+from engine.jobs import put
+from engine.records.proposal import Proposal
+from engine.records.record import Change
+from engine.records.ruling_effects import APPLIES, Applier
+from engine.records.ruling_eyes import RuleEyes, seen_values
+from engine.records.ruling_log import RunLog
+from engine.records.work import Row
+from engine.rules.actions import arguments, perform
+from engine.rules.book import CompiledRule, RuleBook
+from engine.rules.carrying import carry
+from engine.rules.compile import rule_book
+from engine.rules.effects import Effect, Handle
+from engine.rules.frame import Frame
+from engine.rules.steps import run_steps
+
+if TYPE_CHECKING:
+    from engine.records.saving import Saving
+    from engine.workspace import CompiledEntity
+
+#: How long a chain of rules that set each other off may get, and how many runs one transaction may hold.
+LONGEST_CHAIN = 12
+MOST_RUNS = 2000
+_NO_SPACES: Mapping[str, Value] = {}
+
+
+class Proposed(Handle):
+    """The record of a rule that runs before its write: values set on it go into the proposal."""
+
+    __slots__ = ("proposal",)
+
+    def __init__(self, proposal: Proposal) -> None:
+        super().__init__(proposal.entity.key, proposal.before["id"] if proposal.before is not None else 0, lambda entity, record: proposal.after)
+        self.proposal = proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What set a rule off: its record (None for rules without one), what was before, parameters, and the occurrence that makes a run unique."""
+
+    record: Handle | None = None
+    old: Mapping[str, Value] | None = None
+    spaces: Mapping[str, Value] = field(default_factory=dict)
+    occurrence: str | None = None
+    due: str = ""
+    job: int | None = None
+
+
+@dataclass(slots=True)
+class Ruling:
+    """The rules of one transaction. ``chain``: the rules whose effects are being applied, outermost first; ``log``: the runs so far."""
+
+    saving: Saving
+    book: RuleBook = field(init=False)
+    log: RunLog = field(init=False)
+    chain: tuple[str, ...] = ()
+    _chains: dict[int, tuple[str, ...]] = field(default_factory=dict)  # number of a change -> the chain that made it
+    _done: int = 0
+    _told: set[int] = field(default_factory=set)  # changes that were told together with an earlier one
+
+    def __post_init__(self) -> None:
+        self.book = rule_book(self.saving.work.workspace)
+        self.log = RunLog(self.saving.work)
+
+    # --- before a write ---------------------------------------------------------------------------------------------------------------------
+
+    def before(self, verb: str, proposal: Proposal, lines: Sequence[Any] = ()) -> None:
+        """The rules before a create or update, on a proposal without faults (but for required fields, which a rule may fill)."""
+        rules = self._before_rules(proposal, verb)
+        if not rules or any(fault.code != "required" for fault in proposal.faults):
+            return
+        record = Proposed(proposal)
+        spaces = {"lines": _lines_of(lines)} if lines else _NO_SPACES
+        start = Start(record, proposal.before, spaces)
+        for rule in rules:
+            self._run(rule, start)
+
+    def _before_rules(self, proposal: Proposal, verb: str) -> Sequence[CompiledRule]:
+        entity, before = proposal.entity, proposal.before
+        rules: list[CompiledRule] = list(self.book.before.get((entity.key, verb), ()))
+        if before is not None and rules:
+            changed = set(proposal.changed)
+            rules = [rule for rule in rules if not rule.trigger.fields or rule.trigger.fields & changed]
+        if before is not None and (staged := self.book.before.get((entity.key, "stage"))):
+            stage = entity.stages.field if entity.stages is not None else ""
+            old, new = before.get(stage), proposal.after.get(stage)
+            rules += [rule for rule in staged if old != new and _moves(rule, old, new)]
+        return rules
+
+    def before_delete(self, entity: CompiledEntity, row: Row) -> None:
+        """The rules before a record goes."""
+        for rule in self.book.before.get((entity.key, "delete"), ()):
+            self._run(rule, Start(Handle(entity.key, row["id"], self.saving.work.row), row))
+
+    # --- after a write ----------------------------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Run what follows from every change made so far, and from what that changes in turn; ask for what is to follow later."""
+        changes = self.saving.work.changes
+        self.saving.settling.settle()
+        while self._done < len(changes):
+            number = self._done
+            self._done += 1
+            if number not in self._told:
+                self._follow(self._whole(changes, number), self._chains.get(number, ()))
+                self.saving.settling.settle()
+
+    def _whole(self, changes: Sequence[Change], number: int) -> Change:
+        """A computed change with those of the same record that came after it: rules see a derived value go from where it was to where it is."""
+        first = changes[number]
+        if first.kind != "computed":
+            return first
+        more = [
+            later
+            for later in range(number + 1, len(changes))
+            if changes[later].kind == "computed" and (changes[later].entity, changes[later].id) == (first.entity, first.id)
+        ]
+        self._told.update(more)
+        before, after = dict(first.before), dict(first.after)
+        for later in more:
+            before = {**changes[later].before, **before}
+            after.update(changes[later].after)
+        names = [name for name in after if before.get(name) != after[name]]
+        return replace(first, before={name: before.get(name) for name in names}, after={name: after[name] for name in names})
+
+    def _follow(self, change: Change, chain: tuple[str, ...]) -> None:
+        after = self._listening(self.book.after, change) if self.book.after else ()
+        later = self._listening(self.book.later, change) if self.book.later else ()
+        if not (after or later):
+            return
+        record = Handle(change.entity, change.id, self.saving.work.row)
+        old = {**record.row(), **change.before}
+        start = Start(record, old if change.kind != "create" else {})
+        outer, self.chain = self.chain, chain
+        for rule in after:
+            self._run(rule, start)
+        for rule in later:
+            self._later(rule, change, start)
+        self.chain = outer
+
+    def _listening(self, rules: Mapping[tuple[str, str], tuple[CompiledRule, ...]], change: Change) -> list[CompiledRule]:
+        """The rules that a change concerns, in their order."""
+        entity = change.entity
+        if change.kind == "computed":
+            return [rule for rule in rules.get((entity, "update"), ()) if rule.trigger.fields & change.after.keys()]
+        found = [rule for rule in rules.get((entity, change.kind), ()) if not rule.trigger.fields or rule.trigger.fields & change.after.keys()]
+        staged = rules.get((entity, "stage"))
+        if staged and change.kind in ("create", "update"):
+            stages = self.saving.work.entity(entity).stages
+            if stages is not None and stages.field in change.after:
+                old, new = change.before.get(stages.field), change.after[stages.field]
+                found += [rule for rule in staged if old != new and _moves(rule, old, new)]
+        return found
+
+    def _later(self, rule: CompiledRule, change: Change, start: Start) -> None:
+        """Ask for a run after commit, in the transaction of the change."""
+        if not (self._fires(rule, start) if rule.trigger.where is not None else True):
+            return
+        ctx, work = self.saving.work.ctx, self.saving.work
+        args = {
+            "rule": rule.key,
+            "record": change.id,
+            "occurrence": f"later:{change.entity}:{change.id}:{change.version}:{change.kind}:{self._done}:{ctx.now.timestamp()}",
+            "old": carry(dict(start.old or {})),
+            "person": ctx.actor.person_id,
+            "version": work.workspace.version,
+            "chain": [*self.chain, rule.key],
+        }
+        put(work.connection, work.workspace.name, "rule", args, person=ctx.actor.person_id)
+
+    # --- actions ----------------------------------------------------------------------------------------------------------------------------
+
+    def call(self, name: str, record: Handle | None, params: Mapping[str, Value], *, within: Frame | None = None) -> Value:
+        """Run an action: a rule of that name, or a built-in or plugin's. Its ``if`` must hold. Gives its result.
+
+        Raises NotFound, Conflict "action_not_now", and whatever its steps raise.
+        """
+        rule = self.book.actions.get(name)
+        if rule is None:
+            return self._call_word(name, record, params, within)
+        missing = [key for key, item in rule.trigger.params.items() if item.get("required") is True and params.get(key) in (None, "", [])]
+        if missing:
+            raise Invalid("invalid", faults=[Fault(f"/{key}", "required") for key in missing])
+        spaces = {"param": {**dict.fromkeys(rule.trigger.params), **params}}
+        start = Start(record, None if record is None else record.row(), spaces)
+        self._around("before", name, start)
+        frame = self._run(rule, start)
+        if frame is None:
+            raise Conflict("action_not_now", action=rule.title or name, message=rule.body.get("message", ""))
+        result = frame.carry(rule.give) if rule.give is not None else None
+        self._around("after", name, start)
+        return result
+
+    def _around(self, kind: str, name: str, start: Start) -> None:
+        rules = self.book.before if kind == "before" else self.book.after
+        for place in (name, f"{name.rpartition('.')[0]}.*"):
+            for rule in rules.get((place, "action"), ()):
+                self._run(rule, start)
+
+    def _call_word(self, name: str, record: Handle | None, params: Mapping[str, Value], within: Frame | None) -> Value:
+        action = self.saving.work.workspace.registry.actions.get(name)
+        if action is None or within is None:
+            raise NotFound("unknown_action", name=name)
+        eyes = within.eyes
+        assert isinstance(eyes, RuleEyes)
+        read = self.saving.work.row
+        given = arguments(action, params, {}, read)
+        effects = perform(action, self.saving.work.workspace.registry.origin.get(("actions", name), ""), eyes.action_context(within), record, given)
+        return self._drive(within, eyes.saving, effects, admitted=True)
+
+    # --- runs from outside ------------------------------------------------------------------------------------------------------------------
+
+    def start(self, rule: CompiledRule, start: Start, chain: tuple[str, ...] = ()) -> Frame | None:
+        """One run that a job, a tick or a message asks for: once for its occurrence. None when it ran before or its ``if`` does not hold."""
+        if start.occurrence is not None and self.log.known(rule.key, start.occurrence):
+            return None
+        outer, self.chain = self.chain, chain
+        frame = self._run(rule, start)
+        self.chain = outer
+        return frame
+
+    def go_on(self, rule: CompiledRule, steps: Any, frame: Frame, saving: Saving) -> None:
+        """Steps of a branch that was waiting (an approval decided, items taken apart)."""
+        self._drive(frame, saving, run_steps(frame, steps))
+
+    # --- one run ----------------------------------------------------------------------------------------------------------------------------
+
+    def _fires(self, rule: CompiledRule, start: Start) -> bool:
+        """Whether a rule's conditions hold, judged with the eyes at hand: nothing is made for a rule that does not run."""
+        trigger, condition = rule.trigger, rule.condition
+        return (trigger.where is None or self._true(trigger.where, start)) and (
+            condition is True or (isinstance(condition, Expression) and self._true(condition, start))
+        )
+
+    def _true(self, condition: Expression, start: Start) -> bool:
+        work, record = self.saving.work, start.record
+        if record is None:
+            return work.evaluator.truth(condition, _NO_SPACES, **start.spaces)
+        row = record.row()
+        full = work.full(work.entity(record.entity), condition, row)
+        return work.evaluator.truth(condition, full, old=start.old, record=record, **start.spaces)
+
+    def _run(self, rule: CompiledRule, start: Start) -> Frame | None:
+        """Run one rule if its conditions hold; its frame, None when they do not."""
+        if rule.key in self.saving.work.workspace.rules_off or not self._fires(rule, start):
+            return None
+        chain = (*self.chain, rule.key)
+        self._bounded(chain)
+        begun = perf_counter_ns()
+        frame, saving = self.framed(rule, start, chain)
+        frame.trace.condition = seen_values(self.saving.work, rule, start.record, start.old, start.spaces)
+        changes = len(saving.work.changes)
+        outer, self.chain = self.chain, chain
+        try:
+            self._drive(frame, saving, run_steps(frame, rule.steps))
+        finally:
+            self.chain = outer
+        if isinstance(start.record, Proposed):
+            start.record.proposal.refresh(saving.work)
+        self._chains.update(dict.fromkeys(range(changes, len(saving.work.changes)), chain))
+        self.log.note(rule, frame, start.occurrence, chain, saving.work.ctx, (perf_counter_ns() - begun) // 1000, start.job)
+        return frame
+
+    def framed(self, rule: CompiledRule, start: Start, chain: tuple[str, ...]) -> tuple[Frame, Saving]:
+        """A frame for a rule, and the writer that acts as it: every grant within its reach, the person still named."""
+        run = self.log.draw()
+        saving = self.saving.acting(acting_as(self.saving.work.ctx, rule, run, chain))
+        frame = Frame(rule, RuleEyes(self, saving, rule, start.record), start.record, start.old, dict(start.spaces), run=run)
+        ctx = saving.work.ctx
+        if start.record is not None:
+            frame.spaces["record"] = start.record
+        frame.spaces["run"] = {
+            "at": ctx.now,
+            "due": start.due,
+            "version": ctx.workspace.version,
+            "settings": ctx.workspace.settings_version,
+            "title": _plain_title(rule),
+            "cause": chain[0],
+            "occurrence": start.occurrence,
+        }
+        return frame, saving
+
+    def _bounded(self, chain: tuple[str, ...]) -> None:
+        if len(chain) > LONGEST_CHAIN:
+            raise Conflict("rule_chain_too_long", limit=LONGEST_CHAIN, chain=" → ".join(chain))
+        if self.log.count >= MOST_RUNS:
+            raise Conflict("rule_too_many_runs", limit=MOST_RUNS, chain=" → ".join(chain))
+
+    def _drive(self, frame: Frame, saving: Saving, effects: Generator[Effect, Any, Any], *, admitted: bool = False) -> Value:
+        """Do each effect and send back what came of it; gives what the generator returns."""
+        applier = Applier(self, saving, frame, admitted)
+        result: Value = None
+        while True:
+            try:
+                effect = effects.send(result)
+            except StopIteration as end:
+                return end.value
+            result = APPLIES[type(effect)](applier, effect)
+
+
+def acting_as(ctx: Context, rule: CompiledRule, run: int, chain: Sequence[str]) -> Context:
+    """The context a rule's effects are applied in: the principal ``rule:KEY`` with the acting person's name and fields."""
+    actor = rule_actor(ctx.actor, rule.key)
+    actions = [name for name in ctx.cause.detail.get("actions", ()) if isinstance(name, str)]
+    if rule.trigger.kind == "action":
+        actions.append(rule.trigger.name)
+    detail = {"run": run, "chain": list(chain), **({"actions": actions} if actions else {})}
+    return replace(ctx, actor=actor, cause=Cause("rule", rule.key, detail))
+
+
+def rule_actor(person: Actor, rule: str) -> Actor:
+    """The principal of a rule: named ``rule:KEY``; whoever set it off stays its person, so that ``me`` and history name them."""
+    return replace(person, name=f"rule:{rule}", kind="system")
+
+
+def _moves(rule: CompiledRule, old: Value, new: Value) -> bool:
+    trigger = rule.trigger
+    return (not trigger.sources or old in trigger.sources) and (not trigger.targets or new in trigger.targets)
+
+
+def _lines_of(lines: Sequence[Any]) -> dict[str, list[Row]]:
+    """The child lines being saved, as rows by their entity."""
+    found: dict[str, list[Row]] = {}
+    for line in lines:
+        if line.proposal is not None:
+            found.setdefault(line.entity.key, []).append(line.proposal.after)
+    return found
+
+
+def _plain_title(rule: CompiledRule) -> str:
+    title = rule.title
+    return str((title.get("zh") or next(iter(title.values()), rule.key)) if isinstance(title, Mapping) else title or rule.key)

@@ -1,0 +1,185 @@
+"""What each effect does: through the one writer, as the rule's own principal, never beyond its reach."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.database_faults import LostRace
+from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
+from engine.fields.base import Value
+from engine.records.finding import Finder, standing
+from engine.records.jsonshape import field_shapes
+from engine.records.record import ANY
+from engine.records.values import intake
+from engine.rules import effects
+from engine.rules.effects import Given, Handle
+from engine.rules.frame import Frame
+
+if TYPE_CHECKING:
+    from engine.records.ruling import Ruling
+    from engine.records.ruling_eyes import RuleEyes
+    from engine.records.saving import Saving
+    from engine.workspace import CompiledEntity, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Does the effects of one run. ``saving`` acts as the rule."""
+
+    ruling: Ruling
+    saving: Saving
+    frame: Frame
+    admitted: bool = False  # an action has held its effects to what it declares
+
+    @property
+    def eyes(self) -> RuleEyes:
+        """The run's eyes."""
+        return self.frame.eyes  # type: ignore[return-value]
+
+    def _within(self, verb: str, entity: str, fields: Mapping[str, Value]) -> None:
+        if not self.admitted and not self.frame.rule.reach.allows(verb, entity, frozenset(fields)):
+            raise Denied("rule_beyond", rule=self.frame.rule.title or self.frame.rule.key, entity=entity, verb=verb)
+
+    # --- records ----------------------------------------------------------------------------------------------------------------------------
+
+    def set(self, effect: effects.SetValues) -> None:
+        """Values on a record: into the proposal where the rule runs before its write, else as an update."""
+        record = effect.record
+        self._within("update", record.entity, effect.values)
+        entity = self.saving.work.entity(record.entity)
+        proposal = getattr(record, "proposal", None)
+        if proposal is not None:
+            proposal.take(self.saving.work, _typed(self.saving.work.workspace, entity, effect.values))
+            return
+        raw = raw_values(self.saving.work.workspace, entity, effect.values)
+        if effect.expect is not None:
+            held = self.saving.hold(entity, record.id, "update")
+            if not self.eyes.evaluator.truth(effect.expect, self.saving.work.full(entity, effect.expect, held.row), **effect.spaces):
+                raise Conflict(effect.refuse or "rule_expected", message=effect.message, rule=self.frame.rule.title or self.frame.rule.key)
+        self._written(entity, lambda: self.saving.update(entity, record.id, raw, ANY))
+
+    def create(self, effect: effects.CreateRecord) -> Handle:
+        """A new record, or the one that stands with the same unique key."""
+        work = self.saving.work
+        self._within("create", effect.entity, effect.values)
+        entity = work.entity(effect.entity)
+        if effect.once:
+            found = standing(work, entity, effect.once, _typed(work.workspace, entity, effect.values))
+            if found is not None:
+                return Handle(entity.key, found, work.row)
+        raw = raw_values(work.workspace, entity, effect.values)
+        row = self._written(entity, lambda: self.saving.create(entity, raw))
+        return Handle(entity.key, row["id"], work.row)
+
+    def delete(self, effect: effects.DeleteRecord) -> None:
+        """A record out of every read path."""
+        record = effect.record
+        self._within("delete", record.entity, {})
+        entity = self.saving.work.entity(record.entity)
+        self._written(entity, lambda: self.saving.delete(entity, record.id, ANY))
+
+    def _written(self, entity: CompiledEntity, write: Callable[[], Any]) -> Any:
+        """Do a write; what is wrong with it is the rule's fault and told as such, a lost race runs the whole transaction again."""
+        try:
+            return write()
+        except Conflict as conflict:
+            if conflict.code == "duplicate" and may_run_again(self.saving.work.connection):
+                raise LostRace from conflict
+            raise
+        except (Invalid, NotFound) as refusal:
+            if refusal.code not in ("invalid", "no_such_record"):
+                raise
+            faults = [Fault("", fault.code, {**fault.params, "pointer": fault.pointer}) for fault in refusal.faults]
+            rule = self.frame.rule
+            raise Conflict("rule_write_refused", rule=rule.title or rule.key, entity=entity.title or entity.key, faults=faults) from refusal
+
+    # --- looking ----------------------------------------------------------------------------------------------------------------------------
+
+    def find(self, effect: effects.Find) -> Value:
+        """Records, rows or a number, every derived value true before."""
+        self.ruling.saving.settling.settle()
+        eyes, frame = self.eyes, self.frame
+        finder = Finder(
+            self.saving.work, eyes.evaluator, lambda expression, spaces, row: eyes.value(frame, expression, spaces, row), self.ruling.saving.work.ctx.actor
+        )
+        return finder.find(effect)
+
+    def lock(self, effect: effects.Lock) -> None:
+        """Wait for whoever holds the same name; SQLite has one writer, so nobody does."""
+        work = self.saving.work
+        if work.workspace.database.dialect == "sqlite":
+            return
+        name = "\x1f".join([work.workspace.name, *(str(part) for part in effect.name)])
+        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+        work.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+    # --- stopping and calling ---------------------------------------------------------------------------------------------------------------
+
+    def refuse(self, effect: effects.Refuse) -> None:
+        """Stop, unless the person has confirmed a soft one."""
+        if effect.soft and effect.code in self.saving.work.ctx.confirmed:
+            return
+        params: dict[str, Any] = {**effect.params, "message": effect.message or self.frame.rule.title or effect.code}
+        if effect.soft:
+            params["soft"] = True
+        if effect.at:
+            raise Invalid("invalid", soft=effect.soft, faults=[Fault(f"/{effect.at}", effect.code, params)])
+        raise Conflict(effect.code, **params)
+
+    def run(self, effect: effects.RunAction) -> Value:
+        """Another action."""
+        return self.ruling.call(effect.name, effect.record, effect.params, within=self.frame)
+
+
+def may_run_again(connection: sa.Connection) -> bool:
+    """Whether the whole transaction will be run again when it loses a race here (PostgreSQL, and tries are left)."""
+    return connection.dialect.name == "postgresql" and bool(connection.info.get("tries_left"))
+
+
+def raw_values(workspace: Workspace, entity: CompiledEntity, values: Mapping[str, Value]) -> dict[str, object]:
+    """Typed values as the record's JSON, so that everything a field checks is checked of what rules write, too."""
+    shapes = field_shapes(workspace, entity)
+    return {name: _raw(shapes.get(name), value) for name, value in values.items()}
+
+
+def _raw(shape: Callable[[Any], object] | None, value: Value) -> object:
+    if isinstance(value, Given):
+        return value.value
+    if isinstance(value, Handle):
+        return value.id
+    if isinstance(value, list):
+        value = [item.id if isinstance(item, Handle) else item for item in value]
+    if value is None or shape is None:
+        return value
+    try:
+        return shape(value)
+    except (AttributeError, TypeError, ValueError, KeyError):
+        return value  # not a value of the field's type; its reader will say so
+
+
+def _typed(workspace: Workspace, entity: CompiledEntity, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values read and checked by their fields. Raises Invalid with every fault."""
+    raw = raw_values(workspace, entity, values)
+    everything = remember(workspace, ("every field", entity.key), lambda: frozenset(entity.fields))
+    taken = intake(workspace, entity, json=True).take(raw, everything, everything)
+    if taken.faults:
+        raise Invalid("invalid", faults=taken.faults)
+    return taken.values
+
+
+#: Each kind of effect and who does it.
+APPLIES: Mapping[type[effects.Effect], Callable[[Applier, Any], Value]] = {
+    effects.SetValues: Applier.set,
+    effects.CreateRecord: Applier.create,
+    effects.DeleteRecord: Applier.delete,
+    effects.Find: Applier.find,
+    effects.Lock: Applier.lock,
+    effects.Refuse: Applier.refuse,
+    effects.RunAction: Applier.run,
+}

@@ -1,0 +1,79 @@
+"""Runs of rules as rows of the run table: ids drawn before anything is written, rows inserted together at the end, occurrences unique."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine import system_tables_rules as tables
+from engine.rules.book import CompiledRule
+from engine.rules.frame import Frame
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.records.work import Work
+
+#: How many ids are drawn at once.
+_BLOCK = 8
+_INSERT = sa.insert(tables.run)
+
+
+@dataclass(slots=True)
+class RunLog:
+    """The runs of one transaction."""
+
+    work: Work
+    count: int = 0
+    _ids: list[int] = field(default_factory=list)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _known: set[tuple[str, str]] = field(default_factory=set)
+
+    def draw(self) -> int:
+        """The id of the next run."""
+        if not self._ids:
+            self._ids = self.work.draw_numbers(tables.run, _BLOCK)
+        return self._ids.pop(0)
+
+    def known(self, rule: str, occurrence: str) -> bool:
+        """Whether a rule ran for an occurrence before, in this transaction or an earlier one."""
+        if (rule, occurrence) in self._known:
+            return True
+        select = sa.select(tables.run.c.id).where(tables.run.c.rule == rule, tables.run.c.occurrence == occurrence)
+        return self.work.connection.execute(select).first() is not None
+
+    def note(self, rule: CompiledRule, frame: Frame, occurrence: str | None, chain: Sequence[str], ctx: Context, micros: int, job: int | None = None) -> None:
+        """Keep a run that has ended well; it is written with the transaction's end."""
+        self.count += 1
+        if occurrence is not None:
+            self._known.add((rule.key, occurrence))
+        record = frame.record
+        self._rows.append(
+            {
+                "id": frame.run,
+                "rule": rule.key,
+                "version": ctx.workspace.version,
+                "settings": ctx.workspace.settings_version,
+                "trigger": rule.trigger.kind,
+                "entity": record.entity if record is not None else None,
+                "record": record.id if record is not None else None,
+                "occurrence": occurrence,
+                "at": ctx.now,
+                "person": ctx.actor.person_id,
+                "cause": list(chain),
+                "state": "done",
+                "condition": frame.trace.condition or None,
+                "steps": frame.trace.steps or None,
+                "error": None,
+                "micros": micros,
+                "job": job,
+            }
+        )
+
+    def finish(self) -> None:
+        """Write the runs, all in one statement."""
+        if self._rows:
+            self.work.connection.execute(_INSERT, self._rows)
+            self._rows = []

@@ -1,0 +1,127 @@
+"""A person presses a button: what they may press, and the parameters they give, read and checked like fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.access import grant_of, remember
+from engine.context import Context
+from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
+from engine.expressions.language import Expression
+from engine.fields.base import FieldType, Reader, Value, Wrong
+from engine.fields.computed import target_of
+from engine.records.query import get
+from engine.records.query_labels import labels
+from engine.records.record import ANY, Change, Record, Version
+from engine.rules.book import CompiledRule
+from engine.rules.compile import rule_book
+from engine.rules.effects import Handle
+from metadata.definitions import Field, read_fields
+
+if TYPE_CHECKING:
+    from engine.records.saving import Saving
+    from engine.workspace import CompiledEntity, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What a pressed button gave: the action's own result, the record as the person now sees it (None: no longer), and every row changed."""
+
+    result: Value
+    record: Record | None = None
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an action. ``default``: an expression or a JSON value."""
+
+    field: Field
+    type: FieldType
+    reader: Reader
+    json_reader: Reader
+    target: str
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.field.required is True
+
+
+def parameters_of(workspace: Workspace, rule: CompiledRule) -> Mapping[str, Parameter]:
+    """The parameters of a rule's action, in written order."""
+
+    def build() -> Mapping[str, Parameter]:
+        scope, found = workspace.scope.of(rule.entity), {}
+        for key, field in read_fields(rule.trigger.params).items():
+            kind = workspace.registry.field_types[field.type]
+            found[key] = Parameter(field, kind, kind.reader(field, scope), kind.json_reader(field, scope), target_of(field))
+        return found
+
+    return remember(workspace, ("parameters", rule.key), build)
+
+
+def buttons(ctx: Context, entity: CompiledEntity, record: Mapping[str, Any] | None = None) -> list[CompiledRule]:
+    """The actions of an entity its actor was granted on some row; with a whole ``record``, those that its row condition (not its ``if``) admits."""
+    workspace = ctx.workspace
+    grant = grant_of(workspace, ctx.actor, entity)
+    found = []
+    for name, rule in rule_book(workspace).actions.items():
+        owner, _, short = name.rpartition(".")
+        if owner == entity.key and rule.key not in workspace.rules_off and grant.action(short) is not False:
+            found.append(rule)
+    return found
+
+
+def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, raw: Mapping[str, object], version: Version = ANY) -> Acted:
+    """Run an action on a record, as ``service.act`` says."""
+    work = saving.work
+    rule = saving.ruling.book.actions.get(action if "." in action else f"{entity.key}.{action}")
+    if rule is None or rule.key in work.workspace.rules_off:
+        raise NotFound("unknown_action", name=action)
+    held = saving.hold(entity, record_id, "read")
+    granted = work.grant(entity).action(rule.trigger.name.rpartition(".")[2])
+    truth = work.truth(entity, held.row)
+    if granted is False or (granted is not True and not any(truth(one) for one in granted)):
+        raise Denied("may_not_act", action=rule.title or action)
+    if version is not ANY and version != held.row["version"]:
+        raise Conflict("stale", entity=entity.key, id=record_id, version=held.row["version"], current=get(work.ctx, entity.key, record_id), mine=raw)
+    params = read_parameters(saving, rule, raw)
+    result = saving.ruling.call(rule.trigger.name, Handle(entity.key, record_id, work.row), params)
+    return Acted(result)
+
+
+def read_parameters(saving: Saving, rule: CompiledRule, raw: Mapping[str, object]) -> dict[str, Value]:
+    """Typed parameters. Raises Invalid with every fault: unknown, unreadable, missing, a record the person may not see."""
+    work, known = saving.work, parameters_of(saving.work.workspace, rule)
+    faults = [Fault(f"/{name}", "unknown_param", {"name": name}) for name in raw if name not in known]
+    found: dict[str, Value] = {}
+    for name, parameter in known.items():
+        try:
+            found[name] = (parameter.json_reader if work.json else parameter.reader)(raw[name]) if name in raw else _default(saving, rule, parameter)
+        except Wrong as wrong:
+            faults.append(Fault(f"/{name}", wrong.code, wrong.params))
+            continue
+        value = found[name]
+        if parameter.required and value in (None, "", []):
+            faults.append(Fault(f"/{name}", "required"))
+        elif parameter.target and value is not None and not _visible(work.ctx, parameter.target, value):
+            faults.append(Fault(f"/{name}", "link_unknown"))
+    if faults:
+        raise Invalid("invalid", faults=faults)
+    return found
+
+
+def _default(saving: Saving, rule: CompiledRule, parameter: Parameter) -> Value:
+    default = parameter.field.default
+    if isinstance(default, Mapping) and isinstance(default.get("value"), str):
+        expression: Expression = saving.work.workspace.expression(rule.entity or None, default["value"])
+        return saving.work.constant(expression) if not expression.fields else None
+    return parameter.json_reader(default) if default is not None else None
+
+
+def _visible(ctx: Context, entity: str, value: Value) -> bool:
+    ids = {value} if isinstance(value, int) else {item for item in value if isinstance(item, int)} if isinstance(value, list) else set()
+    return not ids or labels(ctx, entity, ids).keys() >= ids

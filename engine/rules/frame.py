@@ -1,0 +1,87 @@
+"""One run of a rule while it lasts: its record, the names its steps have given, what it has seen and done. Reads nothing by itself: it is given eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from engine.expressions.language import Expression
+from engine.fields.base import Value
+from engine.rules.book import CompiledRule, Step, Template, Term
+from engine.rules.carrying import plain
+from engine.rules.decisions import Decision
+from engine.rules.effects import Handle
+from metadata.text import Label
+
+
+class Eyes(Protocol):
+    """How a run sees: evaluating expressions, decision tables by key, texts for people. Given by whoever applies the effects."""
+
+    def value(self, frame: Frame, expression: Expression, spaces: Mapping[str, Value], row: Mapping[str, Value] | None = None) -> Value:
+        """The value of an expression over the run's record, or over another row."""
+
+    def handle(self, entity: str, record_id: int) -> Handle:
+        """A record by its id."""
+
+    def decision(self, key: str) -> Decision:
+        """A decision table."""
+
+    def text(self, frame: Frame, template: Template) -> Label:
+        """A template filled in for the acting person, in every language it has."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What a run saw and did. ``steps``: facts by the step's path, in order."""
+
+    condition: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def note(self, step: Step, **facts: Any) -> None:
+        """Facts of one step; a step run again (in ``each``) counts its times."""
+        kept = self.steps.setdefault(step.path, {})
+        if "did" in kept:
+            kept["times"] = kept.get("times", 1) + 1
+        kept.update({name: plain(value) for name, value in facts.items()})
+
+
+@dataclass(slots=True)
+class Frame:
+    """``record``: the run's own record, None for rules without one. ``spaces``: param, old, lines, run, answer, tally and every name a step gave."""
+
+    rule: CompiledRule
+    eyes: Eyes
+    record: Handle | None = None
+    old: Mapping[str, Value] | None = None
+    spaces: dict[str, Value] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    run: int | None = None
+
+    def value(self, term: Term) -> Value:
+        """The value of a term: an expression's now, a constant's itself."""
+        return self.eyes.value(self, term, self.spaces) if isinstance(term, Expression) else term
+
+    def carry(self, term: Term) -> Value:
+        """As ``value``, one record as its Handle: for names and parameters, whose fields later steps ask for."""
+        value = self.value(term)
+        if isinstance(term, Expression) and term.type.linked and type(value) is int:
+            return self.eyes.handle(term.type.entity, value)
+        return value
+
+    def holds(self, term: Term) -> bool:
+        """Whether a condition is true; empty is false."""
+        return bool(self.value(term))
+
+    def of(self, name: str) -> Handle | None:
+        """The record a step names: the run's own, or one carried under a name (a link field of the own record included)."""
+        if name == "record":
+            return self.record
+        found = self.spaces.get(name)
+        if found is None and self.record is not None and "." not in name:
+            found = self.record.get(name)
+        return found if isinstance(found, Handle) else None
+
+    def carried(self) -> dict[str, Value]:
+        """The names a branch or job that goes on later needs."""
+        return {name: value for name, value in self.spaces.items() if name not in ("old", "lines", "run", "answer", "tally", "record")}
