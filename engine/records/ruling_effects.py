@@ -14,7 +14,7 @@ from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
 from engine.records.finding import Finder, standing
-from engine.records.jsonshape import field_shapes
+from engine.records.query_json import json_writers
 from engine.records.record import ANY
 from engine.records.values import intake
 from engine.rules import effects
@@ -144,7 +144,7 @@ def may_run_again(connection: sa.Connection) -> bool:
 
 def raw_values(workspace: Workspace, entity: CompiledEntity, values: Mapping[str, Value]) -> dict[str, object]:
     """Typed values as the record's JSON, so that everything a field checks is checked of what rules write, too."""
-    shapes = field_shapes(workspace, entity)
+    shapes = json_writers(workspace, entity)
     return {name: _raw(shapes.get(name), value) for name, value in values.items()}
 
 
