@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -156,7 +157,7 @@ def _raw(shape: Callable[[Any], object] | None, value: Value) -> object:
     if isinstance(value, list):
         value = [item.id if isinstance(item, Handle) else item for item in value]
     if value is None or shape is None:
-        return value
+        return value.isoformat() if isinstance(value, date) else value
     try:
         return shape(value)
     except (AttributeError, TypeError, ValueError, KeyError):
