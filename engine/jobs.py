@@ -107,7 +107,7 @@ def put(
     """Ask for work in the caller's transaction; gives the job's id. A job with the same ``key`` that still waits is that job already."""
     table = table_for(connection.dialect.name)
     if key is not None:
-        standing = connection.execute(sa.select(table.c.id).where(table.c.key == key)).scalar_one_or_none()
+        standing = connection.execute(sa.select(table.c.id).where(table.c.key == _own_key(workspace, key))).scalar_one_or_none()
         if standing is not None:
             return int(standing)
     now = moment(connection)
@@ -116,13 +116,21 @@ def put(
     return int(connection.execute(table.insert().values(**row).returning(table.c.id)).scalar_one())
 
 
-def put_many(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Ask for many jobs at once, each (key, args), to be begun in this order; no job with one of the keys may wait already."""
+def put_many(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[str, Mapping[str, Any]]], *, after: int = 0) -> None:
+    """Ask for many jobs at once, each (key, args), to be begun in this order; no job with one of the keys may wait already.
+
+    ``after``: how many this transaction has asked for before that are to begin earlier.
+    """
     now = database_now(connection)
-    rows = [_row(workspace, name, args, key, now + timedelta(microseconds=number), now, None) for number, (key, args) in enumerate(asked)]
+    rows = [_row(workspace, name, args, key, now + timedelta(microseconds=number), now, None) for number, (key, args) in enumerate(asked, after)]
     if rows:
         note_asked(connection)
         connection.execute(table_for(connection.dialect.name).insert(), rows)
+
+
+def _own_key(workspace: str, key: str) -> str:
+    """A key as the table holds it, which on PostgreSQL is that of all workspaces."""
+    return f"{workspace}/{key}"
 
 
 def _row(workspace: str, name: str, args: Mapping[str, Any], key: str | None, run_at: Any, now: Any, person: int | None) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def _row(workspace: str, name: str, args: Mapping[str, Any], key: str | None, ru
         "workspace": workspace,
         "queue": WAITING,
         "name": name,
-        "key": key,
+        "key": None if key is None else _own_key(workspace, key),
         "args": dict(args),
         "run_at": run_at,
         "attempts": 0,

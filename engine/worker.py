@@ -190,7 +190,7 @@ class Worker:
         for entry in self.home.workspaces():
             with self.home.database_of(entry.name).write(background=True) as connection:
                 for name in self.hourly:
-                    put(connection, entry.name, name, {}, key=f"{name}:{entry.name}")
+                    put(connection, entry.name, name, {}, key=name)
 
     def _databases(self, workspace: str) -> list[Database]:
         if self.home.database.dialect == "postgresql":

@@ -42,8 +42,8 @@ def run_batch(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], stop: Callab
         part = left[:1] if alone else left
         try:
             left = _transaction(kinds, part, lost) + left[len(part) :]
-        except (Refusal, sa.exc.SQLAlchemyError) as error:
-            log.warning("%s jobs of %s failed together: %s", len(part), part[0].workspace, error)
+        except Exception as error:
+            log.warning("%s jobs of %s failed together: %r", len(part), part[0].workspace, error)
             if len(part) == 1:
                 _note_failure(kinds, part[0], error)
                 left = left[1:]

@@ -69,7 +69,8 @@ def _run_of(home: Home, database: Database, row: Any, worker: str, kinds: Mappin
     kind = kinds.get(row.name)
     most = 0 if kind is None else MOST_CRASHES if kind.mode == "tx" else kind.retries + 1
     crashed = bool(row.worker) and row.attempts >= most
-    return JobRun(home, own, row.workspace, row.id, row.name, row.args, row.progress or {}, row.attempts + 1, worker, row.person, row.key, crashed=crashed)
+    key = row.key and row.key.partition("/")[2]
+    return JobRun(home, own, row.workspace, row.id, row.name, row.args, row.progress or {}, row.attempts + 1, worker, row.person, key, crashed=crashed)
 
 
 def hold(connection: sa.Connection, runs: Sequence[JobRun]) -> set[int]:

@@ -46,7 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     workspace, login = arg("workspace", metavar="WORKSPACE"), arg("login", metavar="LOGIN")
     command("serve", commands.serve, "web, and worker unless told otherwise", arg("--host"), arg("--port", type=int), arg("--processes", type=int, default=1),
             arg("--no-worker", action="store_true"), arg("--first-run-demo", metavar="PRESET", help="when there is no workspace yet, make one named demo with demo data"))
-    command("worker", commands.worker, "run due work", arg("--once", action="store_true", help="run what is due and exit"))
+    command("worker", commands.worker, "run due work", arg("--once", action="store_true", help="run what is due and exit"),
+            arg("--now", metavar="ISO", help="with --once, in sandboxes: as of this instant, running what falls due until then in order"))
     made = group("workspace", "make, list, copy, keep and bring back workspaces")
     command("create", commands.workspace_create, "a new workspace from a preset", arg("name", metavar="NAME"),
             arg("--preset", required=True, help="a preset's name, or a folder"), arg("--title", default=""), arg("--demo", action="store_true", help="people log in by one click on this machine"),

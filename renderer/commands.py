@@ -11,9 +11,11 @@ from getpass import getpass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from engine import accounts, publishing
 from engine.actors import create_token
+from engine.background import advance
 from engine.backup import backup
 from engine.builtin import DOCUMENTS
 from engine.errors import Invalid, NotFound
@@ -24,6 +26,7 @@ from engine.publishing_drift import drift_of
 from engine.publishing_folders import export_definitions
 from engine.publishing_plan import Plan, plan_folder
 from engine.publishing_restore import restore
+from engine.rehearsal import Ran
 from metadata.bundle import Bundle
 from metadata.check import check_folder
 from metadata.messages import hint, sentence
@@ -98,9 +101,11 @@ def serve(given: Namespace) -> Answer:
 
 
 def worker(given: Namespace) -> Answer:
-    """Run due work, once or until stopped."""
+    """Run due work, once or until stopped; with ``--now`` as of an instant, in sandboxes only."""
+    if given.now and not given.once:
+        raise Invalid("now_needs_once")
     with opened_home() as home:
-        done = serving.work(home, once=given.once)
+        done = serving.rehearse(home, read_instant(given.now)) if given.now else serving.work(home, once=given.once)
     return Answer([f"{done}"] if given.once else [], {"done": done})
 
 
@@ -315,7 +320,15 @@ def token_create(given: Namespace) -> Answer:
 
 
 def clock(given: Namespace) -> Answer:
-    """Move a sandbox's clock."""
+    """Move a sandbox's clock, running what falls due on the way."""
     with opened_home() as home:
-        now = home.move_clock(given.workspace, read_instant(given.instant))
-    return Answer([now.isoformat()], {"now": now.isoformat()})
+        zone = home.workspace(given.workspace).timezone
+        done = advance(home, given.workspace, read_instant(given.instant))
+    lines = [f"{item.at.astimezone(zone).isoformat()} {item.rule} {item.entity or '-'} {item.record or '-'} {item.state}" for item in done.ran]
+    now = done.now.astimezone(zone).isoformat()
+    return Answer([*lines, now], {"now": now, "ran": [ran_json(item, zone) for item in done.ran]})
+
+
+def ran_json(item: Ran, zone: ZoneInfo) -> dict[str, Any]:
+    """One run as data."""
+    return {**asdict(item), "at": item.at.astimezone(zone).isoformat()}

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,17 +20,14 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 import plugins
-from engine import upkeep
 from engine.actors import people_of
+from engine.background import advance, worker_of
 from engine.demo.fill import fill
-from engine.errors import Unavailable
-from engine.exchange import batches
+from engine.errors import Denied, Unavailable
 from engine.home import Home
-from engine.jobs import JobKind
 from engine.publishing import create_workspace
 from engine.registry import Registry, engine_registry
 from engine.settings import Settings
-from engine.worker import Worker
 from engine.workspace_checking import with_expressions
 from metadata.bundle import Bundle
 from metadata.text import Label, label_text
@@ -156,16 +154,11 @@ def first_run(home: Home, bundle: Bundle) -> None:
     create_workspace(home, DEMO, bundle, title=title, demo=True, then=lambda: fill(home, DEMO, "S"))
 
 
-def kinds() -> dict[str, JobKind]:
-    """What jobs there are and what runs them."""
-    found = (JobKind(batches.JOB, batches.run_job), upkeep.KIND)
-    return {kind.name: kind for kind in found}
-
-
 def work(home: Home, *, once: bool) -> int:
-    """Run due jobs: all that are due now, or until the process is told to stop."""
-    worker = Worker(home, kinds(), (upkeep.JOB,))
+    """Run due work: all that is due now, or until the process is told to stop."""
+    worker = worker_of(home)
     if once:
+        worker.look(now=True)
         return worker.drain()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -176,10 +169,18 @@ def work(home: Home, *, once: bool) -> int:
     return 0
 
 
+def rehearse(home: Home, to: datetime) -> int:
+    """Move the clock of every sandbox that is not there yet, running what falls due; how many runs there were. Raises Denied when there is no sandbox."""
+    sandboxes = [entry.name for entry in home.workspaces() if entry.sandbox]
+    if not sandboxes:
+        raise Denied("clock_of_live_workspace", workspace=", ".join(entry.name for entry in home.workspaces()))
+    return sum(len(advance(home, name, to).ran) for name in sandboxes if home.look(name)[1].now <= to)
+
+
 @contextmanager
 def working(home: Home, wanted: bool) -> Iterator[None]:
     """A worker beside the web for the time of a block."""
-    worker = Worker(home, kinds(), (upkeep.JOB,)) if wanted else None
+    worker = worker_of(home) if wanted else None
     if worker is not None:
         worker.start()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,10 +10,12 @@ from fastapi import APIRouter, Response
 
 from engine import drafts, publishing
 from engine.access import grant
+from engine.background import advance
 from engine.context import Context
 from engine.errors import Denied, Fault, Invalid, NotFound
 from engine.messages import catalogue
 from engine.records.jsonshape import instant_json
+from engine.rehearsal import Ran
 from metadata.definitions import KINDS
 from metadata.messages import sentence
 from renderer.api.route import OneHop
@@ -23,6 +26,8 @@ from renderer.requests import ApiContext, guarded
 router = APIRouter(prefix="/api/{ws}", route_class=OneHop)
 #: A clock stands within these, so that no time zone or duration leads out of what a date can say.
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+#: Seconds one call may move a clock for.
+LONGEST_MOVE = 60.0
 
 
 @router.get("/definitions", **guarded(right="design"))
@@ -139,7 +144,7 @@ def schema(ctx: ApiContext, entity: str) -> Response:
 
 @router.put("/clock", **guarded(right="settings"))
 def clock(ctx: ApiContext, body: Body) -> Response:
-    """Move a sandbox's clock forward."""
+    """Move a sandbox's clock forward, running what falls due in order; ``now`` is where it stands after a minute at most, everything until then done."""
     if not ctx.workspace.sandbox:
         raise Denied("clock_of_live_workspace", workspace=ctx.workspace.name)
     given = json_object(body).get("now")
@@ -150,4 +155,9 @@ def clock(ctx: ApiContext, body: Body) -> Response:
         raise Invalid("clock_wrong", faults=[Fault("/now", "clock_wrong")]) from None
     if not EARLIEST <= moment <= LATEST:
         raise Invalid("clock_wrong", faults=[Fault("/now", "clock_wrong")])
-    return answer({"now": instant_json(ctx.workspace, ctx.home.move_clock(ctx.workspace.name, moment))})
+    done = advance(ctx.home, ctx.workspace.name, moment, seconds=LONGEST_MOVE)
+    return answer({"now": instant_json(ctx.workspace, done.now), "ran": [_ran(ctx, item) for item in done.ran]})
+
+
+def _ran(ctx: Context, item: Ran) -> dict[str, Any]:
+    return {**asdict(item), "at": instant_json(ctx.workspace, item.at)}

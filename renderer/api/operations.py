@@ -291,5 +291,8 @@ def _publish() -> dict[str, Operation]:
 
 
 def _clock() -> dict[str, Operation]:
-    now = object_of(now={"type": "string", "format": "date-time"})
-    return {"/clock": {"put": operation(tag=_("The workspace"), summary=_("Move the sandbox's clock forward"), name="set_clock", body=now, answers=now)}}
+    moment: Schema = {"type": "string", "format": "date-time"}
+    ran = object_of(id=_WHOLE, rule=_TEXT, trigger=_TEXT, entity=or_null(_TEXT), record=or_null(_WHOLE), at=moment, state=_TEXT)
+    moved = object_of(now=moment, ran={"type": "array", "items": ran})
+    summary = _("Move the sandbox's clock forward, running what falls due")
+    return {"/clock": {"put": operation(tag=_("The workspace"), summary=summary, name="set_clock", body=object_of(now=moment), answers=moved)}}

@@ -79,6 +79,14 @@ def test_the_same_key_is_the_same_job_while_it_waits(place):
     assert ask(place, "note", key="k") > 0
 
 
+def test_the_same_key_in_two_workspaces_is_two_jobs(place):
+    other = small_place(place.home)
+    assert ask(place, "note", key="k") > 0 and ask(other, "note", key="k") > 0
+    seen: list[tuple[str, str | None]] = []
+    worker(place, JobKind("note", lambda run: seen.append((run.workspace, run.key)))).drain()
+    assert sorted(seen) == [(place.name, "k"), (other.name, "k")]
+
+
 def test_a_refusal_is_final_and_says_why(place):
     def refuse(run: JobRun) -> None:
         raise Invalid("file_damaged", file="x.xlsx")

@@ -141,7 +141,7 @@ def test_a_sandbox_has_its_own_time_and_a_live_workspace_has_not(run_on, preset)
     run = run_on
     run("workspace", "create", "rehearsal", "--preset", preset, "--now", "2026-03-15T10:00:00+08:00")
     run("workspace", "create", "live", "--preset", preset)
-    assert _json(run("clock", "rehearsal", "2026-03-16T10:00:00+08:00", "--json")) == {"now": "2026-03-16T10:00:00+08:00"}
+    assert _json(run("clock", "rehearsal", "2026-03-16T10:00:00+08:00", "--json")) == {"now": "2026-03-16T10:00:00+08:00", "ran": []}
     for words in (
         ("rehearsal", "2026-03-15T10:00:00+08:00"),
         ("live", "2030-01-01T00:00:00+08:00"),
@@ -150,6 +150,17 @@ def test_a_sandbox_has_its_own_time_and_a_live_workspace_has_not(run_on, preset)
     ):
         code, _, err = run("clock", *words)
         assert code == 1 and err.count("\n") == 1
+
+
+def test_due_work_is_run_as_of_an_instant_in_sandboxes_only(run_on, preset):
+    run = run_on
+    run("workspace", "create", "live", "--preset", preset)
+    assert run("worker", "--once", "--now", "2026-03-17T10:00:00+08:00")[0] == 1  # there is no sandbox
+    run("workspace", "create", "rehearsal", "--preset", preset, "--now", "2026-03-15T10:00:00+08:00")
+    assert run("worker", "--now", "2026-03-17T10:00:00+08:00")[0] == 1
+    assert run("worker", "--once", "--now", "2026-03-17T10:00:00+08:00")[0] == 0
+    code, _, err = run("clock", "rehearsal", "2026-03-16T10:00:00+08:00")
+    assert code == 1 and "2026-03-17" in err
 
 
 def test_records_go_in_and_out(run_on, preset, tmp_path):

@@ -81,7 +81,7 @@ def test_wrong_drafts_are_refused_with_places(fresh_shop: Shop):
 
 def test_a_sandbox_clock_moves_forward_only(fresh_shop: Shop):
     shop = fresh_shop
-    assert shop.a1.call("PUT", "/clock", {"now": "2026-04-01T08:00:00+08:00"}).json() == {"now": "2026-04-01T08:00:00+08:00"}
+    assert shop.a1.call("PUT", "/clock", {"now": "2026-04-01T08:00:00+08:00"}).json() == {"now": "2026-04-01T08:00:00+08:00", "ran": []}
     assert shop.a1.post("/records/log", {"text": "x"}).json()["created_at"] == "2026-04-01T08:00:00+08:00"
     assert shop.a1.call("PUT", "/clock", {"now": "2026-01-01T00:00:00Z"}).json()["code"] == "clock_backwards"
     for wrong in ("soon", 5, None, "9999-99-99", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):

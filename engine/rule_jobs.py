@@ -1,0 +1,206 @@
+"""Runs of rules as jobs: one run in the transaction that ends its job, failures noted, a rule that fails again and again switched off.
+
+What a run does is the room of rules' business; what falls due timed.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.actors import enter_as, load_actor
+from engine.clock import State, raise_settings_version, read_state
+from engine.context import Actor, Cause
+from engine.errors import NotFound, Refusal
+from engine.jobs import Ended, JobKind, JobRun
+from engine.rules.effects import Notify
+from engine.storage import EPOCH
+from engine.system_tables_rules import due_done, rule_switch
+from engine.system_tables_rules import run as run_table
+
+if TYPE_CHECKING:
+    from engine.context import Context
+
+JOB = "rule"
+#: Gives how a run ended: ``state`` done or skipped, and ``why`` it was skipped.
+RunRule = Callable[..., Any]
+#: Tells people: (context, what, rule).
+Tell = Callable[["Context", Notify, str], object]
+
+
+#: Failures that say something about the rule, besides refusals; the others are the database's state, or another transaction's.
+MISTAKES = ("job_failed", "job_killed_worker")
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What the runs of one transaction share. ``off``: rules that are switched off, with who did it (None: their failures)."""
+
+    ctx: Context
+    state: State
+    off: Mapping[str, int | None]
+
+
+class RuleOff(Refusal):
+    """The rule was switched off for its failures: its jobs wait among those given up on until somebody runs them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleJobs:
+    """The kind of job that runs rules. ``run``: one run inside an open write transaction; ``tell``: a notice to people."""
+
+    run: RunRule
+    tell: Tell
+
+    def kind(self) -> JobKind:
+        """The kind."""
+        return JobKind(JOB, self._run, mode="tx", prepare=self._prepare, ended=self._ended)
+
+    @staticmethod
+    def _prepare(connection: sa.Connection, runs: Sequence[JobRun]) -> _Batch:
+        ctx = enter_as(runs[0].home, runs[0].workspace, "clock").within(connection)
+        off = connection.execute(sa.select(rule_switch.c.rule, rule_switch.c.by).where(rule_switch.c.off_at.is_not(None)))
+        return _Batch(replace(ctx, background=True), read_state(connection), {row.rule: row.by for row in off})
+
+    def _run(self, job: JobRun) -> None:
+        args, batch = job.args, job.shared
+        assert isinstance(batch, _Batch)
+        if args["rule"] in batch.off:
+            if batch.off[args["rule"]] is None:
+                raise RuleOff("rule_off", rule=args["rule"])
+            _leave(job)
+            return
+        ctx = replace(batch.ctx, actor=_actor(batch, job), cause=Cause("rule", args["rule"]))
+        words = {name: args[name] for name in ("params", "due", "old", "chain") if name in args}
+        result = self.run(ctx, args["rule"], args.get("record"), occurrence=args["occurrence"], job=job.id, **words)
+        if result.state == "skipped":
+            _leave(job)
+
+    def _ended(self, connection: sa.Connection, batch: _Batch, ended: Sequence[Ended]) -> None:
+        """Log what failed, count failures in a row, switch off what failed too often."""
+        failed = [end for end in ended if end.code and end.code != "rule_off"]
+        if failed:
+            connection.execute(run_table.insert(), [_failure(batch, end) for end in failed])
+        for rule in dict.fromkeys(end.run.args["rule"] for end in ended if end.run.args["rule"] not in batch.off):
+            self._count(batch.ctx, rule, [end for end in ended if end.run.args["rule"] == rule])
+
+    def _count(self, ctx: Context, rule: str, ended: Sequence[Ended]) -> None:
+        """``ended`` in order: a run that went well begins the count anew."""
+        well = [number for number, end in enumerate(ended) if not end.code]
+        since = ended[well[-1] + 1 :] if well else ended
+        counted = [end for end in since if end.refused or end.code in MISTAKES]
+        if well:
+            ctx.open.execute(
+                rule_switch.update().where(rule_switch.c.rule == rule, rule_switch.c.failures > 0, rule_switch.c.off_at.is_(None)).values(failures=0)
+            )
+        if not counted:
+            return
+        failures = _raised(ctx.open, rule, len(counted))
+        if failures >= ctx.home.settings.rule_failures:
+            self._switch_off(ctx, rule, failures, counted[-1])
+
+    def _switch_off(self, ctx: Context, rule: str, failures: int, last: Ended) -> None:
+        reason = f"rule_failed_often {failures} {last.code}"
+        off = rule_switch.update().where(rule_switch.c.rule == rule, rule_switch.c.off_at.is_(None)).values(off_at=ctx.now, by=None, reason=reason)
+        done = ctx.open.execute(off)
+        if done.rowcount == 0:
+            return
+        raise_settings_version(ctx.open)
+        text = {
+            "zh": f"规则 {rule} 连续失败 {failures} 次，已自动停用。最后一次的原因：{last.code}",
+            "en": f"The rule {rule} failed {failures} times in a row and was switched off. The last reason: {last.code}",
+        }
+        self.tell(ctx, Notify(administrators(ctx), text), rule)
+
+
+def switch(ctx: Context, rule: str, *, on: bool, reason: str = "") -> None:
+    """Switch a rule on (its failures forgotten) or off, in the open transaction or one of its own. What it would have done meanwhile is not made up for."""
+    with ctx.writing() as ctx:
+        state = {"off_at": None if on else ctx.now, "by": ctx.actor.person_id or 0, "reason": reason or None, "failures": 0}
+        done = ctx.open.execute(rule_switch.update().where(rule_switch.c.rule == rule).values(state))
+        if done.rowcount == 0:
+            ctx.open.execute(rule_switch.insert().values(rule=rule, **state))
+        raise_settings_version(ctx.open)
+
+
+def unsettle(connection: sa.Connection, rule: str, record: int, mark: Mapping[str, Any]) -> None:
+    """A due rule did not fire for this value after all: it will when its condition holds again."""
+    same = (due_done.c.rule == rule, due_done.c.record == record, due_done.c.field == mark["field"], due_done.c.shift == mark["shift"])
+    connection.execute(due_done.update().where(*same, due_done.c.times == mark["times"]).values(value=EPOCH))
+
+
+def administrators(ctx: Context) -> list[int]:
+    """The active people whose roles let them design or change settings."""
+    people = ctx.workspace.entities["person"]
+    roles = {key for key, role in ctx.workspace.roles.items() if {"design", "settings"} & set(role.can)}
+    active, held = people.fields["active"].column, people.fields["roles"].column
+    assert active is not None and held is not None
+    select = sa.select(people.table.c.id, held).where(people.table.c.deleted_at.is_(None), active.is_(True)).order_by(people.table.c.id)
+    return [row.id for row in ctx.open.execute(select, execution_options={"scoped": True}) if roles & set(row[1] or ())]
+
+
+def _leave(job: JobRun) -> None:
+    """A run that did nothing: what was due stays so."""
+    if "mark" in job.args:
+        unsettle(job.open, job.args["rule"], job.args["record"], job.args["mark"])
+
+
+def _actor(batch: _Batch, job: JobRun) -> Actor:
+    """Who set the rule off, as ``me`` and history name them; one who left meanwhile keeps the name alone."""
+    ctx = batch.ctx
+    if job.person is None:
+        return ctx.actor
+    try:
+        return load_actor(ctx.open, ctx.workspace, batch.state, job.person)
+    except NotFound:
+        return Actor(job.person, "", fields={"id": job.person})
+
+
+def _raised(connection: sa.Connection, rule: str, by: int) -> int:
+    """Add to the failures in a row; gives how many there are now."""
+    raised = rule_switch.update().where(rule_switch.c.rule == rule).values(failures=rule_switch.c.failures + by).returning(rule_switch.c.failures)
+    found = connection.execute(raised).scalar_one_or_none()
+    if found is None:
+        connection.execute(rule_switch.insert().values(rule=rule, failures=by))
+        return by
+    return int(found)
+
+
+def _failure(batch: _Batch, end: Ended) -> dict[str, Any]:
+    """The row of a failed attempt: no occurrence, so that the next may take it."""
+    ctx, args = batch.ctx, end.run.args
+    words = _trigger(ctx, args["rule"])
+    return {
+        "rule": args["rule"],
+        "version": ctx.workspace.version,
+        "settings": batch.state.settings_version,
+        "trigger": next((word for word in ("due", "cron", "intake", "event") if word in words), "later"),
+        "entity": _entity_of(words) if args.get("record") is not None else None,
+        "record": args.get("record"),
+        "at": ctx.now,
+        "person": end.run.person,
+        "cause": list(args.get("chain", ())) or [args["rule"]],
+        "state": "refused" if end.refused else "failed",
+        "error": {"code": end.code, "params": _plain(end.params), "attempt": end.run.attempt, "final": end.final},
+        "micros": end.micros,
+        "job": end.run.id,
+    }
+
+
+def _trigger(ctx: Context, rule: str) -> Mapping[str, Any]:
+    definition = ctx.workspace.bundle.rules.get(rule)
+    found: Mapping[str, Any] = definition.body["on"] if definition is not None else {}
+    return found
+
+
+def _entity_of(words: Mapping[str, Any]) -> str | None:
+    due = words.get("due", "")
+    return words.get("entity") or words.get("for_each") or (due if isinstance(due, str) else due[0]).partition(".")[0] or None
+
+
+def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a refusal as JSON can hold them."""
+    return {name: value if isinstance(value, str | int | float | bool | None) else str(value) for name, value in params.items()}

@@ -1,0 +1,135 @@
+"""Cron rules: when each comes next by the workspace's clock, and the runs of a tick, asked for in the transaction that moves the clock hand on.
+
+Once across processes; of missed ticks only the latest runs. With ``for_each`` a run per record the trigger's ``where`` finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine import cron
+from engine.expressions.to_sql import condition
+from engine.jobs import put_many
+from engine.rule_jobs import JOB
+from engine.rules.book import CompiledRule, RuleBook
+from engine.scope import TableNames, bound, engine_select, needed_of
+from engine.storage import to_micros
+from engine.system_tables_rules import rule_switch, schedule
+from engine.timed import Book, Source, calendar_of, holidays_of
+
+if TYPE_CHECKING:
+    from engine.context import Context
+
+BATCH = 1000
+#: Ticks looked at for one inside open hours.
+_MOST_TICKS = 2000
+
+
+def run_ticks(ctx: Context, book: RuleBook) -> int:
+    """Ask for the runs of every cron rule whose time has come; gives how many."""
+    if not _stand(ctx, book):
+        return 0
+    count = 0
+    with ctx.writing() as inner:
+        due = sa.select(schedule).where(schedule.c.next_at <= inner.now).order_by(schedule.c.next_at, schedule.c.rule).with_for_update(skip_locked=True)
+        for row in inner.open.execute(due).all():
+            rule = book.rules.get(row.rule)
+            if rule is None or rule.trigger.cron != row.cron:
+                continue
+            tick, coming = _latest(inner, rule), _next(inner, rule)
+            if coming is None:
+                inner.open.execute(schedule.delete().where(schedule.c.rule == rule.key))
+            else:
+                inner.open.execute(schedule.update().where(schedule.c.rule == rule.key).values(next_at=coming))
+            if tick is not None and tick >= row.next_at and not _is_off(inner, rule.key):
+                count += _ask(inner, rule, tick)
+    return count
+
+
+def _stand(ctx: Context, book: RuleBook) -> bool:
+    """Bring the table of next ticks to the rules of this version; whether a tick is due now."""
+    with ctx.reading() as inner:
+        rows = {row.rule: row for row in inner.open.execute(sa.select(schedule))}
+    wanted = {rule.key: rule for rule in book.cron}
+    stale = [key for key, row in rows.items() if key not in wanted or wanted[key].trigger.cron != row.cron]
+    fresh = [key for key in wanted if key not in rows or key in stale]
+    if stale or fresh:
+        with ctx.writing() as inner:
+            insert: Any = (sqlite if inner.open.dialect.name == "sqlite" else postgresql).insert(schedule)
+            for key in stale:
+                inner.open.execute(schedule.delete().where(schedule.c.rule == key, schedule.c.cron == rows[key].cron))
+            for key in fresh:
+                coming = _next(inner, wanted[key])
+                if coming is not None:
+                    inner.open.execute(insert.values(rule=key, cron=wanted[key].trigger.cron, next_at=coming).on_conflict_do_nothing())
+    return any(row.next_at <= ctx.now for key, row in rows.items() if key not in stale)
+
+
+def _next(ctx: Context, rule: CompiledRule) -> datetime | None:
+    """The first tick after now; inside the rule's calendar, where it has one."""
+    return _inside(ctx, rule, forwards=True)
+
+
+def _latest(ctx: Context, rule: CompiledRule) -> datetime | None:
+    """The last tick that has gone by."""
+    return _inside(ctx, rule, forwards=False)
+
+
+def _inside(ctx: Context, rule: CompiledRule, *, forwards: bool) -> datetime | None:
+    times, zone, moment = cron.read(rule.trigger.cron), ctx.workspace.timezone, ctx.now
+    calendar, holidays = calendar_of(ctx, rule), holidays_of(ctx)
+    for number in range(_MOST_TICKS if calendar is not None else 1):
+        tick = times.after(moment, zone) if forwards else times.until(moment if not number else moment - cron.MINUTE, zone)
+        if tick is None or calendar is None or calendar.open_at(tick, zone, holidays) == tick:
+            return tick
+        moment = tick
+    return None
+
+
+def _is_off(ctx: Context, rule: str) -> bool:
+    return ctx.open.execute(sa.select(rule_switch.c.rule).where(rule_switch.c.rule == rule, rule_switch.c.off_at.is_not(None))).first() is not None
+
+
+def _ask(ctx: Context, rule: CompiledRule, tick: datetime) -> int:
+    """Jobs for one tick: one, or one per record."""
+    occurrence = f"cron:{rule.key}:{to_micros(tick)}"
+    args = {"rule": rule.key, "record": None, "occurrence": occurrence, "at": tick.isoformat(), "version": ctx.workspace.version}
+    if not rule.entity:
+        put_many(ctx.open, ctx.workspace.name, JOB, [(occurrence, args)])
+        return 1
+    count = 0
+    for ids in _records(ctx, rule):
+        found = [(f"{occurrence}:{record}", {**args, "record": record, "occurrence": f"{occurrence}:{record}"}) for record in ids]
+        put_many(ctx.open, ctx.workspace.name, JOB, found, after=count)
+        count += len(found)
+    return count
+
+
+def _records(ctx: Context, rule: CompiledRule) -> Iterator[list[int]]:
+    """The ids the tick is for, in keyset batches."""
+    entity = ctx.workspace.entities[rule.entity]
+    table, where = entity.table, rule.trigger.where
+    terms = [condition(where, TableNames(ctx.workspace, entity, table.c))] if where is not None else []
+    select = engine_select(entity, table.c.id).where(table.c.id > sa.bindparam("c_after", type_=sa.BigInteger()), *terms).order_by(table.c.id).limit(BATCH)
+    surroundings, after = bound(ctx, needed_of(select)), 0
+    while ids := list(ctx.open.execute(select, {**surroundings, "c_after": after}).scalars()):
+        yield ids
+        after = ids[-1]
+
+
+def next_tick(ctx: Context, book: RuleBook) -> datetime | None:
+    """When the next cron rule comes."""
+    _stand(ctx, book)
+    with ctx.reading() as inner:
+        found: datetime | None = inner.open.execute(sa.select(sa.func.min(schedule.c.next_at)).where(schedule.c.next_at > inner.now)).scalar_one()
+    return found
+
+
+def cron_source(book: Book) -> Source:
+    """Cron rules as a source of timed work."""
+    return Source("cron", lambda ctx: next_tick(ctx, book(ctx.workspace)), lambda ctx: run_ticks(ctx, book(ctx.workspace)))

@@ -1,0 +1,104 @@
+"""Values of settings that come into force: every process reads them anew, and a job computes the stored values of records that read them.
+
+A value set to hold at once is met by the next look, too: whoever sets one need not do more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.actors import enter_as
+from engine.clock import raise_settings_version
+from engine.jobs import JobKind, JobRun, put
+from engine.records import service
+from engine.scope import engine_select
+from engine.system_tables import setting_value
+from engine.system_tables_rules import due_done
+from engine.timed import Source
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import Workspace
+
+JOB = "settings"
+#: Rows of ``due_done`` that note which values have been met; no rule can have this key.
+_MARK = "setting value"
+BATCH = 200
+
+
+def _unmet() -> sa.Select[Any]:
+    met = sa.select(due_done.c.record).where(due_done.c.rule == _MARK, due_done.c.record == setting_value.c.id)
+    return sa.select(setting_value.c.id, setting_value.c.key, setting_value.c.in_force_from).where(~met.exists()).order_by(setting_value.c.in_force_from)
+
+
+def meet(ctx: Context) -> int:
+    """Note the values whose time has come and ask for what follows; gives how many there were."""
+    due = _unmet().where(setting_value.c.in_force_from <= ctx.now)
+    with ctx.reading() as inner:
+        if inner.open.execute(due.limit(1)).first() is None:
+            return 0
+    with ctx.writing() as inner:
+        rows = inner.open.execute(due.with_for_update(of=setting_value, skip_locked=True)).all()
+        if not rows:
+            return 0
+        marks = [{"rule": _MARK, "record": row.id, "field": row.key, "shift": 0, "value": row.in_force_from, "times": 1, "at": inner.now} for row in rows]
+        inner.open.execute(due_done.insert(), marks)
+        raise_settings_version(inner.open)
+        keys = sorted({row.key for row in rows})
+        if readers(inner.workspace, keys):
+            put(inner.open, inner.workspace.name, JOB, {"keys": keys})
+        return len(rows)
+
+
+def next_in_force(ctx: Context) -> datetime | None:
+    """When the next value comes into force."""
+    with ctx.reading() as inner:
+        row = inner.open.execute(_unmet().where(setting_value.c.in_force_from > inner.now).limit(1)).first()
+    return None if row is None else row.in_force_from
+
+
+def readers(workspace: Workspace, keys: list[str]) -> dict[str, list[str]]:
+    """The stored formulas that read one of these settings, by entity; those that only follow from them are computed with them."""
+    found: dict[str, list[str]] = {}
+    for entity in workspace.entities.values():
+        read = [
+            field.key
+            for field in entity.fields.values()
+            if field.formula is not None and field.column is not None and any(path[:1] == ("setting",) and path[1] in keys for path in field.formula.reads)
+        ]
+        if read:
+            found[entity.key] = read
+    return found
+
+
+def recompute(job: JobRun) -> Mapping[str, Any]:
+    """Compute the records of every entity that reads the settings, in keyset batches, each with the progress in its own transaction."""
+    ctx = enter_as(job.home, job.workspace, "clock")
+    progress = dict(job.progress)
+    done, finished = int(progress.get("done", 0)), list(progress.get("finished", ()))
+    for entity in sorted(readers(ctx.workspace, list(job.args["keys"]))):
+        last = int(progress.get("last", 0)) if progress.get("entity") == entity else 0
+        while entity not in finished:
+            with ctx.workspace.database.write(background=True) as connection:
+                inner = ctx.within(connection)
+                table = inner.workspace.entities[entity].table
+                ids = list(
+                    connection.execute(
+                        engine_select(inner.workspace.entities[entity], table.c.id).where(table.c.id > last).order_by(table.c.id).limit(BATCH)
+                    ).scalars()
+                )
+                if ids:
+                    service.touch(inner, entity, ids)
+                    last, done = ids[-1], done + len(ids)
+                else:
+                    finished.append(entity)
+                job.checkpoint(connection, {"done": done, "entity": entity, "last": last, "finished": finished})
+    return {"done": done}
+
+
+KIND = JobKind(JOB, recompute)
+SOURCE = Source("settings", next_in_force, meet)
