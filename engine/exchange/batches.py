@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -201,10 +202,12 @@ def run(ctx: Context, batch: int, *, dry: bool = False, start: int = 0, checkpoi
     done, pace = start, Pace()
     for pieces in ahead(reading.pieces(start), pace):
         begun = perf_counter()
-        drafts = [draft for piece in pieces for draft in piece]
+        done += sum(map(len, pieces))
         with uncollected():
-            counts = _chunk(context, importer, batch, drafts, counts, dry, checkpoint, {"done": done + len(drafts), "total": told["rows"]})
-        done += len(drafts)
+            drafts = list(chain.from_iterable(pieces))
+            counts = _chunk(context, importer, batch, drafts, counts, dry, checkpoint, {"done": done, "total": told["rows"]})
+            pieces.clear()
+            del drafts  # gone before anybody looks for cycles
         pace.took(perf_counter() - begun)
     with ctx.writing() as inner:
         inner.open.execute(

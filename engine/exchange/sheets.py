@@ -3,6 +3,7 @@
 Not responsible for what a column means (mapping) nor for writing anything.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -23,6 +24,9 @@ WALL_SECONDS = 120
 #: Rows looked at for the header, and how alike a line must be to it to count as a repeated header.
 HEADER_DEPTH = 20
 SUBTOTALS = ("合计", "小计", "总计", "共计", "total", "subtotal", "sum")
+
+#: How every xlsx file begins.
+_PACKED = b"PK\x03\x04"
 
 Cell = Any
 
@@ -115,10 +119,11 @@ def _rows(lines: Iterable[bytes]) -> Iterator[tuple[str, bool, list[SheetRow]]]:
 
 @contextmanager
 def _child(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The reading child, stopped after WALL_SECONDS or when the caller is done with it."""
+    """The reading child, stopped after WALL_SECONDS or when the caller is done with it. What a file is tells its content, not its name."""
     with path.open("rb") as source:
+        packed = os.pread(source.fileno(), len(_PACKED), 0) == _PACKED
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine.exchange.child"],
+            [sys.executable, "-m", "engine.exchange.child_xlsx" if packed else "engine.exchange.child"],
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

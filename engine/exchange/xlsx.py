@@ -14,7 +14,8 @@ from openpyxl.styles.stylesheet import apply_stylesheet
 from openpyxl.utils.datetime import from_excel, from_ISO8601
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
-COLUMNS = 400
+from engine.exchange.child import COLUMNS
+
 _BLOCK = 2**16
 _ROW, _CELL, _VALUE, _FORMULA, _TEXT, _PHONETIC, _STRING = (f"{SHEET_MAIN_NS} {name}" for name in ("row", "c", "v", "f", "t", "rPh", "si"))
 _REFERENCE = re.compile("[A-Za-z]{1,3}")

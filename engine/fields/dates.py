@@ -12,6 +12,7 @@ _EXCEL_EPOCH = datetime(1899, 12, 30)
 _SERIALS = (20_000, 80_000)  # 1954 to 2119: what a bare number in a date column may mean
 
 _YMD = re.compile(r"(\d{4})\s*(?:年|[-/.])\s*(\d{1,2})\s*(?:月|[-/.])\s*(\d{1,2})\s*[日号]?", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?: (?:[01]\d|2[0-3]):\d{2})?", re.ASCII)
 _BETWEEN = re.compile(r"^[\s,t]*(?:\(?(?:周|星期|礼拜)[一二三四五六日天]\)?)?[\s,]*")
 _SERIAL = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?=$|[ tT])", re.ASCII)
@@ -135,6 +136,17 @@ def of_cell(raw: object, today: date | None = None) -> Moment | None:
     text = raw.strip()
     if not text:
         return None
+    if _ISO.fullmatch(text):  # as programs write them
+        return _of_iso(text, today)
     if _SERIAL.fullmatch(text):
         return of_serial(float(text))
     return read_moment(text, today)
+
+
+def _of_iso(text: str, today: date | None) -> Moment:
+    """What ``read_moment`` gives, at the speed of the standard library; what no calendar has is told by it."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return read_moment(text, today)
+    return Moment(date_of(found.year, found.month, found.day), found.time() if len(text) > len("2026-03-15") else None)

@@ -23,19 +23,20 @@ _CHUNK = 500
 
 def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
     """Note a fault at every given link whose target its giver may not choose. Links the engine set itself (defaults) are trusted."""
-    wanted: dict[str, set[int]] = {}
     given: list[tuple[Proposal, CompiledField, list[int]]] = []
-    links: dict[str, tuple[CompiledField, ...]] = {}
+    links: dict[str, tuple[tuple[str, CompiledField], ...]] = {}
     for proposal in proposals:
-        key = proposal.entity.key
+        values, key = proposal.values, proposal.entity.key
         if key not in links:
-            links[key] = tuple(item for item in proposal.entity.fields.values() if item.target)
-        for item in links[key]:
-            if item.key in proposal.values and (ids := _new_ids(proposal, item.key)):
-                wanted.setdefault(item.target, set()).update(ids)
+            links[key] = tuple((name, item) for name, item in proposal.entity.fields.items() if item.target)
+        for name, item in links[key]:
+            if name in values and (ids := _new_ids(proposal, name)):
                 given.append((proposal, item, ids))
+    wanted: dict[str, set[int]] = {}
+    for _, item, ids in given:
+        wanted.setdefault(item.target, set()).update(ids)
     seen = {target: _visible(work, target, ids) for target, ids in wanted.items()}
-    conditional = {item.key for items in links.values() for item in items if item.definition.options.get("where")}
+    conditional = {name for items in links.values() for name, item in items if item.definition.options.get("where")}
     for proposal, item, ids in given:
         rows = seen[item.target]
         for one in ids:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledUnique
 
 #: Rows that are read, checked and written together.
-CHUNK = 1000
+CHUNK = 2000
+
+_NO_LINES: Mapping[str, list[Mapping[str, Any]]] = {}
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class _Loading:
         self._settling = Settling(work)
         self._gathered = bool(graph(work.workspace).gathered.get(entity.key))
         self._files = file_fields(entity)
+        self._by_system = work.ctx.actor.kind == "system"
         self._followed = _followed(entity, self._new, self._grant)
         creating = [clause for clause in self._grant.clauses if clause.rows["create"] is not False]
         self._by_row = not all(clause.rows["create"] is True for clause in creating)
@@ -144,7 +147,7 @@ class _Loading:
             found.values = {**read, **found.values}
             found.after = {**self._start, **found.values}
             return found
-        return Proposal(self._entity, None, {**self._start, **read}, read, trusted=self._work.ctx.actor.kind == "system")
+        return Proposal(self._entity, None, {**self._start, **read}, read, _NO_LINES, [], "", (), self._by_system)
 
     def _check(self, row: _Row) -> None:
         work, entity, proposal = self._work, self._entity, row.proposal

@@ -13,7 +13,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.xml.constants import SHARED_STRINGS
 
 from engine.errors import Invalid
-from engine.exchange.child import cell_of, read_xlsx
+from engine.exchange.child_xlsx import cell_of, read_xlsx
 from engine.exchange.sheets import child_lines
 
 DATA = Path(__file__).resolve().parents[2] / "data"

@@ -1,12 +1,16 @@
 """What people type, paste and import into each kind of field, and what they see of it."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.fields.base import FieldType, Wrong
 from engine.fields.computed import NoShape, carrier, column_for, shape
+from engine.fields.dates import of_cell, read_moment
 from engine.fields.phone import is_virtual, read_phone
 from engine.fields.region import Address
 from engine.fields.scope import FieldScope
@@ -546,3 +550,14 @@ def test_derived_values_are_shown_as_what_they_are_and_cannot_be_given():
         and refused(5, type="lookup") == "derived_given"
     )
     assert str(column_for("decimal:2", TYPES)) == "BIGINT" and carrier("link:house", Field("f", "formula")).options == {"to": "house"}
+
+
+@given(st.from_regex(r"[0-9]{4}-[01][0-9]-[0-3][0-9]( [0-2][0-9]:[0-6][0-9])?", fullmatch=True))
+def test_dates_as_programs_write_them_mean_in_cells_what_people_mean_by_them(text):
+    def read(how: Callable[[str], object]) -> object:
+        try:
+            return how(text)
+        except Wrong as wrong:
+            return wrong.code, wrong.params
+
+    assert read(of_cell) == read(read_moment)
