@@ -59,7 +59,7 @@ class ActionWord:
     """A built-in or plugin action that rules may ``do``. ``params`` is a JSON Schema object, ``result`` the JSON Schema of what it gives ({}: anything).
 
     Formats of parameters beside JSON Schema's: ``entity`` and ``field`` (constants), ``record``, ``list`` (rows made earlier or written out), ``person``,
-    ``people``, ``money`` (minor units), ``expression``. ``pure``: computes a result and does nothing.
+    ``people``, ``money`` (minor units), ``values`` (of the fields of the entity that the parameter ``x-of`` names). ``pure``: computes a result and does nothing.
     ``reads``: entities it reads, ``writes``: "VERB ENTITY" (create, update, delete, merge), ``{param}`` standing for the entity a parameter names or
     is a record of, ``*`` for any. ``does``: what it has done besides ("send", "notify", "ask", "lock", "emit", "engine NAME").
     """

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from metadata.check.calls import Call, result_type
 from metadata.check.fields import parameters
 from metadata.check.findings import Spot, notation
 from metadata.definitions import ENGINE_ENTITIES, WIDENED_ENTITIES, Field
@@ -229,12 +230,21 @@ def _given(spot: Spot, values: Mapping[str, Any], frame: Frame, wanted: Mapping[
         if isinstance(value, Mapping):
             _given(spot / name, value, frame)
         elif isinstance(value, list):
-            for number, item in numbered(value):
-                spot.findings.expression(spot / name / number, item, frame.place())
+            _given_list(spot / name, value, frame)
         else:
             document = wanted.get(name)
             wants = notation({"type": document} if isinstance(document, str) else document or {})
             spot.findings.expression(spot / name, value, frame.place(wants))
+
+
+def _given_list(spot: Spot, items: Sequence[Any], frame: Frame) -> None:
+    for number, item in numbered(items):
+        if isinstance(item, Mapping):
+            _given(spot / number, item, frame)
+        elif isinstance(item, list):
+            _given_list(spot / number, item, frame)
+        else:
+            spot.findings.expression(spot / number, item, frame.place())
 
 
 def _result(spot: Spot, step: Mapping[str, Any], frame: Frame, entity: str = "") -> Frame:
@@ -288,21 +298,26 @@ def _if(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
 
 
 def _do(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
-    findings, action = spot.findings, step["do"]
-    known: dict[str, Mapping[str, Any] | None] = dict.fromkeys(findings.vocabulary.actions)
+    findings, action, given = spot.findings, step["do"], step.get("with", {})
+    if "on" in step:
+        _record_named(spot / "on", step["on"], frame)
+    word = findings.vocabulary.actions.get(action)
+    if word is not None:
+        Call(word, given, frame.place, frame.names, lambda at, values, entity: _values(at, values, entity, frame)).check(spot / "with")
+        return _result(spot, step, frame, result_type(word))
+    known: dict[str, Mapping[str, Any]] = {}
     for document in (rule.body for rule in findings.bundle.rules.values()):
         if "action" in document["on"]:
             known.setdefault(document["on"]["action"], document["on"].get("with", {}))
-    if findings.among(spot / "do", "action", action, known) and (params := known.get(action)) is not None:
+    params = known.get(action)
+    if findings.among(spot / "do", "action", action, {*known, *findings.vocabulary.actions}) and params is not None:
         owner = action.rpartition(".")[0]
-        for name in step.get("with", {}):
+        for name in given:
             findings.among(spot / "with" / name, "param", name, {*params, *([owner] if owner else []), "record"})
         for name, param in params.items():
-            if param.get("required") is True and name not in step.get("with", {}):
+            if param.get("required") is True and name not in given:
                 spot.report("param_missing", name=name, action=action)
-    _given(spot / "with", step.get("with", {}), frame, known.get(action) or _NONE)
-    if "on" in step:
-        _record_named(spot / "on", step["on"], frame)
+    _given(spot / "with", given, frame, params or _NONE)
     return _result(spot, step, frame)
 
 

@@ -87,7 +87,7 @@ def balances(ctx: ActionContext, record: Handle | None, params: Mapping[str, Any
             },
             ("方向", "Direction"),
         ),
-        "values": option({"type": "object"}, ("其他字段", "Other fields"), ("每条分录都带上", "On every entry")),
+        "values": option({"type": "object", "format": "values", "x-of": "ledger"}, ("其他字段", "Other fields"), ("每条分录都带上", "On every entry")),
     },
     required=("ledger", "about", "account", "targets"),
     result=option(

@@ -29,7 +29,7 @@ from metadata.definitions import Entity
 from metadata.text import label_text
 
 CTX = ActionContext(datetime(2026, 3, 1, 3, 0, tzinfo=UTC), ZoneInfo("Asia/Shanghai"), me=1, rule="a_rule")
-FORMATS = ("entity", "field", "record", "list", "person", "people", "money", "expression", "date", "date-time")
+FORMATS = ("entity", "field", "values", "record", "list", "person", "people", "money", "date", "date-time")
 VERBS = ("create", "update", "delete", "merge")
 DOES = ("send", "notify", "ask", "emit", "engine", "do")
 #: Values no parameter of an example has, each of another JSON type.

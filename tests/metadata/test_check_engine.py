@@ -15,6 +15,7 @@ from metadata.messages import catalogue, describe
 from metadata.vocabulary import ActionWord, Vocabulary
 from tests.metadata.samples import GOOD, HERE, edited
 from tests.metadata.test_check_total import mutate
+from tests.metadata.vocabulary import REACH
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def words() -> Vocabulary:
     return Vocabulary(
         offered.field_types,
         offered.functions,
-        {**offered.actions, "allocate": ActionWord("allocate", {})},
+        {**offered.actions, REACH.name: REACH, "allocate": ActionWord("allocate", {})},
         offered.readers,
         {"sms": "1.4.0"},
         offered.check_expression,

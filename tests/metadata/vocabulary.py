@@ -69,9 +69,32 @@ def suspicious(bundle: object, place: ExpressionPlace, source: str) -> list[Expr
     return [ExpressionProblem(match.start() + 1, "expression_unknown_name", {"name": "nonsense", "meant": ""}) for match in re.finditer("nonsense", source)]
 
 
+#: An action whose parameters are checked: a constant entity, a record, fields of the entity, rows, a choice.
+REACH = ActionWord(
+    "ledger.reach",
+    {
+        "type": "object",
+        "properties": {
+            "ledger": {"type": "string", "format": "entity"},
+            "about": {"type": "integer", "format": "record"},
+            "account": {"type": "string", "minLength": 1},
+            "targets": {
+                "type": "array",
+                "format": "list",
+                "items": {"type": "object", "properties": {"who": {}, "amount": {"type": "integer"}}, "required": ["who"], "additionalProperties": False},
+            },
+            "others": {"type": "string", "enum": ["keep", "zero"]},
+            "amount": {"type": "string", "format": "field", "x-of": "ledger"},
+            "values": {"type": "object", "format": "values", "x-of": "ledger"},
+        },
+        "required": ["ledger", "about", "targets"],
+        "additionalProperties": False,
+    },
+    result={"type": "integer"},
+)
 WORDS = Vocabulary(
     field_types={name: word(name) for name in OPTIONS},
-    actions={name: ActionWord(name, {"type": "object"}) for name in ("allocate", "ledger.reach", "choose_owner", "touch.recognise")},
+    actions={REACH.name: REACH, **{name: ActionWord(name, {"type": "object"}) for name in ("allocate", "choose_owner", "touch.recognise")}},
     readers={"people": ReaderWord("people", ("name", "phone")), "amount_range": ReaderWord("amount_range", ("min", "max"))},
     plugins={"sms": "1.4.0"},
     check_expression=suspicious,
