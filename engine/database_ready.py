@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import psycopg
@@ -21,22 +22,32 @@ Convert = Callable[[Any], Any]
 _NOTHING: Mapping[Any, Any] = {}
 _UNKNOWN = "unknown"
 _MOST_SCHEMAS = 1000
+_CURSOR = "tangram_cursor"
+_SMALL = 100  # rows of an answer that may stay in memory until the connection's next statement
 
 
 @dataclass(slots=True)
 class _Text:
-    """A statement as one database takes it. ``binds``: the name among the values ('' for a constant), what makes the driver's value, the constant."""
+    """A statement as one database takes it. ``take`` gives the values it wants in the driver's order, ``converts`` by place what makes them the driver's."""
 
     dialect: sa.Dialect
     text: str
-    binds: tuple[tuple[str, Convert | None, Any], ...]
-    keys: tuple[str, ...] | None  # the driver's names of the binds; None where they go by position
+    take: Callable[[Values], tuple[Any, ...]]
+    converts: tuple[tuple[int, Convert], ...]
+    constants: tuple[tuple[int, Any], ...]  # driver's values that stand in the statement itself, by place
+    keys: tuple[str, ...] | None  # the driver's names of all values, constants included; None where they go by position
     kinds: tuple[sa.types.TypeEngine[Any], ...]  # of the answer's columns
     cells: tuple[tuple[int, Convert], ...] | None = None  # what makes typed values of them, by place; known with the first answer
 
     def parameters(self, values: Values) -> Any:
         """The values as the driver takes them. KeyError for one that is missing."""
-        given = [constant if not name else values[name] if convert is None else convert(values[name]) for name, convert, constant in self.binds]
+        given: Any = self.take(values)
+        if self.converts or self.constants:
+            given = list(given)
+            for place, convert in self.converts:
+                given[place] = convert(given[place])
+            for place, constant in self.constants:
+                given.insert(place, constant)
         return tuple(given) if self.keys is None else dict(zip(self.keys, given, strict=True))
 
     def answer(self, cursor: Any) -> list[tuple[Any, ...]]:
@@ -95,8 +106,8 @@ class Ready:
         many = type(parameters) is list
         if not connection.in_transaction():
             connection.begin()
-        cursor: Any = connection.connection.cursor()
-        for listener in connection.dispatch.before_cursor_execute:
+        cursor: Any = _cursor(connection) if made.keys is not None else connection.connection.cursor()
+        for listener in connection.engine.dispatch.before_cursor_execute:
             listener(connection, cursor, made.text, parameters, self, many)
         try:
             if many:
@@ -109,7 +120,8 @@ class Ready:
         except made.dialect.loaded_dbapi.Error as error:
             raise _told(connection, made.text, error) from error
         finally:
-            cursor.close()
+            if made.keys is None or many or cursor.rowcount > _SMALL:
+                cursor.close()
 
     def _text(self, connection: sa.Connection) -> _Text | None:
         schema = connection.get_execution_options().get("schema_translate_map", _NOTHING).get(None)
@@ -127,16 +139,23 @@ class Ready:
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._names, **where)
         if compiled.post_compile_params or compiled.literal_execute_params or compiled.prefetch:
             return None
-        binds: list[tuple[str, Convert | None, Any]] = []
-        names = list(compiled.positiontup if compiled.positional else compiled.binds)
-        for name in names:
-            bind, convert = compiled.binds[name], compiled._bind_processors.get(name)
-            if bind.required:
-                binds.append((name, convert, None))
-            else:
-                binds.append(("", None, bind.effective_value if convert is None else convert(bind.effective_value)))
-        keys = None if compiled.positional else tuple(compiled.escaped_bind_names.get(name, name) for name in names)
-        return _Text(dialect, str(compiled), tuple(binds), keys, tuple(entry.type for entry in compiled._result_columns))
+        every, processors = list(compiled.positiontup if compiled.positional else compiled.binds), compiled._bind_processors
+        names = [name for name in every if compiled.binds[name].required]
+        constants = [(place, _constant(compiled.binds[name], processors.get(name))) for place, name in enumerate(every) if not compiled.binds[name].required]
+        keys = None if compiled.positional else tuple(compiled.escaped_bind_names.get(name, name) for name in every)
+        converts = tuple((place, processors[name]) for place, name in enumerate(names) if name in processors)
+        kinds = tuple(entry.type for entry in compiled._result_columns)
+        return _Text(dialect, str(compiled), _taking(names), converts, tuple(constants), keys, kinds)
+
+
+def _constant(bind: Any, convert: Convert | None) -> Any:
+    return bind.effective_value if convert is None else convert(bind.effective_value)
+
+
+def _taking(names: Sequence[str]) -> Callable[[Values], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)
 
 
 def _converted(row: Sequence[Any], cells: tuple[tuple[int, Convert], ...]) -> tuple[Any, ...]:
@@ -144,6 +163,14 @@ def _converted(row: Sequence[Any], cells: tuple[tuple[int, Convert], ...]) -> tu
     for place, convert in cells:
         typed[place] = convert(typed[place])
     return tuple(typed)
+
+
+def _cursor(connection: sa.Connection) -> Any:
+    """The cursor of a PostgreSQL connection, kept with it: psycopg makes one at the price of a small statement. One that held a long answer was closed."""
+    kept = connection.info.get(_CURSOR)
+    if kept is None or kept.closed:
+        kept = connection.info[_CURSOR] = connection.connection.cursor()
+    return kept
 
 
 def _touched(cursor: Any) -> int:

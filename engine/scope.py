@@ -326,19 +326,16 @@ def engine_select(entity: CompiledEntity, *columns: sa.ColumnElement[Any], delet
 def environment(ctx: Context) -> Environment:
     """The surroundings every expression of this request is evaluated in: the clock, the zone, who acts, the settings in force."""
     actor, workspace = ctx.actor, ctx.workspace
-    me = {
-        **actor.fields,
-        "id": actor.person_id,
-        "name": actor.name,
-        "team": actor.team,
-        "teams": list(actor.teams),
-        "lead": actor.lead,
-        "roles": list(actor.roles),
-        "role": actor.roles[0] if actor.roles else None,
-    }
     sealed = remember(workspace, ("sealed values",), lambda: SealedValues(workspace))
     return Environment(
-        ctx.now, workspace.timezone, me, workspace.settings, sealed.normal, sealed.blind, people=lambda role: active_people(ctx, role), holidays=closed_days
+        ctx.now,
+        workspace.timezone,
+        actor.me,
+        workspace.settings,
+        sealed.normal,
+        sealed.blind,
+        people=lambda role: active_people(ctx, role),
+        holidays=closed_days,
     )
 
 

@@ -13,7 +13,7 @@ from engine.records.proposal import Proposal
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
 from engine.records.work import Row, Work, whole_columns, whole_row
-from engine.scope import among, bound, engine_select, ids_value, link_condition, scope_of
+from engine.scope import among, engine_select, ids_value, link_condition, scope_of
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField
@@ -65,7 +65,7 @@ def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
     ordered = sorted(set(ids))
     for start in range(0, len(ordered), _CHUNK):
         part = ids_value(ordered[start : start + _CHUNK], work.workspace.database.dialect)
-        for read in statement.ready.rows(work.connection, {**bound(work.ctx, statement.needed), "ids": part}):
+        for read in statement.ready.rows(work.connection, {**work.bound(statement), "ids": part}):
             row = whole_row(work.workspace, entity, read)
             found[row["id"]] = row
             work.keep(target, row)

@@ -28,7 +28,7 @@ from engine.records.serials import draw, serial_fields
 from engine.records.uniques import conflict_of
 from engine.records.values import NOT_INPUT
 from engine.records.work import Row, Work, whole_columns, whole_row
-from engine.scope import bound, scope_of
+from engine.scope import scope_of
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -146,7 +146,7 @@ class Saving:
         if entity.definition.append_only and verb != "read":
             raise Denied("append_only", entity=entity.key)
         statement = remember(work.workspace, ("hold", entity.key, roles_of(work.ctx), verb), lambda: holding(work, entity, verb))
-        found = statement.ready.first(work.connection, {**bound(work.ctx, statement.needed), "p_id": record_id})
+        found = statement.ready.first(work.connection, {**work.bound(statement), "p_id": record_id})
         if found is None:
             raise NotFound("no_such_record", entity=entity.key, id=record_id)
         flags = len(grant.clauses)
@@ -284,9 +284,7 @@ class Saving:
                 scope.select(*whole_columns(work.workspace, child)).where(scope.column(child.parent_field) == sa.bindparam("p_id", type_=sa.BigInteger))
             ),
         )
-        rows = [
-            whole_row(work.workspace, child, found) for found in statement.ready.rows(work.connection, {**bound(work.ctx, statement.needed), "p_id": parent_id})
-        ]
+        rows = [whole_row(work.workspace, child, found) for found in statement.ready.rows(work.connection, {**work.bound(statement), "p_id": parent_id})]
         for row in rows:
             work.keep(child.key, row)
         return {row["id"]: row for row in rows}

@@ -15,11 +15,13 @@ from engine import system_tables as tables
 from engine.access import Grant, grant_of, remember
 from engine.clock import raise_permission_version
 from engine.database_ready import Ready
+from engine.expressions.binds import bind_values
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.records import history
 from engine.records.carried import Carrying, binds_of, copies
+from engine.records.query_plan import Statement
 from engine.records.record import Change
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
@@ -115,6 +117,10 @@ class Work:
     def keep(self, entity: str, row: Row) -> None:
         """Note a row as it now stands."""
         self._rows[entity, row["id"]] = row
+
+    def bound(self, statement: Statement) -> Mapping[str, Any]:
+        """The values of the surroundings a statement wants."""
+        return bind_values(self.evaluator, statement.needed) if statement.needed else {}
 
     # --- evaluating ---------------------------------------------------------------------------------------------------------------------
 
