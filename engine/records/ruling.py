@@ -23,11 +23,11 @@ from engine.records.ruling_eyes import RuleEyes, seen_values
 from engine.records.ruling_log import RunLog
 from engine.records.work import Row
 from engine.rules.actions import arguments, perform
-from engine.rules.book import CompiledRule, RuleBook
+from engine.rules.book import CompiledRule, RuleBook, Step
 from engine.rules.carrying import carry
 from engine.rules.compile import rule_book
 from engine.rules.effects import Effect, Handle
-from engine.rules.frame import Frame
+from engine.rules.frame import Frame, Start
 from engine.rules.steps import run_steps
 
 if TYPE_CHECKING:
@@ -48,18 +48,6 @@ class Proposed(Handle):
     def __init__(self, proposal: Proposal) -> None:
         super().__init__(proposal.entity.key, proposal.before["id"] if proposal.before is not None else 0, lambda entity, record: proposal.after)
         self.proposal = proposal
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What set a rule off: its record (None for rules without one), what was before, parameters, and the occurrence that makes a run unique."""
-
-    record: Handle | None = None
-    old: Mapping[str, Value] | None = None
-    spaces: Mapping[str, Value] = field(default_factory=dict)
-    occurrence: str | None = None
-    due: str = ""
-    job: int | None = None
 
 
 @dataclass(slots=True)
@@ -235,9 +223,18 @@ class Ruling:
         self.chain = outer
         return frame
 
-    def go_on(self, rule: CompiledRule, steps: Any, frame: Frame, saving: Saving) -> None:
-        """Steps of a branch that was waiting (an approval decided, items taken apart)."""
-        self._drive(frame, saving, run_steps(frame, steps))
+    def branch(self, rule: CompiledRule, steps: Sequence[Step], start: Start, occurrence: str) -> Frame:
+        """Steps that were waiting (an approval decided, an item taken apart), as a run of their own; ``me`` is whoever acts now."""
+        begun = perf_counter_ns()
+        chain = (*self.chain, rule.key)
+        frame, saving = self.framed(rule, start, chain)
+        self._driven(frame, saving, steps, chain)
+        self.log.note(rule, frame, occurrence, chain, saving.work.ctx, (perf_counter_ns() - begun) // 1000, start.job)
+        return frame
+
+    def still_holds(self, rule: CompiledRule, start: Start) -> bool:
+        """Whether a rule's ``if`` holds for a record as it now stands."""
+        return rule.condition is True or (isinstance(rule.condition, Expression) and self._true(rule.condition, start))
 
     # --- one run ----------------------------------------------------------------------------------------------------------------------------
 
@@ -265,17 +262,21 @@ class Ruling:
         begun = perf_counter_ns()
         frame, saving = self.framed(rule, start, chain)
         frame.trace.condition = seen_values(self.saving.work, rule, start.record, start.old, start.spaces)
+        self._driven(frame, saving, rule.steps, chain)
+        if isinstance(start.record, Proposed):
+            start.record.proposal.refresh(saving.work)
+        self.log.note(rule, frame, start.occurrence, chain, saving.work.ctx, (perf_counter_ns() - begun) // 1000, start.job)
+        return frame
+
+    def _driven(self, frame: Frame, saving: Saving, steps: Sequence[Step], chain: tuple[str, ...]) -> None:
+        """Do some steps; the changes they make are theirs, so that what follows knows its chain."""
         changes = len(saving.work.changes)
         outer, self.chain = self.chain, chain
         try:
-            self._drive(frame, saving, run_steps(frame, rule.steps))
+            self._drive(frame, saving, run_steps(frame, steps))
         finally:
             self.chain = outer
-        if isinstance(start.record, Proposed):
-            start.record.proposal.refresh(saving.work)
         self._chains.update(dict.fromkeys(range(changes, len(saving.work.changes)), chain))
-        self.log.note(rule, frame, start.occurrence, chain, saving.work.ctx, (perf_counter_ns() - begun) // 1000, start.job)
-        return frame
 
     def framed(self, rule: CompiledRule, start: Start, chain: tuple[str, ...]) -> tuple[Frame, Saving]:
         """A frame for a rule, and the writer that acts as it: every grant within its reach, the person still named."""

@@ -14,12 +14,17 @@ from engine.access import remember
 from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
+from engine.jobs import put
+from engine.records.asks import open_ask
+from engine.records.asks_ending import withdraw_about
 from engine.records.finding import Finder, standing
 from engine.records.query_json import json_writers
 from engine.records.record import ANY
 from engine.records.values import intake
 from engine.rules import effects
+from engine.rules.carrying import carry
 from engine.rules.effects import Given, Handle
+from engine.rules.engine_effects import ENGINE_EFFECTS
 from engine.rules.frame import Frame
 
 if TYPE_CHECKING:
@@ -137,6 +142,45 @@ class Applier:
         """Another action."""
         return self.ruling.call(effect.name, effect.record, effect.params, within=self.frame)
 
+    def engine(self, effect: effects.Engine) -> Value:
+        """What only the engine can do."""
+        return ENGINE_EFFECTS[effect.name](self.saving, effect.params)
+
+    # --- what others go on with -------------------------------------------------------------------------------------------------------------
+
+    def ask(self, effect: effects.Ask) -> Handle:
+        """An approval."""
+        return open_ask(self.saving.work.ctx, effect, rule=self.frame.rule, record=self.frame.record, run=self.frame.run)
+
+    def withdraw(self, effect: effects.WithdrawAsks) -> int:
+        """The open approvals about a record end."""
+        return withdraw_about(self.saving, effect.about)
+
+    def emit(self, effect: effects.Emit) -> None:
+        """A run, after commit, of every rule that waits for the event."""
+        params = {name: carry(value) for name, value in effect.values.items()}
+        for rule in self.ruling.book.events.get(effect.event, ()):
+            occurrence = f"event:{effect.event}:{effect.key or f'{self.frame.run}:{self.frame.rule.key}'}"
+            self._later("rule", {"rule": rule.key, "record": None, "occurrence": occurrence, "params": params}, key=f"{rule.key}:{occurrence}"[:200])
+
+    def apart(self, effect: effects.Apart) -> int:
+        """Each item on its own, after commit."""
+        frame, record = self.frame, self.frame.record
+        args = {
+            "rule": frame.rule.key,
+            "step": effect.step,
+            "entity": record.entity if record is not None else None,
+            "record": record.id if record is not None else None,
+            "items": [carry(item) for item in effect.items],
+            "frame": {name: carry(value) for name, value in effect.frame.items()},
+        }
+        return self._later("apart", args)
+
+    def _later(self, name: str, args: dict[str, Any], key: str | None = None) -> int:
+        work = self.saving.work
+        args |= {"version": work.workspace.version, "chain": list(self.ruling.chain), "person": work.ctx.actor.person_id}
+        return put(work.connection, work.workspace.name, name, args, key=key, person=work.ctx.actor.person_id)
+
 
 def may_run_again(connection: sa.Connection) -> bool:
     """Whether the whole transaction will be run again when it loses a race here (PostgreSQL, and tries are left)."""
@@ -183,4 +227,9 @@ APPLIES: Mapping[type[effects.Effect], Callable[[Applier, Any], Value]] = {
     effects.Lock: Applier.lock,
     effects.Refuse: Applier.refuse,
     effects.RunAction: Applier.run,
+    effects.Engine: Applier.engine,
+    effects.Ask: Applier.ask,
+    effects.WithdrawAsks: Applier.withdraw,
+    effects.Emit: Applier.emit,
+    effects.Apart: Applier.apart,
 }

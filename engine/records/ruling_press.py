@@ -22,6 +22,7 @@ from metadata.definitions import Field, read_fields
 
 if TYPE_CHECKING:
     from engine.records.saving import Saving
+    from engine.records.work import Work
     from engine.workspace import CompiledEntity, Workspace
 
 
@@ -53,14 +54,16 @@ class Parameter:
 def parameters_of(workspace: Workspace, rule: CompiledRule) -> Mapping[str, Parameter]:
     """The parameters of a rule's action, in written order."""
 
-    def build() -> Mapping[str, Parameter]:
-        scope, found = workspace.scope.of(rule.entity), {}
-        for key, field in read_fields(rule.trigger.params).items():
-            kind = workspace.registry.field_types[field.type]
-            found[key] = Parameter(field, kind, kind.reader(field, scope), kind.json_reader(field, scope), target_of(field))
-        return found
+    return remember(workspace, ("parameters", rule.key), lambda: parameters_from(workspace, rule.entity, rule.trigger.params))
 
-    return remember(workspace, ("parameters", rule.key), build)
+
+def parameters_from(workspace: Workspace, entity: str, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Parameter]:
+    """Parameters declared as field documents."""
+    scope, found = workspace.scope.of(entity), {}
+    for key, field in read_fields(documents).items():
+        kind = workspace.registry.field_types[field.type]
+        found[key] = Parameter(field, kind, kind.reader(field, scope), kind.json_reader(field, scope), target_of(field))
+    return found
 
 
 def buttons(ctx: Context, entity: CompiledEntity, record: Mapping[str, Any] | None = None) -> list[CompiledRule]:
@@ -88,19 +91,18 @@ def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, r
         raise Denied("may_not_act", action=rule.title or action)
     if version is not ANY and version != held.row["version"]:
         raise Conflict("stale", entity=entity.key, id=record_id, version=held.row["version"], current=get(work.ctx, entity.key, record_id), mine=raw)
-    params = read_parameters(saving, rule, raw)
+    params = read_given(work, parameters_of(work.workspace, rule), raw)
     result = saving.ruling.call(rule.trigger.name, Handle(entity.key, record_id, work.row), params)
     return Acted(result)
 
 
-def read_parameters(saving: Saving, rule: CompiledRule, raw: Mapping[str, object]) -> dict[str, Value]:
+def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, object]) -> dict[str, Value]:
     """Typed parameters. Raises Invalid with every fault: unknown, unreadable, missing, a record the person may not see."""
-    work, known = saving.work, parameters_of(saving.work.workspace, rule)
     faults = [Fault(f"/{name}", "unknown_param", {"name": name}) for name in raw if name not in known]
     found: dict[str, Value] = {}
     for name, parameter in known.items():
         try:
-            found[name] = (parameter.json_reader if work.json else parameter.reader)(raw[name]) if name in raw else _default(saving, rule, parameter)
+            found[name] = (parameter.json_reader if work.json else parameter.reader)(raw[name]) if name in raw else _default(work, parameter)
         except Wrong as wrong:
             faults.append(Fault(f"/{name}", wrong.code, wrong.params))
             continue
@@ -114,11 +116,11 @@ def read_parameters(saving: Saving, rule: CompiledRule, raw: Mapping[str, object
     return found
 
 
-def _default(saving: Saving, rule: CompiledRule, parameter: Parameter) -> Value:
+def _default(work: Work, parameter: Parameter) -> Value:
     default = parameter.field.default
     if isinstance(default, Mapping) and isinstance(default.get("value"), str):
-        expression: Expression = saving.work.workspace.expression(rule.entity or None, default["value"])
-        return saving.work.constant(expression) if not expression.fields else None
+        expression: Expression = work.workspace.expression(None, default["value"])
+        return work.constant(expression)
     return parameter.json_reader(default) if default is not None else None
 
 

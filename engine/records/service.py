@@ -17,13 +17,13 @@ from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.fields.base import Value
 from engine.records import loading
 from engine.records.record import ANY, Record, RowResult, RunResult, Saved, Version
-from engine.records.ruling import Start
 from engine.records.ruling_press import Acted, press
 from engine.records.saving import Saving
 from engine.records.seen import seen_record, whole_record
 from engine.records.work import Row, Work
 from engine.rules.carrying import revive
 from engine.rules.effects import Handle
+from engine.rules.frame import Start
 
 if TYPE_CHECKING:
     from engine.context import Context

@@ -31,6 +31,18 @@ class Eyes(Protocol):
         """A template filled in for the acting person, in every language it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What set a rule off: its record (None for rules without one), what was before, parameters, and the occurrence that makes a run unique."""
+
+    record: Handle | None = None
+    old: Mapping[str, Value] | None = None
+    spaces: Mapping[str, Value] = field(default_factory=dict)
+    occurrence: str | None = None
+    due: str = ""
+    job: int | None = None
+
+
 @dataclass(slots=True)
 class Trace:
     """What a run saw and did. ``steps``: facts by the step's path, in order."""

@@ -1,0 +1,199 @@
+"""Approvals being asked for: who is to decide, by when, and what the branches will need. Deciding stands in asks_deciding.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.errors import NotFound
+from engine.records.query_labels import labels
+from engine.rules.book import CompiledRule
+from engine.rules.carrying import carry
+from engine.rules.effects import Ask, Handle
+from engine.scope import active_people
+from engine.system_tables_rules import ask, ask_person
+
+if TYPE_CHECKING:
+    from engine.context import Context
+
+OPEN, WAITING, APPROVED, REFUSED, EXPIRED, WITHDRAWN, RETURNED, PASSED = (
+    "open",
+    "waiting",
+    "approved",
+    "refused",
+    "expired",
+    "withdrawn",
+    "returned",
+    "passed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An approval as its page shows it. ``people``: (person, label, state, opinion, decided at), in their turn."""
+
+    id: int
+    name: str
+    rule: str
+    title: Any
+    state: str
+    person: int | None
+    applicant: str
+    entity: str | None
+    record: int | None
+    about_entity: str | None
+    about: int | None
+    opinion: str
+    need: str
+    fields: Mapping[str, Any]
+    answers: Mapping[str, Any]
+    at: datetime
+    expires_at: datetime | None
+    decided_at: datetime | None
+    people: tuple[tuple[int, str, str, str | None, datetime | None], ...] = ()
+
+
+def open_ask(ctx: Context, effect: Ask, *, rule: CompiledRule, record: Handle | None, run: int | None) -> Handle:
+    """Write an approval, in the rule's transaction. Nobody to ask: those it escalates to; nobody there either: the administrators."""
+    without = set(effect.without)
+    people = _active(ctx, [one for one in effect.who if one not in without])
+    if not people:
+        people = _active(ctx, [one for one in effect.escalate_to if one not in without]) or _active(
+            ctx, [one for one in administrators(ctx) if one not in without]
+        )
+    now = ctx.now
+    about = effect.about
+    made = ctx.open.execute(
+        sa.insert(ask).returning(ask.c.id),
+        {
+            "rule": rule.key,
+            "version": ctx.workspace.version,
+            "step": effect.step,
+            "name": effect.name,
+            "run": run,
+            "entity": record.entity if record is not None else None,
+            "record": record.id if record is not None else None,
+            "about_entity": about.entity if about is not None else None,
+            "about": about.id if about is not None else None,
+            "person": ctx.actor.person_id,
+            "title": effect.message or rule.title,
+            "need": str(effect.need),
+            "opinion": effect.opinion,
+            "fields": dict(effect.fields) or None,
+            "frame": {name: carry(value) for name, value in effect.frame.items()},
+            "answers": None,
+            "state": OPEN,
+            "at": now,
+            "expires_at": now + timedelta(seconds=effect.within) if effect.within is not None else None,
+            "escalate_at": now + timedelta(seconds=effect.escalate_after) if effect.escalate_after is not None else None,
+            "escalate_to": list(effect.escalate_to) or None,
+        },
+    ).scalar_one()
+    put_people(ctx, int(made), people, in_turn=effect.need == "order")
+    return Handle("ask", int(made), lambda entity, one: None)
+
+
+def put_people(ctx: Context, number: int, people: Sequence[int], *, in_turn: bool = False, first: int = 0, delegated_from: int | None = None) -> None:
+    """Add those who are asked; in turn: only the first may decide now."""
+    rows = [
+        {
+            "ask": number,
+            "person": person,
+            "seq": first + place,
+            "state": WAITING if in_turn and place else OPEN,
+            "at": ctx.now,
+            "delegated_from": delegated_from,
+        }
+        for place, person in enumerate(people)
+    ]
+    if rows:
+        ctx.open.execute(sa.insert(ask_person), rows)
+
+
+def _active(ctx: Context, people: Sequence[int]) -> list[int]:
+    """Those of some people who are still there, in their order."""
+    table = ctx.workspace.entities["person"].table
+    active = ctx.workspace.entities["person"].fields["active"].column
+    assert active is not None
+    select = sa.select(table.c.id).where(table.c.id.in_(list(people)), table.c.deleted_at.is_(None), active.is_(True))
+    found = set(ctx.open.execute(select, execution_options={"scoped": True}).scalars()) if people else set()
+    return [one for one in dict.fromkeys(people) if one in found]
+
+
+def administrators(ctx: Context) -> list[int]:
+    """The people whose roles may look after people: those who decide when nobody else is there."""
+    roles = [key for key, role in ctx.workspace.roles.items() if "people" in role.can]
+    return sorted({person for role in roles for person in active_people(ctx, role)})
+
+
+def asked(ctx: Context, number: int) -> Asked:
+    """One approval, for those it concerns: who asked, who is asked, and whoever may look after people. Raises NotFound."""
+    row = ctx.open.execute(sa.select(ask).where(ask.c.id == number)).mappings().first()
+    wanted = sa.select(ask_person).where(ask_person.c.ask == number).order_by(ask_person.c.seq, ask_person.c.id)
+    people = [dict(one) for one in ctx.open.execute(wanted).mappings()]
+    me = ctx.actor.person_id
+    if row is None or not (ctx.actor.kind == "system" or me == row["person"] or "people" in ctx.actor.rights or any(one["person"] == me for one in people)):
+        raise NotFound("unknown_ask", id=number)
+    return view(ctx, dict(row), people)
+
+
+def view(ctx: Context, row: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> Asked:
+    """An approval with the names of its people."""
+    named = labels(ctx, "person", {one for one in (row["person"], *(item["person"] for item in people)) if one is not None})
+    return Asked(
+        row["id"],
+        row["name"],
+        row["rule"],
+        row["title"],
+        row["state"],
+        row["person"],
+        named.get(row["person"], ""),
+        row["entity"],
+        row["record"],
+        row["about_entity"],
+        row["about"],
+        row["opinion"],
+        row["need"],
+        row["fields"] or {},
+        row["answers"] or {},
+        row["at"],
+        row["expires_at"],
+        row["decided_at"],
+        tuple((one["person"], named.get(one["person"], f"#{one['person']}"), one["state"], one["opinion"], one["decided_at"]) for one in people),
+    )
+
+
+def mine(ctx: Context, *, state: str = OPEN, before: int | None = None, limit: int = 50) -> list[Asked]:
+    """Approvals waiting for the actor (``open``), decided by them (``done``) or asked for by them (``asked``), newest first."""
+    me = ctx.actor.person_id
+    select = sa.select(ask).order_by(ask.c.id.desc()).limit(limit)
+    if state == "asked":
+        select = select.where(ask.c.person == me)
+    else:
+        own = sa.select(ask_person.c.ask).where(ask_person.c.person == me)
+        own = own.where(ask_person.c.state == OPEN) if state == OPEN else own.where(ask_person.c.state.in_((APPROVED, REFUSED)))
+        select = select.where(ask.c.id.in_(own))
+        if state == OPEN:
+            select = select.where(ask.c.state == OPEN)
+    if before is not None:
+        select = select.where(ask.c.id < before)
+    rows = [dict(row) for row in ctx.open.execute(select).mappings()]
+    people: dict[int, list[Mapping[str, Any]]] = {}
+    wanted = sa.select(ask_person).where(ask_person.c.ask.in_([row["id"] for row in rows])).order_by(ask_person.c.ask, ask_person.c.seq, ask_person.c.id)
+    for one in ctx.open.execute(wanted).mappings() if rows else ():
+        people.setdefault(one["ask"], []).append(dict(one))
+    return [view(ctx, row, people.get(row["id"], [])) for row in rows]
+
+
+def waiting_for(ctx: Context) -> int:
+    """How many approvals wait for the actor: the number on the badge."""
+    select = (
+        sa.select(sa.func.count())
+        .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))
+        .where(ask_person.c.person == ctx.actor.person_id, ask_person.c.state == OPEN, ask.c.state == OPEN)
+    )
+    return int(ctx.open.execute(select).scalar_one())

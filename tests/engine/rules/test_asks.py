@@ -1,0 +1,238 @@
+"""Approvals: who decides and who may not, turns and numbers, opinions and filled-in values, returned, delegated, withdrawn, escalated, expired; branches once."""
+
+from datetime import timedelta
+from threading import Barrier, Thread
+
+import pytest
+
+from engine.errors import Conflict, Denied, Invalid, NotFound
+from engine.publishing import plan_publish, publish
+from engine.records import service
+from engine.records.asks import asked, mine, waiting_for
+from engine.records.asks_deciding import add_signer, decide, delegate, due, give_back, next_due, send_again, tick, withdraw
+from engine.records.record import ANY
+
+
+def ask_rule(**words):
+    step = {
+        "ask": "discount",
+        "as": "said",
+        "about": "record",
+        "who": "people('boss')",
+        "not": "me",
+        "message": {"zh": "{name} 申请折扣"},
+        "approved": [
+            {"set": {"note": "concat('ok ', coalesce(said.opinion, ''))", "budget": "coalesce(said.price, budget)"}},
+            {"set": {"calls": "1"}, "if": "me == owner"},
+        ],
+        "refused": [{"set": {"note": "concat('no ', answer.opinion)"}}],
+        "expired": [{"set": {"note": "'late'"}}],
+        "withdrawn": [{"set": {"note": "'back'"}}],
+        "finally": [{"set": {"seen": "seen + 1"}}],
+        **words,
+    }
+    return {"title": {"zh": "申请折扣"}, "on": {"action": "customer.discount"}, "if": "stage == 'new'", "then": [step, {"set": {"code": "'asked'"}}]}
+
+
+SELLER = {"title": "销售", "grants": {"customer": {"read": True, "create": True, "update": True, "actions": {"discount": True}}, "person": {"read": True}}}
+
+
+@pytest.fixture
+def asking(make_site, database_kind):
+    """Makes a site whose sellers may ask for a discount, and asks; bosses b1, b2, b3. Gives the site, the customer, the approval's number."""
+
+    def make(**words):
+        site = make_site(database_kind, {("rule", "discount"): ask_rule(**words), ("role", "seller"): SELLER})
+        for login in ("b2", "b3"):
+            service.create(site.ctx(), "person", {"name": f"人{login}", "login": login, "roles": ["boss"]})
+        customer = site.held("s1")
+        service.act(site.ctx("s1"), "customer", customer, "discount", {})
+        (found,) = reading(site, "s1", mine, state="asked")
+        return site, customer, found.id
+
+    return make
+
+
+def reading(site, login, read, *args, **words):
+    with site.ctx(login).snapshot() as ctx:
+        return read(ctx, *args, **words)
+
+
+def test_steps_after_an_ask_go_on_and_the_branch_runs_once_it_is_decided(asking):
+    site, customer, number = asking()
+    assert site.row("customer", customer)["code"] == "asked" and site.row("customer", customer)["note"] is None
+    assert reading(site, "b2", waiting_for) == 1 and reading(site, "s1", waiting_for) == 0
+    (found,) = reading(site, "b1", mine)
+    assert (found.title, found.applicant, found.about) == ({"zh": "张三 申请折扣"}, "人s1", customer)
+    assert decide(site.ctx("b2"), number, True, opinion="可以") == "approved"
+    row = site.row("customer", customer)
+    assert (row["note"], row["seen"]) == ("ok 可以", 1)
+    assert reading(site, "b1", mine) == [] and reading(site, "b1", waiting_for) == 0
+    with pytest.raises(Conflict) as over:
+        decide(site.ctx("b1"), number, False)
+    assert over.value.code == "ask_over"
+    assert reading(site, "s1", asked, number).state == "approved"
+
+
+def test_a_refusal_may_demand_its_opinion_and_runs_the_other_branch(asking):
+    site, customer, number = asking(opinion="required")
+    with pytest.raises(Invalid) as wanting:
+        decide(site.ctx("b1"), number, False, opinion=" ")
+    assert wanting.value.faults[0].pointer == "/opinion"
+    assert decide(site.ctx("b1"), number, False, opinion="太多") == "refused"
+    assert site.row("customer", customer)["note"] == "no 太多"
+
+
+def test_what_the_approver_fills_in_is_read_like_a_field(asking):
+    site, customer, number = asking(fields={"price": {"type": "money", "required": True, "minimum": 1, "title": "成交价"}})
+    with pytest.raises(Invalid) as wrong:
+        decide(site.ctx("b1"), number, True, values={"price": "-3", "x": 1})
+    assert {fault.pointer for fault in wrong.value.faults} == {"/price", "/x"}
+    decide(site.ctx("b1"), number, True, values={"price": "1,200.50"})
+    assert site.row("customer", customer)["budget"] == 120050
+
+
+def test_whoever_asked_and_who_is_not_asked_cannot_decide(asking):
+    site, _, number = asking(who="list(me, people('boss'))")
+    with pytest.raises(Denied):
+        decide(site.ctx("s1"), number, True)
+    with pytest.raises(NotFound):
+        decide(site.ctx("s2"), number, True)
+    with pytest.raises(NotFound):
+        reading(site, "s2", asked, number)
+
+
+def test_all_need_everybody_and_one_refusal_ends_it(asking):
+    site, customer, number = asking(need="all")
+    assert decide(site.ctx("b1"), number, True) == "open"
+    assert decide(site.ctx("b2"), number, True) == "open"
+    with pytest.raises(Conflict):
+        decide(site.ctx("b1"), number, True)
+    assert decide(site.ctx("b3"), number, True) == "approved"
+    site, customer, number = asking(need="all")
+    assert decide(site.ctx("b1"), number, True) == "open"
+    assert decide(site.ctx("b2"), number, False, opinion="不") == "refused"
+    assert site.row("customer", customer)["note"] == "no 不"
+
+
+def test_a_number_is_approved_as_soon_as_so_many_agree_and_refused_when_they_no_longer_can(asking):
+    site, _, number = asking(need=2)
+    assert decide(site.ctx("b1"), number, False) == "open"
+    assert decide(site.ctx("b2"), number, True) == "open"
+    assert decide(site.ctx("b3"), number, True) == "approved"
+    site, _, number = asking(need=2)
+    assert decide(site.ctx("b1"), number, False) == "open"
+    assert decide(site.ctx("b2"), number, False) == "refused"
+
+
+def test_in_order_the_next_one_waits_for_the_one_before(asking):
+    site, _, number = asking(need="order")
+    with pytest.raises(Conflict) as early:
+        decide(site.ctx("b2"), number, True)
+    assert early.value.code == "ask_not_yet" and reading(site, "b2", waiting_for) == 0
+    assert decide(site.ctx("b1"), number, True) == "open"
+    assert reading(site, "b2", waiting_for) == 1
+    assert decide(site.ctx("b2"), number, True) == "open"
+    assert decide(site.ctx("b3"), number, True) == "approved"
+
+
+def test_a_returned_one_is_sent_again_and_everybody_decides_anew(asking):
+    site, _, number = asking(need="all")
+    decide(site.ctx("b1"), number, True)
+    give_back(site.ctx("b2"), number, "请补充理由")
+    assert reading(site, "s1", asked, number).state == "returned" and reading(site, "b3", waiting_for) == 0
+    send_again(site.ctx("s1"), number)
+    assert [state for _, _, state, _, _ in reading(site, "s1", asked, number).people] == ["open"] * 3
+
+
+def test_a_turn_is_delegated_and_one_more_person_is_asked(asking):
+    site, _, number = asking()
+    with pytest.raises(Invalid):
+        delegate(site.ctx("b1"), number, site.person("s1"))
+    delegate(site.ctx("b1"), number, site.person("s2"))
+    assert reading(site, "s2", waiting_for) == 1
+    with pytest.raises(Conflict):
+        decide(site.ctx("b1"), number, True)
+    with pytest.raises(Invalid):
+        add_signer(site.ctx("b2"), number, site.person("s2"))
+    assert decide(site.ctx("s2"), number, True) == "approved"
+
+
+def test_a_signer_added_must_agree_too(asking):
+    site, _, number = asking(who="people('boss')", need="any")
+    add_signer(site.ctx("b1"), number, site.person("s2"))
+    assert decide(site.ctx("b1"), number, True) == "open"
+    assert decide(site.ctx("s2"), number, True) == "approved"
+
+
+def test_whoever_asked_takes_it_back(asking):
+    site, customer, number = asking()
+    with pytest.raises(NotFound):
+        withdraw(site.ctx("s2"), number)
+    withdraw(site.ctx("s1"), number)
+    assert site.row("customer", customer)["note"] == "back"
+    with pytest.raises(Conflict):
+        decide(site.ctx("b1"), number, True)
+
+
+def test_time_escalates_and_expires_and_never_approves(asking):
+    site, customer, number = asking(who="me.lead", within="PT24H", escalate={"after": "PT8H", "to": "people('boss')"})
+    # nobody leads: those it escalates to are asked at once
+    assert reading(site, "b1", waiting_for) == 1
+    with site.ctx().snapshot() as ctx:
+        assert next_due(ctx.open) == ctx.now + timedelta(hours=8) and due(ctx.open, ctx.now) == []
+    site.later(hours=9)
+    with site.ctx().snapshot() as ctx:
+        assert due(ctx.open, ctx.now) == [number]
+    assert tick(site.ctx(), number) == "open" == tick(site.ctx(), number)
+    site.later(hours=16)
+    assert tick(site.ctx(), number) == "expired" == tick(site.ctx(), number)
+    row = site.row("customer", customer)
+    assert (row["note"], row["seen"]) == ("late", 1)
+
+
+def test_before_it_is_approved_the_rules_condition_is_looked_at_again(asking):
+    site, customer, number = asking()
+    service.update(site.ctx(), "customer", customer, {"stage": "met"}, ANY)
+    assert decide(site.ctx("b1"), number, True) == "withdrawn"
+    assert site.row("customer", customer)["note"] == "back"
+
+
+def test_an_open_one_finishes_on_the_version_it_began_with(asking):
+    site, customer, number = asking()
+    changed = ask_rule(approved=[{"set": {"note": "'new branch'"}}])
+    ctx = site.ctx()
+    bundle = ctx.workspace.bundle.replace({("rule", "discount"): changed})
+    publish(ctx, plan_publish(ctx, bundle))
+    decide(site.ctx("b1"), number, True, opinion="可")
+    assert site.row("customer", customer)["note"] == "ok 可"
+
+
+def test_where_none_is_needed_the_branch_runs_at_once(asking, make_site, database_kind):
+    rule = ask_rule(needed="budget > 100")
+    site = make_site(database_kind, {("rule", "discount"): rule, ("role", "seller"): SELLER})
+    customer = site.held("s1")
+    service.act(site.ctx("s1"), "customer", customer, "discount", {})
+    row = site.row("customer", customer)
+    assert (row["note"], row["seen"]) == ("ok", 1) and reading(site, "b1", mine) == []
+
+
+def test_two_who_decide_at_the_same_instant_decide_once(asking):
+    site, customer, number = asking()
+    barrier, outcomes = Barrier(3), []
+
+    def run(login):
+        ctx = site.ctx(login)
+        barrier.wait()
+        try:
+            outcomes.append(decide(ctx, number, True))
+        except Conflict as over:
+            outcomes.append(over.code)
+
+    threads = [Thread(target=run, args=(login,)) for login in ("b1", "b2", "b3")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["approved", "ask_over", "ask_over"]
+    assert site.row("customer", customer)["seen"] == 1
