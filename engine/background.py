@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from engine import rehearsal, timed_settings, upkeep
+from engine import delivery, rehearsal, timed_settings, upkeep
 from engine.actors import enter_as
 from engine.exchange import batches
 from engine.jobs import JobKind
@@ -22,7 +22,7 @@ SOURCES: tuple[Source, ...] = (timed_settings.SOURCE,)
 
 def kinds() -> dict[str, JobKind]:
     """What jobs there are and what runs them."""
-    found = (JobKind(batches.JOB, batches.run_job), upkeep.KIND, timed_settings.KIND)
+    found = (JobKind(batches.JOB, batches.run_job), upkeep.KIND, timed_settings.KIND, delivery.KIND)
     return {kind.name: kind for kind in found}
 
 

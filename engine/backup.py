@@ -1,7 +1,7 @@
 """The archive of a workspace: what is in it, written in one consistent snapshot, checked before anything of it is believed. Restoring tables is publishing_restore.py's.
 
 A zip of manifest.json, ``tables/NAME.jsonl`` (system tables), ``records/ENTITY.jsonl`` (all columns, deleted and retired ones too) and ``files/TOKEN``.
-The same from both databases. No session, token, source key or job is in it; encrypted values stay sealed, their keys wrapped.
+The same from both databases. No session, token, source key, secret of a connection or job is in it; encrypted values stay sealed, their keys wrapped.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 #: What another installation must not get, and what is only of this moment.
 LEFT_OUT = frozenset({"api_token", "source_key", "job", "idempotency", "workspace_state"})
+#: Columns of kept tables that are secrets of this installation.
+BLANKED: Mapping[str, frozenset[str]] = {"connector": frozenset({"secret"})}
 _MEMBER = re.compile(r"tables/[a-z_]{1,60}\.jsonl|records/[a-z][a-z0-9_]{0,39}\.jsonl|files/[A-Za-z0-9_-]{1,64}")
 _CHUNK = 2_000
 _BLOCK = 1 << 20
@@ -177,14 +179,17 @@ def _wrapped(home: Home, ring: Mapping[str, Any], passphrase: str) -> dict[str, 
 
 
 def _write_rows(connection: sa.Connection, file: zipfile.ZipFile, name: str, table: sa.Table) -> dict[str, Any]:
-    count = 0
+    count, blanked = 0, BLANKED.get(table.name, frozenset())
 
     def blocks() -> Iterator[bytes]:
         nonlocal count
         rows = connection.execution_options(yield_per=_CHUNK).execute(sa.select(table).order_by(*table.primary_key.columns)).mappings()
         for part in rows.partitions():
             count += len(part)
-            yield b"".join(orjson.dumps({str(key): value for key, value in row.items() if value is not None}, option=orjson.OPT_APPEND_NEWLINE) for row in part)
+            yield b"".join(
+                orjson.dumps({str(key): value for key, value in row.items() if value is not None and key not in blanked}, option=orjson.OPT_APPEND_NEWLINE)
+                for row in part
+            )
 
     return {**_write_member(file, name, blocks()), "rows": count}
 

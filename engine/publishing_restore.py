@@ -17,6 +17,7 @@ from engine.backup import LEFT_OUT, Archive, all_stored, keys_of_passphrase, ope
 from engine.clock import read_state
 from engine.errors import Invalid
 from engine.home import Home
+from engine.outbox import HELD, WAITING
 from engine.publishing_rows import index_conditions
 from engine.records.bulk_insert import insert_rows
 from engine.records.search import is_searched, token_columns, write_tokens
@@ -25,6 +26,7 @@ from engine.schema.indexes import needed
 from engine.schema.ledger import Ledger, lay_out, read_ledger
 from engine.schema.tables import SEARCH_COLUMN, StoredField, search_column, table_name
 from engine.system_tables import WORKSPACE, workspace_state
+from engine.system_tables_rules import outgoing
 from engine.workspace import CompiledEntity, Workspace
 from engine.workspace_load import load_workspace, shapes_of
 
@@ -92,6 +94,7 @@ def _write_database(home: Home, archive: Archive, name: str, ring: Mapping[str, 
                 version=words["version"], keys=dict(ring), hold_outgoing=True, preset=words["preset"] or None, preset_version=words["preset_version"] or None
             )
         )
+        connection.execute(outgoing.update().where(outgoing.c.state == WAITING).values(state=HELD, job=None))
         workspace = load_workspace(connection, home, database, read_state(connection), None)
         ledger = read_ledger(connection, database.schema)
         stored = all_stored(connection, workspace, ledger)

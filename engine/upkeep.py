@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine import files, provenance
+from engine import delivery, files, provenance
 from engine.actors import enter_as
 from engine.jobs import JobKind, JobRun
 from engine.publishing import finish_preparing
@@ -32,7 +32,14 @@ def run(job: JobRun) -> Mapping[str, Any]:
         waiting = provenance.preparing(inner.open)
     if waiting is not None:
         finish_preparing(job.home, job.workspace, waiting.number)
-    return {"uploads": files.clean(ctx), "keys": _forget_keys(ctx), "imports": _forget_imports(ctx), "finished": waiting.number if waiting else None}
+    lost = delivery.mend(ctx)
+    return {
+        "uploads": files.clean(ctx),
+        "lost": lost,
+        "keys": _forget_keys(ctx),
+        "imports": _forget_imports(ctx),
+        "finished": waiting.number if waiting else None,
+    }
 
 
 def _forget_keys(ctx: Context) -> int:

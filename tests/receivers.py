@@ -39,6 +39,7 @@ class HttpReceiver:
     url: str = ""
     answers: list[int] = field(default_factory=list)
     location: str = ""
+    retry_after: str = ""
     reply: bytes = b"{}"
     requests: list[Request] = field(default_factory=list)
 
@@ -60,8 +61,9 @@ def http_receiver() -> Iterator[HttpReceiver]:
                 told.requests.append(Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
                 status = told.answers.pop(0) if told.answers else 200
             self.send_response(status)
-            if told.location:
-                self.send_header("Location", told.location)
+            for name, value in (("Location", told.location), ("Retry-After", told.retry_after)):
+                if value:
+                    self.send_header(name, value)
             self.send_header("Content-Length", str(len(told.reply)))
             self.end_headers()
             self.wfile.write(told.reply)

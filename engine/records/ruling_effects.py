@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from engine import notices, outbox
 from engine.access import remember
 from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
@@ -138,6 +139,14 @@ class Applier:
             raise Invalid("invalid", soft=effect.soft, faults=[Fault(f"/{effect.at}", effect.code, params)])
         raise Conflict(effect.code, **params)
 
+    def notify(self, effect: effects.Notify) -> int:
+        """A message to people, in the inbox or through a connection."""
+        return notices.notify(self.saving.work.ctx, effect, rule=self.frame.rule.key, run=self.frame.run)
+
+    def send(self, effect: effects.Send) -> int:
+        """A message to the outside, after commit."""
+        return outbox.send(self.saving.work.ctx, effect, rule=self.frame.rule.key, run=self.frame.run)
+
     def run(self, effect: effects.RunAction) -> Value:
         """Another action."""
         return self.ruling.call(effect.name, effect.record, effect.params, within=self.frame)
@@ -225,6 +234,8 @@ APPLIES: Mapping[type[effects.Effect], Callable[[Applier, Any], Value]] = {
     effects.DeleteRecord: Applier.delete,
     effects.Find: Applier.find,
     effects.Lock: Applier.lock,
+    effects.Notify: Applier.notify,
+    effects.Send: Applier.send,
     effects.Refuse: Applier.refuse,
     effects.RunAction: Applier.run,
     effects.Engine: Applier.engine,

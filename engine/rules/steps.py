@@ -13,6 +13,7 @@ from engine.fields.durations import parse_duration
 from engine.rules.book import Step, Term
 from engine.rules.effects import Apart, Ask, CreateRecord, DeleteRecord, Effect, Find, Given, Handle, Lock, Notify, Refuse, RunAction, SetValues
 from engine.rules.frame import Frame
+from engine.rules.origins import sources_of
 
 Effects = Generator[Effect, Any, None]
 
@@ -255,7 +256,9 @@ def _notify(frame: Frame, step: Step) -> Effects:
     people = people_in(frame.value(step.terms["notify"]))
     shown = {} if step.message is None else {text: frame.value(expression) for text, expression in step.message.expressions().items()}
     text = "" if step.message is None else step.message.label
-    told = yield Notify(people, text, shown, str(body.get("channel", "screen")), str(body.get("template", "")), str(body.get("hours", "")), frame.record)
+    channel, template, hours = str(body.get("channel", "screen")), str(body.get("template", "")), str(body.get("hours", ""))
+    sources = {} if step.message is None else sources_of(step.message.expressions().values(), frame.spaces)
+    told = yield Notify(people, text, shown, channel, template, hours, frame.record, sources)
     frame.trace.note(step, did="notified", people=people, told=told)
 
 

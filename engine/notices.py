@@ -1,0 +1,170 @@
+"""The inbox: messages inside the application, written in the transaction of the rule that sends them, read under their reader's own rights.
+
+One row per person. A calendar may hold a message back: it is there from its opening on, by the workspace's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine.access import remember
+from engine.errors import Fault, Invalid, NotFound
+from engine.outbox import opening, send_to_people
+from engine.records.query_labels import labels
+from engine.rules.compile import rule_book
+from engine.rules.effects import Notify
+from engine.rules.wording import Wording, told, worded
+from engine.system_tables_rules import notice
+
+if TYPE_CHECKING:
+    from engine.context import Context
+
+SCREEN = "screen"
+PAGE = 50
+#: The badge counts no further.
+MOST_COUNTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message as its reader may see it. ``label``: of the record it is about, None when there is none or it is not theirs to see (any more)."""
+
+    id: int
+    at: datetime
+    text: str
+    kind: str
+    rule: str | None
+    entity: str | None
+    record: int | None
+    label: str | None
+    read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """A page: unread first, each part newest first; ``next`` goes on where it ends."""
+
+    items: list[Notice]
+    next: str | None
+
+
+# --- writing -----------------------------------------------------------------------------------------------------------------------------------
+
+
+def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: str = "rule") -> int:
+    """Write a message to people, in the open transaction; gives how many of them it goes to. Those who left get none.
+
+    On another channel than the screen it leaves through that connection after commit (engine/outbox.py).
+    """
+    compiled = rule_book(ctx.workspace).rules.get(rule)
+    text = effect.text or (compiled.title if compiled is not None else "") or effect.template
+    wording = worded(ctx, text, effect.frame, compiled, effect.about, effect.sources)
+    if effect.channel != SCREEN:
+        return send_to_people(ctx, effect, wording, rule=rule, run=run)
+    person = ctx.workspace.entities["person"]
+    active = person.fields["active"].column
+    assert active is not None
+    about = effect.about
+    row = {
+        "at": opening(ctx, effect.hours),
+        "rule": rule or None,
+        "run": run,
+        "entity": about.entity if about is not None else None,
+        "record": about.id if about is not None else None,
+        "text": wording.text,
+        "frame": wording.frame,
+        "kind": kind,
+    }
+    chosen = sa.select(person.table.c.id, *(sa.literal(value, notice.c[name].type) for name, value in row.items())).where(
+        person.table.c.id.in_(sorted(set(effect.people))), person.table.c.deleted_at.is_(None), active.is_(True)
+    )
+    done = ctx.open.execute(sa.insert(notice).from_select(["person", *row], chosen), execution_options={"scoped": True, "preserve_rowcount": True})
+    return int(done.rowcount)
+
+
+# --- reading -----------------------------------------------------------------------------------------------------------------------------------
+
+
+def unread(ctx: Context) -> int:
+    """How many messages wait for the actor, at most ``MOST_COUNTED``: one indexed statement."""
+    found = sa.select(notice.c.id).where(*_mine(), notice.c.read_at.is_(None)).limit(MOST_COUNTED)
+    statement = remember(ctx.workspace, ("unread",), lambda: sa.select(sa.func.count()).select_from(found.subquery()))
+    with ctx.reading() as ctx:
+        return int(ctx.open.execute(statement, _binds(ctx)).scalar_one())
+
+
+def _mine() -> tuple[sa.ColumnElement[bool], ...]:
+    person, now = sa.bindparam("p_person", type_=sa.BigInteger), sa.bindparam("p_now", type_=notice.c.at.type)
+    return notice.c.person == person, notice.c.at <= now
+
+
+def _binds(ctx: Context) -> dict[str, Any]:
+    return {"p_person": ctx.actor.person_id or 0, "p_now": ctx.now}
+
+
+def inbox(ctx: Context, *, show: str = "all", cursor: str = "", limit: int = PAGE) -> Inbox:
+    """A page of the actor's messages; ``show``: all, unread, read. Raises Invalid for a cursor that is none of ours."""
+    part, at, last = _read_cursor(cursor)
+    rows: list[Any] = []
+    with ctx.snapshot() as ctx:
+        for name, clause in (("u", notice.c.read_at.is_(None)), ("r", notice.c.read_at.is_not(None))):
+            if (show == "unread" and name == "r") or (show == "read" and name == "u") or (part == "r" and name == "u"):
+                continue
+            select = sa.select(notice).where(*_mine(), clause).order_by(notice.c.at.desc(), notice.c.id.desc()).limit(limit + 1 - len(rows))
+            if at is not None and name == part:
+                select = select.where(sa.or_(notice.c.at < at, sa.and_(notice.c.at == at, notice.c.id < last)))
+            if len(rows) <= limit:
+                rows += ctx.open.execute(select, _binds(ctx)).all()
+        items = _notices(ctx, rows[:limit])
+    end = rows[limit - 1] if len(rows) > limit else None
+    return Inbox(items, None if end is None else f"{'u' if end.read_at is None else 'r'}~{end.at.isoformat()}~{end.id}")
+
+
+def _read_cursor(cursor: str) -> tuple[str, datetime | None, int]:
+    if not cursor:
+        return "", None, 0
+    part, _, rest = cursor.partition("~")
+    at, _, last = rest.partition("~")
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError:
+        found = None
+    if part not in ("u", "r") or found is None or found.tzinfo is None or not (last.isascii() and last.isdigit()) or len(last) > 18:
+        raise Invalid("cursor_invalid", faults=(Fault("/cursor", "cursor_invalid"),))
+    return part, found, int(last)
+
+
+def _notices(ctx: Context, rows: Sequence[Any]) -> list[Notice]:
+    texts = told(ctx, [Wording(row.text, row.frame) for row in rows])
+    wanted: dict[str, set[int]] = {}
+    for row in rows:
+        if row.entity and row.record:
+            wanted.setdefault(row.entity, set()).add(row.record)
+    known = {entity: labels(ctx, entity, ids) for entity, ids in wanted.items()}
+    return [
+        Notice(row.id, row.at, text, row.kind, row.rule, row.entity, row.record, known.get(row.entity, {}).get(row.record), row.read_at is not None)
+        for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+def about(ctx: Context, notice_id: int) -> tuple[str | None, int | None]:
+    """What one of the actor's messages is about. Raises NotFound for another's."""
+    with ctx.reading() as ctx:
+        row = ctx.open.execute(sa.select(notice.c.entity, notice.c.record).where(*_mine(), notice.c.id == notice_id), _binds(ctx)).first()
+    if row is None:
+        raise NotFound("no_such_notice", id=notice_id)
+    return row.entity, row.record
+
+
+def mark(ctx: Context, ids: Iterable[int] | None = None, *, read: bool = True) -> int:
+    """Note that the actor has read (or not read) some of their messages, all of them without ``ids``; gives how many that changed."""
+    statement = sa.update(notice).where(*_mine(), notice.c.read_at.is_(None) if read else notice.c.read_at.is_not(None))
+    if ids is not None:
+        statement = statement.where(notice.c.id.in_(sorted(set(ids))))
+    with ctx.writing() as ctx:
+        return int(ctx.open.execute(statement.values(read_at=ctx.now if read else None), _binds(ctx)).rowcount)
