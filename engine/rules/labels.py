@@ -14,6 +14,9 @@ from metadata.definitions import Field
 from metadata.text import Label, label_text
 from metadata.vocabulary import ActionWord
 
+#: What people call a parameter of these types when nobody gave it a title.
+_LED = {"person": "person", "people": "person", "team": "team"}
+
 
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
@@ -107,7 +110,7 @@ class Labels:
         title = document.get("title")
         if isinstance(title, str | Mapping) and title:
             return self.text(title, key)
-        choices, entity = document.get("choices") or document.get("choice"), document.get("to")
+        choices, entity = document.get("choices") or document.get("choice"), document.get("to") or _LED.get(str(document.get("type")))
         if isinstance(choices, str) and choices in self.bundle.choices:
             return self.choices(choices)
         return self.entity(entity) if isinstance(entity, str) and entity in self.bundle.entities else self.quoted(key)
