@@ -17,6 +17,7 @@ from engine.publishing_fill import dirty_fields
 from engine.publishing_folders import read_source
 from engine.publishing_rights import RightChange, people_by_role, right_changes
 from engine.publishing_rows import DataRows
+from engine.rules.analysis import analyse
 from engine.schema.ledger import SEARCH_TYPE, Ledger, read_ledger
 from engine.schema.plan import SchemaPlan, Step, plan_schema
 from engine.schema.tables import SYSTEM_COLUMNS, table_name
@@ -98,7 +99,7 @@ def _plan(ctx: Context, bundle: Bundle, taken: Mapping[Place, Origin], base_text
         differences=tuple(compare(old.bundle, bundle)),
         schema=schema,
         candidate=candidate,
-        problems=(*problems, *more),
+        problems=(*problems, *more, *analyse(candidate)),
         rights=tuple(right_changes(old.bundle, bundle, people)),
     )
 

@@ -28,7 +28,7 @@ def order(rules: Sequence[CompiledRule]) -> tuple[CompiledRule, ...]:
     by_key = {rule.key: rule for rule in sorted(rules, key=lambda rule: rule.key)}
     writes = {key: own_writes(rule) for key, rule in by_key.items()}
     reads = {key: own_reads(rule) for key, rule in by_key.items()}
-    waits = {key: [other for other in by_key if other != key and reads[key] & writes[other]] for key in by_key}
+    waits = {key: [other for other in by_key if other != key and reads[key] & writes[other] and of_one_trigger(by_key[key], by_key[other])] for key in by_key}
     sorter = TopologicalSorter(waits)
     try:
         sorter.prepare()
@@ -43,6 +43,18 @@ def order(rules: Sequence[CompiledRule]) -> tuple[CompiledRule, ...]:
         ordered.append(by_key[first])
         sorter.done(first)
     return tuple(ordered)
+
+
+def of_one_trigger(first: CompiledRule, second: CompiledRule) -> bool:
+    """Whether two rules are of one trigger: not when they wait for other fields or other moves of the stage, each for its own."""
+    return all(
+        not (one and other) or bool(one & other)
+        for one, other in (
+            (first.trigger.fields, second.trigger.fields),
+            (first.trigger.sources, second.trigger.sources),
+            (first.trigger.targets, second.trigger.targets),
+        )
+    )
 
 
 def own_writes(rule: CompiledRule) -> frozenset[str]:

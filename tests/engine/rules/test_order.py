@@ -50,6 +50,16 @@ def test_a_rule_may_read_what_it_writes_itself():
     assert keys(rule("a", "b > 1", b="b + 1")) == ["a"]
 
 
+def test_rules_that_wait_for_other_fields_are_not_of_one_trigger():
+    def on(key, field, **sets):
+        made = rule(key, **sets)
+        return CompiledRule(key, key, Trigger("after", "update", "item", frozenset({field})), "item", True, made.steps)
+
+    assert keys(on("ping", "a", b="a"), on("pong", "b", a="b")) == ["ping", "pong"]
+    with pytest.raises(RuleCycle):
+        order([on("ping", "a", b="a"), on("pong", "a", a="b")])
+
+
 def test_a_cycle_is_refused_and_names_the_rules_and_what_each_waits_for():
     with pytest.raises(RuleCycle) as refused:
         order([rule("x", a="b"), rule("y", b="c"), rule("z", c="a"), rule("free")])
