@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,8 +114,35 @@ def _in_force(connection: sa.Connection, now: datetime) -> dict[str, Any]:
 
 
 def settings_at(connection: sa.Connection, workspace: Workspace, at: datetime) -> dict[str, Any]:
-    """Settings as expressions saw them at an instant: what was in force then, by the definitions of now."""
-    return settings_values(workspace.bundle, _in_force(connection, at), workspace.registry.field_types, workspace.scope)
+    """Settings as expressions saw them at an instant: what was in force then, by the definitions of now. Read once per settings version, then kept."""
+    place = ("settings timeline", workspace.settings_version)
+    timeline = workspace.cache.get(place)
+    if not isinstance(timeline, _Timeline):
+        timeline = workspace.cache[place] = _Timeline.read(connection)
+    number = timeline.before(at)
+    if number not in timeline.made:
+        raw = dict(timeline.changes[:number])
+        timeline.made[number] = settings_values(workspace.bundle, raw, workspace.registry.field_types, workspace.scope)
+    return timeline.made[number]
+
+
+@dataclass(frozen=True, slots=True)
+class _Timeline:
+    """Every value ever set, in the order they come into force, and the settings made of the first so many of them."""
+
+    instants: tuple[datetime, ...]
+    changes: tuple[tuple[str, Any], ...]
+    made: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, connection: sa.Connection) -> _Timeline:
+        columns = setting_value.c
+        rows = connection.execute(sa.select(columns.in_force_from, columns.key, columns.value).order_by(columns.in_force_from, columns.id)).all()
+        return cls(tuple(row[0] for row in rows), tuple((row[1], row[2]) for row in rows))
+
+    def before(self, at: datetime) -> int:
+        """How many values were in force at an instant, or had been."""
+        return bisect_right(self.instants, at)
 
 
 def _off(connection: sa.Connection) -> frozenset[str]:
@@ -125,6 +153,11 @@ def _off(connection: sa.Connection) -> frozenset[str]:
 def settings_values(bundle: Bundle, raw: Mapping[str, Any], types: Mapping[str, FieldType], scope: FieldScope) -> dict[str, Any]:
     """Settings as expressions see them: what was set here, else the definition's default; typed like fields."""
     return {key: _typed(setting, raw.get(key, setting.default), types, scope) for key, setting in bundle.settings.values.items()}
+
+
+def read_setting(workspace: Workspace, setting: Setting, value: Any) -> Any:
+    """A value kept as JSON, typed as expressions see it."""
+    return _typed(setting, value, workspace.registry.field_types, workspace.scope)
 
 
 def _typed(setting: Setting, value: Any, types: Mapping[str, FieldType], scope: FieldScope) -> Any:
