@@ -387,9 +387,8 @@ import_row = numbered(
     Column("versions", JsonList),
     Column("faults", JsonValue),
     Column("raw", JsonValue),
-    Index("ix_import_row_batch", "batch", "row"),
+    Index("ix_import_row_batch", "batch", "id"),
     Index("ix_import_row_outcome", "batch", "outcome", "id"),
-    Index("ix_import_row_record", "entity", "record"),
 )
 
 saved_mapping = numbered(

@@ -82,7 +82,7 @@ def begin(ctx: Context, entity: str, path: Path, file_name: str) -> Batch:
     target = _path(ctx, token)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     sheets, sample, total, said = Sheets(known_words(ctx, compiled)), list[dict[str, Any]](), 0, 0
-    with keep_lines(path, target) as lines:
+    with keep_lines(path, target) as lines, uncollected():
         for table, rows in sheets.blocks(lines):
             if table is sheets.tables[0]:
                 sample += [_aligned(table.headers, row) for row in rows[: SAMPLE - len(sample)]]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from engine.access import remember
 from engine.errors import Conflict
+from engine.fields.base import Value
 from engine.records.proposal import Proposal
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
@@ -23,15 +24,17 @@ _CHUNK = 500
 
 def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
     """Note a fault at every given link whose target its giver may not choose. Links the engine set itself (defaults) are trusted."""
-    given: list[tuple[Proposal, CompiledField, list[int]]] = []
+    given: list[tuple[Proposal, CompiledField, Sequence[int]]] = []
     links: dict[str, tuple[tuple[str, CompiledField], ...]] = {}
     for proposal in proposals:
         values, key = proposal.values, proposal.entity.key
         if key not in links:
             links[key] = tuple((name, item) for name, item in proposal.entity.fields.items() if item.target)
         for name, item in links[key]:
-            if name in values and (ids := _new_ids(proposal, name)):
-                given.append((proposal, item, ids))
+            if name in values and (value := proposal.after.get(name)) is not None:
+                ids = (value,) if proposal.before is None and value.__class__ is int else _new_ids(value, proposal.before or {}, name)
+                if ids:
+                    given.append((proposal, item, ids))
     wanted: dict[str, set[int]] = {}
     for _, item, ids in given:
         wanted.setdefault(item.target, set()).update(ids)
@@ -46,15 +49,12 @@ def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
                 proposal.fault(item.key, "link_not_allowed", id=one)
 
 
-def _new_ids(proposal: Proposal, name: str) -> list[int]:
+def _new_ids(value: Value, before: Mapping[str, Value], name: str) -> Sequence[int]:
     """The targets a link of a row leads to now and did not before."""
-    value = proposal.after.get(name)
-    if value is None:
-        return []
-    old = proposal.before.get(name) if proposal.before is not None else None
+    old = before.get(name)
     if isinstance(value, list):
         return [one for one in value if one not in (old or ())]
-    return [value] if value != old else []
+    return (value,) if value != old else ()
 
 
 def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:

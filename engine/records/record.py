@@ -73,7 +73,7 @@ class Saved:
 _NONE: Mapping[str, object] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one for each of many thousand rows
 class RowResult:
     """The outcome of one row of ``bulk`` or ``load``: ``created``, ``updated``, ``unchanged`` or ``refused`` with every fault."""
 

@@ -102,7 +102,7 @@ class RowWriter:
         self._tokens_beside = entity.search_table is not None and is_searched(entity)
 
     def cells(self, row: Row) -> tuple[list[Any], str]:
-        """Everything of a row but its head, as the driver takes it; and as history keeps it: what is there, encrypted values as envelopes, dates as ISO."""
+        """Everything of a row but its head, as the driver takes it; and the row as history keeps it: what is there, encrypted values as envelopes."""
         layout = self._layout
         taken = layout.cells(row)
         after = {name: value for name, value in zip(layout.noted, taken, strict=True) if value is not None}
