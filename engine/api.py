@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Boolean, Date, Double, Text
@@ -38,6 +36,7 @@ from engine.fields.values import FileValue, Link, Masked
 from engine.messages import include as include_messages
 from engine.outbound import Outbound, Reply
 from engine.panels import PagePanel, PanelContext, Row
+from engine.plugin import API_VERSION, CAPABILITIES, LeftOut, Plugin, undeclared
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.registry import Action, RegistrationRefused, Registry, mark, words_of
 from engine.rules.actions import ActionContext, Effects
@@ -66,30 +65,9 @@ from metadata.vocabulary import ActionWord
 #: What ``FieldType.column`` gives: BigInteger, Boolean, Date, Double, Text, Instant, JsonList, JsonValue.
 ColumnType = TypeEngine[Any]
 
-#: The surface's own version: a plugin names the one it was written for; it changes only when something here goes away.
-API_VERSION = 1
-
 _Type = TypeVar("_Type", bound=type[FieldType])
 _Reader = TypeVar("_Reader", bound=type[CellReader])
 _Connector = TypeVar("_Connector", bound=type[Connector])
-
-
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """What a plugin says of itself: one of these stands in its package as ``PLUGIN``.
-
-    ``modules``: where its words are (dotted names; the package itself when empty). ``api``: the API_VERSION it was written for.
-    ``templates``: a folder with ``fields/<widget>.html`` for its field types' widgets. ``messages``: its error codes with their sentences
-    (code -> {"zh", "en"}); each begins with the plugin's name and ``_``.
-    """
-
-    name: str
-    version: str
-    title: Label = ""
-    api: int = API_VERSION
-    modules: tuple[str, ...] = ()
-    templates: Path | None = None
-    messages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def field_type(item: _Type) -> _Type:
@@ -167,6 +145,7 @@ __all__ = [
     "AT_LEAST",
     "AT_MOST",
     "BETWEEN",
+    "CAPABILITIES",
     "CONTAINS",
     "DIFFERS",
     "EMPTY",
@@ -207,6 +186,7 @@ __all__ = [
     "JsonList",
     "JsonValue",
     "Label",
+    "LeftOut",
     "Link",
     "Lock",
     "Masked",
@@ -247,5 +227,6 @@ __all__ = [
     "page_panel",
     "reader",
     "signed_headers",
+    "undeclared",
     "words_of",
 ]

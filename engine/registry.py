@@ -18,6 +18,7 @@ from engine.fields.base import FieldType
 from engine.fields.masks import MASKS, Mask
 from engine.fields.shelf import FIELD_TYPES
 from engine.panels import PagePanel
+from engine.plugin import LeftOut, Plugin
 from engine.readers.base import CellReader
 from engine.readers.shelf import READERS
 from metadata.vocabulary import ActionWord, ExpressionCheck, PanelWord, Vocabulary
@@ -77,11 +78,17 @@ def word_name(word: Word) -> str:
 
 @dataclass(slots=True)
 class Registry:
-    """All words, by shelf and name. ``plugins``: name -> version of those loaded; ``origin``: (shelf, word) -> plugin, '' for the engine's own."""
+    """All words, by shelf and name. ``plugins``: name -> version of those loaded; ``origin``: (shelf, word) -> plugin, '' for the engine's own.
+
+    ``manifests``: what the loaded ones say of themselves; ``digests``: the SHA-256 of those from a folder; ``left_out``: those not at work, and why.
+    """
 
     _shelves: dict[str, dict[str, Any]] = field(default_factory=lambda: {name: {} for name in _SHELVES})
     plugins: dict[str, str] = field(default_factory=dict)
     origin: dict[tuple[str, str], str] = field(default_factory=dict)
+    manifests: dict[str, Plugin] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
     _check: ExpressionCheck | None = None
     _frozen: bool = False
     _vocabulary: Vocabulary | None = None

@@ -160,6 +160,15 @@ WORDS: tuple[SettingWord, ...] = (
         secret=True,
     ),
     SettingWord("FILES_URL", "", _files_url, {"zh": "附件目录；留空则为数据目录下的 files", "en": "folder of attachments; empty: files in the data folder"}),
+    SettingWord(
+        "PLUGINS",
+        "",
+        _files_url,
+        {
+            "zh": "插件目录，其中每个包是一个插件；留空则为数据目录下的 plugins",
+            "en": "folder of plugins, each package in it one; empty: plugins in the data folder",
+        },
+    ),
     SettingWord("HOST", "127.0.0.1", str, {"zh": "网页服务监听的地址", "en": "address the web server listens on"}),
     SettingWord("PORT", "8000", _integer(0, 65535), {"zh": "网页服务监听的端口（0 为任意空闲端口）", "en": "port the web server listens on (0: any free one)"}),
     SettingWord(
@@ -241,6 +250,7 @@ class Settings:
     pooler: bool = False
     secret_key: str = field(default="", repr=False)
     files_url: str = ""
+    plugins: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = ""
@@ -296,6 +306,11 @@ class Settings:
     def files(self) -> Path:
         """Where attachments lie."""
         return Path(self.files_url).absolute() if self.files_url else self.home / "files"
+
+    @property
+    def plugin_folder(self) -> Path:
+        """Where plugins lie that are no installed packages."""
+        return Path(self.plugins).absolute() if self.plugins else self.home / "plugins"
 
     def rows(self) -> list[dict[str, object]]:
         """Every setting for the list of settings: name, value (secrets hidden), default, source, help."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -43,7 +44,7 @@ def create_app(home: Home) -> FastAPI:
         middleware=[Middleware(GZipMiddleware, minimum_size=PACKED_FROM, compresslevel=PACKED_LEVEL)],
         exception_handlers=dict.fromkeys((Refusal, HTTPException, Exception), _raised),
     )
-    app.state.site = Site(home, Pages(assets), Pace(), secure)
+    app.state.site = Site(home, Pages(assets, _plugin_templates(home)), Pace(), secure)
     _add_static(app, assets)
     for api in (records_api, definitions_api, work_api, openapi_api):
         app.router.routes.extend(api.router.routes)
@@ -53,6 +54,11 @@ def create_app(home: Home) -> FastAPI:
     limits = {"max_body": home.settings.max_body, "max_upload": home.settings.max_upload}
     app.middleware_stack = Edge(app.build_middleware_stack(), app.router.routes, told, secure=secure, **limits)
     return app
+
+
+def _plugin_templates(home: Home) -> dict[str, Path]:
+    """Plugin name -> its folder of field macros and panels."""
+    return {name: plugin.templates for name, plugin in home.registry.manifests.items() if plugin.templates is not None}
 
 
 def page_modules() -> Iterable[object]:

@@ -11,7 +11,7 @@ import orjson
 
 from engine.errors import Refusal
 from engine.messages import told, told_faults
-from renderer import commands, commands_data
+from renderer import commands, commands_data, commands_plugins
 from renderer.commands import Answer, problem_data, problem_line
 
 Command = Callable[[argparse.Namespace], Answer]
@@ -77,11 +77,19 @@ def build_parser() -> argparse.ArgumentParser:
     command("demo-data", commands_data.demo_data, "made-up people and records", workspace, arg("--scale", choices=["S", "M", "L"], default="S"), arg("--seed", type=int))
     command("schema", commands_data.schema, "an entity's record as plain JSON Schema", workspace, entity)
     command("reference", commands_data.reference, "every word of the definition language, as markdown", arg("file", metavar="FILE", nargs="?", help="write it here"))
+    _plugin_commands(command, group("plugin", "what widens the language"), arg)
     command("clock", commands.clock, "move a sandbox's clock forward", workspace, arg("instant", metavar="ISO"))
     command("migrate", commands.migrate, "bring the system tables up to this release")
     command("settings", commands.settings, "every setting with its value and where it came from")
     # fmt: on
     return parser
+
+
+def _plugin_commands(command: Callable[..., None], under: object, arg: Callable[..., object]) -> None:
+    pin = arg("--pin", action="store_true", help="pin the folder's plugins by their SHA-256")
+    folder = arg("--folder", metavar="PATH", help="instead of the plugin folder")
+    command("list", commands_plugins.plugin_list, "every plugin with what it touches, and those left out", pin, under=under)
+    command("new", commands_plugins.plugin_new, "a plugin to begin with, its tests with it", arg("name", metavar="NAME"), folder, under=under)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -221,7 +221,7 @@ def check(given: Namespace) -> Answer:
         return Answer([item.sentence(given.locale) for item in found], [{"message": item.sentence(given.locale)} for item in found], not found)
     if not given.path or not Path(given.path).is_dir():
         raise NotFound("file_unreadable", path=given.path or "PATH", reason="-")
-    problems = check_folder(given.path, serving.all_words().vocabulary(), DOCUMENTS)
+    problems = check_folder(given.path, serving.all_words(serving.read_settings().plugin_folder).vocabulary(), DOCUMENTS)
     return _problems(problems, given.locale)
 
 

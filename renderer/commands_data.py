@@ -20,7 +20,7 @@ from engine.records.query import Query
 from metadata.reference import reference as reference_text
 from renderer.api.schemas import entity_schema
 from renderer.commands import Answer, opened_home
-from renderer.serving import all_words
+from renderer.serving import all_words, read_settings
 
 _PAGE = 500
 
@@ -131,7 +131,7 @@ def schema(given: Namespace) -> Answer:
 
 def reference(given: Namespace) -> Answer:
     """The reference of the definition language with this installation's words."""
-    text = reference_text(all_words().vocabulary())
+    text = reference_text(all_words(read_settings().plugin_folder).vocabulary())
     if given.file is None:
         return Answer([text.rstrip("\n")], {"text": text})
     try:

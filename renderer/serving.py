@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -42,16 +43,16 @@ def read_settings() -> Settings:
     return Settings.from_environment(os.environ)
 
 
-def all_words() -> Registry:
-    """The engine's words and the plugins', frozen."""
+def all_words(folder: Path | None = None) -> Registry:
+    """The engine's words and the plugins', frozen. ``folder``: where plugins lie that are no installed packages."""
     registry = engine_registry()
-    plugins.load(registry)
+    plugins.load(registry, folder=folder)
     return with_expressions(registry).freeze()
 
 
 def open_home(settings: Settings, *, migrate: bool = False) -> Home:
     """The installation with all words. Raises Unavailable with the reason it cannot be opened."""
-    return Home.open(settings, all_words(), migrate=migrate)
+    return Home.open(settings, all_words(settings.plugin_folder), migrate=migrate)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -39,7 +39,17 @@ FORBIDDEN_IN_ENGINE = {"fastapi", "starlette", "jinja2", "uvicorn", "renderer", 
 LEVELS = (
     ("engine.errors", "engine.holidays", "engine.storage", "engine.settings", "engine.messages", "engine.passwords", "engine.bell"),
     ("engine.expressions",),
-    ("engine.crypto", "engine.fields", "engine.readers", "engine.connectors", "engine.outbound", "engine.webhooks", "engine.panels", "engine.registry"),
+    (
+        "engine.crypto",
+        "engine.fields",
+        "engine.readers",
+        "engine.connectors",
+        "engine.outbound",
+        "engine.webhooks",
+        "engine.panels",
+        "engine.plugin",
+        "engine.registry",
+    ),
     ("engine.database", "engine.system_tables", "engine.schema", "engine.migrations", "engine.clock", "engine.rates", "engine.jobs", "engine.cron"),
     ("engine.workspace", "engine.context", "engine.home", "engine.provenance", "engine.accounts"),
     ("engine.actors",),
@@ -91,6 +101,8 @@ def modules() -> dict[str, Path]:
     found = {}
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
+            if path.name.startswith("test_"):  # of the plugin to copy: tests go with it
+                continue
             parts = path.relative_to(ROOT).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

@@ -17,6 +17,16 @@ PLUGIN = Plugin(
         "plugins.builtin.records",
         "plugins.builtin.outside",
     ),
+    description={
+        "zh": "语言自带的动作、评分字段、年龄函数和常用的发送连接",
+        "en": "The actions of the language, stars, ages, and the usual ways for messages to leave",
+    },
+    capabilities={
+        "reads": ("given",),
+        "writes": ("given", "person"),
+        "does": ("send", "emit", "ask", "engine ledger.balances", "engine stored", "engine merge", "engine merge.undo", "engine person.disable"),
+        "network": ("*",),
+    },
     messages={
         "builtin_rating": {"zh": "请填写 1 到 {most} 颗星。", "en": "Give 1 to {most} stars."},
         "builtin_no_weight": {"zh": "份额的权重合计为零，无法分摊。", "en": "The weights are all zero: there is nobody to share it out to."},

@@ -1,4 +1,4 @@
-"""Colours as values: the field type ``colour``, the function ``is_dark``, the reader ``colour_word``."""
+"""Colours as values: the field type ``example_colour``, the function ``example_is_dark``, the reader ``example_colour_word``."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _WORDS = {"红": "#c62828", "绿": "#17733f", "蓝": "#1766b5", "黑": "#000000"
 class Colour(FieldType):
     """A colour as #rrggbb, in lower case."""
 
-    name = "colour"
+    name = "example_colour"
     title: ClassVar[Label] = {"zh": "颜色", "en": "Colour"}
     group = "special"
     icon = "palette"
-    widget = "colour"
+    widget = "example_colour"
 
     def expression_type(self, field: Field) -> str:
         """text"""
@@ -74,7 +74,7 @@ class Colour(FieldType):
 
 
 @function("text -> boolean", help={"zh": "颜色是否偏暗", "en": "Whether a colour is dark"})
-def is_dark(colour: Value) -> Value:
+def example_is_dark(colour: Value) -> Value:
     """Python only: without an SQL face it may be used in rules and formulas, not in lists and permissions."""
     if not isinstance(colour, str) or not _HEX.match(colour):
         return False
@@ -86,7 +86,7 @@ def is_dark(colour: Value) -> Value:
 class ColourWord(CellReader):
     """A colour by its Chinese word or its code."""
 
-    name = "colour_word"
+    name = "example_colour_word"
     parts: ClassVar[tuple[str, ...]] = ("colour",)
     help: ClassVar[Label] = {"zh": "颜色的中文名或代码", "en": "A colour by word or code"}
 

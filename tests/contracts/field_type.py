@@ -9,7 +9,7 @@ def test_my_type(clause):
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -30,7 +30,8 @@ from engine.fields.identity import check_character
 from engine.fields.scope import FieldScope
 from engine.fields.text import is_web_address
 from engine.messages import catalogue
-from metadata.definitions import Field
+from metadata.bundle import Bundle
+from metadata.definitions import Field, read_fields
 from metadata.text import label_text
 
 SAMPLES = 30
@@ -56,6 +57,12 @@ class Subject:
     @property
     def derived(self) -> bool:
         return self.kind.family == "derived"
+
+
+def subject(kind: FieldType, codes: Iterable[str] = (), **options: Any) -> Subject:
+    """A field of this type, with these options, in a workspace with nothing else."""
+    field = read_fields({"f": {"type": kind.name, **options}})["f"]
+    return Subject(kind, field, FieldScope(Bundle({}), types={kind.name: kind}), frozenset(codes))
 
 
 FORMATS = FormatChecker(())

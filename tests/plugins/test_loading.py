@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from zoneinfo import ZoneInfo
 
@@ -42,9 +43,9 @@ def test_the_built_in_packages_and_installed_ones_are_loaded_in_order():
     assert [plugin.name for plugin in loaded.plugins] == ["builtin", "example"] and not loaded.failures
     vocabulary = registry.freeze().vocabulary()
     assert vocabulary.plugins == {"builtin": "1.0.0", "example": "1.0.0"}
-    assert {"rating", "colour"} <= vocabulary.field_types.keys() and {"years_between", "is_dark"} <= vocabulary.functions.keys()
-    assert {"yes_no", "colour_word", "people"} <= vocabulary.readers.keys() and not vocabulary.functions["is_dark"].sql
-    assert registry.origin["field_types", "colour"] == "example" and loaded.templates()["example"].joinpath("fields/colour.html").exists()
+    assert {"rating", "example_colour"} <= vocabulary.field_types.keys() and {"years_between", "example_is_dark"} <= vocabulary.functions.keys()
+    assert {"yes_no", "example_colour_word", "people"} <= vocabulary.readers.keys() and not vocabulary.functions["example_is_dark"].sql
+    assert registry.origin["field_types", "example_colour"] == "example" and loaded.templates()["example"].joinpath("fields/example_colour.html").exists()
     assert sentence("example_colour", {}, "zh").startswith("颜色不正确")
 
 
@@ -75,6 +76,80 @@ def test_a_failing_plugin_is_named_and_leaves_nothing_behind(monkeypatch):
     assert "fine" not in registry.field_types and "clashing" not in registry.plugins
 
 
+# --- from a folder ---------------------------------------------------------------------------------------------------------------------------------
+
+SOURCE = """
+from engine.api import CreateRecord, Plugin, action
+
+PLUGIN = Plugin("{name}", "1.2.0", capabilities={capabilities})
+
+@action("{name}.make", writes=("create task",))
+def make(ctx, record, params):
+    yield CreateRecord("task", {{}})
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A plugin folder; what it puts on the path and imports is taken back."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+def write(folder: Path, name: str, capabilities: object = "{'writes': ('task',)}", source: str = SOURCE) -> Path:
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(source.format(name=name, capabilities=capabilities), encoding="utf-8")
+    return folder / name
+
+
+def test_packages_of_a_folder_are_plugins_and_a_broken_one_harms_nobody(folder):
+    write(folder, "fine_plugin")
+    write(folder, "broken_plugin", source="raise RuntimeError('at import')")
+    write(folder, "_hidden")
+    (folder / "notes.txt").write_text("x")
+    registry = engine_registry()
+    loaded = plugins.load(registry, [], folder)
+    assert [plugin.name for plugin in loaded.plugins] == ["builtin", "fine_plugin"]
+    assert [(failure.name, failure.reason) for failure in registry.left_out] == [("broken_plugin", "RuntimeError: at import")]
+    assert registry.manifests["fine_plugin"].version == "1.2.0" and registry.origin["actions", "fine_plugin.make"] == "fine_plugin"
+    assert registry.digests["fine_plugin"] == plugins.digest_of(folder / "fine_plugin")
+
+
+def test_a_folder_that_is_not_there_holds_no_plugins(tmp_path):
+    assert [plugin.name for plugin in plugins.load(engine_registry(), [], tmp_path / "none").plugins] == ["builtin"]
+
+
+def test_a_plugin_cannot_stand_in_for_another_package(folder):
+    write(folder, "json")
+    write(folder, "engine")
+    loaded = plugins.load(engine_registry(), [], folder)
+    assert {failure.name: failure.reason for failure in loaded.failures} == {name: f"there is another package named {name}" for name in ("json", "engine")}
+
+
+def test_with_a_lock_only_what_is_pinned_and_unchanged_is_loaded(folder):
+    for name in ("pinned_plugin", "changed_plugin", "unknown_plugin"):
+        write(folder, name)
+    pins = {name: plugins.digest_of(folder / name) for name in ("pinned_plugin", "changed_plugin")}
+    (folder / plugins.LOCK).write_text("".join(f"{name} {digest}\n" for name, digest in pins.items()))
+    (folder / "changed_plugin" / "more.py").write_text("")
+    loaded = plugins.load(engine_registry(), [], folder)
+    assert [plugin.name for plugin in loaded.plugins] == ["builtin", "pinned_plugin"]
+    reasons = {failure.name: failure.reason for failure in loaded.failures}
+    assert "not pinned" in reasons["unknown_plugin"] and plugins.digest_of(folder / "changed_plugin") in reasons["changed_plugin"]
+
+
+@pytest.mark.parametrize("capabilities", ["{}", "{'writes': ('other',)}", "{'does': ('*',)}", "{'writes': ('*',), 'everything': ('*',)}"])
+def test_a_plugin_that_touches_more_than_it_says_is_left_out(folder, capabilities):
+    write(folder, "greedy_plugin", capabilities)
+    registry = engine_registry()
+    loaded = plugins.load(registry, [], folder)
+    assert [failure.name for failure in loaded.failures] == ["greedy_plugin"] and "does not say" in loaded.failures[0].reason
+    assert "greedy_plugin.make" not in registry.actions
+
+
 def test_a_frozen_registry_takes_no_more_words():
     with pytest.raises(RegistrationRefused, match="frozen"):
         plugins.load_package(engine_registry().freeze(), "plugins.example")
@@ -87,7 +162,7 @@ def test_a_word_needs_a_name_definitions_could_use(monkeypatch):
 
 
 @pytest.mark.parametrize("clause", CONTRACT, ids=lambda clause: clause.__name__)
-@pytest.mark.parametrize("name", ["rating", "colour"])
+@pytest.mark.parametrize("name", ["rating", "example_colour"])
 def test_field_types_of_plugins_keep_the_contract(name, clause):
     registry = engine_registry()
     plugins.load(registry, [installed("example", "plugins.example")])
