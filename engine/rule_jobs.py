@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 
 from engine.actors import enter_as, load_actor
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from engine.context import Context
 
 JOB = "rule"
+#: Where parameters that came from outside are sealed, so that nobody's telephone lies open among the jobs.
+SEALED_PLACE = "job.params"
 #: Gives how a run ended: ``state`` done or skipped, and ``why`` it was skipped.
 RunRule = Callable[..., Any]
 #: Tells people: (context, what, rule).
@@ -75,6 +78,8 @@ class RuleJobs:
             return
         ctx = replace(batch.ctx, actor=_actor(batch, job), cause=Cause("rule", args["rule"]))
         words = {name: args[name] for name in ("params", "due", "old", "chain") if name in args}
+        if "sealed" in args:
+            words["params"] = orjson.loads(ctx.workspace.cipher.open(args["sealed"], SEALED_PLACE))
         result = self.run(ctx, args["rule"], args.get("record"), occurrence=args["occurrence"], job=job.id, **words)
         if result.state == "skipped":
             _leave(job)

@@ -15,6 +15,7 @@ from engine.errors import Denied, NotFound, Refusal
 from engine.home import Home
 from renderer import errors
 from renderer.api import definitions as definitions_api
+from renderer.api import intake as intake_api
 from renderer.api import openapi as openapi_api
 from renderer.api import records as records_api
 from renderer.api import work as work_api
@@ -46,7 +47,7 @@ def create_app(home: Home) -> FastAPI:
     )
     app.state.site = Site(home, Pages(assets, _plugin_templates(home)), Pace(), secure)
     _add_static(app, assets)
-    for api in (records_api, definitions_api, work_api, openapi_api):
+    for api in (records_api, definitions_api, work_api, intake_api, openapi_api):
         app.router.routes.extend(api.router.routes)
     for module in page_modules():
         app.router.routes.extend(module.routes.found)

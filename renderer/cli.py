@@ -11,7 +11,7 @@ import orjson
 
 from engine.errors import Refusal
 from engine.messages import told, told_faults
-from renderer import commands, commands_data, commands_plugins
+from renderer import commands, commands_data, commands_messages, commands_plugins
 from renderer.commands import Answer, problem_data, problem_line
 
 Command = Callable[[argparse.Namespace], Answer]
@@ -82,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("migrate", commands.migrate, "bring the system tables up to this release")
     command("settings", commands.settings, "every setting with its value and where it came from")
     # fmt: on
+    _message_commands(command, group, workspace)
     return parser
 
 
@@ -90,6 +91,17 @@ def _plugin_commands(command: Callable[..., None], under: object, arg: Callable[
     folder = arg("--folder", metavar="PATH", help="instead of the plugin folder")
     command("list", commands_plugins.plugin_list, "every plugin with what it touches, and those left out", pin, under=under)
     command("new", commands_plugins.plugin_new, "a plugin to begin with, its tests with it", arg("name", metavar="NAME"), folder, under=under)
+
+
+def _message_commands(command: Callable[..., None], group: Callable[[str, str], object], workspace: object) -> None:
+    """Commands about messages from and to the outside."""
+    source = (("source",), {"metavar": "SOURCE"})
+    made = group("source", "keys of those who may send messages in")
+    command("create", commands_messages.source_create, "a key for a source, shown once; an earlier one ends", workspace, source, under=made)
+    command("list", commands_messages.source_list, "the sources that have or had a key", workspace, under=made)
+    command("revoke", commands_messages.source_revoke, "end the key of a source", workspace, source, under=made)
+    made = group("outbox", "messages to the outside")
+    command("release", commands_messages.outbox_release, "let the held messages of a restored workspace go", workspace, under=made)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,12 +16,14 @@ from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal, U
 from engine.messages import sentence, told, told_faults
 from engine.records.jsonshape import record_json
 from engine.records.record import Record
+from engine.webhooks import Unsigned
 from renderer.security import NotLoggedIn, TooLarge
 
 log = logging.getLogger("tangram.request")
 
 _FAMILIES: tuple[tuple[type[Refusal], int], ...] = (
     (NotLoggedIn, 401),
+    (Unsigned, 401),
     (TooLarge, 413),
     (Invalid, 422),
     (Denied, 403),

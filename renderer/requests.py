@@ -28,6 +28,8 @@ from renderer.translations import LOCALES, preferred, speaking
 
 DOOR_COOKIE, LOCALE_COOKIE, FLASH_COOKIE = "tangram-door", "tangram-locale", "tangram-flash"
 MAX_FIELDS = 3000
+#: Unsigned messages an address may send in a minute; then it is turned away before anything is looked up.
+STRANGERS_A_MINUTE = 10
 #: Requests at work at the same time; further ones wait.
 THREADS = 40
 P = ParamSpec("P")
@@ -42,6 +44,7 @@ class Site:
     pages: Pages
     pace: Pace
     secure: bool = False
+    strangers: Pace = field(default_factory=lambda: Pace(STRANGERS_A_MINUTE))  # messages from outside that nobody signed, by address
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "request"))
 
     def in_thread(self, work: Callable[P, T], *given: P.args, **_named: P.kwargs) -> Awaitable[T]:

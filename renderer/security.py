@@ -149,8 +149,8 @@ class Pace:
         self._times: dict[str, deque[float]] = {}
         self._mutex = Lock()
 
-    def take(self, caller: str) -> None:
-        """Count one. Raises Unavailable("too_many_attempts", retry_after=seconds)."""
+    def take(self, caller: str, *, count: bool = True) -> None:
+        """Count one (or only look whether one more would be too many). Raises Unavailable("too_many_attempts", retry_after=seconds)."""
         now = time.monotonic()
         with self._mutex:
             times = self._times.setdefault(caller, deque())
@@ -158,6 +158,7 @@ class Pace:
                 times.popleft()
             if len(times) >= self._limit:
                 raise Unavailable("too_many_attempts", retry_after=max(1, round(times[0] + self._window - now)))
-            times.append(now)
+            if count:
+                times.append(now)
             if len(self._times) > 5000:
                 self._times = {name: kept for name, kept in self._times.items() if kept and kept[-1] > now - self._window}

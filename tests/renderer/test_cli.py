@@ -123,6 +123,20 @@ def test_people_and_tokens(run_on, preset):
         assert code == 1 and not out and said in err and err.startswith("tangram: ")
 
 
+def test_keys_of_sources_and_the_held_outbox(run_on, preset):
+    run_on("workspace", "create", "vets", "--preset", preset)
+    code, out, _ = run_on("source", "create", "vets", "website", "--json")
+    made = json.loads(out)
+    assert code == 0 and made["secret"].startswith("whsec_") and made["url"].endswith("/intake/vets/website") and made["rules"] == 0
+    assert "no rule waits" in run_on("source", "create", "vets", "website")[1]
+    assert [key["source"] for key in json.loads(run_on("source", "list", "vets", "--json")[1])] == ["website"]
+    assert run_on("source", "revoke", "vets", "website")[0] == 0 and "revoked" in run_on("source", "list", "vets")[1]
+    assert run_on("source", "revoke", "vets", "website")[0] == 1
+    code, _, err = run_on("source", "create", "vets", "Web site")
+    assert code == 1 and "/source" not in err.splitlines()[0] and len(err.splitlines()) == 2
+    assert run_on("outbox", "release", "vets") == (0, "0\n", "")
+
+
 def test_a_workspace_in_one_file(run_on, preset, tmp_path):
     run = run_on
     run("workspace", "create", "vets", "--preset", preset)
