@@ -118,6 +118,7 @@ def _frame(ctx: Context, base: str) -> Frame:
             ("import", MenuItem("imports", _("Imports"), "table-import", f"{base}/imports", f"{base}/import")),
             ("design", MenuItem("design", _("Design"), "forms", f"{base}/design", f"{base}/design")),
             ("publish", MenuItem("publish", _("Publish"), "rocket", f"{base}/publish", f"{base}/publish")),
+            ("settings", MenuItem("plugins", _("Plugins"), "puzzle", f"{base}/plugins", f"{base}/plugins")),
         )
         if right in ctx.actor.rights
     )

@@ -25,6 +25,7 @@ from renderer.bound_form import Asked, BoundForm, FormBinder
 from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
 from renderer.form_input import drop_line, one_each, read_form
 from renderer.form_layout import form_for
+from renderer.page_panels import page_panels
 from renderer.record_next import dated_fields, upcoming
 from renderer.record_story import Told, changes, story
 from renderer.requests import Routes, Visit
@@ -334,7 +335,8 @@ def show(visit: Visit) -> Response:
             "list_address": _list_address(visit, entity),
             "here": address(visit, entity, number),
         }
-    return visit.page("record.html", **data)
+    # Outside of the page's own snapshot: what a plugin does wrong there must not end it.
+    return visit.page("record.html", **data, panels=page_panels(visit.ctx, visit.site.pages, entity, record))
 
 
 @routes.get("/w/{ws}/r/{entity}/{id}/timeline")

@@ -122,7 +122,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     },
     ("role", "admin"): {
         "title": {"zh": "管理员", "en": "Administrator"},
-        "can": ["design", "people", "publish", "import", "export"],
+        "can": ["design", "people", "publish", "import", "export", "settings"],
         "grants": {"*": dict(ALL)},
     },
 }
