@@ -48,17 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
             arg("--no-worker", action="store_true"), arg("--first-run-demo", metavar="PRESET", help="when there is no workspace yet, make one named demo with demo data"))
     command("worker", commands.worker, "run due work", arg("--once", action="store_true", help="run what is due and exit"),
             arg("--now", metavar="ISO", help="with --once, in sandboxes: as of this instant, running what falls due until then in order"))
-    made = group("workspace", "make, list, copy, keep and bring back workspaces")
-    command("create", commands.workspace_create, "a new workspace from a preset", arg("name", metavar="NAME"),
-            arg("--preset", required=True, help="a preset's name, or a folder"), arg("--title", default=""), arg("--demo", action="store_true", help="people log in by one click on this machine"),
-            arg("--sandbox", action="store_true", help="a rehearsal: its clock stands still"), arg("--now", metavar="ISO", help="where a sandbox's clock starts"), under=made)
-    command("list", commands.workspace_list, "all workspaces", under=made)
-    command("clone", commands.workspace_clone, "a new workspace with another's definitions, without its data", arg("source", metavar="FROM"), arg("name", metavar="NAME"),
-            arg("--title", default=""), arg("--sandbox", action="store_true"), under=made)
-    command("export", commands.workspace_export, "the definitions, with their base, as a folder or .zip", arg("name", metavar="NAME"), arg("file", metavar="FILE"), under=made)
-    passphrase = arg("--passphrase", nargs="?", const="", metavar="WORDS", help="protects the keys of encrypted fields; asked for when no words are given")
-    command("backup", commands.workspace_backup, "everything in one file", arg("name", metavar="NAME"), arg("file", metavar="FILE"), passphrase, under=made)
-    command("restore", commands.workspace_restore, "a workspace from such a file", arg("file", metavar="FILE"), arg("name", metavar="NAME"), passphrase, under=made)
+    _workspace_commands(command, group("workspace", "make, list, copy, keep and bring back workspaces"), arg)
     command("check", commands.check, "all problems of a folder of definitions; with --database the drift between definitions and tables",
             arg("path", metavar="PATH", nargs="?"), arg("--database", metavar="WORKSPACE"))
     command("plan", commands.plan, "what publishing a folder would change", workspace, arg("path", metavar="PATH"))
@@ -84,6 +74,21 @@ def build_parser() -> argparse.ArgumentParser:
     # fmt: on
     _message_commands(command, group, workspace)
     return parser
+
+
+def _workspace_commands(command: Callable[..., None], made: object, arg: Callable[..., object]) -> None:
+    # fmt: off
+    command("create", commands.workspace_create, "a new workspace from a preset", arg("name", metavar="NAME"),
+            arg("--preset", required=True, help="a preset's name, or a folder"), arg("--title", default=""), arg("--demo", action="store_true", help="people log in by one click on this machine"),
+            arg("--sandbox", action="store_true", help="a rehearsal: its clock stands still"), arg("--now", metavar="ISO", help="where a sandbox's clock starts"), under=made)
+    command("list", commands.workspace_list, "all workspaces", under=made)
+    command("clone", commands.workspace_clone, "a new workspace with another's definitions, without its data", arg("source", metavar="FROM"), arg("name", metavar="NAME"),
+            arg("--title", default=""), arg("--sandbox", action="store_true"), under=made)
+    command("export", commands.workspace_export, "the definitions, with their base, as a folder or .zip", arg("name", metavar="NAME"), arg("file", metavar="FILE"), under=made)
+    passphrase = arg("--passphrase", nargs="?", const="", metavar="WORDS", help="protects the keys of encrypted fields; asked for when no words are given")
+    command("backup", commands.workspace_backup, "everything in one file", arg("name", metavar="NAME"), arg("file", metavar="FILE"), passphrase, under=made)
+    command("restore", commands.workspace_restore, "a workspace from such a file", arg("file", metavar="FILE"), arg("name", metavar="NAME"), passphrase, under=made)
+    # fmt: on
 
 
 def _plugin_commands(command: Callable[..., None], under: object, arg: Callable[..., object]) -> None:
