@@ -19,7 +19,7 @@ from engine.records.query_labels import labels
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
-from renderer.form_layout import named_by
+from renderer.form_layout import named_by, triggers
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -153,7 +153,7 @@ class FormBinder:
         )
         self.errors = group_errors(faults)
         self.around = Surroundings(ctx.workspace.scope.of(form.entity), ctx.locale, base)
-        self.triggers = self._triggers()
+        self.triggers = triggers(ctx.workspace, form)
         self._placed: set[str] = set()
         self._labels = self._link_labels()
 
@@ -210,25 +210,6 @@ class FormBinder:
             return condition
         return self.look.truth(self._expression(condition) if isinstance(condition, str) else condition)
 
-    def _triggers(self) -> frozenset[str]:
-        """The fields some condition on this form reads: changing them asks the server anew."""
-        sources = [
-            text
-            for section in self.form.layout
-            for text in (section.show, *(word for item in section.items for word in (item.show, item.required, item.read_only)))
-            if isinstance(text, str) and text
-        ]
-        found = {name for source in sources for name in self._expression(source).fields}
-        for item in self.entity.fields.values():
-            for condition in (item.show, item.required, item.read_only):
-                if isinstance(condition, Expression):
-                    found |= condition.fields
-            parent = item.definition.options.get("parent")
-            if isinstance(parent, str):
-                found.add(parent)
-            found |= named_by(item)
-        return frozenset(found)
-
     def _section(self, section: Section) -> BoundSection | None:
         if not self._holds(section.show):
             return None
@@ -236,10 +217,11 @@ class FormBinder:
         if section.lines:
             lines = self._lines(section)
             return None if lines is None else BoundSection(section.key, title or lines.title, 1, section.tab, lines=lines)
-        fields = tuple(bound for item in section.items if (bound := self._item(item)) is not None)
+        fields = tuple(bound for item in section.items if (bound := self.item(item)) is not None)
         return BoundSection(section.key, title, section.columns, section.tab, fields, collapsed=section.collapsed) if fields else None
 
-    def _item(self, item: Item) -> BoundField | None:
+    def item(self, item: Item) -> BoundField | None:
+        """One field of the layout; None where it is not shown."""
         known = self.entity.fields.get(item.field)
         if known is None or (item.field not in self.look.readable and item.field not in self.look.writable):
             return None

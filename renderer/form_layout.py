@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from engine.access import remember
+from engine.expressions.language import Expression
 from metadata.definitions import Form, Item, Section
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.workspace import CompiledEntity, CompiledField
+    from engine.workspace import CompiledEntity, CompiledField, Workspace
 
 
 def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> Form:
@@ -53,3 +55,45 @@ def limit_of(item: CompiledField, values: Mapping[str, str]) -> str:
     if re.search(r"\brecord\.[a-z0-9_]+\.", source):
         return ""
     return _RECORD.sub(lambda match: match[0] if not match[1] else values.get(match[1], "null"), source)
+
+
+# --- what decides how a form is drawn ------------------------------------------------------------------------------------------------------
+
+
+def conditions(workspace: Workspace, form: Form) -> tuple[Expression, ...]:
+    """The conditions of a form: of its sections, its items, and the entity's fields."""
+
+    def build() -> tuple[Expression, ...]:
+        sources = [text for section in form.layout for text in (section.show, *(word for item in section.items for word in _words(item)))]
+        entity = workspace.entities[form.entity]
+        own = [word for item in entity.fields.values() for word in (item.show, item.required, item.read_only)]
+        found = [workspace.expression(form.entity, text, wants="boolean") for text in sources if isinstance(text, str) and text]
+        return tuple({one.source: one for one in (*found, *own) if isinstance(one, Expression)}.values())
+
+    return remember(workspace, ("form conditions", form.entity, form.key), build)
+
+
+def _words(item: Item) -> tuple[bool | str, ...]:
+    return (item.show, item.required, item.read_only)
+
+
+def deciding(workspace: Workspace, form: Form) -> frozenset[str]:
+    """The fields whose values decide what other fields offer: parents of cascades, and what limits of links name."""
+
+    def build() -> frozenset[str]:
+        found: set[str] = set()
+        for item in workspace.entities[form.entity].fields.values():
+            parent = item.definition.options.get("parent")
+            found |= named_by(item) | ({parent} if isinstance(parent, str) else set())
+        return frozenset(found)
+
+    return remember(workspace, ("form deciding", form.entity), build)
+
+
+def triggers(workspace: Workspace, form: Form) -> frozenset[str]:
+    """The fields that something on the form depends on: changing them asks the server anew."""
+    return remember(
+        workspace,
+        ("form triggers", form.entity, form.key),
+        lambda: deciding(workspace, form).union(*(condition.fields for condition in conditions(workspace, form))),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -151,7 +151,11 @@ class Visit:
 
     def page(self, template: str, /, *, status: int = 200, **data: Any) -> Response:
         """A whole page inside the shell (or the bare one, for pages without a workspace)."""
-        return self._finish(HTMLResponse(self.site.pages.render(template, page=shell.page_view(self), **data), status))
+        return self._finish(HTMLResponse(self.site.pages.page(template, shell.page_view(self), data), status))
+
+    def kept_page(self, template: str, key: Hashable, values: Mapping[str, str], draw: Callable[[], Mapping[str, Any]]) -> Response:
+        """A whole page of which everything but ``values`` is told by the key and the person's menus; see ``Pages.kept_page``."""
+        return self._finish(HTMLResponse(self.site.pages.kept_page(template, shell.page_view(self), key, values, draw)))
 
     def part(self, template: str, /, *, status: int = 200, toast: str = "", kind: str = "ok", **data: Any) -> Response:
         """A fragment; ``toast`` is shown beside it."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import escape
 
 from engine.access import grant_of, remember
 from engine.context import Context
 from engine.workspace import Workspace
 from metadata.definitions import ListView
 from metadata.text import label_text
+from renderer.formats import initial
+from renderer.moulds import hole
 from renderer.translations import _
 
 if TYPE_CHECKING:
     from renderer.requests import Visit
 
 PHONE_TABS = 3
+#: What differs between the requests of people with the same menus.
+_HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,18 @@ class Frame:
     tabs: tuple[MenuItem, ...]
     create: tuple[MenuItem, ...]
     home: str
+    base: str
+
+    def here(self, path: str) -> str:
+        """The address of the menu a page belongs to; "" for a page of none."""
+        if path == f"{self.base}/":
+            return path
+        return next((item.href for item in (*self.menus, *self.settings) if item.current(path)), "")
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What base.html shows around a page."""
+    """What base.html shows around a page. ``here``: the address of the menu the page belongs to."""
 
     locale: str
     csrf: str
@@ -58,11 +71,21 @@ class PageView:
     base: str = ""
     frame: Frame | None = None
     person: str = ""
+    initial: str = ""
     roles: str = ""
     login: str = ""
     strip: str = ""
     flash: dict[str, str] | None = None
     now: Any = None
+    here: str = ""
+
+    def hollow(self) -> PageView:
+        """The same with holes for what is of this person and this request."""
+        return replace(self, flash=None, now=None, login="", strip=hole("strip") if self.strip else "", **_HOLES)
+
+    def values(self) -> dict[str, str]:
+        """What fills them."""
+        return {**{name: escape(getattr(self, name)) for name in _HOLES}, "strip": escape(self.strip)}
 
 
 def page_view(visit: Visit) -> PageView:
@@ -72,19 +95,22 @@ def page_view(visit: Visit) -> PageView:
     if visit.context is None:
         return PageView(visit.locale, visit.csrf(), path, login=account.login if account else "", person=account.name if account else "", flash=flash)
     ctx = visit.ctx
+    shown = frame(ctx, visit.base)
     roles = ("、" if visit.locale == "zh" else ", ").join(label_text(ctx.workspace.roles[key].title, visit.locale, key) for key in ctx.actor.roles)
     return PageView(
         visit.locale,
         visit.csrf(),
         path,
         visit.base,
-        frame(ctx, visit.base),
+        shown,
         ctx.actor.name,
+        initial(ctx.actor.name),
         roles,
         account.login if account else "",
         strip(ctx),
         flash,
         ctx.now,
+        shown.here(path),
     )
 
 
@@ -129,7 +155,7 @@ def _frame(ctx: Context, base: str) -> Frame:
     )
     title = label_text(workspace.title, locale, workspace.name)
     caption = label_text(workspace.bundle.preset.title, locale) if workspace.bundle.preset else ""
-    return Frame(title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base))
+    return Frame(title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base), base)
 
 
 def _menus(ctx: Context, base: str) -> list[MenuItem]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import nh3
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateNotFound
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from metadata.text import Label, label_text
 from renderer import formats, translations
 from renderer.asset_store import AssetStore
+from renderer.moulds import Moulds, hole
 
 if TYPE_CHECKING:
     from renderer.bound_field import BoundField
@@ -24,9 +23,11 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parent / "templates"
 FACES = ("input", "cell", "detail", "filter")
 _FALLBACK_ICON = "point"
-#: Stands for the token of a page in what is kept of its surroundings; nobody can write it into a text.
-_TOKEN_PLACE = token_hex(16)
 _KEPT_AT_MOST = 4000
+#: What pages put into base.html.
+_BLOCKS = ("title", "scripts", "crumbs", "page_class", "main", "dialogs")
+_EMPTY_BLOCKS = dict.fromkeys(_BLOCKS, "")
+_BLOCK_HOLES = {block: hole(block) for block in _BLOCKS}
 _ICON_NAME = re.compile(r"^[a-z0-9-]{1,60}$")
 
 
@@ -38,6 +39,7 @@ class Pages:
         self._icons = assets.icons()
         self._drawn: dict[tuple[str, str], Markup] = {}
         self._kept: dict[Hashable, Markup] = {}
+        self._moulds = Moulds()
         loaders: list[BaseLoader] = [FileSystemLoader(FOLDER)]
         if plugin_folders:
             loaders.append(PrefixLoader({f"plugin-{name}": FileSystemLoader(folder) for name, folder in plugin_folders.items()}))
@@ -58,7 +60,8 @@ class Pages:
             asset=assets.url,
             face=self.face,
             drawn=self.drawn,
-            around=self.around,
+            holes=_EMPTY_BLOCKS,
+            filled={},
             clean_html=clean_html,
             locales=translations.LOCALES,
             locale=translations.current,
@@ -89,11 +92,35 @@ class Pages:
         found: Markup = self.environment.get_template("_field.html").module.field(f)  # type: ignore[attr-defined]
         return found
 
-    def around(self, name: str, page: PageView) -> Markup:
-        """A part of the shell around a page; the same for the same person at the same address but for the page's token, which is put in."""
-        calm = replace(page, csrf=_TOKEN_PLACE, flash=None, now=None, strip="")
-        kept = self._keep((name, calm), lambda: Markup(self.render(name, page=calm)))
-        return Markup(str(kept).replace(_TOKEN_PLACE, str(escape(page.csrf))))
+    def page(self, name: str, page: PageView, data: Mapping[str, Any]) -> str:
+        """A whole page: its own blocks, put into the shell of these menus. Pages without menus are drawn as they are."""
+        if page.frame is None or page.flash:
+            return self.render(name, page=page, **data)
+        return self._shell(page, self._blocks(name, page, data))
+
+    def kept_page(self, name: str, page: PageView, key: Hashable, values: Mapping[str, str], draw: Callable[[], Mapping[str, Any]]) -> str:
+        """As ``page``, for one of which ``key`` and the menus tell all but ``values`` (HTML by name of hole): drawn once, then filled.
+
+        ``draw`` gives the data for the template, with ``moulds.hole(NAME)`` where a value belongs.
+        """
+        if page.frame is None or page.flash:
+            return self.render(name, page=page, **draw(), **{name: Markup(text) for name, text in values.items()})
+        kept = self._moulds.of((name, page.frame, key), lambda: self._blocks(name, page.hollow(), draw()))
+        filled = {**values, **page.values()}
+        return self._shell(page, {block: mould.fill(filled) for block, mould in kept.items()})
+
+    def _blocks(self, name: str, page: PageView, data: Mapping[str, Any]) -> dict[str, str]:
+        """What a page puts into the shell, by block."""
+        template = self.environment.get_template(name)
+        context = template.new_context({"page": page, **data})
+        next(template.root_render_func(context), None)  # what the template sets and imports outside its blocks
+        return {**_EMPTY_BLOCKS, **{block: "".join(draw(context)) for block, draw in template.blocks.items()}}
+
+    def _shell(self, page: PageView, blocks: Mapping[str, str]) -> str:
+        hollow = page.hollow()
+        draw = self.environment.get_template("base.html")
+        kept = self._moulds.of(("shell", page.frame, page.here, bool(page.strip)), lambda: {"": draw.render(page=hollow, holes=_BLOCK_HOLES)})
+        return kept[""].fill({**blocks, **page.values()})
 
     def _keep(self, key: Hashable, draw: Callable[[], Markup]) -> Markup:
         """What was drawn for a view; what is drawn depends on nothing else."""

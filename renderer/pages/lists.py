@@ -19,8 +19,9 @@ from metadata.text import label_text
 from renderer import board, errors
 from renderer.bound_field import Surroundings, bound_field
 from renderer.bound_list import Layout, bind, draw, layout_of, query_of
-from renderer.filters_view import chosen_filters, quick_filters, sort_choices
+from renderer.filters_view import QuickFilter, chosen_filters, quick_filters, sort_choices
 from renderer.list_state import ListState, kinds_of, split_sort
+from renderer.moulds import hole
 from renderer.requests import Routes, Visit
 from renderer.shell import list_title, may_open, open_lists
 from renderer.translations import _
@@ -49,6 +50,11 @@ class Shown:
         self.saved: SavedView | None = saved
         self.state = ListState.read(definition, given, self.grant.readable, saved.body if saved else None)
 
+    @property
+    def usual(self) -> bool:
+        """Whether it is looked at as it is first opened: as a table, with nothing sought, chosen or ordered."""
+        return self.state == ListState()
+
     def layout(self, columns: tuple[str, ...] | None = None) -> Layout:
         """The layout of the columns this visit asks for."""
         return layout_of(self.visit.ctx, self.visit.site.pages, self.definition, self.visit.base, self.state.columns if columns is None else columns)
@@ -68,10 +74,28 @@ def show(visit: Visit) -> Response:
     shown = Shown(visit)
     if visit.wants_part and visit.target == "more":
         return _more(visit, shown)
-    data = _body(visit, shown)
     if visit.wants_part:
-        return visit.part("_list_changed.html", **data)
-    return visit.page("list.html", **data, **_head(visit, shown))
+        return visit.part("_list_changed.html", **_body(visit, shown))
+    return (_usual(visit, shown) if shown.usual else None) or visit.page("list.html", **_body(visit, shown), **_head(visit, shown))
+
+
+def _usual(visit: Visit, shown: Shown) -> Response | None:
+    """The page as it is first opened: but for its records it is the same for everybody with these menus, these kept views and these offers."""
+    layout = shown.layout()
+    try:
+        table = _table(visit, shown, layout)
+    except Invalid:
+        return None
+    if not table["rows"]:
+        return None
+    quick = quick_filters(visit.ctx, layout, shown.state, shown.around())
+    views = tuple((view.id, view.title, view.shared, view.own) for view in shown.views)
+
+    def draw() -> dict[str, Any]:
+        controls = {**_controls(visit, shown, layout, quick), **_head(visit, shown), "heads": _heads(shown, layout)}
+        return {**controls, "rows": hole("rows"), "foot": hole("foot")}
+
+    return visit.kept_page("list.html", (shown.definition.key, views, tuple(quick)), table, draw)
 
 
 def _head(visit: Visit, shown: Shown) -> dict[str, Any]:
@@ -94,16 +118,25 @@ def _head(visit: Visit, shown: Shown) -> dict[str, Any]:
 
 def _body(visit: Visit, shown: Shown) -> dict[str, Any]:
     """Filters, what is chosen, and the records in the wanted kind of view."""
-    layout, ctx = shown.layout(), visit.ctx
-    grant = shown.grant
-    chosen = chosen_filters(shown.visit.ctx, layout, shown.state, visit.base)
-    data: dict[str, Any] = {
+    layout = shown.layout()
+    data = _controls(visit, shown, layout, quick_filters(visit.ctx, layout, shown.state, shown.around()))
+    try:
+        data |= _records(visit, shown, layout)
+    except Invalid as refusal:
+        data |= {"problem": errors.sentences(refusal, visit.locale)}
+    return data
+
+
+def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilter]) -> dict[str, Any]:
+    """Everything around the records."""
+    ctx, grant = visit.ctx, shown.grant
+    return {
         "shown": shown,
         "layout": layout,
         "state": shown.state,
         "list_key": shown.definition.key,
-        "quick": quick_filters(ctx, layout, shown.state, shown.around()),
-        "chosen": chosen,
+        "quick": quick,
+        "chosen": chosen_filters(ctx, layout, shown.state, visit.base),
         "clear": replace(ListState(kind=shown.state.kind, columns=shown.state.columns, sort=shown.state.sort)).address(visit.base, shown.definition),
         "sorts": sort_choices(ctx, layout, shown.state),
         "can_share": may_share(ctx),
@@ -112,22 +145,26 @@ def _body(visit: Visit, shown: Shown) -> dict[str, Any]:
         "can": {"change": grant.allowed("update") and bool(grant.writable), "delete": grant.allowed("delete"), "export": grant.allowed("export")},
         "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") else "",
         "problem": "",
+        "rows": None,
+        "lanes": (),
+        "month": None,
     }
-    try:
-        data |= _records(visit, shown, layout)
-    except Invalid as refusal:
-        data |= {"bound": None, "problem": errors.sentences(refusal, visit.locale), "lanes": (), "month": None}
-    return data
 
 
 def _records(visit: Visit, shown: Shown, layout: Layout) -> dict[str, Any]:
     if shown.state.kind == "kanban":
-        return {"lanes": board.lanes(visit.ctx, layout, shown.state, visit.base), "bound": None, "month": None}
+        return {"lanes": board.lanes(visit.ctx, layout, shown.state, visit.base)}
     if shown.state.kind == "calendar":
-        return {"month": board.month(visit.ctx, layout, shown.state, visit.base, visit.request.query_params.get("cursor", "")), "bound": None, "lanes": ()}
-    exact = visit.request.query_params.get("limit") == "exact"
+        return {"month": board.month(visit.ctx, layout, shown.state, visit.base, visit.request.query_params.get("cursor", ""))}
+    return {**_table(visit, shown, layout), "heads": _heads(shown, layout)}
+
+
+def _table(visit: Visit, shown: Shown, layout: Layout) -> dict[str, Markup]:
+    """The rows of the first page and what stands below them, drawn; no rows are an empty text. Raises Invalid."""
+    exact, pages = visit.request.query_params.get("limit") == "exact", visit.site.pages
     bound = bind(visit.ctx, layout, shown.state, visit.base, count="exact" if exact else "capped")
-    return {"bound": bound, "lanes": (), "month": None, "heads": _heads(shown, layout), "exact": exact}
+    foot = Markup(pages.render("_list_foot.html", bound=bound, here=shown.address()))
+    return {"rows": Markup(pages.render("_list_rows.html", bound=bound, layout=layout)) if bound.rows else Markup(), "foot": foot}
 
 
 def _heads(shown: Shown, layout: Layout) -> list[tuple[Any, str, str]]:
@@ -144,7 +181,7 @@ def _heads(shown: Shown, layout: Layout) -> list[tuple[Any, str, str]]:
 
 def _more(visit: Visit, shown: Shown) -> Response:
     bound = bind(visit.ctx, shown.layout(), shown.state, visit.base)
-    return visit.part("_list_rows.html", bound=bound, layout=bound.layout, exact=False, here=shown.address())
+    return visit.part("_list_rows.html", bound=bound, layout=bound.layout)
 
 
 @routes.get("/w/{ws}/l/{list}/counts")

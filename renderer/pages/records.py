@@ -23,8 +23,10 @@ from metadata.text import label_text
 from renderer.bound_field import MANY, form_text, shown_text
 from renderer.bound_form import Asked, BoundForm, FormBinder
 from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
+from renderer.form_fresh import begun, shape
 from renderer.form_input import drop_line, one_each, read_form
 from renderer.form_layout import form_for
+from renderer.moulds import hole
 from renderer.page_panels import page_panels
 from renderer.record_next import dated_fields, upcoming
 from renderer.record_story import Told, changes, story
@@ -138,7 +140,23 @@ def _form_page(
 @routes.get("/w/{ws}/r/{entity}/new")
 def new(visit: Visit) -> Response:
     """An empty form, filled with what the address says."""
-    return _form_page(visit, entity_of(visit), None)
+    entity = entity_of(visit)
+    return _form_page(visit, entity, None) if visit.wants_part or visit.request.query_params else _fresh_page(visit, entity)
+
+
+def _fresh_page(visit: Visit, entity: str) -> Response:
+    """An empty form as a page: what is the same for everybody with these menus is drawn once."""
+    with visit.ctx.reading() as ctx:
+        binder = FormBinder(ctx, form_for(ctx, entity, "phone" if _on_phone(visit) else "full"), visit.base, asked=Asked(once=hole("once")))
+        fields = begun(binder)
+
+        def draw() -> dict[str, Any]:
+            title = label_text(ctx.workspace.entities[entity].title, visit.locale, entity)
+            form = binder.bind(f"{visit.base}/r/{entity}/new", _cancel(visit, entity, None, {}))
+            return {"form": form, "title": title, "label": "", "query": "", "filled": {name: hole(f"field_{name}") for name in fields}}
+
+        values = {"once": token_hex(16), **{f"field_{name}": visit.site.pages.drawn(field) for name, field in fields.items()}}
+        return visit.kept_page("form.html", shape(binder, fields), values, draw)
 
 
 @routes.post("/w/{ws}/r/{entity}/new")
