@@ -89,6 +89,12 @@ class RuleEyes:
         """A record by its id."""
         return Handle(entity, record_id, self.saving.work.row)
 
+    def linked(self, record: Handle, field: str) -> Handle | None:
+        """The record a link field of a record leads to."""
+        item = self.saving.work.workspace.entities[record.entity].fields.get(field)
+        value = record.get(field)
+        return self.handle(item.target, value) if item is not None and item.target and isinstance(value, int) else None
+
     def decision(self, key: str) -> Decision:
         """A decision table of the published version."""
         return decision_of(self.saving.work.workspace, key)

@@ -24,6 +24,9 @@ class Eyes(Protocol):
     def handle(self, entity: str, record_id: int) -> Handle:
         """A record by its id."""
 
+    def linked(self, record: Handle, field: str) -> Handle | None:
+        """The record a link field of a record leads to; None when it is no link, or empty."""
+
     def decision(self, key: str) -> Decision:
         """A decision table."""
 
@@ -91,7 +94,7 @@ class Frame:
             return self.record
         found = self.spaces.get(name)
         if found is None and self.record is not None and "." not in name:
-            found = self.record.get(name)
+            found = self.eyes.linked(self.record, name)
         return found if isinstance(found, Handle) else None
 
     def carried(self) -> dict[str, Value]:

@@ -219,6 +219,16 @@ def test_a_text_for_a_person_never_shows_what_they_may_not_read(make_site, datab
     assert told(told_to.value) == "周八 *** *** C级"
 
 
+def test_a_step_writes_on_the_record_a_link_field_leads_to(make_site, database_kind):
+    rule = {"title": "记", "on": {"action": "follow_up.note"}, "then": [{"set": {"budget": "700"}, "on": "customer"}]}
+    role = {"title": "销售", "grants": {"customer": {"read": True}, "follow_up": {"read": True, "create": True, "actions": {"note": True}}}}
+    site = make_site(database_kind, {("rule", "note"): rule, ("role", "seller"): role})
+    customer = site.customer("周九")
+    follow_up = service.create(site.ctx(), "follow_up", {"customer": customer, "content": "聊得很好，约了周末"}).id
+    service.act(site.ctx("s1"), "follow_up", follow_up, "note", {})
+    assert site.row("customer", customer)["budget"] == 700
+
+
 # --- the log -----------------------------------------------------------------------------------------------------------------------------------
 
 
