@@ -18,10 +18,11 @@ from renderer.api import definitions as definitions_api
 from renderer.api import intake as intake_api
 from renderer.api import openapi as openapi_api
 from renderer.api import records as records_api
+from renderer.api import settings as settings_api
 from renderer.api import work as work_api
 from renderer.asset_store import AssetStore
 from renderer.edge import PACKED_FROM, PACKED_LEVEL, Edge
-from renderer.pages import apidocs, design, fields, health, imports, kitchen, list_tools, lists, people, plugins, records, reveals, search, session
+from renderer.pages import apidocs, design, fields, health, imports, kitchen, list_tools, lists, people, plugins, records, reveals, search, session, settings
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
 from renderer.security import PUBLIC, Pace, check_routes
@@ -47,7 +48,7 @@ def create_app(home: Home) -> FastAPI:
     )
     app.state.site = Site(home, Pages(assets, _plugin_templates(home)), Pace(), secure)
     _add_static(app, assets)
-    for api in (records_api, definitions_api, work_api, intake_api, openapi_api):
+    for api in (records_api, definitions_api, settings_api, work_api, intake_api, openapi_api):
         app.router.routes.extend(api.router.routes)
     for module in page_modules():
         app.router.routes.extend(module.routes.found)
@@ -64,7 +65,7 @@ def _plugin_templates(home: Home) -> dict[str, Path]:
 
 def page_modules() -> Iterable[object]:
     """The modules of pages, each with its ``routes``; those asked most often first, since routes are tried in order (no two fit one address)."""
-    return (lists, records, session, health, home_pages, list_tools, search, people, fields, imports, design, reveals, plugins, apidocs, kitchen)
+    return (lists, records, session, health, home_pages, list_tools, search, people, fields, imports, design, settings, reveals, plugins, apidocs, kitchen)
 
 
 def _add_static(app: FastAPI, assets: AssetStore) -> None:

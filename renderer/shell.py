@@ -142,6 +142,7 @@ def _frame(ctx: Context, base: str) -> Frame:
         for right, item in (
             ("people", MenuItem("people", _("People and roles"), "users-group", f"{base}/people", f"{base}/people")),
             ("import", MenuItem("imports", _("Imports"), "table-import", f"{base}/imports", f"{base}/import")),
+            ("settings", MenuItem("settings", _("Settings"), "tool", f"{base}/settings", f"{base}/settings")),
             ("design", MenuItem("design", _("Design"), "forms", f"{base}/design", f"{base}/design")),
             ("publish", MenuItem("publish", _("Publish"), "rocket", f"{base}/publish", f"{base}/publish")),
             ("settings", MenuItem("plugins", _("Plugins"), "puzzle", f"{base}/plugins", f"{base}/plugins")),

@@ -189,6 +189,7 @@ def shared(ctx: Context) -> dict[str, Operation]:
         **(_imports(ctx) if rights(ctx, "import") else {}),
         **(_design(ctx) if rights(ctx, "design") else {}),
         **(_publish() if rights(ctx, "publish") else {}),
+        **(_settings(ctx) if rights(ctx, "settings") else {}),
         **(_clock() if ctx.workspace.sandbox and rights(ctx, "settings") else {}),
     }
 
@@ -288,6 +289,38 @@ def _publish() -> dict[str, Operation]:
             "post": operation(tag=tag, summary=_("Publish an earlier version again"), name="rollback", body=number, answers=_PUBLISHED, refusals=("409",))
         },
     }
+
+
+def _settings(ctx: Context) -> dict[str, Operation]:
+    tag, moment = _("Settings"), {"type": "string", "format": "date-time"}
+    change = object_of(id=_WHOLE, value={}, in_force_from=moment, at=moment, by=or_null(_WHOLE))
+    setting: dict[str, Schema] = {"key": _TEXT, "title": _TEXT, "type": _TEXT, "value": {}, "default": {}, "in_force_from": or_null(moment)}
+    many: Schema = {"type": "array", "items": change}
+    keys = list(ctx.workspace.bundle.settings.values)
+    given = {"type": "object", "required": ["value"], "properties": {"value": {}, "in_force_from": or_null(moment), "confirmed": {"type": "boolean"}}}
+    found: dict[str, Operation] = {
+        "/settings": {
+            "get": operation(
+                tag=tag,
+                summary=_("All settings with their values in force"),
+                name="list_settings",
+                answers=object_of(items={"type": "array", "items": object_of(**setting, coming=many)}),
+            )
+        }
+    }
+    found["/settings/{key}"] = {
+        "parameters": [path_parameter("key", {"enum": keys} if keys else _TEXT)],
+        "get": operation(tag=tag, summary=_("One setting and its history"), name="get_setting", answers=object_of(**setting, coming=many, history=many)),
+        "put": operation(
+            tag=tag,
+            summary=_("Set a value from an instant on"),
+            name="set_setting",
+            body={**given, "additionalProperties": False},
+            answers=change,
+            refusals=("409",),
+        ),
+    }
+    return found
 
 
 def _clock() -> dict[str, Operation]:
