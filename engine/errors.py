@@ -1,16 +1,17 @@
 """The five families of refusal. They carry codes and parameters; the sentence is made at the edge, in the reader's language."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_NONE: Mapping[str, object] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing wrong with one input: a JSON pointer into what was given (``/phone``, ``/members/0/name``, ``""`` = the whole), a code, params."""
 
     pointer: str
     code: str
-    params: Mapping[str, object] = field(default_factory=dict)
+    params: Mapping[str, object] = _NONE
 
 
 class Refusal(Exception):

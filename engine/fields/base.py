@@ -27,7 +27,6 @@ class Wrong(Exception):
     __slots__ = ("code", "params")
 
     def __init__(self, code: str, **params: object) -> None:
-        self.args = (code,)
         self.code = code
         self.params = params
 
@@ -163,6 +162,11 @@ class FieldType:
             return read(raw)
 
         return strict
+
+    @property
+    def plain_json(self) -> bool:
+        """Whether JSON of one of ``json_types`` is read by ``reader`` as it stands, so that whoever reads whole records may look at the kinds himself."""
+        return type(self).json_reader is FieldType.json_reader
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Like ``reader`` for spreadsheet cells: labels for choices, numbers as people see them (yuan, not fen), Excel's own dates."""

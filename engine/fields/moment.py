@@ -98,7 +98,7 @@ class Date(FieldType):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """YYYY-MM-DD only."""
-        return _matching(super().json_reader(field, scope), _ISO_DATE, "date_invalid")
+        return _matching(self.reader(field, scope), _ISO_DATE, "date_invalid")
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Serial numbers and dates of the spreadsheet, too."""
@@ -170,9 +170,15 @@ def _day_of(raw: object) -> date:
 
 
 def _matching(read: Reader, pattern: re.Pattern[str], code: str) -> Reader:
+    """A reader of texts of one form alone, white space around them apart."""
+    fits = pattern.match
+
     def strict(raw: object) -> Value:
-        if isinstance(raw, str) and raw.strip() and not pattern.match(raw.strip()):
-            raise Wrong(code)
+        if type(raw) is str:
+            if not fits(raw) and (text := raw.strip()) and not fits(text):
+                raise Wrong(code)
+        elif raw is not None:
+            raise Wrong("wrong_kind")
         return read(raw)
 
     return strict
@@ -222,7 +228,9 @@ class InstantType(FieldType):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """RFC 3339 with offset only."""
-        return _matching(super().json_reader(field, scope), _RFC3339, "instant_invalid")
+        zone, fits = scope.timezone, _RFC3339.fullmatch
+        read = _matching(self.reader(field, scope), _RFC3339, "instant_invalid")
+        return lambda raw: _aware(_parsed(raw), zone) if type(raw) is str and fits(raw) else read(raw)
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Serial numbers and the spreadsheet's own dates are in the workspace's zone."""
@@ -358,7 +366,7 @@ class DurationType(FieldType):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """ISO 8601 only."""
-        return _matching(super().json_reader(field, scope), re.compile(ISO_PATTERN), "duration_invalid")
+        return _matching(self.reader(field, scope), re.compile(ISO_PATTERN), "duration_invalid")
 
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """ISO 8601."""

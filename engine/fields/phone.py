@@ -152,11 +152,16 @@ class Phone(FieldType):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """The normal form, a bare mobile number, or a landline with area code."""
-        read = super().json_reader(field, scope)
+        read, fits, fast = self.reader(field, scope), _JSON.match, _MOBILE.fullmatch
 
         def strict(raw: object) -> Value:
-            if isinstance(raw, str) and raw.strip() and not _JSON.match(raw.strip()):
-                raise Wrong("phone_invalid")
+            if type(raw) is str:
+                if fast(raw):
+                    return "+86" + raw
+                if not fits(raw) and (text := raw.strip()) and not fits(text):
+                    raise Wrong("phone_invalid")
+            elif raw is not None:
+                raise Wrong("wrong_kind")
             return read(raw)
 
         return strict

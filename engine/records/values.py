@@ -36,9 +36,9 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The readers of one entity's entered fields and its line entities."""
+    """The readers of one entity's entered fields, each with the kinds of values it takes (None: it looks itself), and its line entities."""
 
-    readers: Mapping[str, Reader]
+    readers: Mapping[str, tuple[frozenset[type] | None, Reader]]
     lines: frozenset[str]
 
     def take(self, raw: Mapping[str, object], writable: Collection[str], readable: Collection[str], at: str = "") -> Taken:
@@ -47,12 +47,16 @@ class Intake:
         taken = Taken(values)
         readers = self.readers
         for key, given in raw.items():
-            reader = readers.get(key)
-            if reader is None or key not in writable:
+            found = readers.get(key)
+            if found is None or key not in writable:
                 self._other(taken, key, given, readable, at)
                 continue
+            kinds, read = found
+            if kinds is not None and given.__class__ not in kinds and given is not None:
+                taken.faults.append(Fault(f"{at}/{key}", "wrong_kind"))
+                continue
             try:
-                values[key] = reader(given)
+                values[key] = read(given)
             except Wrong as wrong:
                 taken.faults.append(Fault(f"{at}/{key}", wrong.code, wrong.params))
         return taken
@@ -73,10 +77,16 @@ def intake(workspace: Workspace, entity: CompiledEntity, *, json: bool = False) 
     """The intake of an entity at this version. ``json``: it takes exactly what the record's JSON Schema says, nothing of what people type."""
 
     def build() -> Intake:
-        entered = {key: item for key, item in entity.fields.items() if item.reader is not None and not item.derived}
         scope = workspace.scope.of(entity.key)
-        readers = {key: item.type.json_reader(item.value, scope) if json else item.reader for key, item in entered.items()}
-        return Intake({key: reader for key, reader in readers.items() if reader is not None}, frozenset(entity.lines))
+        readers: dict[str, tuple[frozenset[type] | None, Reader]] = {}
+        for key, item in entity.fields.items():
+            if item.reader is None or item.derived:
+                continue
+            if json and not item.type.plain_json:
+                readers[key] = (None, item.type.json_reader(item.value, scope))
+            else:
+                readers[key] = (frozenset(item.type.json_types) if json else None, item.reader)
+        return Intake(readers, frozenset(entity.lines))
 
     return remember(workspace, ("intake", entity.key, json), build)
 
