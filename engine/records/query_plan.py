@@ -16,7 +16,7 @@ from engine.fields.values import Masked
 from engine.records.attachments import file_fields
 from engine.records.query_json import writers_of
 from engine.records.query_order import Order
-from engine.records.query_ways import Told, Way
+from engine.records.query_ways import Told, Way, told_where_clear
 from engine.records.record import Record
 from engine.records.search import Sought
 from engine.records.values import unseal
@@ -226,8 +226,10 @@ class Plan:
         """
         scope, search, read = self.scope, self.search, self.read
         clever = scope.names.dialect != "sqlite"
-        if clever and (search is not None or not is_of_me(read)):
-            return [self._branch(read, [*terms, *self._whole(), *(search.terms(scope) if search is not None else ())])]
+        if clever and search is not None:
+            return [self._branch(True, [*terms, *self._whole(), self._found(search, read)])]
+        if clever and not is_of_me(read):
+            return [self._branch(read, [*terms, *self._whole()])]
         alternatives: list[bool | tuple[Expression, ...]] = [(one,) for one in split_alternatives(read)] or [read]
         if search is None:
             if clever or not self.ways or len(alternatives) * len(self.ways) > MOST_BRANCHES or (self.ways[0].alone and read is not True):
@@ -239,6 +241,15 @@ class Plan:
             return found or [self._branch(False, terms)]
         narrow = search.is_narrow(scope)
         return [*found, *(self._token_branch(rows, terms, streamed, narrow or is_narrow(rows)) for rows in ([read] if narrow else alternatives))]
+
+    def _found(self, search: Sought, read: bool | tuple[Expression, ...]) -> sa.ColumnElement[bool]:
+        """Any way of a search with the reader's rows; where a field is only searched in rows that are theirs anyway, nothing more is asked of these."""
+        scope = self.scope
+        ways = [sa.and_(term, *row_clauses(read, scope.names)) for term in search.sealed_terms(scope)]
+        for (_, guard), term in zip(search.groups(scope), search.token_terms(scope), strict=True):
+            left = read if guard is None else told_where_clear(guard).left_of(read)
+            ways.append(sa.and_(term, *row_clauses(left, scope.names)))
+        return sa.or_(sa.false(), *ways)
 
     def _branch(self, rows: bool | tuple[Expression, ...], terms: Sequence[sa.ColumnElement[bool]]) -> Branch:
         return Branch((self.scope.source.c.deleted_at.is_(None), *row_clauses(rows, self.scope.names), *terms))

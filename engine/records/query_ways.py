@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine.access import remember
+from engine.access import Guard, remember
 from engine.expressions.language import Expression
 from engine.expressions.nodes import Call, Compare, Field, Items, Literal, Logic, Node, Space
 from engine.expressions.types import BOOLEAN
@@ -81,6 +81,17 @@ class Told:
         if mine <= fixed[1]:
             return True
         return False if _ME not in mine | fixed[1] and not mine & fixed[1] else None
+
+
+def told_where_clear(guard: Guard) -> Told:
+    """What is known of the rows in which a guarded field stands in clear: ``owner == me`` where it is masked while ``owner != me``."""
+    if len(guard.clear) != 1:
+        return Told({}, frozenset())
+    rows, mask = guard.clear[0]
+    found = [] if isinstance(rows, bool) else [rows]
+    if not isinstance(mask, bool) and isinstance(mask.tree, Compare) and mask.tree.op == "ne":
+        found.append(Expression(f"{mask.source} [clear]", replace(mask.tree, op="eq"), BOOLEAN))
+    return Told.by(found)
 
 
 def parts_of(node: Node, op: str) -> Iterator[Node]:

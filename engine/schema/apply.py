@@ -81,7 +81,7 @@ def create_index(connection: sa.Connection, spec: IndexSpec, condition: sa.Colum
     if condition is not None:
         extra |= {"sqlite_where": condition, "postgresql_where": condition}
     if spec.method:
-        extra["postgresql_using"] = spec.method
+        extra |= {"postgresql_using": spec.method, "postgresql_with": dict(spec.settings)}
     op.create_index(spec.name, table_name(spec.entity), columns, schema=schema, unique=spec.unique, **extra)
 
 

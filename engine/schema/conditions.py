@@ -28,14 +28,30 @@ def is_equality(term: ast.Compare) -> bool:
 
 
 def fixed(term: ast.expr) -> str | None:
-    """The field a term fixes: ``owner == me``, ``stage in ('a', 'b')``, ``empty(owner)``, a bare boolean field."""
+    """The field a term fixes: ``owner == me``, ``stage in ('a', 'b')``, ``has(me.teams, team)``, ``empty(owner)``, a bare boolean field."""
     if isinstance(term, ast.Compare) and is_equality(term) and isinstance(term.left, ast.Name):
         return term.left.id
     if isinstance(term, ast.Compare) and isinstance(term.ops[0], ast.Eq) and isinstance(term.comparators[0], ast.Name):
         return term.comparators[0].id
     if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and term.func.id == "empty" and term.args and isinstance(term.args[0], ast.Name):
         return term.args[0].id
+    if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and term.func.id == "has" and len(term.args) == 2 and isinstance(term.args[1], ast.Name):
+        return term.args[1].id
     return term.id if isinstance(term, ast.Name) else None
+
+
+def is_certain(branch: ast.expr, told: list[ast.expr]) -> bool:
+    """Whether a condition is sure to hold where all of ``told`` do: each of its terms is among them, or names a value they leave."""
+    known = {ast.dump(term) for term in told}
+    return all(ast.dump(term) in known or _names(term, told) for term in terms(branch))
+
+
+def _names(term: ast.expr, told: list[ast.expr]) -> bool:
+    """``stage in ('a', 'b')`` where ``stage == 'a'`` is told."""
+    if not (isinstance(term, ast.Compare) and isinstance(term.ops[0], ast.In) and isinstance(term.comparators[0], ast.Tuple | ast.List)):
+        return False
+    meant = {ast.dump(ast.Compare(term.left, [ast.Eq()], [item])) for item in term.comparators[0].elts}
+    return any(ast.dump(one) in meant for one in told)
 
 
 def denied(term: ast.expr) -> str | None:

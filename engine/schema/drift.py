@@ -113,7 +113,7 @@ def _index(spec: IndexSpec, condition: sa.ColumnElement[bool] | None, table: sa.
     columns: list[Any] = [table.c[name].desc() if name in spec.descending else table.c[name] for name in spec.columns]
     extra: dict[str, Any] = {} if condition is None else {"sqlite_where": condition, "postgresql_where": condition}
     if spec.method:
-        extra["postgresql_using"] = spec.method
+        extra |= {"postgresql_using": spec.method, "postgresql_with": dict(spec.settings)}
     return sa.Index(spec.name, *columns, unique=spec.unique, **extra)
 
 

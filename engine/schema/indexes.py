@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from engine.schema.carried import carried_key
-from engine.schema.conditions import branches, denied, fixed, hop, terms, tree_of
+from engine.schema.conditions import branches, denied, fixed, hop, is_certain, terms, tree_of
 from engine.schema.tables import SEARCH_COLUMN, StoredField, blind_name, last4_name
 from metadata.bundle import Bundle
 from metadata.definitions import Entity, ListView, Unique
 from metadata.text import Label, label_text
 
+#: Kilobytes of new search tokens PostgreSQL may keep aside before it puts them into their index: every search reads what is kept aside, all of it.
+TOKENS_ASIDE = 64
 #: Scope columns before the sort of a list: more than two make the index wider than useful.
 SCOPE_LIMIT = 2
 NAME_CUT = 40
@@ -51,8 +53,14 @@ class IndexSpec:
     @property
     def name(self) -> str:
         """``ix_<entity, cut>_<8 hex>``: the same columns and conditions always give the same name."""
-        told = "|".join((self.entity, *self.columns, "desc", *sorted(self.descending), str(self.unique), self.where, self.method, str(self.filled)))
+        method = "".join((self.method, *(f" {word}={value}" for word, value in self.settings.items())))
+        told = "|".join((self.entity, *self.columns, "desc", *sorted(self.descending), str(self.unique), self.where, method, str(self.filled)))
         return f"ix_{self.entity[:NAME_CUT]}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        """How PostgreSQL is to keep it, in its words."""
+        return {"gin_pending_list_limit": TOKENS_ASIDE} if self.method == "gin" else {}
 
     def serves(self, other: "IndexSpec") -> bool:
         """True when whatever ``other`` is good for, this one is too: a plain index beginning with the same columns."""
@@ -275,9 +283,12 @@ def _indexable(stored: StoredField) -> bool:
 def _grant_scopes(bundle: Bundle, view: ListView, stored: Stored) -> list[str]:
     """Links, and what is carried over them, by which those who get a list see its rows, each once."""
     found: dict[str, None] = {}
+    told = terms(tree) if (tree := tree_of(view.where)) is not None else []
     for role in bundle.roles.values():
         grant = role.grants.get(view.entity)
         if grant is not None and isinstance(grant.read, str) and (not view.audience or role.key in view.audience):
+            if any(is_certain(branch, told) for branch in branches(tree_of(grant.read))):
+                continue  # who may see all rows of the list anyway
             for branch in _scope_columns(view.entity, grant.read, stored, carried=True):
                 found.update(dict.fromkeys(column for column in branch if _selective(column, view.entity, stored) or _is_carried(column, view.entity, stored)))
     return list(found)

@@ -3,10 +3,17 @@
 import argparse
 import sys
 
-from tests.bench import costs, imports, million, requests, start
+from tests.bench import costs, imports, lists, million, requests, start
 from tests.bench.report import keep
 
-SECTIONS = {"requests": requests.measure, "costs": costs.measure, "import": imports.measure, "start": start.measure, "million": million.measure}
+SECTIONS = {
+    "requests": requests.measure,
+    "costs": costs.measure,
+    "import": imports.measure,
+    "start": start.measure,
+    "million": million.measure,
+    "lists": lists.measure,
+}
 
 
 def main() -> int:
@@ -19,7 +26,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=100, help="requests of one kind in one turn")
     parser.add_argument("--only", default="", help="only kinds of requests whose name holds this")
     parser.add_argument("--import-rows", type=int, default=10**9, help="rows of a file to import, at most")
-    parser.add_argument("--million", type=int, default=1_000_000, help="rows of the million section, in tens of thousands")
+    parser.add_argument("--million", type=int, default=1_000_000, help="rows of the million section and customers of the lists section, in tens of thousands")
     parser.add_argument("--keep", action="store_true", help="leave docs/benchmarks.md as it is")
     given = parser.parse_args()
     unknown = set(given.sections) - set(SECTIONS)

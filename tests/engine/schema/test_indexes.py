@@ -54,6 +54,22 @@ def test_a_list_brings_its_scope_before_its_sort_before_the_id(words: dict[str, 
     assert columns(indexes(a_list(**words))) == expected
 
 
+def test_a_list_that_all_its_readers_may_see_brings_no_index_by_their_rows():
+    role = {("role", "keeper"): {"title": {"zh": "园丁"}, "grants": {"plant": {"read": "owner == me or stage in ('new', 'won')"}}}}
+    seen = indexes({**role, **a_list(where="stage == 'new'", sort=["height"], **{"for": ["keeper"]})})
+    assert columns(seen) == {("stage", "height", "id"), ("owner",)}
+    partly = indexes({**role, **a_list(where="stage == 'lost'", sort=["height"], **{"for": ["keeper"]})})
+    assert columns(partly) == {("stage", "height", "id"), ("owner", "height", "id")}
+
+
+def test_rows_of_a_team_are_led_to_as_those_of_a_person_are():
+    team = {
+        ("entity", "plant"): {**SMALL["entity", "plant"], "fields": {**SMALL["entity", "plant"]["fields"], "team": {"type": "team", "title": {"zh": "组"}}}}
+    }
+    role = {("role", "keeper"): {"title": {"zh": "园丁"}, "grants": {"plant": {"read": "has(me.teams, team)"}}}}
+    assert columns(indexes({**team, **role, **a_list(sort=["height"], **{"for": ["keeper"]})})) == {("height", "id"), ("owner",), ("team", "height", "id")}
+
+
 def test_rows_of_a_role_come_before_the_sort_of_the_lists_it_gets():
     role = {("role", "keeper"): {"title": {"zh": "园丁"}, "grants": {"plant": {"read": "owner == me or stage == 'new'"}}}}
     assert columns(indexes({**role, **a_list(sort=["height"])})) == {("owner", "height", "id"), ("height", "id"), ("stage",)}
