@@ -19,7 +19,7 @@ from engine.errors import Fault, Invalid
 from engine.expressions.binds import Bound, ZoneBound
 from engine.expressions.evaluate import Environment, Evaluator
 from engine.expressions.language import Expression, Names, NameSpace, parse
-from engine.expressions.nodes import Compare, Field, Logic, Node, Space
+from engine.expressions.nodes import Compare, Field, LinkField, Logic, Node, Space
 from engine.expressions.problems import ExpressionRefused, NoSqlFace
 from engine.expressions.to_sql import bind_values, condition, needed_in, value
 from engine.expressions.types import BOOLEAN, Type, link_to
@@ -111,17 +111,19 @@ class _Unled(TableNames):
         return unindexed(super().column(name))
 
 
-def _parts(expression: Expression, dialect: str) -> list[tuple[Expression, bool]]:
+def _parts(expression: Expression, dialect: str, led: bool) -> list[tuple[Expression, bool]]:
     """A condition in parts, each with whether SQLite is to keep from its index: where the rows of one person are asked for, theirs is the index to go by,
     whatever SQLite thinks of a value it knows little about."""
     tree = expression.tree
-    if dialect != "sqlite" or not isinstance(tree, Logic) or tree.op != "and" or not _demands_me(tree):
+    if dialect != "sqlite" or (led and not _demands_me(tree)):
         return [(expression, False)]
-    return [(Expression(expression.source, part, BOOLEAN), _fixes_value(part)) for part in tree.parts]
+    parts = tree.parts if isinstance(tree, Logic) and tree.op == "and" else (tree,)
+    return [(Expression(expression.source, part, BOOLEAN), _fixes_value(part)) for part in parts]
 
 
 def _fixes_value(node: Node) -> bool:
-    return isinstance(node, Compare) and node.op in ("eq", "in") and isinstance(node.left, Field) and not _demands_me(node)
+    """Of a choice or the like: a link to a record leaves few rows by itself."""
+    return isinstance(node, Compare) and node.op in ("eq", "in") and isinstance(node.left, Field) and not isinstance(node.left, LinkField)
 
 
 def row_clauses(rows: bool | tuple[Expression, ...], names: TableNames) -> list[Clause]:
@@ -186,19 +188,15 @@ class Scope:
         """A column as its reader sees it: empty where it is masked."""
         return TableNames(self.workspace, self.entity, self.source.c, self.actor).column(name)
 
-    def user_terms(self, source: str) -> Clause:
-        """A person's own condition as a WHERE term: over open fields of rows and links they may see. Raises Invalid."""
-        return self.user_condition(self.user_expression(source))
-
     def user_expression(self, source: str) -> Expression:
         """A person's own condition, parsed. Raises Invalid."""
         return user_expression(self.workspace, self.actor, self.entity, source)
 
-    def user_condition(self, expression: Expression) -> Clause:
-        """A parsed one as a WHERE term. Raises Invalid."""
+    def user_condition(self, expression: Expression, *, led: bool = True) -> Clause:
+        """A parsed one as a WHERE term; not ``led``: SQLite goes by other conditions than values it fixes. Raises Invalid."""
         names = TableNames(self.workspace, self.entity, self.source.c, self.actor)
         try:
-            return sa.and_(*(condition(part, _Unled.of(names) if led_away else names) for part, led_away in _parts(expression, names.dialect)))
+            return sa.and_(*(condition(part, _Unled.of(names) if led_away else names) for part, led_away in _parts(expression, names.dialect, led)))
         except NoSqlFace as missing:
             raise Invalid("where_refused", faults=[Fault("/where", "expression_python_only", {"what": missing.what, "column": missing.column})]) from missing
 

@@ -163,12 +163,15 @@ def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, se
     if scope.names.dialect == "sqlite":
         read = spread(read, indexes_of(scope.workspace, scope.entity))
     split, ways = _split(scope, where, read) if search is None and not found.shape else ("", ())
-    terms = [*found.terms(scope), *(scope.user_terms(text) for text in where if text != split)]
+    terms = found.terms(scope)
     if query.verb != "read":
         terms += row_clauses(scope.grant.condition(query.verb), scope.names)
     name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
-    whole = scope.user_terms(split) if split else None
-    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), search, name, read, ways, whole)
+    asked = tuple(scope.user_expression(text) for text in where if text != split)
+    whole = scope.user_expression(split) if split else None
+    for one in (*asked, *([whole] if whole is not None else ())):
+        scope.user_condition(one)  # what SQL cannot say is refused before anything is asked
+    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), asked, search, name, read, ways, whole)
 
 
 def _split(scope: Scope, where: tuple[str, ...], read: bool | tuple[Expression, ...]) -> tuple[str, tuple[Way, ...]]:

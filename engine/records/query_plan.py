@@ -141,21 +141,22 @@ def masker(item: CompiledField) -> Callable[[Value], Masked]:
 
 @dataclass(slots=True)
 class Plan:
-    """One question's statements, built when first asked. ``terms`` are all conditions beside the reader's rows and the search.
+    """One question's statements, built when first asked. ``terms`` and ``where`` are all conditions beside the reader's rows and the search.
 
-    ``read``: what is to be asked of the reader's rows, where ``terms`` do not make it certain. ``ways``: alternatives that stand for ``whole``, one of
-    the terms, where each is led by an index of its own.
+    ``read``: what is to be asked of the reader's rows, where the conditions do not make it certain. ``ways``: alternatives that stand for ``whole``,
+    one more condition, where each is led by an index of its own.
     """
 
     scope: Scope
     columns: Columns
     order: Order
     terms: tuple[sa.ColumnElement[bool], ...]
+    where: tuple[Expression, ...]
     search: Sought | None
     name: str  # what cursors are bound to
     read: bool | tuple[Expression, ...]
     ways: tuple[Way, ...] = ()
-    whole: sa.ColumnElement[bool] | None = None
+    whole: Expression | None = None
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
 
     def page(self, phase: int, empties: tuple[bool, ...] | None) -> Statement:
@@ -163,10 +164,10 @@ class Plan:
         key = ("page", phase, empties)
         found = self.statements.get(key)
         if found is None:
-            terms = [*self.terms, *self.order.terms(phase)]
+            more = self.order.terms(phase)
             if empties is not None:
-                terms.append(self.order.after(phase, empties))
-            found = self.statements[key] = Statement.of(self._limited(terms, phase))
+                more.append(self.order.after(phase, empties))
+            found = self.statements[key] = Statement.of(self._limited(more, phase))
         return found
 
     def count(self, *, capped: bool) -> Statement:
@@ -174,7 +175,7 @@ class Plan:
         key = ("count", capped)
         found = self.statements.get(key)
         if found is None:
-            branches = [branch.ids(self.scope) for branch in self._branches(self.terms, 0, streamed=False)]
+            branches = [branch.ids(self.scope) for branch in self._branches((), 0, streamed=False)]
             if capped:
                 branches = [branch.limit(COUNT_CAP + 1) for branch in branches]
             rows: Any = branches[0].subquery()
@@ -186,24 +187,28 @@ class Plan:
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """Everything asked beside the reader's rows, as WHERE terms."""
-        return [*self.terms, *self._whole(), *(self.search.terms(self.scope) if self.search is not None else ())]
+        return [*self._asked(True), *(self.search.terms(self.scope) if self.search is not None else ())]
 
-    def _whole(self) -> list[sa.ColumnElement[bool]]:
-        return [self.whole] if self.whole is not None else []
+    def _asked(self, rows: bool | tuple[Expression, ...], way: Way | None = None) -> list[sa.ColumnElement[bool]]:
+        """The conditions beside some rows, one way standing for the whole where it is given. Where the rows are a person's or their team's, these lead:
+        SQLite, which does not look at values, might think that a value a list fixes leaves fewer."""
+        last = way.condition if way is not None else self.whole
+        asked = [*self.where, *([last] if last is not None else [])]
+        return [*self.terms, *(self.scope.user_condition(one, led=not is_of_me(rows)) for one in asked)]
 
     def _elements(self) -> list[sa.ColumnElement[Any]]:
         """The columns, after them the sort values that a cursor is made of, and what tells whether a search means the row."""
         sorts = [key.column.label(f"s_{index}") for index, key in enumerate(self.order.keys)]
         return [*self.columns.elements, *sorts, *(self.search.evidence(self.scope) if self.search is not None else ())]
 
-    def _limited(self, terms: Sequence[sa.ColumnElement[bool]], phase: int) -> sa.Select[Any]:
+    def _limited(self, more: Sequence[sa.ColumnElement[bool]], phase: int) -> sa.Select[Any]:
         """One limited select, or a union of limited branches where the reader's rows are alternatives over different columns.
 
         The branches give ids and sort values; only the rows of the page are then read whole.
         """
         limit = sa.bindparam("p_limit", type_=sa.Integer, required=True)
         ordering = self.order.ordering(phase)
-        branches = self._branches(terms, phase, streamed=not self.order.keys)
+        branches = self._branches(more, phase, streamed=not self.order.keys)
         record_id = self.scope.column("id")
         if len(branches) == 1:
             only = branches[0]
@@ -218,7 +223,7 @@ class Plan:
         page = sa.select(together.c.id).order_by(*self.order.over(together).ordering(phase)).limit(limit)
         return sa.select(*self._elements()).where(record_id.in_(page)).order_by(*ordering).execution_options(scoped=True)
 
-    def _branches(self, terms: Sequence[sa.ColumnElement[bool]], phase: int, *, streamed: bool) -> list[Branch]:
+    def _branches(self, more: Sequence[sa.ColumnElement[bool]], phase: int, *, streamed: bool) -> list[Branch]:
         """The ways to the rows: one per alternative of the reader's rows, on SQLite also per way of a search and of a list's condition.
 
         PostgreSQL knows how often values occur: where some alternative is not one person's or team's rows, or a condition has alternatives of its own,
@@ -227,15 +232,15 @@ class Plan:
         scope, search, read = self.scope, self.search, self.read
         clever = scope.names.dialect != "sqlite"
         if clever and search is not None:
-            return [self._branch(True, [*terms, *self._whole(), self._found(search, read)])]
+            return [self._branch(True, [*self._asked(True), *more, self._found(search, read)])]
         if clever and not is_of_me(read):
-            return [self._branch(read, [*terms, *self._whole()])]
+            return [self._branch(read, [*self._asked(True), *more])]
         alternatives: list[bool | tuple[Expression, ...]] = [(one,) for one in split_alternatives(read)] or [read]
         if search is None:
             if clever or not self.ways or len(alternatives) * len(self.ways) > MOST_BRANCHES or (self.ways[0].alone and read is not True):
-                return [self._branch(rows, [*terms, *self._whole()]) for rows in alternatives]
-            return [self._way(rows, terms, way) for rows in alternatives for way in self._open_ways(phase)] or [self._branch(False, terms)]
-        terms = [*terms, *self._whole()]
+                return [self._branch(rows, [*self._asked(rows), *more]) for rows in alternatives]
+            return [self._way(rows, more, way) for rows in alternatives for way in self._open_ways(phase)] or [self._branch(False, [*self.terms, *more])]
+        terms = [*self._asked(True), *more]
         found = [self._branch(read, [*terms, term]) for term in search.sealed_terms(scope)]
         if not search.fields:
             return found or [self._branch(False, terms)]
@@ -258,9 +263,9 @@ class Plan:
         """Those that can lead to rows of a phase: not to rows without a first sort value where they demand one."""
         return [way for way in self.ways if not (phase and self.order.keys[0].name in way.filled)]
 
-    def _way(self, rows: bool | tuple[Expression, ...], terms: Sequence[sa.ColumnElement[bool]], way: Way) -> Branch:
+    def _way(self, rows: bool | tuple[Expression, ...], more: Sequence[sa.ColumnElement[bool]], way: Way) -> Branch:
         """A way whose index is not that of the order goes by its own: its few rows are sorted."""
-        branch = self._branch(rows, [*terms, self.scope.user_condition(way.condition)])
+        branch = self._branch(rows, [*self._asked(rows, way), *more])
         ranged = way.by - Told.by([way.condition]).values.keys()
         return replace(branch, sorted=bool(self.order.keys) and bool(ranged) and self.order.keys[0].name not in ranged)
 
