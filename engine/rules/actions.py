@@ -90,7 +90,8 @@ def arguments(
 
     ``entities``: parameter -> the entity its expression leads to, for records given by their id; ``read`` reads them.
     """
-    found = {name: value for name, value in given.items() if value is not None}
+    properties: Any = action.word.params.get("properties") or _NONE
+    found = {name: _by_id(properties.get(name, _NONE), value) for name, value in given.items() if value is not None}
     for name in formats(action.word, "record"):
         value = found.get(name)
         if type(value) is int and entities.get(name) and read is not None:
@@ -99,6 +100,21 @@ def arguments(
     if faults:
         raise Invalid("action_params", action=action.word.name, faults=faults)
     return found
+
+
+def _by_id(schema: Mapping[str, Any], value: Value) -> Value:
+    """The value with its records given by id wherever a whole number is wanted and no record: people, cursors, columns of rows."""
+    if isinstance(value, Handle):
+        types = schema.get("type", "object")
+        whole = schema.get("format") == "record" or "object" in types or "integer" not in types
+        return value if whole else value.id
+    if isinstance(value, dict):
+        properties, others = schema.get("properties", _NONE), schema.get("additionalProperties")
+        return {name: _by_id(properties.get(name, others if isinstance(others, Mapping) else _NONE), item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = schema.get("items", _NONE)
+        return [_by_id(items, item) for item in value]
+    return value
 
 
 def _fault(error: ValidationError) -> Fault:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.expressions.language import Expression
-from engine.expressions.nodes import Field, Hop, Space, walk
+from engine.expressions.nodes import Field, Hop, Literal, Space, walk
+from engine.rules.actions import reach_of as action_reach
 from engine.rules.book import CompiledRule, Reach, Step, every_step
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ def reach_of(workspace: Workspace, rule: CompiledRule) -> CompiledRule:
             writes.setdefault((verb, entity), set()).update(names)
         if step.verb == "do":
             actions.add(step.body["do"])
+            called = _called(workspace, rule, step)
+            for entity, names in called.reads.items():
+                reads.setdefault(entity, set()).update(names)
+            for place, names in called.writes.items():
+                writes.setdefault(place, set()).update(names)
     reach = Reach({key: frozenset(found) for key, found in reads.items()}, {key: frozenset(found) for key, found in writes.items()}, frozenset(actions))
     return replace(rule, reach=reach)
 
@@ -42,6 +48,24 @@ def _writes(rule: CompiledRule, step: Step) -> Iterator[tuple[str, str, frozense
             yield "create", body["create"], frozenset(step.under("values"))
         case "delete":
             yield "delete", "*", _ALL
+
+
+def _called(workspace: Workspace, rule: CompiledRule, step: Step) -> Reach:
+    """What a built-in or plugin's action called by a step may touch besides; entities that only a run tells stand as ``*``."""
+    action = workspace.registry.actions.get(str(step.body["do"]))
+    if action is None:
+        return Reach()
+    entities = {name: entity for name, term in step.under("with").items() if (entity := _entity_of(term))}
+    return action_reach(action.word, {"record": rule.entity, **entities})
+
+
+def _entity_of(term: object) -> str:
+    """The entity a parameter leads to, or names as a constant; '' when that is not known before a run."""
+    if not isinstance(term, Expression):
+        return ""
+    if isinstance(term.tree, Literal):
+        return term.tree.value if isinstance(term.tree.value, str) else ""
+    return term.type.entity if term.type.linked else ""
 
 
 def _looks(rule: CompiledRule) -> Iterator[tuple[str, str]]:

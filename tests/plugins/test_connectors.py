@@ -17,6 +17,7 @@ from engine.api import Outbound, OutgoingMessage, SendFailed
 from engine.messages import sentence
 from plugins.builtin.gateways import Sms, Webhook
 from plugins.builtin.mail import Mail
+from plugins.builtin.outside import Intake
 from plugins.builtin.robots import DingtalkRobot, Wecom, WecomRobot
 from tests.receivers import HttpReceiver, http_receiver, mail_receiver
 
@@ -57,6 +58,14 @@ def test_a_webhook_is_accepted_by_a_receiver_that_verifies_as_the_standard_says(
         "workspace": "demo",
         "data": {"name": '张"三', "fee": 350, "to": "13800138000", "title": "到访提醒", "text": "客户张三到访"},
     }
+
+
+def test_a_message_for_an_intake_is_what_the_waiting_rule_takes_and_signed_with_its_sources_key(net, receiver):
+    secret = webhooks.new_secret()
+    Intake().send(letter(address="south/referral", key="referral-7"), {"url": f"{receiver.url}/"}, secret, net)
+    request = receiver.requests[0]
+    assert request.path == "/intake/south/referral" and webhooks.verified(secret, request.headers, request.body, NOW) == "referral-7"
+    assert json.loads(request.body) == {"name": '张"三', "fee": 350}
 
 
 def test_every_try_has_the_same_id_whatever_the_key_is_made_of(net, receiver):

@@ -56,6 +56,14 @@ def test_empty_parameters_are_left_out_and_records_become_handles():
     assert arguments(one, {"about": handle()}) == {"about": handle()}
 
 
+def test_a_record_stands_by_its_id_where_a_number_is_wanted():
+    words = {**PARAMS, "who": {"type": ["integer", "string"]}, "any": {"type": "object"}, "people": {"type": "array", "items": {"type": "integer"}}}
+    one = action("test.it", params=words)(lambda ctx, record, params: None)
+    given = {"who": handle(), "about": handle(), "rows": [{"who": handle(record=3)}], "any": {"x": handle()}, "people": [handle(record=4)]}
+    found = arguments(one, given)
+    assert found == {"who": 7, "about": handle(), "rows": [{"who": 3}], "any": {"x": handle()}, "people": [4]}
+
+
 def test_a_true_is_no_number():
     with pytest.raises(Invalid):
         arguments(made(lambda ctx, record, params: None), {"amount": True})
