@@ -5,7 +5,7 @@ A chunk is one transaction. What a file is, where its progress is kept and how i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,15 @@ from engine.exchange.rows import RowDraft
 from engine.exchange.sheets import SheetRow
 from engine.fields.base import Wrong
 from engine.records import service
+from engine.records.loading import ReadRow, reading_ahead
 from engine.records.query import among
 from engine.records.query_labels import labels
 from engine.records.record import ANY, Record, RowResult
+from engine.records.work import Work
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.workspace import CompiledEntity
+    from engine.workspace import CompiledEntity, Workspace
 
 
 @dataclass(slots=True)
@@ -52,11 +54,20 @@ class Importer:
         self._plan = plan
         self._file = file_name
         self._dry = dry
+        self._ahead: tuple[Callable[[Mapping[str, Any]], ReadRow] | None, Workspace | None] = (None, None)
         self._would: dict[Key, int] = {}  # dry runs: keys of rows earlier chunks would have made
+
+    def make_ready(self, drafts: Sequence[RowDraft]) -> None:
+        """What can be done for rows before their chunk's turn: those that are nothing but read values are shaped as they will be written."""
+        row, workspace = self._ahead
+        for draft in drafts:
+            if row is not None and draft.reader.workspace is workspace and draft.typed and not (draft.faults or draft.people or draft.values or draft.notes):
+                draft.ready = row(draft.typed)
 
     def chunk(self, ctx: Context, drafts: Sequence[RowDraft]) -> list[Outcome]:
         """Write one chunk in the caller's open transaction; one outcome per row, in order."""
         entity = ctx.workspace.entities[self._entity]
+        self._ahead = (reading_ahead(Work(ctx), entity), ctx.workspace)
         for draft in drafts:
             if draft.reader.workspace is not ctx.workspace:  # published meanwhile: what was read by the old definitions is read again
                 draft.write_out()
@@ -134,19 +145,19 @@ class Importer:
     def _create(self, ctx: Context, entity: CompiledEntity, merger: Merger, targets: Sequence[_Target], outcomes: list[Outcome]) -> None:
         if not targets:
             return
-        typed: list[Mapping[str, Any]] = []
+        read: list[ReadRow] = []
         for target in targets:
             (_, first), *later = target.drafts
             if later:
                 first.write_out()
-            typed.append(first.typed)
+            read.append(first.ready or ReadRow(first.typed))
             target.raw = {**{key: value for key, value in first.defaults.items() if key not in first.typed}, **first.values}
             text = merger.noted(str(target.raw.get(self._plan.unread) or first.typed.get(self._plan.unread) or ""), first.notes) if first.notes else None
             if text is not None:
                 target.raw[self._plan.unread] = text
             for _, draft in later:
                 self._merge_into(target, merger, self._typed(entity, target.raw), draft)
-        results = service.load(ctx, self._entity, [target.raw for target in targets], read=typed)
+        results = service.load(ctx, self._entity, [target.raw for target in targets], read=read)
         for target, result in zip(targets, results, strict=True):
             self._note_created(target, result, outcomes)
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.exchange.importing import Importer
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 #: Rows that are read together.
 PIECE = 500
+#: Rows after which the reading thread lets go of the interpreter for so many seconds: a writer whose statement has ended would wait five milliseconds for it.
+STRIDE, PAUSE = 100, 0.0001
 #: How many pieces are written in one transaction at most.
 MOST_PIECES = 4
 #: Seconds of a write transaction: above the one the next takes fewer rows, below the other more.
@@ -69,7 +72,11 @@ class Reading:
                 self._rows += len(rows)
                 if over:
                     reader.pass_over(rows[:over])
-                waiting += reader.read(rows[over:], self._importer.people)
+                for at in range(over, len(rows), STRIDE):
+                    drafts = reader.read(rows[at : at + STRIDE], self._importer.people)
+                    self._importer.make_ready(drafts)
+                    waiting += drafts
+                    sleep(PAUSE)
                 while len(waiting) >= PIECE:
                     yield waiting[:PIECE]
                     del waiting[:PIECE]

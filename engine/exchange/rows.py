@@ -20,6 +20,7 @@ from engine.fields.base import Value, Wrong
 from engine.readers.base import Reading, ReadingScope
 
 if TYPE_CHECKING:
+    from engine.records.loading import ReadRow
     from engine.workspace import CompiledEntity, Workspace
 
 #: Parts of a draft nobody has said anything for; it cannot be written to.
@@ -39,12 +40,13 @@ class RowDraft:
     """What one row says. ``typed`` are values by field as the fields' own readers gave them, ``values`` raw inputs by field (they win over typed ones),
     ``defaults`` only count for a new record, ``people`` are names to be found by field, ``given`` what the cells said, for review items."""
 
-    __slots__ = ("children", "conflicts", "defaults", "faults", "given", "notes", "people", "reader", "row", "typed", "values", "warnings")
+    __slots__ = ("children", "conflicts", "defaults", "faults", "given", "notes", "people", "reader", "ready", "row", "typed", "values", "warnings")
 
     def __init__(self, row: SheetRow, reader: RowReader, typed: dict[str, Value]) -> None:
         self.row = row
         self.reader = reader
         self.typed = typed
+        self.ready: ReadRow | None = None  # the typed values as the writer will put them, when they are all there is
         self.values: dict[str, Any] = _NOTHING
         self.defaults: dict[str, Any] = _NOTHING
         self.conflicts: dict[str, str] = _NOTHING
@@ -63,7 +65,7 @@ class RowDraft:
         """Make raw inputs of the typed values, for whoever compares and merges."""
         if self.typed:
             self.values = {**self.reader.to_json(self.typed), **self.values}
-            self.typed = {}
+            self.typed, self.ready = {}, None
 
 
 class RowReader:

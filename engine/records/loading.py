@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -21,7 +21,7 @@ from engine.records.links import check_links
 from engine.records.new_rows import NewRows, hops, new_rows
 from engine.records.proposal import Proposal, check_rules
 from engine.records.record import RowResult
-from engine.records.row_writer import RowWriter
+from engine.records.row_writer import RowWriter, Shape, shaping
 from engine.records.serials import draw, serial_fields
 from engine.records.uniques import conflict_of, duplicate, taken
 from engine.records.work import Row, Work
@@ -36,6 +36,13 @@ CHUNK = 2000
 _NO_LINES: Mapping[str, list[Mapping[str, Any]]] = {}
 
 
+class ReadRow(NamedTuple):
+    """Values of a new row that the fields' own readers gave; ``shape``: the whole row as it is written, when these values are all there is to it."""
+
+    values: Mapping[str, Value]
+    shape: Shape | None = None
+
+
 @dataclass(slots=True)
 class _Row:
     """One row on its way: its number in what was given, its proposal, its columns as the driver takes them, the row as history keeps it."""
@@ -44,15 +51,14 @@ class _Row:
     proposal: Proposal
     cells: list[Any] = field(default_factory=list)
     noted: str = ""
+    shape: Shape | None = None
     result: RowResult | None = None
 
     def refuse(self, code: str, faults: Sequence[Fault], params: Mapping[str, object]) -> None:
         self.result = RowResult(self.index, "refused", code=code, faults=tuple(faults), params=params)
 
 
-def load(
-    work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]], *, trusted: bool = False, read: Sequence[Mapping[str, Value]] = ()
-) -> list[RowResult]:
+def load(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]], *, trusted: bool = False, read: Sequence[ReadRow] = ()) -> list[RowResult]:
     """Insert rows in chunks; gives one result per row, in order. ``read``: for each row, values already read by the fields' own readers."""
     grant = work.grant(entity)
     if not grant.allowed("create"):
@@ -64,6 +70,20 @@ def load(
             results += loading.chunk(rows[start : start + CHUNK], start, read[start : start + CHUNK])
     loading.finish()
     return results
+
+
+def reading_ahead(work: Work, entity: CompiledEntity) -> Callable[[Mapping[str, Value]], ReadRow]:
+    """Makes rows of read values for ``load``, those shaped to which nothing will be added. Holds nothing of the transaction: other threads may use it."""
+    new = new_rows(work.workspace, entity, json=work.json)
+    if new.conditional or new.derived:
+        return ReadRow
+    needed = frozenset(name for name, _ in (*new.lists, *new.defaults, *serial_fields(work.workspace, entity)))
+    shape, start = shaping(work, entity), {**new.template, "deleted_at": None}
+
+    def row(values: Mapping[str, Value]) -> ReadRow:
+        return ReadRow(values, shape({**start, **values}) if needed <= values.keys() else None)
+
+    return row
 
 
 @contextmanager
@@ -99,7 +119,7 @@ class _Loading:
         self._writes = self._grant.writes("create", lambda _: True)
         self._writes_all = self._grant.writable <= self._writes  # nothing else was taken in
 
-    def chunk(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[Mapping[str, Value]] = ()) -> list[RowResult]:
+    def chunk(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[ReadRow] = ()) -> list[RowResult]:
         """Insert some rows; one result per row."""
         rows = self._proposed(given, first, read)
         for row in rows:
@@ -109,7 +129,7 @@ class _Loading:
         kept = [row for row in rows if row.result is None]
         self._serials(kept)
         for row in kept:
-            row.cells, row.noted = self._writer.cells(row.proposal.after)
+            row.cells, row.noted = row.shape or self._writer.cells(row.proposal.after)
         for unique in self._entity.unique.values():
             self._check_unique(unique, [row for row in kept if row.result is None])
         self._write([row for row in kept if row.result is None])
@@ -122,11 +142,14 @@ class _Loading:
 
     # --- before -----------------------------------------------------------------------------------------------------------------------------
 
-    def _proposed(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[Mapping[str, Value]]) -> list[_Row]:
+    def _proposed(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[ReadRow]) -> list[_Row]:
         work, new, grant = self._work, self._new, self._grant
         if read:
-            open_fields = not frozenset().union(*read) - grant.writable
-            rows = [_Row(first + index, self._put(raw, values, open_fields)) for index, (raw, values) in enumerate(zip(given, read, strict=True))]
+            open_fields = not frozenset().union(*(values for values, _ in read)) - grant.writable
+            rows = [
+                _Row(first + index, self._put(raw, values, open_fields), shape=None if raw else shape)
+                for index, (raw, (values, shape)) in enumerate(zip(given, read, strict=True))
+            ]
         else:
             rows = [_Row(first + index, new.read(work, grant, self._start, raw, grant.writable)) for index, raw in enumerate(given)]
         if not self._trusted:

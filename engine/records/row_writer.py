@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from engine.workspace import Carried, CompiledEntity, CompiledField
 
 _HISTORY = ("entity", "record", "version", "verb", "at", "person", "cause", "before", "after", "computed")
+#: Cells of a row for the driver, and the row as history keeps it.
+Shape = tuple[list[Any], str]
 _STAGES = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
 
 
@@ -82,28 +84,15 @@ def _taking(keys: Sequence[str]) -> Callable[[Row], tuple[Value, ...]]:
     return lambda row: tuple(row[key] for key in keys)
 
 
-class RowWriter:
-    """Writes new rows of an entity. ``add`` makes their tuples, ``insert`` inserts them, ``follow`` writes history, stages and tokens."""
+def shaping(work: Work, entity: CompiledEntity) -> Callable[[Row], Shape]:
+    """Gives of a row everything but its head as the driver takes it, and the row as history keeps it: what is there, encrypted values as envelopes.
 
-    def __init__(self, work: Work, entity: CompiledEntity) -> None:
-        self._work = work
-        self._entity = entity
-        self._connection = work.connection
-        self._schema = work.workspace.database.schema
-        dialect = work.connection.dialect
-        self._layout = remember(work.workspace, ("row layout", entity.key), lambda: _layout(entity, dialect, work))
-        self._instant = inserter(tables.history, _HISTORY, dialect)
-        convert = dict(zip(self._instant.names, self._instant.converters, strict=True))["at"]
-        self._at = work.ctx.now if convert is None else convert(work.ctx.now)
-        self._cause = to_json(cause_json(work.ctx))
-        head = work.new_head()
-        self._head = tuple(self._at if name.endswith("_at") and head[name] is not None else head[name] for name in self._layout.head if name != "id")
-        self._tokens_here = self._layout.tokens >= 0
-        self._tokens_beside = entity.search_table is not None and is_searched(entity)
+    Holds nothing of the transaction and may be used in other threads, before and after it.
+    """
+    layout, cipher = layout_of(work, entity), work.workspace.cipher
+    tokens_here = layout.tokens >= 0
 
-    def cells(self, row: Row) -> tuple[list[Any], str]:
-        """Everything of a row but its head, as the driver takes it; and the row as history keeps it: what is there, encrypted values as envelopes."""
-        layout = self._layout
+    def shape(row: Row) -> Shape:
         taken = layout.cells(row)
         after = {name: value for name, value in zip(layout.noted, taken, strict=True) if value is not None}
         cells = list(taken)
@@ -114,13 +103,41 @@ class RowWriter:
         for item, places in layout.sealed:
             value = row[item.key]
             if value is not None:
-                made = seal_row(self._entity.key, item, value, self._work.workspace.cipher)
+                made = seal_row(entity.key, item, value, cipher)
                 for place, column in places:
                     cells[place] = made[column]
                 after[item.key] = cells[places[0][0]]
-        if self._tokens_here:
-            cells[layout.tokens] = _array(row_tokens(self._entity, row))
+        if tokens_here:
+            cells[layout.tokens] = _array(row_tokens(entity, row))
         return cells, to_json(after)
+
+    return shape
+
+
+def layout_of(work: Work, entity: CompiledEntity) -> _Layout:
+    """The layout of an entity's rows at this version."""
+    dialect = work.connection.dialect
+    return remember(work.workspace, ("row layout", entity.key), lambda: _layout(entity, dialect, work))
+
+
+class RowWriter:
+    """Writes new rows of an entity: ``cells`` shapes them, ``insert`` inserts them, ``follow`` writes history, stages and tokens."""
+
+    def __init__(self, work: Work, entity: CompiledEntity) -> None:
+        self._work = work
+        self._entity = entity
+        self._connection = work.connection
+        self._schema = work.workspace.database.schema
+        dialect = work.connection.dialect
+        self._layout = layout_of(work, entity)
+        self.cells = shaping(work, entity)
+        self._instant = inserter(tables.history, _HISTORY, dialect)
+        convert = dict(zip(self._instant.names, self._instant.converters, strict=True))["at"]
+        self._at = work.ctx.now if convert is None else convert(work.ctx.now)
+        self._cause = to_json(cause_json(work.ctx))
+        head = work.new_head()
+        self._head = tuple(self._at if name.endswith("_at") and head[name] is not None else head[name] for name in self._layout.head if name != "id")
+        self._tokens_beside = entity.search_table is not None and is_searched(entity)
 
     def key(self, columns: Sequence[sa.Column[Any]]) -> Callable[[Row, list[Any]], tuple[Any, ...]]:
         """Takes the typed values of some columns out of a row, those of blind indexes out of its ``cells``."""

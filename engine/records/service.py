@@ -14,7 +14,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import system_tables as tables
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
-from engine.fields.base import Value
 from engine.records import loading
 from engine.records.record import ANY, Record, RowResult, RunResult, Saved, Version
 from engine.records.ruling_press import Acted, press
@@ -142,7 +141,7 @@ def run_rule(
     return _transact(ctx, work)
 
 
-def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[Mapping[str, Value]] = ()) -> list[RowResult]:
+def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[loading.ReadRow] = ()) -> list[RowResult]:
     """Make many records at once, set by set: the same checks, history, tokens and derived values at import speed; a refused row leaves the others alone.
 
     ``trusted``: links are known to be there (demo data made in the same run). Rows hold entered fields only, no child lines. ``read``: for each row the

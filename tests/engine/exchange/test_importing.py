@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from engine.exchange import batches, reading
-from engine.records import loading
+from engine.records import loading, service
 from engine.records.query import Query, count, page
+from engine.records.work import Work
 from engine.system_tables import history, import_row
 from tests.engine.homes import SMALL, Homes, Place, small_place
 
@@ -192,3 +194,28 @@ def test_an_empty_default_and_an_unreadable_cell_are_told_apart(place, tmp_path)
     place.with_fields("plant", height={**PLANT["fields"]["height"], "default": 7})
     batch = batches.run(place.ctx, begun(place, tmp_path, [["甲", "A", ""], ["乙", "B", "  "], ["丙", "C", "高"], ["丁", "D", "5"]], HEADERS[:3]).id)
     assert [(item["code"], item["height"]) for item in everything(place)] == [("A", 7), ("B", 7), ("D", 5)] and batch.counts["refused"] == 1
+
+
+def test_a_row_shaped_ahead_is_written_as_one_that_is_shaped_in_its_turn(place):
+    """And one that its entity adds something to is not shaped ahead."""
+    place.with_fields("plant", height={**PLANT["fields"]["height"], "default": {"value": "40 + 2"}})
+    values = {"name": "甲", "height": 3, "stage": "new", "planted": date(2025, 2, 3), "price": 700, "marks": ["高", "绿"]}
+    with place.ctx.writing() as ctx:
+        ahead = loading.reading_ahead(Work(ctx), ctx.workspace.entities["plant"])
+        assert ahead({"name": "乙"}).shape is None
+        shaped, plain = ahead({**values, "code": "A"}), loading.ReadRow({**values, "code": "B"})
+        assert shaped.shape is not None
+        results = service.load(ctx, "plant", [{}, {}, {}], read=[shaped, plain, ahead({"name": "乙"})])
+    assert [item.outcome for item in results] == ["created"] * 3
+    first, second, third = everything(place)
+    assert {**first, "id": 0, "code": ""} == {**second, "id": 0, "code": ""} and third["height"] == 42
+    with place.ctx.reading() as ctx:
+        kept = [row.after for row in ctx.open.execute(sa.select(history.c.after).where(history.c.entity == "plant").order_by(history.c.record)).all()]
+    assert {**kept[0], "code": ""} == {**kept[1], "code": ""} == {**values, "planted": "2025-02-03", "code": ""} and kept[2]["height"] == 42
+
+
+def test_read_values_may_only_be_those_of_fields_their_giver_may_write(place):
+    with place.ctx.writing() as ctx:
+        results = service.load(ctx, "plant", [{}], read=[loading.ReadRow({"name": "甲", "nothing": 1})])
+    assert results[0].refused and [(fault.pointer, fault.code) for fault in results[0].faults] == [("/nothing", "unknown_field")]
+    assert count(place.ctx, "plant") == 0
