@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
@@ -200,15 +201,16 @@ def run(ctx: Context, batch: int, *, dry: bool = False, start: int = 0, checkpoi
     told = {"rows": found.counts.get("rows", 0), "passed": found.counts.get("passed", {})}
     counts = {**found.counts, **told} if start else told
     done, pace = start, Pace()
-    for pieces in ahead(reading.pieces(start), pace):
-        begun = perf_counter()
-        done += sum(map(len, pieces))
-        with uncollected():
-            drafts = list(chain.from_iterable(pieces))
-            counts = _chunk(context, importer, batch, drafts, counts, dry, checkpoint, {"done": done, "total": told["rows"]})
-            pieces.clear()
-            del drafts  # gone before anybody looks for cycles
-        pace.took(perf_counter() - begun)
+    with closing(ahead(reading.pieces(start), pace)) as chunks:
+        for pieces in chunks:
+            begun = perf_counter()
+            done += sum(map(len, pieces))
+            with uncollected():
+                drafts = list(chain.from_iterable(pieces))
+                counts = _chunk(context, importer, batch, drafts, counts, dry, checkpoint, {"done": done, "total": told["rows"]})
+                pieces.clear()
+                del drafts  # gone before anybody looks for cycles
+            pace.took(perf_counter() - begun)
     with ctx.writing() as inner:
         inner.open.execute(
             import_batch.update()

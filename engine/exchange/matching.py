@@ -70,7 +70,7 @@ class Matcher:
             wanted.setdefault(kind, set()).add(value)
         found: dict[Key, int] = {}
         for owner, item in self._places:
-            for key, record in self._find(owner, item, sorted(wanted.get(item.type.name, ()), key=repr)):
+            for key, record in self._find(owner, item, list(wanted.get(item.type.name, ()))):
                 if key not in found or record < found[key]:
                     found[key] = record
         return found

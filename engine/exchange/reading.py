@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -113,7 +113,7 @@ class Pace:
             self.pieces = min(MOST_PIECES, self.pieces * 2)
 
 
-def ahead(pieces: Iterator[T], pace: Pace) -> Iterator[list[T]]:
+def ahead(pieces: Iterator[T], pace: Pace) -> Generator[list[T]]:
     """Some pieces at a time; the next ones are read while these are written, as far as the database leaves the processor alone."""
     with ThreadPoolExecutor(1, "import") as reader:
         upcoming = reader.submit(list, islice(pieces, pace.pieces))
