@@ -10,19 +10,22 @@ from engine.actors import enter_as
 from engine.exchange import batches
 from engine.jobs import JobKind
 from engine.rehearsal import Advanced
-from engine.timed import Source
+from engine.rule_jobs import RuleJobs
+from engine.rules.compile import rule_book
+from engine.timed import Source, due_source
+from engine.timed_cron import cron_source
 from engine.worker import Worker
 
 if TYPE_CHECKING:
     from engine.home import Home
 
 HOURLY = (upkeep.JOB,)
-SOURCES: tuple[Source, ...] = (timed_settings.SOURCE,)
+SOURCES: tuple[Source, ...] = (timed_settings.SOURCE, cron_source(rule_book), due_source(rule_book))
 
 
 def kinds() -> dict[str, JobKind]:
     """What jobs there are and what runs them."""
-    found = (JobKind(batches.JOB, batches.run_job), upkeep.KIND, timed_settings.KIND, delivery.KIND)
+    found = (JobKind(batches.JOB, batches.run_job), upkeep.KIND, timed_settings.KIND, delivery.KIND, RuleJobs().kind())
     return {kind.name: kind for kind in found}
 
 

@@ -67,21 +67,26 @@ class FairLock:
 
 
 @contextmanager
-def file_lock(path: Path, *, wait: float = 0.0) -> Iterator[bool]:
-    """Whether this holder alone has the lock of that name, among all threads of all processes of this machine; one that dies lets go of it.
+def file_lock(path: Path, owner: str, *, wait: float = 0.0) -> Iterator[str | None]:
+    """Hold the lock of that name alone among all threads of all processes of this machine; gives who held it before, None when it is not to be had.
 
-    ``wait``: seconds to try. The file is a lock's, never a database's.
+    Whoever dies lets go of it. ``wait``: seconds to try. The file is a lock's, never a database's.
     """
     until = monotonic() + wait
-    with path.open("a") as lock:
+    with path.open("a+") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
                 if monotonic() >= until:
-                    yield False
+                    yield None
                     return
                 sleep(_LOOK_SECONDS)
-            else:
-                yield True
-                return
+        lock.seek(0)
+        last = lock.read()
+        if last != owner:
+            lock.truncate(0)
+            lock.write(owner)
+            lock.flush()
+        yield last

@@ -17,6 +17,8 @@ from engine.clock import State, raise_settings_version, read_state
 from engine.context import Actor, Cause
 from engine.errors import NotFound, Refusal
 from engine.jobs import Ended, JobKind, JobRun
+from engine.notices import notify
+from engine.records import service
 from engine.rules.effects import Notify
 from engine.storage import EPOCH
 from engine.system_tables_rules import due_done, rule_switch
@@ -28,10 +30,8 @@ if TYPE_CHECKING:
 JOB = "rule"
 #: Where parameters that came from outside are sealed, so that nobody's telephone lies open among the jobs.
 SEALED_PLACE = "job.params"
-#: Gives how a run ended: ``state`` done or skipped, and ``why`` it was skipped.
+#: Gives how a run ended: ``state`` done or skipped.
 RunRule = Callable[..., Any]
-#: Tells people: (context, what, rule).
-Tell = Callable[["Context", Notify, str], object]
 
 
 #: Failures that say something about the rule, besides refusals; the others are the database's state, or another transaction's.
@@ -53,10 +53,9 @@ class RuleOff(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class RuleJobs:
-    """The kind of job that runs rules. ``run``: one run inside an open write transaction; ``tell``: a notice to people."""
+    """The kind of job that runs rules. ``run``: one run inside an open write transaction."""
 
-    run: RunRule
-    tell: Tell
+    run: RunRule = service.run_rule
 
     def kind(self) -> JobKind:
         """The kind."""
@@ -76,6 +75,8 @@ class RuleJobs:
                 raise RuleOff("rule_off", rule=args["rule"])
             _leave(job)
             return
+        if args["rule"] not in batch.ctx.workspace.bundle.rules and self.run is service.run_rule:
+            return  # retired since it was asked for
         ctx = replace(batch.ctx, actor=_actor(batch, job), cause=Cause("rule", args["rule"]))
         words = {name: args[name] for name in ("params", "due", "old", "chain") if name in args}
         if "sealed" in args:
@@ -118,7 +119,7 @@ class RuleJobs:
             "zh": f"规则 {rule} 连续失败 {failures} 次，已自动停用。最后一次的原因：{last.code}",
             "en": f"The rule {rule} failed {failures} times in a row and was switched off. The last reason: {last.code}",
         }
-        self.tell(ctx, Notify(administrators(ctx), text), rule)
+        notify(ctx, Notify(administrators(ctx), text), rule=rule, run=None, kind="system")
 
 
 def switch(ctx: Context, rule: str, *, on: bool, reason: str = "") -> None:

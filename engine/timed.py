@@ -87,7 +87,7 @@ class Found:
 def sweep(ctx: Context, book: RuleBook) -> int:
     """Mark what is due now and ask for its runs, in the order it fell due across all rules; gives how many. Each batch is a transaction of its own."""
     windows = due_windows(ctx, book)
-    found = merge(*(_stream(ctx, window) for window in windows), key=lambda item: (item.at, item.window.rule.key, item.record))
+    found = merge(*(found_in(ctx, window) for window in windows), key=lambda item: (item.at, item.window.rule.key, item.record))
     count = 0
     while batch := list(islice(found, BATCH)):
         marked = _mark(ctx, batch)
@@ -114,7 +114,7 @@ def _windows(workspace: Workspace, rule: CompiledRule) -> Iterator[Window]:
             yield from (Window(rule, entity, field, shift, following) for shift, following in zip(shifts, (*shifts[1:], None), strict=True))
 
 
-def _stream(ctx: Context, window: Window) -> Iterator[Found]:
+def found_in(ctx: Context, window: Window) -> Iterator[Found]:
     """What is due in a window and not settled, in order, a page at a time."""
     last = _before(ctx, window, window.shift)
     first = _before(ctx, window, window.following) if window.following is not None else None

@@ -16,13 +16,13 @@ from engine.clock import raise_settings_version
 from engine.jobs import JobKind, JobRun, put
 from engine.records import service
 from engine.scope import engine_select
+from engine.settings_effects import formulas_reading
 from engine.system_tables import setting_value
 from engine.system_tables_rules import due_done
 from engine.timed import Source
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.workspace import Workspace
 
 JOB = "settings"
 #: Rows of ``due_done`` that note which values have been met; no rule can have this key.
@@ -49,7 +49,7 @@ def meet(ctx: Context) -> int:
         inner.open.execute(due_done.insert(), marks)
         raise_settings_version(inner.open)
         keys = sorted({row.key for row in rows})
-        if readers(inner.workspace, keys):
+        if formulas_reading(inner.workspace, keys):
             put(inner.open, inner.workspace.name, JOB, {"keys": keys})
         return len(rows)
 
@@ -61,26 +61,12 @@ def next_in_force(ctx: Context) -> datetime | None:
     return None if row is None else row.in_force_from
 
 
-def readers(workspace: Workspace, keys: list[str]) -> dict[str, list[str]]:
-    """The stored formulas that read one of these settings, by entity; those that only follow from them are computed with them."""
-    found: dict[str, list[str]] = {}
-    for entity in workspace.entities.values():
-        read = [
-            field.key
-            for field in entity.fields.values()
-            if field.formula is not None and field.column is not None and any(path[:1] == ("setting",) and path[1] in keys for path in field.formula.reads)
-        ]
-        if read:
-            found[entity.key] = read
-    return found
-
-
 def recompute(job: JobRun) -> Mapping[str, Any]:
     """Compute the records of every entity that reads the settings, in keyset batches, each with the progress in its own transaction."""
     ctx = enter_as(job.home, job.workspace, "clock")
     progress = dict(job.progress)
     done, finished = int(progress.get("done", 0)), list(progress.get("finished", ()))
-    for entity in sorted(readers(ctx.workspace, list(job.args["keys"]))):
+    for entity in sorted(formulas_reading(ctx.workspace, list(job.args["keys"]))):
         last = int(progress.get("last", 0)) if progress.get("entity") == entity else 0
         while entity not in finished:
             with ctx.workspace.database.write(background=True) as connection:

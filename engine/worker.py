@@ -52,7 +52,6 @@ class Worker:
         self.lanes = (Lane(True, names), Lane(False, names))
         self._next_hourly = monotonic() + FIRST_HOURLY_SECONDS
         self._next_round: dict[str, float] = {}
-        self._seen: set[tuple[str, str]] = set()
         self._wakes = {lane.key: threading.Event() for lane in self.lanes}
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -124,24 +123,21 @@ class Worker:
     def _drain(self, lane: Lane, workspace: str, wait: float) -> int:
         count = 0
         for database in self._databases(workspace) if lane.names or not lane.tx else ():
-            with self._alone(database, lane, wait) as alone:
-                if not alone:
+            with self._alone(database, lane, wait) as last:
+                if last is None:
                     continue
-                self._take_over(database, lane)
+                if last != self.name:
+                    end_leases(database, self.name, lane)
                 while not self._stop.is_set() and (runs := claim(self.home, database, self.name, lane, self.kinds, workspace)):
                     self._run(lane, runs)
                     count += len(runs)
         return count
 
-    def _alone(self, database: Database, lane: Lane, wait: float) -> AbstractContextManager[bool]:
-        """On SQLite one drainer at a time."""
-        return nullcontext(True) if database.path is None else file_lock(database.path.with_suffix(f".{lane.key}.lock"), wait=wait)
-
-    def _take_over(self, database: Database, lane: Lane) -> None:
-        """On SQLite, where there is no other drainer now, the first look at a file ends the leases of those that died."""
-        if database.path is not None and (str(database.path), lane.key) not in self._seen:
-            end_leases(database, self.name, lane)
-            self._seen.add((str(database.path), lane.key))
+    def _alone(self, database: Database, lane: Lane, wait: float) -> AbstractContextManager[str | None]:
+        """On SQLite one drainer at a time: whoever drained before and did not end a job is dead, and its leases with it."""
+        if database.path is None:
+            return nullcontext(self.name)
+        return file_lock(database.path.with_suffix(f".{lane.key}.lock"), self.name, wait=wait)
 
     def _run(self, lane: Lane, runs: Sequence[JobRun]) -> None:
         if not lane.tx:

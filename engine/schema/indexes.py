@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from engine.schema import due_terms
 from engine.schema.carried import carried_key
 from engine.schema.conditions import branches, denied, fixed, hop, is_certain, terms, tree_of
 from engine.schema.tables import SEARCH_COLUMN, StoredField, blind_name, last4_name
@@ -320,12 +321,12 @@ def _of_rollups(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
 
 
 def _of_due_rules(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
+    """What a due rule is found by: the instant, of the records for which the lasting part of its condition holds."""
     for rule in bundle.rules.values():
-        due = rule.body.get("on", {}).get("due", ())
-        for place in (due,) if isinstance(due, str) else due:
-            entity, _, key = str(place).partition(".")
+        for entity, key in due_terms.places_of(rule.body):
             if (entity, key) in stored and not stored[entity, key].blind:
-                yield IndexSpec(entity, (stored[entity, key].column,), filled=True, reasons=(Reason("index_due", rule.title or rule.key),))
+                where = due_terms.kept_terms(entity, rule.body.get("if"), stored)
+                yield IndexSpec(entity, (stored[entity, key].column,), where=where, filled=True, reasons=(Reason("index_due", rule.title or rule.key),))
 
 
 def _scope_columns(entity: str, source: str, stored: Stored, *, carried: bool = False) -> list[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from tests.bench import costs, imports, lists, million, requests, start
+from tests.bench import costs, imports, lists, million, requests, rules, start
 from tests.bench.report import keep
 
 SECTIONS = {
@@ -13,6 +13,7 @@ SECTIONS = {
     "start": start.measure,
     "million": million.measure,
     "lists": lists.measure,
+    "rules": rules.measure,
 }
 
 

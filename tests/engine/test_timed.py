@@ -2,14 +2,25 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from engine import timed
+from engine.background import advance
 from engine.errors import Conflict, Denied, Invalid
 from engine.publishing import create_workspace
+from engine.records import service
+from engine.records.record import ANY
+from engine.rehearsal import ran_since
+from engine.rules.compile import rule_book
+from engine.schema.apply import analyze
+from engine.schema.indexes import needed
+from engine.schema.ledger import Ledger, lay_out
 from engine.system_tables import setting_value
-from engine.system_tables_rules import due_done, rule_switch, run, schedule
+from engine.system_tables_rules import due_done, notice, rule_switch, run, schedule
+from engine.workspace_load import shapes_of
 from tests.engine.homes import NOW, Homes
 from tests.engine.timing import Timing, local, timing
 
@@ -153,10 +164,55 @@ def test_two_sweeps_at_the_same_time_ask_once(clock):
     """Both have found the same record before either has marked it."""
     clock.due("release", "at")
     clock.make(at=local("2026-03-01 09:00"))
-    from engine import timed
-
-    found = [list(timed._stream(clock.ctx, window)) for _ in range(2) for window in timed.due_windows(clock.ctx, clock.book)]
+    found = [list(timed.found_in(clock.ctx, window)) for _ in range(2) for window in timed.due_windows(clock.ctx, clock.book)]
     assert [timed._mark(clock.ctx, batch) for batch in found] == [1, 0] and len(clock.waiting()) == 1
+
+
+RULES = {
+    ("rule", "release"): {
+        "title": {"zh": "释放"},
+        "on": {"due": "booking.at"},
+        "if": "state in ('open', 'held') and size > setting.least",
+        "then": [{"set": {"state": "'free'"}}],
+    }
+}
+
+
+def test_the_sweep_goes_by_the_index_its_rule_brought(database_kind, homes):
+    """Of 3,000 bookings gone by, ten are open: the others are not in the index, and none of them is looked at."""
+    clock = timing(homes, database_kind)
+    clock.place.publish(RULES)
+    service.load(clock.ctx, "booking", [{"at": "2026-02-01T09:00:00Z", "state": "done" if number % 300 else "open", "size": 3} for number in range(3000)])
+    database = clock.place.workspace.database
+    with database.write(direct=True) as connection:
+        analyze(connection, ["booking"], database.schema)
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+        if "due_done" in statement and "EXPLAIN" not in statement:
+            seen.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        assert timed.sweep(clock.ctx, rule_book(clock.place.workspace)) == 10
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    text, parameters = seen[0]
+    with database.snapshot() as connection:
+        explain = "EXPLAIN QUERY PLAN " if database_kind == "sqlite" else "EXPLAIN "
+        plan = "\n".join(str(row) for row in connection.execution_options(scoped=True).exec_driver_sql(explain + text, parameters))
+    (index,) = [spec.name for spec in needed_indexes(clock) if spec.filled]
+    assert f"{index}" in plan, plan
+    assert advance(clock.place.home, clock.place.name, local("2026-03-01 12:00")).ran == ran_since(clock.place.home, clock.place.name, 0)
+    assert [record for _, record in clock.runs()] == list(range(1, 3001, 300))
+    with clock.ctx.reading() as ctx:
+        assert clock.row(ctx, 301)["state"] == "free"
+
+
+def needed_indexes(clock):
+    workspace = clock.place.workspace
+    shapes = shapes_of(workspace)
+    return needed(workspace.bundle, lay_out(shapes, Ledger(), 1).stored, workspace.database.dialect).values()
 
 
 # --- cron --------------------------------------------------------------------------------------------------------------------------------------
@@ -237,9 +293,6 @@ def test_the_clock_stops_at_every_instant_and_what_a_run_makes_due_runs_in_its_t
 
 
 def clock_change(ctx, record, **values):
-    from engine.records import service
-    from engine.records.record import ANY
-
     service.update(ctx, "booking", record, values, ANY)
 
 
@@ -257,6 +310,11 @@ def test_the_clock_of_a_live_workspace_is_not_moved_and_no_clock_goes_back(clock
 # --- failures ----------------------------------------------------------------------------------------------------------------------------------
 
 
+def told(clock):
+    with clock.place.workspace.database.read() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(notice.c.person, notice.c.rule))]
+
+
 def fail(ctx, row):
     raise ValueError("mistake")
 
@@ -265,13 +323,15 @@ def test_a_rule_that_fails_again_and_again_is_switched_off_and_administrators_ar
     clock.due("bad", "at")
     clock.due("good", "at")
     clock.effects["bad"] = fail
+    admin = service.create(clock.ctx, "person", {"name": "管", "login": "boss", "roles": ["admin"]}).id
+    service.create(clock.ctx, "person", {"name": "走", "login": "gone", "roles": ["admin"], "active": False})
     made = [clock.make(at=local("2026-03-01 09:00") + timedelta(minutes=number)) for number in range(7)]
     clock.sweep()
     clock.drain()
     with clock.place.workspace.database.read() as connection:
         off = connection.execute(sa.select(rule_switch)).one()
     assert off.rule == "bad" and off.off_at is not None and off.by is None and off.reason.startswith("rule_failed_often")
-    assert [rule for _, rule in clock.told] == ["bad"]
+    assert told(clock) == [(admin, "bad")]
     assert sorted(record for rule, record in clock.runs() if rule == "good") == made
     assert {(rule, state) for rule, state in clock.runs(run.c.rule, run.c.state)} == {("bad", "failed"), ("good", "done")}
     clock.make(at=local("2026-03-01 09:30"))
@@ -292,7 +352,7 @@ def test_a_success_begins_the_count_of_failures_anew(clock):
     clock.drain()
     with clock.place.workspace.database.read() as connection:
         assert connection.execute(sa.select(rule_switch).where(sa.or_(rule_switch.c.off_at.is_not(None), rule_switch.c.failures > 0))).all() == []
-    assert len(clock.runs()) == 20 and clock.told == []
+    assert len(clock.runs()) == 20 and told(clock) == []
 
 
 def test_what_a_switched_off_rule_was_to_do_stays_due_or_waits_to_be_run_again(clock):

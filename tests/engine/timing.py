@@ -67,7 +67,6 @@ class Timing:
     place: Place
     rules: dict[str, CompiledRule] = field(default_factory=dict)
     effects: dict[str, Callable[[Context, Mapping[str, Any]], None]] = field(default_factory=dict)
-    told: list[tuple[list[int], str]] = field(default_factory=list)
 
     @property
     def ctx(self) -> Context:
@@ -103,7 +102,7 @@ class Timing:
         service.update(self.ctx, "booking", record, {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}, ANY)
 
     def worker(self) -> Worker:
-        kind = RuleJobs(self.run, lambda ctx, effect, rule: self.told.append((list(effect.people), rule))).kind()
+        kind = RuleJobs(self.run).kind()
         return Worker(self.place.home, {kind.name: kind, SETTINGS_KIND.name: SETTINGS_KIND})
 
     def drain(self) -> int:

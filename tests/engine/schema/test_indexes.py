@@ -123,3 +123,23 @@ def test_names_fit_every_database_and_tell_different_indexes_apart():
 def test_an_index_tells_all_its_reasons():
     found = next(spec for spec in indexes(a_list(where="owner == me", sort=["height"])) if spec.columns[0] == "owner")
     assert {reason.code for reason in found.reasons} == {"index_list", "index_link"}
+
+
+@pytest.mark.parametrize(
+    ("holds", "kept"),
+    [
+        ("stage == 'new'", "stage == 'new'"),
+        ("stage == 'new' and height > setting.factor", "stage == 'new'"),
+        ("exists(owner) and owner.name == 'x' and height in (1, -2)", "exists(owner) and height in (1, -2)"),
+        ("(stage == 'new' or empty(code)) and now() > at", "(stage == 'new' or empty(code))"),
+        ("not (stage in ('won', 'lost'))", "not stage in ('won', 'lost')"),
+        ("stage == 'new' or owner.name == 'x'", ""),
+        ("at < '2026-03-01'", ""),
+        ("length(name) > 3", ""),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_the_index_of_a_due_rule_holds_the_records_its_condition_lasts_for(holds: str, kept: str, dialect: str):
+    rule = {("rule", "wilt"): {"title": {"zh": "枯"}, "on": {"due": "plant.at"}, "if": holds, "then": [{"set": {"height": 0}}]}}
+    found = [spec for spec in indexes(rule, dialect, {"at": {"type": "instant"}}) if spec.columns == ("at",)]
+    assert [(spec.where, spec.filled, spec.unique) for spec in found] == [(kept, True, False)]
