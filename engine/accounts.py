@@ -253,8 +253,8 @@ _session_select = sa.select(*_session_columns, *_columns).join(account, account.
 _session_of_digest = _session_select.where(session.c.digest == sa.bindparam("d"))
 
 
-def read_session(home: Home, token: str) -> Session | None:
-    """The session of a token while it lasts (idle and absolute limits); one indexed read. Use is noted about once a minute."""
+def read_session(home: Home, token: str, *, used: bool = True) -> Session | None:
+    """The session of a token while it lasts (idle and absolute limits); one indexed read. Use is noted about once a minute, unless it is not ``used``."""
     now, digest = wall(), digest_of(token)
     row = home.database.kept(("session", digest), lambda connection: connection.execute(_session_of_digest, {"d": digest}).first())
     if row is None:
@@ -262,7 +262,7 @@ def read_session(home: Home, token: str) -> Session | None:
     found = _session(row)
     if found.expires_at <= now or found.seen_at + timedelta(hours=home.settings.session_idle_hours) <= now:
         return None
-    if now - found.seen_at > _SEEN_EVERY:
+    if used and now - found.seen_at > _SEEN_EVERY:
         with home.database.write(background=True) as connection:
             connection.execute(session.update().where(session.c.digest == found.digest).values(seen_at=now))
     return found

@@ -152,6 +152,15 @@ def _notices(ctx: Context, rows: Sequence[Any]) -> list[Notice]:
     ]
 
 
+def find_notice(ctx: Context, notice_id: int) -> Notice:
+    """One of the actor's messages. Raises NotFound for another's."""
+    with ctx.snapshot() as ctx:
+        rows = ctx.open.execute(sa.select(notice).where(*_mine(), notice.c.id == notice_id), _binds(ctx)).all()
+        if not rows:
+            raise NotFound("no_such_notice", id=notice_id)
+        return _notices(ctx, rows)[0]
+
+
 def about(ctx: Context, notice_id: int) -> tuple[str | None, int | None]:
     """What one of the actor's messages is about. Raises NotFound for another's."""
     with ctx.reading() as ctx:

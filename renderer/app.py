@@ -22,7 +22,26 @@ from renderer.api import settings as settings_api
 from renderer.api import work as work_api
 from renderer.asset_store import AssetStore
 from renderer.edge import PACKED_FROM, PACKED_LEVEL, Edge
-from renderer.pages import apidocs, design, fields, health, imports, kitchen, list_tools, lists, people, plugins, records, reveals, search, session, settings
+from renderer.pages import (
+    apidocs,
+    connectors,
+    design,
+    fields,
+    health,
+    imports,
+    inbox,
+    kitchen,
+    list_tools,
+    lists,
+    outbox,
+    people,
+    plugins,
+    records,
+    reveals,
+    search,
+    session,
+    settings,
+)
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
 from renderer.security import PUBLIC, Pace, check_routes
@@ -65,7 +84,27 @@ def _plugin_templates(home: Home) -> dict[str, Path]:
 
 def page_modules() -> Iterable[object]:
     """The modules of pages, each with its ``routes``; those asked most often first, since routes are tried in order (no two fit one address)."""
-    return (lists, records, session, health, home_pages, list_tools, search, people, fields, imports, design, settings, reveals, plugins, apidocs, kitchen)
+    return (
+        lists,
+        records,
+        session,
+        health,
+        home_pages,
+        list_tools,
+        search,
+        inbox,
+        people,
+        fields,
+        imports,
+        design,
+        settings,
+        reveals,
+        plugins,
+        outbox,
+        connectors,
+        apidocs,
+        kitchen,
+    )
 
 
 def _add_static(app: FastAPI, assets: AssetStore) -> None:

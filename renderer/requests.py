@@ -256,7 +256,7 @@ def _answer(request: Request, permission: Permission, handler: Handler, form: Fo
             _admit(visit)
             return handler(visit)
     except Refusal as refusal:
-        return refused(visit, refusal)
+        return refused(visit, refusal) if not permission.quiet else Response(status_code=204)
     except Exception as error:  # the edge: a mistake of ours becomes a page with a number
         return failed(visit, error)
 
@@ -264,7 +264,7 @@ def _answer(request: Request, permission: Permission, handler: Handler, form: Fo
 def _identify(visit: Visit) -> None:
     token = visit.request.cookies.get(visit.site.session_cookie, "")
     if token:
-        visit.session = accounts.read_session(visit.home, token)
+        visit.session = accounts.read_session(visit.home, token, used=not visit.permission.quiet)
         visit.token = token if visit.session else ""
     visit.locale = _locale(visit.request, visit.session)
 

@@ -69,12 +69,14 @@ class Permission:
     """What a request needs before anything is done: nothing, an account, a person of the workspace; and perhaps a right of its roles.
 
     ``verb`` says for records what the grant is asked for afterwards, in the same transaction. ``upload``: the body may be as large as a file.
+    ``quiet``: asked by open pages themselves: it does not prolong a login, and without one it is answered with nothing.
     """
 
     door: Literal["public", "account", "member"]
     right: str = ""
     verb: str = ""
     upload: bool = False
+    quiet: bool = False
 
     async def __call__(self) -> None:
         """A FastAPI dependency that does nothing: it only carries the permission on the route."""

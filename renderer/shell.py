@@ -10,6 +10,7 @@ from markupsafe import escape
 
 from engine.access import grant_of, remember
 from engine.context import Context
+from engine.notices import unread
 from engine.workspace import Workspace
 from metadata.definitions import ListView
 from metadata.text import label_text
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 PHONE_TABS = 3
 #: What differs between the requests of people with the same menus.
-_HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial")}
+_HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial", "bell")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What base.html shows around a page. ``here``: the address of the menu the page belongs to."""
+    """What base.html shows around a page. ``here``: the address of the menu the page belongs to; ``bell``: the bell, drawn."""
 
     locale: str
     csrf: str
@@ -78,6 +79,7 @@ class PageView:
     flash: dict[str, str] | None = None
     now: Any = None
     here: str = ""
+    bell: str = ""
 
     def hollow(self) -> PageView:
         """The same with holes for what is of this person and this request."""
@@ -111,6 +113,7 @@ def page_view(visit: Visit) -> PageView:
         flash,
         ctx.now,
         shown.here(path),
+        visit.site.pages.bell(visit.base, unread(ctx)),
     )
 
 
@@ -143,6 +146,8 @@ def _frame(ctx: Context, base: str) -> Frame:
             ("people", MenuItem("people", _("People and roles"), "users-group", f"{base}/people", f"{base}/people")),
             ("import", MenuItem("imports", _("Imports"), "table-import", f"{base}/imports", f"{base}/import")),
             ("settings", MenuItem("settings", _("Settings"), "tool", f"{base}/settings", f"{base}/settings")),
+            ("settings", MenuItem("outbox", _("Outbox"), "send", f"{base}/outbox", f"{base}/outbox")),
+            ("settings", MenuItem("connections", _("Connections"), "api", f"{base}/connections", f"{base}/connections")),
             ("design", MenuItem("design", _("Design"), "forms", f"{base}/design", f"{base}/design")),
             ("publish", MenuItem("publish", _("Publish"), "rocket", f"{base}/publish", f"{base}/publish")),
             ("settings", MenuItem("plugins", _("Plugins"), "puzzle", f"{base}/plugins", f"{base}/plugins")),

@@ -122,6 +122,10 @@ class Pages:
         kept = self._moulds.of(("shell", page.frame, page.here, bool(page.strip)), lambda: {"": draw.render(page=hollow, holes=_BLOCK_HOLES)})
         return kept[""].fill({**blocks, **page.values()})
 
+    def bell(self, base: str, count: int) -> Markup:
+        """The bell of a workspace's pages with so many unread messages."""
+        return self._keep(("bell", base, count, translations.current()), lambda: Markup(self.render("_bell.html", base=base, count=count)))
+
     def _keep(self, key: Hashable, draw: Callable[[], Markup]) -> Markup:
         """What was drawn for a view; what is drawn depends on nothing else."""
         try:

@@ -14,11 +14,16 @@
   on("htmx:configRequest", event => { event.detail.headers["X-CSRF-Token"] = csrf(); });
   on("htmx:beforeRequest", event => { if (composing && event.detail.requestConfig.triggeringEvent?.type !== "submit") event.preventDefault(); });
   const progress = () => one("#progress");
-  on("htmx:beforeSend", () => {
+  const poll = event => event.detail.elt?.matches?.("[data-poll]");
+  on("htmx:beforeRequest", event => { if (poll(event) && document.hidden) event.preventDefault(); });
+  on("visibilitychange", () => { if (!document.hidden) all("[data-poll]").forEach(item => htmx.trigger(item, "poll")); });
+  on("htmx:beforeSend", event => {
+    if (poll(event)) return;
     waits += 1;
     timer ||= setTimeout(() => { progress().className = "going"; }, 150);
   });
-  on("htmx:afterRequest", () => {
+  on("htmx:afterRequest", event => {
+    if (poll(event)) return;
     waits = Math.max(0, waits - 1);
     if (waits) return;
     clearTimeout(timer); timer = 0;
@@ -26,9 +31,9 @@
   });
   const words = name => one("#toasts")?.dataset[name] || "";
   on("htmx:responseError", event => {
-    if (!event.detail.xhr.getResponseHeader("HX-Trigger")) toast({ text: words("msgFailed"), kind: "error" });
+    if (!poll(event) && !event.detail.xhr.getResponseHeader("HX-Trigger")) toast({ text: words("msgFailed"), kind: "error" });
   });
-  on("htmx:sendError", () => toast({ text: words("msgOffline"), kind: "error" }));
+  on("htmx:sendError", event => { if (!poll(event)) toast({ text: words("msgOffline"), kind: "error" }); });
 
   // ---- toasts: own actions only; errors stay until closed; undo where the server offers it
   function toast({ text, kind = "ok", undo = "" }) {
@@ -84,6 +89,8 @@
     button.setAttribute("aria-pressed", String((name === "theme" ? document.documentElement.dataset.themeChoice : document.documentElement.dataset.density) === value));
   });
   on("click", event => { const button = event.target.closest("[data-look]"); if (button) look(...button.dataset.look.split(":")); });
+
+  on("change", event => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); });
 
   // ---- keyboard
   const typing = element => element?.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
