@@ -13,6 +13,7 @@ from engine.errors import Denied, NotFound
 from engine.panels import FindRecords, PagePanel, PanelContext, Row
 from engine.records.query import Query, page
 from engine.records.record import Record
+from engine.time_limit import TooSlow, time_limit
 from metadata.definitions import COLOURS
 from metadata.text import label_text
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("tangram.plugins")
 
 ROWS_AT_MOST = 50
+#: How long one panel may take.
+SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,14 @@ def page_panels(ctx: Context, pages: Pages, entity: str, record: Record) -> list
 def _drawn(ctx: Context, pages: Pages, panel: PagePanel, plugin: str, entity: str, record: Record) -> PanelView | None:
     title = label_text(panel.title, ctx.locale, panel.name)
     try:
-        given = panel.show(PanelContext(entity, ctx.now, ctx.workspace.timezone, ctx.locale, _finder(ctx)), Record(record))
-        if given is None:
-            return None
-        if isinstance(given, Mapping):
-            return PanelView(panel.name, title, panel.icon, html=Markup(pages.render(f"plugin-{plugin}/{panel.template}", **given)))
-        return PanelView(panel.name, title, panel.icon, tuple(_row(item, ctx.locale) for item in given[:ROWS_AT_MOST]))
-    except Exception:  # foreign code: the page is more than this box
+        with time_limit(SECONDS):
+            given = panel.show(PanelContext(entity, ctx.now, ctx.workspace.timezone, ctx.locale, _finder(ctx)), Record(record))
+            if given is None:
+                return None
+            if isinstance(given, Mapping):
+                return PanelView(panel.name, title, panel.icon, html=Markup(pages.render(f"plugin-{plugin}/{panel.template}", **given)))
+            return PanelView(panel.name, title, panel.icon, tuple(_row(item, ctx.locale) for item in given[:ROWS_AT_MOST]))
+    except (Exception, TooSlow):  # foreign code: the page is more than this box
         log.exception("plugin %s: the panel %s failed", plugin, panel.name)
         return PanelView(panel.name, title, panel.icon, failed=plugin)
 

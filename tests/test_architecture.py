@@ -37,7 +37,7 @@ FORBIDDEN_IN_ENGINE = {"fastapi", "starlette", "jinja2", "uvicorn", "renderer", 
 
 #: Inside the engine, low to high; a module may import its own level and lower ones.
 LEVELS = (
-    ("engine.errors", "engine.holidays", "engine.storage", "engine.settings", "engine.messages", "engine.passwords", "engine.bell"),
+    ("engine.errors", "engine.holidays", "engine.storage", "engine.settings", "engine.messages", "engine.passwords", "engine.time_limit", "engine.bell"),
     ("engine.expressions",),
     (
         "engine.crypto",

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from engine.access import remember
 from engine.errors import Conflict
 from engine.expressions.binds import Shape, shape_of
+from engine.expressions.checking import names_for
 from engine.expressions.evaluate import Evaluator
-from engine.expressions.language import Expression
+from engine.expressions.language import Expression, ExpressionRefused, parse
 from engine.expressions.to_sql import bind_values, condition, value
 from engine.expressions.types import BOOLEAN
 from engine.fields.base import Value
@@ -23,6 +24,7 @@ from engine.records.values import blinded
 from engine.records.work import Row, Work, whole_columns, whole_row
 from engine.rules.effects import Find, Handle
 from engine.scope import Needed, TableNames, engine_select, needed_of, row_clauses, scope_of
+from metadata.vocabulary import ExpressionPlace
 
 if TYPE_CHECKING:
     from engine.context import Actor
@@ -54,8 +56,8 @@ class Finder:
     def find(self, effect: Find) -> Value:
         """The result as ``Find`` says."""
         entity = self._work.entity(effect.entity)
-        where = self._expression(entity, effect.where)
         spaces = dict(effect.spaces)
+        where = self._expression(entity, effect.where, spaces)
         if effect.take == "count" or isinstance(effect.take, tuple):
             return self._number(entity, effect, where, spaces)
         rows = self._rows(entity, effect, where, spaces)
@@ -65,10 +67,19 @@ class Finder:
         handles = [Handle(entity.key, row["id"], self._work.row) for row in rows]
         return (handles[0] if handles else None) if effect.take in ("one", 1) else handles
 
-    def _expression(self, entity: CompiledEntity, given: Expression | str | None) -> Expression | None:
+    def _expression(self, entity: CompiledEntity, given: Expression | str | None, spaces: Mapping[str, Value]) -> Expression | None:
+        """A condition; one that a plugin wrote as text is parsed with the names it gives. Raises Conflict for a text that is no condition here."""
         if given is None or isinstance(given, Expression):
             return given
-        return self._work.workspace.expression(entity.key, given, str(BOOLEAN), ("me",))
+        names = {name: value.entity if isinstance(value, Handle) else "" for name, value in spaces.items()}
+        try:
+            return remember(self._work.workspace, ("find text", entity.key, given, *sorted(names.items())), lambda: self._parsed(entity, given, names))
+        except ExpressionRefused as refused:
+            raise Conflict("find_text", where=given, entity=entity.title or entity.key, column=refused.problems[0].column) from refused
+
+    def _parsed(self, entity: CompiledEntity, text: str, names: Mapping[str, str]) -> Expression:
+        book = self._work.workspace.book
+        return parse(text, names_for(book, ExpressionPlace(entity.key, "boolean", frozenset({"me"}), names=names)), BOOLEAN, book.functions)
 
     def _rows(self, entity: CompiledEntity, effect: Find, where: Expression | None, spaces: Mapping[str, Value]) -> list[Row]:
         limit = 1 if effect.take == "one" else int(effect.take) if isinstance(effect.take, int) else MOST_FOUND

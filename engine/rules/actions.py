@@ -6,7 +6,8 @@ Nothing is applied here; whoever drives the generator applies each effect and se
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -24,6 +25,7 @@ from engine.registry import Action
 from engine.rules import effects
 from engine.rules.book import Reach
 from engine.rules.effects import Effect, Handle
+from engine.time_limit import TooSlow, time_limit
 from metadata.definitions import Entity
 from metadata.documents import pointer
 from metadata.vocabulary import ActionWord
@@ -34,6 +36,9 @@ Effects = Generator[Effect, Any, Value]
 _NONE: Mapping[str, Any] = {}
 _PLAIN = (bool, int, float, str, date, datetime, timedelta, Handle)
 _DEEPEST, _LARGEST = 12, 100_000
+#: How long an action of a plugin may compute between two effects; those that come with the product are known to end.
+SECONDS = 2.0
+_TRUSTED = ("", "builtin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +193,14 @@ def perform(action: Action, plugin: str, ctx: ActionContext, record: Handle | No
     A refusal is the action's own word; anything else a plugin raises or gives becomes Unavailable "plugin_failed", named and logged.
     """
     bounds = _Bounds(action.word, record, params)
-    with _Named(action.word.name, plugin):
+    with _named(action.word.name, plugin):
         found = action.run(ctx, record, params)
     if not isgenerator(found):
         return _result(found, action.word.name, plugin)
     answer: Any = None
     try:
         while True:
-            with _Named(action.word.name, plugin):
+            with _named(action.word.name, plugin):
                 try:
                     effect = found.send(answer)
                 except StopIteration as stop:
@@ -208,23 +213,21 @@ def perform(action: Action, plugin: str, ctx: ActionContext, record: Handle | No
         found.close()
 
 
-class _Named:
-    """Whatever is raised inside that is no refusal is logged and told as this plugin's failure."""
-
-    def __init__(self, action: str, plugin: str) -> None:
-        self.action, self.plugin = action, plugin
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Refusal):
-            log.error("plugin %s: the action %s failed", self.plugin or "engine", self.action, exc_info=error)
-            raise Unavailable("plugin_failed", plugin=self.plugin or "engine", action=self.action, reason=f"{type(error).__name__}: {error}"[:200]) from error
+@contextmanager
+def _named(action: str, plugin: str) -> Iterator[None]:
+    """Whatever is raised inside that is no refusal is logged and told as this plugin's failure, so is running on and on."""
+    try:
+        with nullcontext() if plugin in _TRUSTED else time_limit(SECONDS):
+            yield
+    except Refusal:
+        raise
+    except (Exception, TooSlow) as error:
+        log.error("plugin %s: the action %s failed", plugin or "engine", action, exc_info=error)
+        raise Unavailable("plugin_failed", plugin=plugin or "engine", action=action, reason=f"{type(error).__name__}: {error}"[:200]) from error
 
 
 def _result(value: Value, action: str, plugin: str) -> Value:
-    with _Named(action, plugin):
+    with _named(action, plugin):
         if isinstance(value, effects.Effect):
             raise TypeError("it returned an effect: effects are yielded")
         if not _is_value([value], 0, [_LARGEST]):

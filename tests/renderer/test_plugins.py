@@ -58,6 +58,12 @@ def changing(ctx, record):
     return None
 
 
+@page_panel("odd_endless", entity="patient", title="不停")
+def endless(ctx, record):
+    while True:
+        pass
+
+
 @page_panel("odd_elsewhere", entity="appointment", title="不在这里")
 def elsewhere(ctx, record):
     return [Row("x", "y")]
@@ -71,7 +77,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     registry = engine_registry()
     plugins.load(registry, [])
     odd = Plugin("odd", "0.3.1", title={"zh": "奇怪的插件", "en": "Odd"}, templates=folder / "templates", capabilities={"pages": ("*",)})
-    registry.add([rows, template, failing, garbage, wrong_find, changing, elsewhere], "odd", "0.3.1")
+    registry.add([rows, template, failing, garbage, wrong_find, changing, endless, elsewhere], "odd", "0.3.1")
     registry.manifests["odd"] = odd
     registry.left_out.append(plugins.LeftOut("broken_plugin", "RuntimeError: at <import>"))
     words = {"TANGRAM_HOME": str(folder / "var"), "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
@@ -105,7 +111,7 @@ def test_a_failing_panel_is_a_box_that_names_its_plugin_and_the_page_lives(home,
     with caplog.at_level(logging.ERROR, "tangram.plugins"):
         answer = client(home, "anna").get("/w/clinic/r/patient/1")
     assert answer.status_code == 200 and "ZeroDivisionError" not in answer.text
-    for name in ("odd_failing", "odd_garbage", "odd_wrong_find"):
+    for name in ("odd_failing", "odd_garbage", "odd_wrong_find", "odd_endless"):
         panel = answer.text[answer.text.index(f'id="panel-of-{name}"') :].split("</section>")[0]
         assert "插件“odd”出错" in panel and name in caplog.text
 
