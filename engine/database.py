@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -61,7 +62,7 @@ class Database:
     at the end of the block, rolled back by any exception. Driver errors about the database's state become refusals (database_faults).
     """
 
-    __slots__ = ("_answers", "_close", "_engines", "_lock", "_timeout", "_watch", "dialect", "path", "ring", "schema")
+    __slots__ = ("_answers", "_asker", "_asking", "_close", "_engines", "_lock", "_timeout", "_watch", "dialect", "path", "ring", "schema")
 
     def __init__(
         self,
@@ -83,6 +84,8 @@ class Database:
         self._timeout = timeout
         self._watch = watch
         self._answers: tuple[int, dict[Hashable, Any]] = (0, {})
+        self._asker: sa.Connection | None = None
+        self._asking = Lock()
         self._close = close
         self.ring: Callable[[], None] = lambda: None  # called after a commit that asked for work
 
@@ -106,10 +109,21 @@ class Database:
         if answers[0] != mark or len(answers[1]) > _MOST_ANSWERS:
             answers = self._answers = (mark, {})
         if key not in answers[1]:
-            with self.read() as connection:
-                answers[1][key] = ask(connection)
+            answers[1][key] = self._asked(ask)
         found: T = answers[1][key]
         return found
+
+    def _asked(self, ask: Callable[[sa.Connection], T]) -> T:
+        """On a connection that is never given back: after a commit every request asks, and taking one costs more than the answer. One at a time."""
+        with self._asking:
+            asker = self._asker = self._asker or self._engines.read.connect()
+            try:
+                with told_plainly():
+                    return ask(asker)
+            except BaseException:
+                self._asker = None
+                asker.close()
+                raise
 
     @contextmanager
     def snapshot(self, *, long: bool = False) -> Iterator[sa.Connection]:
@@ -163,6 +177,10 @@ class Database:
 
     def close(self) -> None:
         """Close idle connections; those in use close when given back."""
+        with self._asking:
+            if self._asker is not None:
+                self._asker.close()
+            self._asker = None
         self._close()
 
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from engine.database import Database
@@ -64,3 +65,18 @@ def test_a_rolled_back_write_leaves_no_answer_behind(tmp_path: Path):
         except ValueError:
             pass
         assert database.kept("names", names(asked)) == []
+
+
+def test_a_question_that_fails_leaves_the_next_one_alone(tmp_path: Path):
+    with opened("sqlite", tmp_path, str) as database:
+        with database.write() as connection:
+            things.create(connection)
+
+        def wrong(connection: sa.Connection) -> list[str]:
+            connection.execute(sa.select(things)).first()
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            database.kept("names", wrong)
+        add(database, "a")
+        assert database.kept("names", names([])) == ["a"]
