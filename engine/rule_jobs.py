@@ -78,7 +78,7 @@ class RuleJobs:
         if args["rule"] not in batch.ctx.workspace.bundle.rules and self.run is service.run_rule:
             return  # retired since it was asked for
         ctx = replace(batch.ctx, actor=_actor(batch, job), cause=Cause("rule", args["rule"]))
-        words = {name: args[name] for name in ("params", "due", "old", "chain") if name in args}
+        words = {name: args[name] for name in ("params", "due", "old", "chain", "version") if name in args}
         if "sealed" in args:
             words["params"] = orjson.loads(ctx.workspace.cipher.open(args["sealed"], SEALED_PLACE))
         result = self.run(ctx, args["rule"], args.get("record"), occurrence=args["occurrence"], job=job.id, **words)

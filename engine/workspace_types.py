@@ -16,6 +16,7 @@ from engine.expressions.types import ANY, INSTANT, INTEGER, PERSON, Type, Unknow
 from engine.fields.base import FieldType
 from engine.fields.computed import shape
 from engine.fields.scope import FieldScope
+from engine.system_entities import SYSTEM_ENTITIES
 from metadata.bundle import Bundle
 from metadata.definitions import Field, read_fields
 from metadata.vocabulary import ExpressionPlace
@@ -98,7 +99,9 @@ class TypeBook:
         """Live fields of an entity, system fields included."""
         found = self._fields.get(entity)
         if found is None:
-            known = self.bundle.entities.get(entity)
+            known, system = self.bundle.entities.get(entity), SYSTEM_ENTITIES.get(entity)
+            if system is not None:
+                return system.fields
             found = self._fields[entity] = _Fields(self, entity, [item.key for item in known.live_fields()] if known else ())
         return found
 

@@ -34,6 +34,7 @@ RESERVED_FIELDS = ("id", "version", "created_at", "created_by", "updated_at", "u
 #: Entities of the engine. ``person`` and ``team`` may be widened by a file of that name; the others can only be read.
 ENGINE_ENTITIES = ("person", "team", "stage_log", "history", "reveal", "run", "ask", "notice")
 WIDENED_ENTITIES = ("person", "team")
+READ_ENTITIES = tuple(key for key in ENGINE_ENTITIES if key not in WIDENED_ENTITIES)
 #: Actions the engine brings to every entity; granted like any other. ``reveal``: see one masked value in clear, with a reason.
 RECORD_ACTIONS = ("reveal",)
 NAME_SPACES = ("record", "old", "param", "setting", "me", "lines", "run", "answer", "tally")

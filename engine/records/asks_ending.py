@@ -13,7 +13,7 @@ from engine.provenance import load_bundle
 from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN
 from engine.rules.book import CompiledRule, RuleBook, Step
 from engine.rules.carrying import carry, revive
-from engine.rules.compile import compile_rules
+from engine.rules.compile import compile_rules, rule_book
 from engine.rules.effects import Handle
 from engine.rules.frame import Start
 from engine.system_tables_rules import ask, ask_person
@@ -49,13 +49,16 @@ def end_ask(saving: Saving, row: Mapping[str, Any], state: str, answer: Mapping[
 
 
 def rule_of(workspace: Workspace, connection: sa.Connection, row: Mapping[str, Any]) -> tuple[CompiledRule, Step]:
-    """The rule as it was when it asked: open approvals finish on the version they began with."""
-
-    def build() -> RuleBook:
-        return compile_rules(workspace, workspace.bundle if row["version"] == workspace.version else load_bundle(connection, row["version"]))
-
-    rule = remember(workspace, ("rule book of", row["version"]), build).rules[row["rule"]]
+    """The rule as it was when it asked, and the step that did: what was begun finishes on the version it began with."""
+    rule = book_of(workspace, connection, row["version"]).rules[row["rule"]]
     return rule, rule.step(row["step"])
+
+
+def book_of(workspace: Workspace, connection: sa.Connection, version: int) -> RuleBook:
+    """The rules of a version, over the entities as they are now."""
+    if version == workspace.version:
+        return rule_book(workspace)
+    return remember(workspace, ("rule book of", version), lambda: compile_rules(workspace, load_bundle(connection, version)))
 
 
 def withdraw_about(saving: Saving, about: Handle) -> int:

@@ -20,10 +20,12 @@ from engine.expressions.language import Expression, ExpressionRefused, parse
 from engine.expressions.to_sql import bind_values, condition, value
 from engine.expressions.types import BOOLEAN
 from engine.fields.base import Value
+from engine.records.finding_system import find_system
 from engine.records.values import blinded
 from engine.records.work import Row, Work, whole_columns, whole_row
 from engine.rules.effects import Find, Handle
 from engine.scope import Needed, TableNames, engine_select, needed_of, row_clauses, scope_of
+from engine.system_entities import SYSTEM_ENTITIES
 from metadata.vocabulary import ExpressionPlace
 
 if TYPE_CHECKING:
@@ -55,6 +57,9 @@ class Finder:
 
     def find(self, effect: Find) -> Value:
         """The result as ``Find`` says."""
+        if effect.entity in SYSTEM_ENTITIES:
+            work = self._work
+            return find_system(work.workspace, work.connection, SYSTEM_ENTITIES[effect.entity], effect, self._evaluator, self._evaluate)
         entity = self._work.entity(effect.entity)
         spaces = dict(effect.spaces)
         where = self._expression(entity, effect.where, spaces)

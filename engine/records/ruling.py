@@ -21,10 +21,10 @@ from engine.records.record import Change
 from engine.records.ruling_effects import APPLIES, Applier
 from engine.records.ruling_eyes import RuleEyes, seen_values
 from engine.records.ruling_log import RunLog
+from engine.records.values import storage
 from engine.records.work import Row
 from engine.rules.actions import arguments, perform
 from engine.rules.book import CompiledRule, RuleBook, Step
-from engine.rules.carrying import carry
 from engine.rules.compile import rule_book
 from engine.rules.effects import Effect, Handle
 from engine.rules.frame import Frame, Start
@@ -165,10 +165,10 @@ class Ruling:
             "rule": rule.key,
             "record": change.id,
             "occurrence": f"later:{change.entity}:{change.id}:{change.version}:{change.kind}:{self._done}:{ctx.now.timestamp()}",
-            "old": carry(dict(start.old or {})),
+            "old": storage(work.workspace, work.entity(change.entity)).to_history(change.before, work.workspace.cipher),
             "person": ctx.actor.person_id,
             "version": work.workspace.version,
-            "chain": [*self.chain, rule.key],
+            "chain": list(self.chain),
         }
         put(work.connection, work.workspace.name, "rule", args, person=ctx.actor.person_id)
 

@@ -95,6 +95,11 @@ class RuleEyes:
         value = record.get(field)
         return self.handle(item.target, value) if item is not None and item.target and isinstance(value, int) else None
 
+    def encrypted(self, entity: str) -> frozenset[str]:
+        """The fields of an entity that are kept encrypted."""
+        found = self.saving.work.workspace.entities.get(entity)
+        return frozenset(storage(self.saving.work.workspace, found).sealed) if found is not None else frozenset()
+
     def decision(self, key: str) -> Decision:
         """A decision table of the published version."""
         return decision_of(self.saving.work.workspace, key)

@@ -14,11 +14,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import system_tables as tables
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
+from engine.fields.base import Value
 from engine.records import loading
+from engine.records.asks_ending import book_of
 from engine.records.record import ANY, Record, RowResult, RunResult, Saved, Version
 from engine.records.ruling_press import Acted, press
 from engine.records.saving import Saving
 from engine.records.seen import seen_record, whole_record
+from engine.records.values import storage
 from engine.records.work import Row, Work
 from engine.rules.carrying import revive
 from engine.rules.effects import Handle
@@ -114,15 +117,18 @@ def run_rule(
     old: Mapping[str, Any] | None = None,
     chain: Sequence[str] = (),
     job: int | None = None,
+    version: int | None = None,
 ) -> RunResult:
     """One run of a rule that a job, a tick or a message asks for, once for its occurrence. Skipped when it ran before or its ``if`` does not hold now.
 
-    Runs in the open write transaction, or one of its own. Raises NotFound for a rule that is gone, and whatever its steps raise.
+    ``old``: what the fields that changed were before, as history keeps it. ``version``: the one the run was asked for at; it finishes on that. Runs in the open write transaction, or one of its own. Raises NotFound for a
+    rule that is gone, and whatever its steps raise.
     """
 
     def work(ctx: Context) -> RunResult:
         saving = Saving(Work(ctx, json=True))
-        rule = saving.ruling.book.rules.get(key)
+        book = saving.ruling.book if version is None else book_of(ctx.workspace, ctx.open, version)
+        rule = book.rules.get(key)
         if rule is None:
             raise NotFound("unknown_rule", rule=key)
         read = saving.work.row
@@ -130,7 +136,7 @@ def run_rule(
         if record is not None and (not record.row() or record.row().get("deleted_at") is not None):
             return RunResult("skipped", why="record_gone")
         given = {name: revive(value, read) for name, value in (params or {}).items()}
-        before = None if old is None else {name: revive(value, read) for name, value in old.items()}
+        before = None if old is None or record is None else {**record.row(), **_as_it_was(ctx, rule.entity, old)}
         spaces = {"param": {**dict.fromkeys(rule.trigger.params), **given}} if rule.trigger.params or given else {}
         frame = saving.ruling.start(rule, Start(record, before, spaces, occurrence, due, job), tuple(chain))
         if frame is None:
@@ -139,6 +145,12 @@ def run_rule(
         return RunResult("done", frame.run, changes=tuple(saving.work.changes))
 
     return _transact(ctx, work)
+
+
+def _as_it_was(ctx: Context, entity: str, old: Mapping[str, Any]) -> dict[str, Value]:
+    compiled, cipher = ctx.workspace.entities[entity], ctx.workspace.cipher
+    kept = storage(ctx.workspace, compiled)
+    return {name: kept.from_history(name, value, cipher) for name, value in old.items() if name in compiled.fields}
 
 
 def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[loading.ReadRow] = ()) -> list[RowResult]:

@@ -14,6 +14,8 @@ from engine.rules.decisions import Decision
 from engine.rules.effects import Handle
 from metadata.text import Label
 
+_OWN = ("old", "lines", "run", "answer", "tally", "record")
+
 
 class Eyes(Protocol):
     """How a run sees: evaluating expressions, decision tables by key, texts for people. Given by whoever applies the effects."""
@@ -26,6 +28,9 @@ class Eyes(Protocol):
 
     def linked(self, record: Handle, field: str) -> Handle | None:
         """The record a link field of a record leads to; None when it is no link, or empty."""
+
+    def encrypted(self, entity: str) -> frozenset[str]:
+        """The fields of an entity that are kept encrypted."""
 
     def decision(self, key: str) -> Decision:
         """A decision table."""
@@ -72,6 +77,7 @@ class Frame:
     spaces: dict[str, Value] = field(default_factory=dict)
     trace: Trace = field(default_factory=Trace)
     run: int | None = None
+    sealed: set[str] = field(default_factory=set)
 
     def value(self, term: Term) -> Value:
         """The value of a term: an expression's now, a constant's itself."""
@@ -98,5 +104,5 @@ class Frame:
         return found if isinstance(found, Handle) else None
 
     def carried(self) -> dict[str, Value]:
-        """The names a branch or job that goes on later needs."""
-        return {name: value for name, value in self.spaces.items() if name not in ("old", "lines", "run", "answer", "tally", "record")}
+        """The names a branch or job that goes on later needs; what came out of an encrypted field is not among them: it would lie there in clear."""
+        return {name: value for name, value in self.spaces.items() if name not in _OWN and name not in self.sealed}

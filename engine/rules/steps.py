@@ -45,7 +45,9 @@ def _given(frame: Frame, terms: Mapping[str, Term]) -> dict[str, Value]:
 def _let(frame: Frame, step: Step) -> Effects:
     for name, term in step.under("let").items():
         frame.spaces[name] = frame.carry(term)
-    frame.trace.note(step, did="let", values={name: frame.spaces[name] for name in step.under("let")})
+        if is_sealed(term):
+            frame.sealed.add(name)
+    frame.trace.note(step, did="let", values={name: frame.spaces[name] for name in step.under("let") if name not in frame.sealed})
     return
     yield
 
@@ -63,11 +65,24 @@ def _set(frame: Frame, step: Step) -> Effects:
     for target in written:
         message = frame.eyes.text(frame, step.message) if step.message is not None and expect is not None else ""
         yield SetValues(target, values, expect, str(body.get("refuse", "")), message, dict(frame.spaces))
-    frame.trace.note(step, did="set" if written else "skipped", records=written, values=_shown(values), **({} if written else {"why": "no_record"}))
+    frame.trace.note(
+        step,
+        did="set" if written else "skipped",
+        records=written,
+        values=_shown(frame, step, body.get("in") or (written[0].entity if written else ""), values),
+        **({} if written else {"why": "no_record"}),
+    )
 
 
-def _shown(values: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value.value if isinstance(value, Given) else value for name, value in values.items()}
+def _shown(frame: Frame, step: Step, entity: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    """What a trace may keep of written values: nothing that is kept encrypted where it lies, or came from there."""
+    hidden, terms = frame.eyes.encrypted(entity), step.under("set")
+    return {name: value.value if isinstance(value, Given) else value for name, value in values.items() if name not in hidden and not is_sealed(terms.get(name))}
+
+
+def is_sealed(term: Term) -> bool:
+    """Whether a term gives what is kept encrypted."""
+    return isinstance(term, Expression) and bool(term.type.sealed)
 
 
 def _bounded(frame: Frame, step: Step, count: int) -> None:
@@ -87,7 +102,9 @@ def _find(frame: Frame, step: Step) -> Effects:
     else:
         found = yield _finding(frame, step, step.body, "")
     _name(frame, step, found)
-    frame.trace.note(step, did="found", found=found)
+    closed = {name for name, term in step.under("show").items() if is_sealed(term)}
+    shown = [{name: value for name, value in row.items() if name not in closed} for row in found] if closed and isinstance(found, list) else found
+    frame.trace.note(step, did="found", found=None if closed and not isinstance(found, list) else shown)
 
 
 def _finding(frame: Frame, step: Step, body: Mapping[str, Any], prefix: str) -> Find:
@@ -148,7 +165,8 @@ def _decide(frame: Frame, step: Step) -> Effects:
     given = {name: frame.value(term) for name, term in step.under("with").items()}
     result = table.decide(given, lambda term, inputs: frame.eyes.value(frame, term, {"param": inputs, **inputs}, {}) if isinstance(term, Expression) else term)
     _name(frame, step, result)
-    frame.trace.note(step, did="decided", row=result["key"], inputs=given, outputs={name: result[name] for name in table.outputs})
+    inputs = {name: given[name] for name, term in step.under("with").items() if not is_sealed(term)}
+    frame.trace.note(step, did="decided", row=result["key"], inputs=inputs, outputs={name: result[name] for name in table.outputs})
     return
     yield
 

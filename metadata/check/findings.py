@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from metadata.bundle import ROLE_CHOICES, Bundle, file_of
-from metadata.definitions import ENGINE_ENTITIES, RESERVED_FIELDS, Field
+from metadata.definitions import ENGINE_ENTITIES, READ_ENTITIES, RESERVED_FIELDS, Field
 from metadata.documents import pointer
 from metadata.shape import Path
 from metadata.vocabulary import ExpressionPlace, ExpressionProblem, Problem, Severity, Vocabulary
@@ -175,7 +175,7 @@ class Findings:
         """Check one expression where it stands; booleans, numbers and null are themselves."""
         if not isinstance(source, str):
             return
-        if place.entity is not None and place.entity not in self.bundle.entities:
+        if place.entity is not None and place.entity not in self.bundle.entities and place.entity not in READ_ENTITIES:
             return
         for problem in self.vocabulary.check_expression(self.bundle, place, source):
             if not self.broken & {str(value) for value in problem.params.values()}:

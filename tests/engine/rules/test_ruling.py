@@ -1,8 +1,12 @@
 """Rules inside a save and behind a button: before, after, actions, finds, decisions, refusals, chains, whose authority, what is logged."""
 
 import pytest
+import sqlalchemy as sa
 
+from engine import clock
+from engine import system_tables_rules as tables
 from engine.errors import Conflict, Denied, Invalid, NotFound
+from engine.jobs import table_for
 from engine.messages import sentence, told
 from engine.records import service
 from engine.records.history import timeline
@@ -255,11 +259,6 @@ def test_an_occurrence_runs_once_whoever_asks_again(site):
 
 
 def test_a_rule_switched_off_does_not_run(site):
-    import sqlalchemy as sa
-
-    from engine import clock
-    from engine import system_tables_rules as tables
-
     with site.workspace.database.write() as connection:
         connection.execute(sa.insert(tables.rule_switch).values(rule="code_of_customer", off_at=site.ctx().now, failures=0))
         clock.raise_settings_version(connection)
@@ -277,3 +276,62 @@ def test_the_reach_of_a_rule_is_what_its_steps_name(site):
         ("update", "task"): {"owner"},
     }
     assert book.rules["claim"].reach.actions == {"customer.take_over"}
+
+
+def test_a_rule_finds_in_the_engines_own_tables_too(make_site, database_kind):
+    rule = {
+        "title": "查",
+        "on": {"action": "customer.audit"},
+        "then": [
+            {
+                "find": "stage_log",
+                "as": "moves",
+                "take": 9,
+                "where": "entity == 'customer' and record_id == record.id",
+                "sort": ["-at", "-id"],
+                "show": {"to": "to_stage"},
+            },
+            {"find": "run", "as": "runs", "take": "count", "where": "rule == 'take_over' and person.name == 'x'"},
+            {"find": "stage_log", "as": "last", "where": "record_id == record.id and to_stage == 'met'", "sort": ["-at"]},
+            {"set": {"note": "concat(case(has(moves.to, 'met'), 'was met ', ''), last.from_stage)", "calls": "size(moves) + runs"}},
+        ],
+    }
+    role = {
+        "title": "经理",
+        "grants": {
+            "*": {"read": True, "update": True, "create": True},
+            "customer": {"read": True, "update": True, "actions": {"audit": True, "take_over": True}},
+        },
+    }
+    site = make_site(database_kind, {("rule", "audit"): rule, ("role", "boss"): role})
+    customer = site.held("s1")
+    service.update(site.ctx("b1"), "customer", customer, {"stage": "met"}, ANY)
+    service.act(site.ctx("b1"), "customer", customer, "audit", {})
+    row = site.row("customer", customer)
+    assert (row["note"], row["calls"]) == ("was met new", 2)
+
+
+def test_nothing_encrypted_stands_in_clear_in_the_log_or_in_jobs(make_site, database_kind):
+    """The telephone is read by conditions, found, let, set and changed; at rest it is an envelope everywhere."""
+    documents = {
+        ("rule", "copy"): {
+            "title": "抄",
+            "on": {"after": "create", "entity": "visit"},
+            "if": "phone == '13900000009'",
+            "then": [
+                {"let": {"number": "record.phone"}},
+                {"find": "visit", "as": "rows", "take": 5, "where": "phone == record.phone", "show": {"number_there": "phone", "name_there": "name"}},
+                {"set": {"phone": "'13900000009'"}},
+                {"create": "customer", "values": {"name": "record.name", "phone": "record.phone"}, "as": "made"},
+            ],
+        },
+        ("rule", "later"): {"title": "后", "on": {"later": "update", "entity": "visit", "fields": ["phone"]}, "then": [{"set": {"verdict": "'x'"}}]},
+        ("rule", "judge_visit"): DROPPED,
+    }
+    site = make_site(database_kind, documents)
+    visit = service.create(site.ctx("s1"), "visit", {"name": "吴九", "phone": "13900000009"}).id
+    service.update(site.ctx(), "visit", visit, {"phone": "13900000010"}, ANY)
+    assert site.runs("copy")[0]["steps"]["rows"]["found"] == [{"name_there": "吴九"}]
+    with site.workspace.database.read() as connection:
+        jobs = [dict(row) for row in connection.execute(sa.select(table_for(connection.dialect.name))).mappings()]
+    assert "1390000000" not in str([site.runs(), [job["args"] for job in jobs], site.rows("visit"), site.rows("customer")])
