@@ -4,14 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from engine.background import SOURCES, kinds
+from engine.background import SOURCES, worker_of
 from engine.jobs import newest
 from engine.records import service
 from engine.records.asks import asked
 from engine.records.record import ANY
 from engine.rehearsal import advance
-from engine.rule_jobs import RuleJobs
-from engine.worker import Worker
 from tests.engine.rules.test_asks import SELLER, ask_rule
 
 
@@ -20,7 +18,7 @@ def drain():
     """Runs what is asked for in a site."""
 
     def run(site):
-        worker = Worker(site.home, {"rule": RuleJobs(service.run_rule, lambda *_: None).kind(), **kinds()} if "rule" not in kinds() else kinds())
+        worker = worker_of(site.home)
         worker.drain()
         return worker
 
