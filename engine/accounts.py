@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from engine import passwords
 from engine.clock import wall
+from engine.database_ready import Ready
 from engine.errors import Conflict, Fault, Invalid, NotFound, Unavailable
 from engine.home import Home
 from engine.system_tables import account, one_time, session
@@ -250,13 +251,13 @@ def start_session(home: Home, account_id: int, *, ip: str = "", agent: str = "")
 
 _session_columns = (session.c.digest, session.c.created_at, session.c.seen_at, session.c.expires_at, session.c.ip, session.c.agent)
 _session_select = sa.select(*_session_columns, *_columns).join(account, account.c.id == session.c.account).where(account.c.disabled_at.is_(None))
-_session_of_digest = _session_select.where(session.c.digest == sa.bindparam("d"))
+_session_of_digest = Ready(_session_select.where(session.c.digest == sa.bindparam("d", required=True)))
 
 
 def read_session(home: Home, token: str, *, used: bool = True) -> Session | None:
     """The session of a token while it lasts (idle and absolute limits); one indexed read. Use is noted about once a minute, unless it is not ``used``."""
     now, digest = wall(), digest_of(token)
-    row = home.database.kept(("session", digest), lambda connection: connection.execute(_session_of_digest, {"d": digest}).first())
+    row = home.database.kept(("session", digest), lambda connection: _session_of_digest.first(connection, {"d": digest}))
     if row is None:
         return None
     found = _session(row)

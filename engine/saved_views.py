@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from engine.database_ready import Ready
 from engine.errors import Denied, Fault, Invalid, NotFound
 from engine.system_tables import saved_view
 
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 SHARE_RIGHT = "design"
 TITLE_LENGTH = 40
 MOST_VIEWS = 50
-_views = (
+_asked_list, _asked_person = sa.bindparam("list", type_=sa.String, required=True), sa.bindparam("person", type_=sa.BigInteger, required=True)
+_views = Ready(
     sa.select(saved_view)
-    .where(saved_view.c.list == sa.bindparam("list"), sa.or_(saved_view.c.owner.is_(None), saved_view.c.owner == sa.bindparam("person")))
+    .where(saved_view.c.list == _asked_list, sa.or_(saved_view.c.owner.is_(None), saved_view.c.owner == _asked_person))
     .order_by(saved_view.c.owner.is_not(None), saved_view.c.id)
     .limit(2 * MOST_VIEWS)
 )
+_NAMES = tuple(saved_view.c.keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def views_of(ctx: Context, list_key: str) -> list[SavedView]:
     person = ctx.actor.person_id
 
     def ask(connection: sa.Connection) -> list[dict[str, Any]]:
-        return [dict(row) for row in connection.execute(_views, {"list": list_key, "person": person}).mappings()]
+        return [dict(zip(_NAMES, row, strict=True)) for row in _views.rows(connection, {"list": list_key, "person": person})]
 
     rows = ask(ctx.open) if ctx.connection is not None else ctx.workspace.database.kept(("views", list_key, person), ask)
     return [_view(ctx, row) for row in rows]

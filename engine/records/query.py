@@ -23,7 +23,7 @@ from engine.records.query_labels import label_writer, put_labels, roles_of
 from engine.records.query_match import Matches, matches
 from engine.records.query_order import order_of
 from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
-from engine.records.query_walk import counted, place, walk
+from engine.records.query_walk import Walk, counted, place, walk
 from engine.records.query_ways import Told, Way, indexes_of, spread, ways_of
 from engine.records.record import Record
 from engine.records.search import Sought, sought
@@ -107,22 +107,35 @@ def page(ctx: Context, query: Query) -> Page[Record]:
 def page_as(face: Face[Item], ctx: Context, query: Query) -> Page[Item]:
     """As ``page``, with the rows in one of their faces."""
     asked = _asked(ctx, query)
-    limit = max(1, min(query.limit, PAGE_LIMIT))
-    plan, keeps = asked.plan, asked.keeps
-    start = read_cursor(query.cursor, plan.name, ctx.workspace.cipher) if query.cursor else None
-    with ctx.snapshot() if query.count or keeps is not None or plan.order.phases > 1 else ctx.reading() as ctx:
-        found = walk(ctx, plan, asked.binds, start, limit + 1, keeps=keeps)
-        rows = found.rows[:limit]
-        records = [face.row(plan.columns, row) for row in rows]
-        position = place(plan, found.rows[limit - 1], found.phases[limit - 1]) if len(found.rows) > limit else found.stopped
-        if query.labels:
-            put_labels(ctx, records, plan.columns.links, make=face.link)
-            put_files(ctx, records, plan.columns.files, face.file)
-        count, capped = _count(ctx, asked, query.count)
+    found = _page(face, ctx, query, asked)
     if asked.noted:
-        note_access(ctx, "search", query.entity, detail={"fields": [list(item) for item in asked.noted], "found": [row[0] for row in rows]})
-    following = write_cursor(position, plan.name, ctx.workspace.cipher) if position is not None else None
-    return Page(records, following, count, capped)
+        note_access(ctx, "search", query.entity, detail={"fields": [list(item) for item in asked.noted], "found": [item["id"] for item in found.items]})
+    return found
+
+
+def _page(face: Face[Item], ctx: Context, query: Query, asked: _Asked) -> Page[Item]:
+    """Several statements about the rows see one state; where one is enough, no transaction is opened for it."""
+    plan, keeps, limit = asked.plan, asked.keeps, max(1, min(query.limit, PAGE_LIMIT))
+    start = read_cursor(query.cursor, plan.name, ctx.workspace.cipher) if query.cursor else None
+    if not query.count and keeps is None:
+        with ctx.reading() as reading:
+            found = walk(reading, plan, asked.binds, start, limit + 1)
+            if found.statements == 1 or reading.transaction != "read":
+                return _told(face, reading, query, asked, found, limit)
+    with ctx.snapshot() as snapshot:
+        return _told(face, snapshot, query, asked, walk(snapshot, plan, asked.binds, start, limit + 1, keeps=keeps), limit)
+
+
+def _told(face: Face[Item], ctx: Context, query: Query, asked: _Asked, found: Walk, limit: int) -> Page[Item]:
+    """The rows found, with what else a page tells."""
+    plan = asked.plan
+    items = [face.row(plan.columns, row) for row in found.rows[:limit]]
+    position = place(plan, found.rows[limit - 1], found.phases[limit - 1]) if len(found.rows) > limit else found.stopped
+    if query.labels:
+        put_labels(ctx, items, plan.columns.links, make=face.link)
+        put_files(ctx, items, plan.columns.files, face.file)
+    count, capped = _count(ctx, asked, query.count)
+    return Page(items, write_cursor(position, plan.name, ctx.workspace.cipher) if position is not None else None, count, capped)
 
 
 def _count(ctx: Context, asked: _Asked, wanted: str | None) -> tuple[int | None, bool]:

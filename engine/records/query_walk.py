@@ -23,10 +23,11 @@ Row = Sequence[Any]
 
 @dataclass(slots=True)
 class Walk:
-    """The rows found with the phase of each; ``stopped``: where looking ended early, so that the next page goes on there."""
+    """The rows found with the phase of each, and how many statements it took; ``stopped``: where looking ended early, so that the next page goes on there."""
 
     rows: list[Row] = field(default_factory=list)
     phases: list[int] = field(default_factory=list)
+    statements: int = 0
     stopped: Position | None = None
 
 
@@ -48,6 +49,7 @@ def walk(
         while True:
             limit = wanted - len(found.rows) if keeps is None else max(wanted - len(found.rows), AT_ONCE)
             rows = _fetch(ctx, plan, binds, phase, position, limit)
+            found.statements += 1
             hits = rows if keeps is None else [row for row in rows if keeps(row)]
             found.rows += hits[: wanted - len(found.rows)]
             found.phases += [phase] * (len(found.rows) - len(found.phases))
