@@ -20,6 +20,8 @@ from metadata.text import Label, label_text
 TOKENS_ASIDE = 64
 #: Scope columns before the sort of a list: more than two make the index wider than useful.
 SCOPE_LIMIT = 2
+#: Columns behind the order of an index that only let rows be passed over inside it.
+BESIDE_LIMIT = 3
 NAME_CUT = 40
 SORTABLE_SYSTEM = frozenset({"created_at", "updated_at", "created_by", "updated_by", "version"})
 
@@ -82,7 +84,25 @@ def needed(bundle: Bundle, stored: Stored, dialect: str) -> dict[str, IndexSpec]
     for spec in _all(bundle, stored, dialect):
         known = found.get(spec.name)
         found[spec.name] = replace(known, reasons=_joined(known.reasons, spec.reasons)) if known else spec
-    return _without_served(found)
+    return _without_served(_together(found.values()))
+
+
+def _together(specs: Iterable[IndexSpec]) -> dict[str, IndexSpec]:
+    """Indexes that differ only in what they carry beside their order become one that carries it all, as far as BESIDE_LIMIT."""
+    found: dict[str, IndexSpec] = {}
+    heads: dict[tuple[str, tuple[str, ...], frozenset[str]], IndexSpec] = {}
+    for spec in specs:
+        plain = not (spec.unique or spec.where or spec.method or spec.filled) and "id" in spec.columns
+        head = spec.columns[: spec.columns.index("id") + 1] if plain else ()
+        known = heads.get((spec.entity, head, spec.descending)) if plain else None
+        columns = tuple(dict.fromkeys((*known.columns, *spec.columns))) if known is not None else spec.columns
+        if known is not None and len(columns) <= len(head) + BESIDE_LIMIT:
+            del found[known.name]
+            spec = replace(known, columns=columns, reasons=_joined(known.reasons, spec.reasons))
+        if plain:
+            heads[spec.entity, head, spec.descending] = spec
+        found[spec.name] = spec
+    return found
 
 
 def _joined(first: tuple[Reason, ...], more: tuple[Reason, ...]) -> tuple[Reason, ...]:
@@ -232,8 +252,9 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
         yield _sorted_spec(view.entity, (*scope, column), (), Reason("index_list", title))
     narrow = bool(own) and all(_selective(branch[0], view.entity, stored) for branch in own)
     if not narrow:
+        beside = (*(fixed_by[0] if len(fixed_by) == 1 else ()), *passed)
         for column in _grant_scopes(bundle, view, stored):
-            yield _sorted_spec(view.entity, (column,), sort, Reason("index_list_rows", title))
+            yield _sorted_spec(view.entity, (column,), sort, Reason("index_list_rows", title), tuple(name for name in beside if name != column))
     for key in dict.fromkeys((*view.quick, *((view.kanban,) if view.kanban else ()))) if not own else ():
         physical = stored.get((view.entity, key))
         if physical is not None and not physical.blind and _indexable(physical):

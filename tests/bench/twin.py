@@ -109,7 +109,7 @@ customer = sa.Table(
     sqlite_autoincrement=True,
 )
 sa.Index("ix_customer_phone", customer.c.phone, unique=True, sqlite_where=customer.c.deleted_at.is_(None), postgresql_where=customer.c.deleted_at.is_(None))
-sa.Index("ix_customer_owner", customer.c.owner, customer.c.expected_on, customer.c.id)
+sa.Index("ix_customer_owner", customer.c.owner, customer.c.stage, customer.c.expected_on, customer.c.id)
 sa.Index("ix_customer_helper", customer.c.helper)
 sa.Index("ix_customer_team", customer.c.team)
 sa.Index("ix_customer_stage", customer.c.stage, customer.c.expected_on, customer.c.id)

@@ -59,7 +59,19 @@ def test_a_list_that_all_its_readers_may_see_brings_no_index_by_their_rows():
     seen = indexes({**role, **a_list(where="stage == 'new'", sort=["height"], **{"for": ["keeper"]})})
     assert columns(seen) == {("stage", "height", "id"), ("owner",)}
     partly = indexes({**role, **a_list(where="stage == 'lost'", sort=["height"], **{"for": ["keeper"]})})
-    assert columns(partly) == {("stage", "height", "id"), ("owner", "height", "id")}
+    assert columns(partly) == {("stage", "height", "id"), ("owner", "height", "id", "stage")}
+
+
+def test_what_lists_fix_besides_stands_behind_the_order_of_one_index_for_their_readers_rows():
+    role = {("role", "keeper"): {"title": {"zh": "园丁"}, "grants": {"plant": {"read": "owner == me"}}}}
+    more = {
+        ("list", f"more{number}"): {"entity": "plant", "title": {"zh": "又"}, "columns": ["name"], "where": where, "sort": ["height"]}
+        for number, where in enumerate(("not code", ""))
+    }
+    found = indexes({**role, **a_list(where="stage == 'new'", sort=["height"]), **more})
+    led = [spec for spec in found if spec.columns[0] == "owner"]
+    assert [(spec.columns[:3], set(spec.columns[3:])) for spec in led] == [(("owner", "height", "id"), {"stage", "code"})]
+    assert {reason.code for reason in led[0].reasons} >= {"index_list_rows"}
 
 
 def test_rows_of_a_team_are_led_to_as_those_of_a_person_are():
