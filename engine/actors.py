@@ -31,6 +31,7 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "retention": "what may no longer be kept",
     "outbox": "messages to the outside",
     "intake": "messages from the outside",
+    "merging": "links made while two records became one",
 }
 TOKEN_PREFIX = "tgm_"
 _token_of_digest = StateBeside(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from engine import asks_timed, delivery, rehearsal, rule_apart, timed_settings, upkeep
+from engine import asks_timed, delivery, merge_jobs, rehearsal, rule_apart, timed_settings, upkeep
 from engine.actors import enter_as
 from engine.exchange import batches
 from engine.jobs import JobKind
@@ -25,7 +25,16 @@ SOURCES: tuple[Source, ...] = (timed_settings.SOURCE, asks_timed.SOURCE, cron_so
 
 def kinds() -> dict[str, JobKind]:
     """What jobs there are and what runs them."""
-    found = (JobKind(batches.JOB, batches.run_job), upkeep.KIND, timed_settings.KIND, delivery.KIND, rule_apart.KIND, asks_timed.KIND, RuleJobs().kind())
+    found = (
+        JobKind(batches.JOB, batches.run_job),
+        upkeep.KIND,
+        timed_settings.KIND,
+        delivery.KIND,
+        merge_jobs.KIND,
+        rule_apart.KIND,
+        asks_timed.KIND,
+        RuleJobs().kind(),
+    )
     return {kind.name: kind for kind in found}
 
 

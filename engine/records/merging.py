@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.access import remember
+from engine.clock import database_now
 from engine.errors import Conflict, Invalid, NotFound
 from engine.expressions.checking import names_for
 from engine.expressions.language import Expression, parse
 from engine.expressions.sql_types import json_holds
 from engine.expressions.types import BOOLEAN
 from engine.fields.base import Value
+from engine.jobs import put
 from engine.records.attachments import FILE_TYPES, bind_files, ids_of
 from engine.records.derived import own_values
 from engine.records.uniques import conflict_of
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField
 
 UNDOABLE = timedelta(days=30)
+#: The job that looks once more for links made by transactions that were open during the merge, and when: none of them lasts so long.
+JOB, LATE = "merge", timedelta(seconds=10)
 #: Most records whose links one merge may move.
 MOST_MOVED = 20_000
 _LISTS = frozenset({"links", "people", "tags", "choices", "files"})
@@ -91,8 +95,24 @@ def merge(saving: Saving, params: Mapping[str, Value]) -> dict[str, Value]:
     saving.settling.settle()
     version = work.fetch(entity.key, [keep.id])[keep.id]["version"] if names else None
     row = {"entity": entity.key, "keep": keep.id, "drop": drop.id, "at": work.ctx.now, "by": work.ctx.actor.person_id, "version": version}
-    work.connection.execute(sa.insert(merging).values(**row, into_field=into or None, into_before=dropped.get(into) if into else None, moved=moves.to_json()))
+    row |= {"into_field": into or None, "into_before": dropped.get(into) if into else None, "moved": moves.to_json()}
+    number = work.connection.execute(sa.insert(merging).values(row).returning(merging.c.id)).scalar_one()
+    put(work.connection, work.workspace.name, JOB, {"merging": number}, run_at=database_now(work.connection) + LATE)
     return {"moved": moves.counts(), "fields": names}
+
+
+def move_late(saving: Saving, number: int) -> int:
+    """Links that were on their way while the merge was made lead to the kept record, too; gives how many. A merge taken back moves none."""
+    work = saving.work
+    done = work.connection.execute(sa.select(merging).where(merging.c.id == number, merging.c.undone_at.is_(None))).mappings().first()
+    if done is None or done["entity"] not in work.workspace.entities:
+        return 0
+    moves = _Moves(*(list(done["moved"][name]) for name in ("single", "lists", "engine")))
+    before = sum(moves.counts().values())
+    _move_links(saving, work.entity(done["entity"]), done["drop"], done["keep"], moves)
+    work.connection.execute(sa.update(merging).where(merging.c.id == number).values(moved=moves.to_json()))
+    saving.settling.settle()
+    return sum(moves.counts().values()) - before
 
 
 def _both(work: Work, keep: Value, drop: Value) -> tuple[CompiledEntity, Row, Row]:

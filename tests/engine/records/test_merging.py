@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import files
+from engine import files, merge_jobs
 from engine.clock import move
 from engine.context import Context
 from engine.errors import Conflict, Invalid, NotFound
+from engine.jobs import JobRun, table_for
 from engine.messages import catalogue
 from engine.records import service
 from engine.records.query import Query, get, page
@@ -233,6 +234,29 @@ def test_files_follow_and_come_back(world):
     world.do("merge.undo", keep, drop)
     assert [item.id for item in world.read("client", keep)["papers"]] == papers[:1] and [item.id for item in world.read("client", drop)["papers"]] == papers[1:]
     assert files.open_file(world.ctx, papers[1])
+
+
+def test_a_link_made_while_the_records_became_one_is_moved_by_the_job_that_follows(world):
+    """As a transaction leaves it that saw the dropped record alive and committed after the merge."""
+    keep, drop = world.make("client"), world.make("client")
+    call, party = world.make("call", client=keep), world.make("party", guests=[keep])
+    world.do("merge", keep, drop)
+    with world.ctx.writing() as ctx:
+        work = Work(ctx)
+        for key, record, name, value in (("call", call, "client", drop), ("party", party, "guests", [drop])):
+            row = dict(work.fetch(key, [record])[record])
+            work.update(work.entity(key), row, {**row, name: value}, [name], entered=True)
+        job = (
+            ctx.open.execute(sa.select(table_for(ctx.open.dialect.name)).where(sa.column("name") == "merge").order_by(sa.column("id").desc()))
+            .mappings()
+            .first()
+        )
+    assert job is not None and job["run_at"] > job["created_at"]
+    run = JobRun(world.ctx.home, world.workspace.database, world.workspace.name, job["id"], "merge", job["args"], {}, 1, "test", None)
+    assert merge_jobs.run(run) == {"moved": 2} and merge_jobs.run(run) == {"moved": 0}
+    assert world.read("call", call)["client"].id == keep and ids(world.read("party", party)["guests"]) == [keep] and world.read("client", keep)["calls"] == 1
+    world.do("merge.undo", keep, drop)
+    assert world.read("call", call)["client"].id == drop and merge_jobs.run(run) == {"moved": 0}
 
 
 def test_what_is_kept_for_taking_back_holds_no_value_of_anybody(world):
