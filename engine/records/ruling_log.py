@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine import system_tables_rules as tables
+from engine.database_ready import Ready
 from engine.rules.book import CompiledRule
 from engine.rules.frame import Frame
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 #: How many ids are drawn at once.
 _BLOCK = 8
-_INSERT = sa.insert(tables.run)
+_INSERT = Ready(sa.insert(tables.run).inline(), [column.name for column in tables.run.c])
+_KNOWN = Ready(sa.select(tables.run.c.id).where(tables.run.c.rule == sa.bindparam("p_rule"), tables.run.c.occurrence == sa.bindparam("p_occurrence")))
 
 
 @dataclass(slots=True)
@@ -41,8 +43,7 @@ class RunLog:
         """Whether a rule ran for an occurrence before, in this transaction or an earlier one."""
         if (rule, occurrence) in self._known:
             return True
-        select = sa.select(tables.run.c.id).where(tables.run.c.rule == rule, tables.run.c.occurrence == occurrence)
-        return self.work.connection.execute(select).first() is not None
+        return _KNOWN.first(self.work.connection, {"p_rule": rule, "p_occurrence": occurrence}) is not None
 
     def note(self, rule: CompiledRule, frame: Frame, occurrence: str | None, chain: Sequence[str], ctx: Context, micros: int, job: int | None = None) -> None:
         """Keep a run that has ended well; it is written with the transaction's end."""
@@ -75,5 +76,5 @@ class RunLog:
     def finish(self) -> None:
         """Write the runs, all in one statement."""
         if self._rows:
-            self.work.connection.execute(_INSERT, self._rows)
+            _INSERT.run_each(self.work.connection, self._rows)
             self._rows = []

@@ -190,14 +190,12 @@ class Work:
     def draw_numbers(self, table: sa.Table, many: int) -> list[int]:
         """New ids of a numbered system table, before its rows are written."""
         if self.workspace.database.dialect == "sqlite":
-            last = self.connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0
-            first = max(last, self._drawn.get(table.name, 0)) + 1
+            largest = remember(self.workspace, ("largest", table.name), lambda: Ready(sa.select(sa.func.max(table.c.id))))
+            first = max(largest.rows(self.connection)[0][0] or 0, self._drawn.get(table.name, 0)) + 1
             self._drawn[table.name] = first + many - 1
             return list(range(first, first + many))
-        schema = self.workspace.database.schema
-        owner = f'"{schema}"."{table.name}"' if schema else f'"{table.name}"'
-        drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"))
-        return sorted(self.connection.execute(sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))).scalars())
+        drawn = remember(self.workspace, ("drawn", table.name, many), lambda: Ready(_next_values(table, many, self.workspace.database.schema)))
+        return sorted(number for (number,) in drawn.rows(self.connection))
 
     def new_head(self) -> Row:
         """The system columns of a new row, but its id."""
@@ -352,3 +350,10 @@ def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> R
     names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *(key for key, _ in kept.stored)))
     row = dict(zip(names, found, strict=True))
     return kept.open(row, workspace.cipher) if kept.sealed else row
+
+
+def _next_values(table: sa.Table, many: int, schema: str | None) -> sa.Select[Any]:
+    """PostgreSQL: so many numbers of a table's sequence."""
+    owner = f'"{schema}"."{table.name}"' if schema else f'"{table.name}"'
+    drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"), type_=sa.BigInteger)
+    return sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))
