@@ -208,5 +208,9 @@ def _entity_of(words: Mapping[str, Any]) -> str | None:
 
 
 def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of a refusal as JSON can hold them."""
-    return {name: value if isinstance(value, str | int | float | bool | None) else str(value) for name, value in params.items()}
+    """Parameters of a refusal as JSON can hold them; texts in several languages stay so."""
+    return {name: value if isinstance(value, str | int | float | bool | None) or _is_label(value) else str(value) for name, value in params.items()}
+
+
+def _is_label(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(part, str) for pair in value.items() for part in pair)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from engine.access import grant_of
+from engine.explaining import coming
 from engine.records.query import Query, page
 from engine.records.record import Record
 from engine.scope import evaluator_of
 from metadata.text import label_text
 from renderer.bound_record import Desk, pointing, record_label
+from renderer.bound_rule import coming_text, moment
 from renderer.cells import Judge, deadline
 from renderer.shell import open_lists
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField
 
 OPEN_ROWS = 3
+#: How many of the things rules will do are told.
+RULES_AT_MOST = 3
 _DATED = ("date", "instant")
 
 
@@ -58,8 +62,19 @@ def upcoming(desk: Desk, entity: CompiledEntity, record: Record, dated: dict[str
     found = [
         _of(desk, entity, record, name, dated[name], label_text(entity.fields[name].definition.title, desk.ctx.locale, name), "clock", "") for _at, name in own
     ]
+    found += by_rules(desk, entity, record)
     for other, link in pointing(desk.ctx, entity):
         found += _open(desk, other, link, record)
+    return found
+
+
+def by_rules(desk: Desk, entity: CompiledEntity, record: Record) -> list[Next]:
+    """What due rules will do with the record unless something changes."""
+    ctx, found = desk.ctx, []
+    for item in coming(ctx, entity.key, record.id)[:RULES_AT_MOST]:
+        days = (item.at.astimezone(ctx.workspace.timezone).date() - desk.today).days
+        colour = "red" if days <= 0 else "amber" if days <= 3 else ""
+        found.append(Next(coming_text(ctx, item, entity), Markup("{}").format(moment(ctx, item.at)), colour, "bolt"))
     return found
 
 

@@ -20,6 +20,7 @@ from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import Surroundings
 from renderer.bound_record import Desk, around, moment_field, pointing, text_of
+from renderer.bound_rule import rule_title
 from renderer.translations import _
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Told:
     what: str
     icon: str
     why: str = ""
+    why_href: str = ""
     href: str = ""
     quote: str = ""
     tags: tuple[Markup, ...] = ()
@@ -163,7 +165,8 @@ def _change(desk: Desk, entity: CompiledEntity, moment: Moment, *, computed: boo
         who,
         words.get(moment.verb, moment.verb),
         _VERBS.get(moment.verb, "point"),
-        _why(moment.cause),
+        _why(ctx, moment.cause),
+        _why_href(desk, moment.cause),
         changes=told,
     )
 
@@ -191,8 +194,16 @@ def _principal(cause: Mapping[str, Any]) -> str:
     )
 
 
-def _why(cause: Mapping[str, Any]) -> str:
+def _why_href(desk: Desk, cause: Mapping[str, Any]) -> str:
+    """The run of the rule that did it."""
+    run = (cause.get("detail") or {}).get("run") if cause.get("kind") == "rule" else None
+    return f"{desk.base}/runs/{run}" if isinstance(run, int) else ""
+
+
+def _why(ctx: Context, cause: Mapping[str, Any]) -> str:
     kind, name = str(cause.get("kind", "")), str(cause.get("name", ""))
+    if kind == "rule":
+        return _("by the rule %(name)s", name=rule_title(ctx, name))
     if kind == "import":
         return _("by the import of %(name)s", name=name) if name else _("by an import")
     return _("through the API") if kind == "api" else ""

@@ -145,6 +145,7 @@ def _frame(ctx: Context, base: str) -> Frame:
         for right, item in (
             ("people", MenuItem("people", _("People and roles"), "users-group", f"{base}/people", f"{base}/people")),
             ("import", MenuItem("imports", _("Imports"), "table-import", f"{base}/imports", f"{base}/import")),
+            ("settings", MenuItem("rules", _("Rules"), "bolt", f"{base}/rules", f"{base}/ru")),
             ("settings", MenuItem("settings", _("Settings"), "tool", f"{base}/settings", f"{base}/settings")),
             ("settings", MenuItem("outbox", _("Outbox"), "send", f"{base}/outbox", f"{base}/outbox")),
             ("settings", MenuItem("connections", _("Connections"), "api", f"{base}/connections", f"{base}/connections")),

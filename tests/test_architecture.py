@@ -85,6 +85,8 @@ LEVELS = (
         "engine.merge_jobs",
         "engine.settings_values",
         "engine.settings_effects",
+        "engine.run_log",
+        "engine.explaining",
         "engine.saved_views",
         "engine.drafts",
         "engine.files",

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from engine.access import grant_of
 from engine.context import Context
 from engine.errors import Conflict, Invalid, NotFound
+from engine.explaining import rules_about
 from engine.fields.base import Wrong
 from engine.fields.values import Masked
 from engine.records import service
@@ -352,6 +353,7 @@ def show(visit: Visit) -> Response:
             "may_delete": may(ctx, entity, number, "delete"),
             "list_address": _list_address(visit, entity),
             "here": address(visit, entity, number),
+            "has_rules": bool(rules_about(ctx, entity)),
         }
     # Outside of the page's own snapshot: what a plugin does wrong there must not end it.
     return visit.page("record.html", **data, panels=page_panels(visit.ctx, visit.site.pages, entity, record))

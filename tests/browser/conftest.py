@@ -18,7 +18,7 @@ from renderer.app import create_app
 from tests.prepare import HINT, find_browser
 from tests.renderer.clinic import make_clinic, open_home
 from tests.renderer.mailroom import make_mailroom
-from tests.renderer.station import make_station
+from tests.renderer.station import make_station, work_station
 from tests.renderer.ward import make_ward
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
@@ -41,6 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     make_ward(home)
     make_station(home)
     make_mailroom(home)
+    work_station(home)
     server = uvicorn.Server(uvicorn.Config(create_app(home), host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

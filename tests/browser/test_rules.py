@@ -41,3 +41,53 @@ def test_a_wrong_value_is_told_at_its_control(open_page):
     dialog.get_by_role("button", name="保存").click()
     expect(dialog.locator("#s-value-error")).to_be_visible()
     open_page.expect_said("422")
+
+
+# --- rules ---------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("phone", "dark"), [(False, False), (True, True)])
+def test_the_pages_of_rules_are_accessible_and_fit(open_page, accessible, phone, dark):
+    page = open_page("ada2", "/w/worked/rules", phone=phone, dark=dark)
+    page.locator("#rule-release summary").click()
+    accessible(page)
+    for path in ("runs", "rules-dead", "r/guest/1"):
+        page.goto(f"/w/worked/{path}")
+        accessible(page)
+    page.get_by_role("tab", name="规则").click()
+    expect(page.locator("#why-release")).to_be_visible()
+    accessible(page)
+
+
+def test_an_administrator_reads_from_the_record_why_it_was_released(open_page, accessible):
+    page = open_page("ada2", "/w/worked/r/guest/1")
+    page.locator("#timeline").get_by_role("link", name="由规则“释放无人看护的病人”").click()
+    dialog = page.locator("#dialog")
+    expect(dialog.get_by_role("heading", name="释放无人看护的病人")).to_be_visible()
+    expect(dialog).to_contain_text("如果 责任护士 有值 且 保留 不为是 且 阶段 是 在院")
+    expect(dialog.locator(".trace")).to_contain_text("把 责任护士 清空")
+    accessible(page)
+    dialog.get_by_role("button", name="关闭").click()
+    page.get_by_role("tab", name="规则").click()
+    expect(page.locator("#why-release .first")).to_contain_text("责任护士 有值")
+
+
+def test_a_rule_is_switched_off_and_its_parameter_changed_in_place(open_page):
+    page = open_page("ada2", "/w/worked/rules")
+    page.get_by_role("switch", name="启用或停用：接管病人").click()
+    expect(page.locator(".toast")).to_contain_text("已停用")
+    expect(page.get_by_role("switch", name="启用或停用：接管病人")).to_have_attribute("aria-checked", "false")
+    page.locator("#rule-judge .uses .chip").click()
+    expect(page.locator("#setting-form")).to_be_visible()
+    page.get_by_label("有效记录最少字数").fill("6")
+    page.locator("#dialog").get_by_role("button", name="保存").click()
+    expect(page.locator("#least_words")).to_contain_text("6")
+
+
+def test_the_log_is_filtered_and_opened(open_page):
+    page = open_page("ada2", "/w/worked/runs")
+    page.get_by_label("结果", exact=True).select_option("refused")
+    page.get_by_role("button", name="显示").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="出院结算").click()
+    expect(page.locator("main")).to_contain_text("还有欠费，不能结算")

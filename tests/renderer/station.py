@@ -8,11 +8,13 @@ from typing import Any
 
 from engine import builtin, settings_values
 from engine.actors import enter_as, enter_person
+from engine.background import advance
 from engine.context import Context
 from engine.home import Home
 from engine.members import add_member
 from engine.publishing import create_workspace
 from engine.records import service
+from engine.rule_jobs import switch
 from metadata.bundle import Bundle
 
 ALL = {"read": True, "create": True, "update": True, "delete": True, "export": True}
@@ -171,12 +173,13 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 PEOPLE = (("nora", "诺拉", "nurse"), ("nina", "妮娜", "nurse"), ("ada", "阿达", "admin"))
 
 
-def make_station(home: Home, name: str = "station") -> None:
+def make_station(home: Home, name: str = "station", mark: str = "") -> None:
     """A rehearsal of two weeks' work: three guests, visits, one taken; the clock stands two days before the first is released."""
     create_workspace(home, name, Bundle(dict(DOCUMENTS), builtin.DOCUMENTS), title="北山护理站", sandbox=True, demo=True, now=NOW)
-    people = {login: add_member(home, name, login, [role], name=title) for login, title, role in PEOPLE}
+    for login, title, role in PEOPLE:
+        add_member(home, name, login + mark, [role], name=title)
     ctx = enter_as(home, name, "operator")
-    nora = person(ctx, "nora")
+    nora = person(ctx, "nora" + mark)
     for words in (
         {"name": "钱一", "phone": "13900000001", "nurse": nora, "debt": 0},
         {"name": "孙二", "level": "c", "debt": 500000},
@@ -185,8 +188,7 @@ def make_station(home: Home, name: str = "station") -> None:
         service.create(ctx, "guest", words)
     service.create(ctx, "visit", {"guest": 1, "said": "精神很好，饮食正常", "at": (NOW - timedelta(days=5)).isoformat()})
     service.create(ctx, "visit", {"guest": 1, "said": "好"})
-    settings_values.set_value(as_person(home, name, "ada"), "least_words", 5, NOW + timedelta(days=1))
-    assert people
+    settings_values.set_value(as_person(home, name, "ada" + mark), "least_words", 5, NOW + timedelta(days=1))
 
 
 def person(ctx: Context, login: str) -> int:
@@ -201,3 +203,13 @@ def person(ctx: Context, login: str) -> int:
 def as_person(home: Home, name: str, login: str) -> Context:
     """A context of a person."""
     return enter_person(home, name, login)
+
+
+def work_station(home: Home, name: str = "worked") -> None:
+    """The same four days later: one guest released after a warning, one billed in vain and given up on, one rule switched off."""
+    make_station(home, name, "2")
+    ctx = enter_as(home, name, "operator")
+    service.create(as_person(home, name, "nora2"), "visit", {"guest": 3, "said": "伤口愈合良好，情绪稳定"})
+    service.update(as_person(home, name, "nina2"), "guest", 2, {"state": "out"}, service.ANY)
+    advance(home, name, NOW + timedelta(days=4))
+    switch(ctx, "warn", on=False)

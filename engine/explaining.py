@@ -1,0 +1,190 @@
+"""Why a rule did or did not run for a record, and when it will: its conditions judged now, part by part, as far as the reader may see. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from engine.access import grant_of
+from engine.errors import NotFound
+from engine.expressions.language import Expression
+from engine.expressions.nodes import Field, Hop, Node, Space
+from engine.expressions.zones import midnight
+from engine.fields.base import Value
+from engine.records import query
+from engine.records.ruling_eyes import show_value
+from engine.records.work import Work
+from engine.rules.book import CompiledRule
+from engine.rules.compile import rule_book
+from engine.rules.conditions import Part, Witness, explain
+from engine.rules.sentences import around_of, labels_of
+from engine.timed import calendar_of, holidays_of
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity
+
+#: Spaces of the record itself, of which ``old`` is what it is now: nothing has changed yet.
+_OWN = ("record", "old")
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A due rule and when it falls due for a record. ``holds``: its condition now; None where only the run will know."""
+
+    rule: CompiledRule
+    field: str
+    shift: int
+    at: datetime
+    holds: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why a rule would run now, or not. ``off``: switched off; ``where`` and ``condition`` judged; ``coming``: of a due rule, each field that has a value."""
+
+    rule: CompiledRule
+    off: bool
+    where: Part | None
+    condition: Part | None
+    coming: tuple[Coming, ...] = ()
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether its conditions hold."""
+        found = [part.holds for part in (self.where, self.condition) if part is not None]
+        return False if False in found else None if None in found else True
+
+    @property
+    def reason(self) -> Part | None:
+        """The first part that does not hold."""
+        for part in (self.where, self.condition):
+            if part is not None and (found := part.first_false()) is not None:
+                return found
+        return None
+
+
+def rules_about(ctx: Context, entity: str) -> list[CompiledRule]:
+    """The rules that are about records of an entity, by key."""
+    return [rule for _key, rule in sorted(rule_book(ctx.workspace).rules.items()) if rule.entity == entity]
+
+
+def explain_rule(ctx: Context, rule: CompiledRule, record_id: int) -> Explained:
+    """Why a rule would run for a record or not. Raises NotFound for records the reader may not see."""
+    with ctx.snapshot() as ctx:
+        return _Desk.at(ctx, rule.entity, record_id).explained(rule)
+
+
+def explain_all(ctx: Context, entity: str, record_id: int) -> list[Explained]:
+    """The same for every rule about a record."""
+    with ctx.snapshot() as ctx:
+        desk = _Desk.at(ctx, entity, record_id)
+        return [desk.explained(rule) for rule in rules_about(ctx, entity)]
+
+
+def coming(ctx: Context, entity: str, record_id: int) -> list[Coming]:
+    """What due rules will do with a record unless it changes, soonest first: those not switched off whose conditions hold now."""
+    rules = [rule for rule in rule_book(ctx.workspace).due if rule.entity == entity and rule.key not in ctx.workspace.rules_off]
+    if not rules:
+        return []
+    with ctx.snapshot() as ctx:
+        desk = _Desk.at(ctx, entity, record_id)
+        found = [item for rule in rules for item in desk.explained(rule).coming]
+    return sorted((item for item in found if item.holds is not False and item.at > ctx.now), key=lambda item: (item.at, item.rule.key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """One record looked at by the engine for one reader: values are read whole, and told as far as the reader's grants reach."""
+
+    ctx: Context
+    work: Work
+    entity: CompiledEntity
+    row: Mapping[str, Value]
+    clear: frozenset[str]  # fields the reader sees in clear in this record
+
+    @staticmethod
+    def at(ctx: Context, key: str, record_id: int) -> _Desk:
+        seen = query.get(ctx, key, record_id)
+        entity = ctx.workspace.entities[key]
+        work = Work(ctx)
+        row = work.row(key, record_id)
+        if row is None:
+            raise NotFound("no_such_record", entity=key, id=record_id)
+        grant, truth = grant_of(ctx.workspace, ctx.actor, entity), work.truth(entity, row)
+        hidden = {name for name, guard in grant.guards.items() if not (guard.is_visible(truth) and guard.is_clear(truth))}
+        return _Desk(ctx, work, entity, row, frozenset(name for name in seen if name in grant.readable and name not in hidden) | {"id", "version"})
+
+    def explained(self, rule: CompiledRule) -> Explained:
+        """One rule."""
+        where = self.judged(rule, rule.trigger.where)
+        condition = self.judged(rule, rule.condition) if isinstance(rule.condition, Expression) else None
+        found = Explained(rule, rule.key in self.ctx.workspace.rules_off, where, condition)
+        return replace(found, coming=tuple(self.coming(rule, found.holds)))
+
+    def judged(self, rule: CompiledRule, condition: Expression | None) -> Part | None:
+        """A condition part by part."""
+        if condition is None:
+            return None
+        row = self.work.full(self.entity, condition, self.row)
+        spaces: dict[str, Any] = {"record": row}
+        evaluator = self.work.evaluator
+
+        def value(node: Node) -> Value:
+            return evaluator.of_node(node, row, old=row, spaces=spaces)
+
+        around = replace(around_of(rule, labels_of(self.ctx.workspace, self.ctx.locale)), timezone=self.ctx.workspace.timezone)
+        return explain(condition.tree, around, Witness(value, self._may, self._show))
+
+    def _may(self, node: Node) -> bool:
+        """Whether the reader may see what a node reads."""
+        match node:
+            case Hop(link=link, entity=entity, key=key):
+                return link in self.clear and self._open(entity, key) and self._readable(entity, self.row.get(link))
+            case Field(key=key):
+                return self._own(key)
+            case Space(path=(head, key, *rest)) if head in _OWN:
+                return self._own(str(key)) and (not rest or (self._open(node.hop, str(rest[0])) and self._readable(node.hop, self.row.get(str(key)))))
+        return True
+
+    def _own(self, key: str) -> bool:
+        return key in self.clear or key not in self.entity.fields
+
+    def _open(self, entity: str, key: str) -> bool:
+        target = self.ctx.workspace.entities.get(entity)
+        return target is not None and (key not in target.fields or key in grant_of(self.ctx.workspace, self.ctx.actor, target).open)
+
+    def _readable(self, entity: str, record: Value) -> bool:
+        if not isinstance(record, int):
+            return True
+        try:
+            query.get(self.ctx, entity, record, fields=("id",))
+        except NotFound:
+            return False
+        return True
+
+    def _show(self, node: Node, value: Value) -> str:
+        text = show_value(self.ctx, node.type.clear(), value, self.ctx.locale)
+        return text or "—"
+
+    def coming(self, rule: CompiledRule, holds: bool | None) -> Iterator[Coming]:
+        """When a due rule falls due, for each field the reader sees."""
+        for field in rule.trigger.due:
+            value = self.row.get(field)
+            if value is None or field not in self.clear:
+                continue
+            for shift in rule.trigger.shifts:
+                at = self._due_at(rule, value, shift)
+                if at is not None:
+                    yield Coming(rule, field, shift, at, holds)
+
+    def _due_at(self, rule: CompiledRule, value: Value, shift: int) -> datetime | None:
+        moment = value if isinstance(value, datetime) else midnight(value, self.ctx.workspace.timezone) if isinstance(value, date) else None
+        if moment is None:
+            return None
+        calendar = calendar_of(self.ctx, rule)
+        if calendar is None:
+            return moment + timedelta(seconds=shift)
+        return calendar.add(moment, shift, self.ctx.workspace.timezone, holidays_of(self.ctx))
