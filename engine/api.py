@@ -57,6 +57,7 @@ from engine.rules.effects import (
     SetValues,
     WithdrawAsks,
 )
+from engine.rules.parameters import unknown_words
 from engine.webhooks import signed_headers
 from metadata.definitions import Entity, Field
 from metadata.text import Label, label_text
@@ -117,6 +118,9 @@ def action(
 
     def declared(run: Callable[..., Any]) -> Action:
         schema: dict[str, object] = {"type": "object", "properties": dict(params or {}), "required": list(required), "additionalProperties": False}
+        strange = unknown_words(schema)
+        if strange:
+            raise ValueError(f"the parameters of {name} use words of JSON Schema that parameters do not have: {', '.join(sorted(strange))}")
         if examples:
             schema["examples"] = [dict(example) for example in examples]
         return Action(ActionWord(name, schema, title, dict(result or {}), pure, help, tuple(reads), tuple(writes), tuple(does)), run)

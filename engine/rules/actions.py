@@ -15,19 +15,15 @@ from inspect import isgenerator
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
-from jsonschema.validators import extend  # type: ignore[import-untyped]
-
 from engine.errors import Denied, Fault, Invalid, Refusal, Unavailable
 from engine.fields.base import Value
 from engine.registry import Action
 from engine.rules import effects
 from engine.rules.book import Reach
 from engine.rules.effects import Effect, Handle
+from engine.rules.parameters import Read, reader
 from engine.time_limit import TooSlow, time_limit
 from metadata.definitions import Entity
-from metadata.documents import pointer
 from metadata.vocabulary import ActionWord
 
 log = logging.getLogger("tangram.plugins")
@@ -65,21 +61,9 @@ class ActionContext:
 # --- parameters ------------------------------------------------------------------------------------------------------------------------------------
 
 
-def _typed(kinds: type | tuple[type, ...], also: tuple[type, ...] = ()) -> Callable[[object, object], bool]:
-    return lambda _checker, value: isinstance(value, kinds) and (not isinstance(value, bool) or bool in also)
-
-
-_Values = extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {"integer": _typed((int, Handle)), "string": _typed((str, date, datetime)), "array": _typed((list, tuple)), "object": _typed(Mapping)}
-    ),
-)
-
-
 @cache
-def _validator(action: Action) -> Any:
-    return _Values(action.word.params)
+def _reader(action: Action) -> Read:
+    return reader(action.word.params)
 
 
 def formats(word: ActionWord, wanted: str) -> list[str]:
@@ -95,39 +79,16 @@ def arguments(
 
     ``entities``: parameter -> the entity its expression leads to, for records given by their id; ``read`` reads them.
     """
-    properties: Any = action.word.params.get("properties") or _NONE
-    found = {name: _by_id(properties.get(name, _NONE), value) for name, value in given.items() if value is not None}
+    found = {name: value for name, value in given.items() if value is not None}
     for name in formats(action.word, "record"):
         value = found.get(name)
         if type(value) is int and entities.get(name) and read is not None:
             found[name] = Handle(entities[name], value, read)
-    faults = [_fault(error) for error in _validator(action).iter_errors(found)]
+    faults: list[Fault] = []
+    taken = _reader(action)(found, "", faults)
     if faults:
         raise Invalid("action_params", action=action.word.name, faults=faults)
-    return found
-
-
-def _by_id(schema: Mapping[str, Any], value: Value) -> Value:
-    """The value with its records given by id wherever a whole number is wanted and no record: people, cursors, columns of rows."""
-    if isinstance(value, Handle):
-        types = schema.get("type", "object")
-        whole = schema.get("format") == "record" or "object" in types or "integer" not in types
-        return value if whole else value.id
-    if isinstance(value, dict):
-        properties, others = schema.get("properties", _NONE), schema.get("additionalProperties")
-        return {name: _by_id(properties.get(name, others if isinstance(others, Mapping) else _NONE), item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        items = schema.get("items", _NONE)
-        return [_by_id(items, item) for item in value]
-    return value
-
-
-def _fault(error: ValidationError) -> Fault:
-    path = tuple(error.absolute_path)
-    if error.validator == "required":
-        missing = next((name for name in error.validator_value if name not in error.instance), "")
-        return Fault(pointer(*path, missing), "param_required", {"name": missing})
-    return Fault(pointer(*path), "param_wrong", {"name": str(path[0]) if path else "", "word": str(error.validator), "wants": str(error.validator_value)[:80]})
+    return dict(taken)
 
 
 # --- reach -----------------------------------------------------------------------------------------------------------------------------------------
