@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -27,6 +27,16 @@ from engine.settings import Settings
 
 Dialect = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
+#: Where a connection's ``info`` tells about the try it serves.
+TRY = "try"
+
+
+class Try(NamedTuple):
+    """One try of a transaction that may be run again: how many follow, and the records (entity, id) it was lost about before."""
+
+    left: int
+    fought: frozenset[tuple[str, int]]
+
 
 OLDEST_SQLITE = (3, 37, 0)
 _MOST_ANSWERS = 5000
@@ -156,19 +166,25 @@ class Database:
             yield connection
 
     def transact(self, work: Callable[[sa.Connection], T], *, attempts: int = 3, background: bool = False, again: tuple[type[Exception], ...] = ()) -> T:
-        """Run ``work`` in a write transaction; when it loses a race (or raises one of ``again``), the whole of it runs again."""
+        """Run ``work`` in a write transaction; when it loses a race (or raises one of ``again``), the whole of it runs again.
+
+        ``connection.info[TRY]`` tells it how many tries are left and which records it lost before, to take hold of first.
+        """
         losing: tuple[type[Exception], ...] = (LostRace, *again)
+        fought: set[tuple[str, int]] = set()
         for left in range(attempts - 1, -1, -1):
             try:
                 with self.write(background=background) as connection:
-                    connection.info["tries_left"] = left
+                    connection.info[TRY] = Try(left, frozenset(fought))
                     try:
                         return work(connection)
                     finally:
-                        connection.info.pop("tries_left", None)
-            except losing:
+                        connection.info.pop(TRY, None)
+            except losing as lost:
                 if not left:
                     raise
+                if isinstance(lost, LostRace) and lost.row is not None:
+                    fought.add(lost.row)
         raise AssertionError("attempts must be at least 1")
 
     def wanted(self) -> bool:

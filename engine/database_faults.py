@@ -15,10 +15,14 @@ from engine.errors import Conflict, Unavailable
 
 
 class LostRace(Conflict):
-    """Another transaction won (serialisation, deadlock, plan changed under it): the whole transaction may be run again."""
+    """Another transaction won (serialisation, deadlock, plan changed under it): the whole transaction may be run again.
 
-    def __init__(self) -> None:
+    ``row``: the record (entity, id) it was about, where one is known; the next try takes hold of it first and so waits its turn.
+    """
+
+    def __init__(self, row: tuple[str, int] | None = None) -> None:
         super().__init__("lost_race")
+        self.row = row
 
 
 class UnscopedStatement(RuntimeError):

@@ -163,13 +163,7 @@ class _Loading:
     def _put(self, raw: Mapping[str, object], read: Mapping[str, Value], open_fields: bool) -> Proposal:
         """A proposal of values that were read before, and of raw inputs. ``open_fields``: the reader of them may write all the fields that were read."""
         if not open_fields or raw:
-            found = self._new.read(self._work, self._grant, self._start, raw, self._grant.writable)
-            for name in read:
-                if name not in self._grant.writable:
-                    found.fault(name, "not_writable" if name in self._grant.readable else "unknown_field", field=name)
-            found.values = {**read, **found.values}
-            found.after = {**self._start, **found.values}
-            return found
+            return self._new.read(self._work, self._grant, self._start, raw, self._grant.writable, read=read)
         return Proposal(self._entity, None, {**self._start, **read}, read, _NO_LINES, [], "", (), self._by_system)
 
     def _check(self, row: _Row) -> None:

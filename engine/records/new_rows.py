@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.access import Grant, remember
+from engine.errors import Fault
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.serial import Serial
@@ -53,9 +54,17 @@ class NewRows:
         *,
         at: str = "",
         fixed: Mapping[str, Value] | None = None,
+        read: Mapping[str, Value] | None = None,
     ) -> Proposal:
-        """What is given, put over a row's start (from ``start``, which may serve many). ``fixed``: values the engine sets itself (a line's parent)."""
+        """What is given, put over a row's start (from ``start``, which may serve many). ``fixed``: values the engine sets itself (a line's parent).
+
+        ``read``: given values that the fields' own readers read before; raw inputs win over them.
+        """
         taken = self.intake.take(raw, writable, grant.readable, at)
+        if read:
+            closed = read.keys() - writable
+            taken.faults += [Fault(f"{at}/{name}", "not_writable" if name in grant.readable else "unknown_field", {"field": name}) for name in sorted(closed)]
+            taken.values = {**read, **taken.values}
         row: Row = {**start, **taken.values, **fixed} if fixed else {**start, **taken.values}
         return Proposal(self.entity, None, row, taken.values, taken.lines, taken.faults, at, trusted=work.ctx.actor.kind == "system")
 
@@ -95,11 +104,18 @@ class NewRows:
 
 
 def propose_new(
-    work: Work, entity: CompiledEntity, raw: Mapping[str, object], writable: Collection[str], *, at: str = "", fixed: Mapping[str, Value] | None = None
+    work: Work,
+    entity: CompiledEntity,
+    raw: Mapping[str, object],
+    writable: Collection[str],
+    *,
+    at: str = "",
+    fixed: Mapping[str, Value] | None = None,
+    read: Mapping[str, Value] | None = None,
 ) -> Proposal:
-    """A new row. ``fixed``: values the engine sets itself (the parent of a child line)."""
+    """A new row. ``fixed``: values the engine sets itself (the parent of a child line); ``read``: given values already read."""
     rows = new_rows(work.workspace, entity, json=work.json)
-    proposal = rows.read(work, work.grant(entity), rows.start(work), raw, writable, at=at, fixed=fixed)
+    proposal = rows.read(work, work.grant(entity), rows.start(work), raw, writable, at=at, fixed=fixed, read=read)
     rows.complete(work, proposal, fixed.keys() if fixed else ())
     return proposal
 

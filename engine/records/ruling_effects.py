@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from engine import notices, outbox
 from engine.access import remember
+from engine.database import TRY
 from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
@@ -69,7 +70,8 @@ class Applier:
             held = self.saving.hold(entity, record.id, "update")
             if not self.eyes.evaluator.truth(effect.expect, self.saving.work.full(entity, effect.expect, held.row), **effect.spaces):
                 raise Conflict(effect.refuse or "rule_expected", message=effect.message, rule=self.frame.rule.title or self.frame.rule.key)
-        self._written(entity, lambda: self.saving.update(entity, record.id, raw, ANY))
+        seen = self.saving.work.seen_version(entity.key, record.id)
+        self._written(entity, lambda: self.saving.update(entity, record.id, raw, ANY if seen is None else seen))
 
     def create(self, effect: effects.CreateRecord) -> Handle:
         """A new record, or the one that stands with the same unique key."""
@@ -92,10 +94,15 @@ class Applier:
         self._written(entity, lambda: self.saving.delete(entity, record.id, ANY))
 
     def _written(self, entity: CompiledEntity, write: Callable[[], Any]) -> Any:
-        """Do a write; what is wrong with it is the rule's fault and told as such, a lost race runs the whole transaction again."""
+        """Do a write; what is wrong with it is the rule's fault and told as such.
+
+        A lost race (somebody else has the unique key, or changed the row after the rule had read it) runs the whole transaction again.
+        """
         try:
             return write()
         except Conflict as conflict:
+            if conflict.code == "stale":
+                raise LostRace((entity.key, int(str(conflict.params["id"])))) from conflict
             if conflict.code == "duplicate" and may_run_again(self.saving.work.connection):
                 raise LostRace from conflict
             raise
@@ -193,7 +200,7 @@ class Applier:
 
 def may_run_again(connection: sa.Connection) -> bool:
     """Whether the whole transaction will be run again when it loses a race here (PostgreSQL, and tries are left)."""
-    return connection.dialect.name == "postgresql" and bool(connection.info.get("tries_left"))
+    return connection.dialect.name == "postgresql" and bool((now := connection.info.get(TRY)) and now.left)
 
 
 def raw_values(workspace: Workspace, entity: CompiledEntity, values: Mapping[str, Value]) -> dict[str, object]:

@@ -76,9 +76,9 @@ class Saving:
 
     # --- create -----------------------------------------------------------------------------------------------------------------------------
 
-    def create(self, entity: CompiledEntity, raw: Mapping[str, object]) -> Row:
-        """A new record with its child lines."""
-        proposal = self.propose(entity, raw)
+    def create(self, entity: CompiledEntity, raw: Mapping[str, object], read: Mapping[str, Value] | None = None) -> Row:
+        """A new record with its child lines. ``read``: given values that the fields' own readers read before."""
+        proposal = self.propose(entity, raw, read=read)
         children = self._propose_lines(proposal)
         self._rule("create", proposal, children)
         self._agree(proposal, children)
@@ -86,12 +86,14 @@ class Saving:
         self._save_lines(proposal, children, row["id"])
         return self._checked_again(proposal, bool(children))
 
-    def propose(self, entity: CompiledEntity, raw: Mapping[str, object], at: str = "", fixed: Mapping[str, Value] | None = None) -> Proposal:
+    def propose(
+        self, entity: CompiledEntity, raw: Mapping[str, object], at: str = "", fixed: Mapping[str, Value] | None = None, read: Mapping[str, Value] | None = None
+    ) -> Proposal:
         """A proposal for a new row by somebody who may make one. Raises Denied, or NotFound where the entity is unknown to them."""
         grant = self.work.grant(entity)
         if not grant.allowed("create"):
             raise Denied("may_not_create", entity=entity.key) if grant.allowed("read") else NotFound("unknown_entity", entity=entity.key)
-        return propose_new(self.work, entity, raw, grant.writable, at=at, fixed=fixed)
+        return propose_new(self.work, entity, raw, grant.writable, at=at, fixed=fixed, read=read)
 
     def _insert(self, proposal: Proposal) -> Row:
         work, entity, row = self.work, proposal.entity, proposal.after

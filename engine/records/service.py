@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import system_tables as tables
+from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.fields.base import Value
 from engine.records import loading
@@ -24,6 +25,7 @@ from engine.records.seen import seen_record, whole_record
 from engine.records.values import storage
 from engine.records.work import Row, Work
 from engine.rules.carrying import revive
+from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
 from engine.rules.frame import Start
 
@@ -156,10 +158,32 @@ def _as_it_was(ctx: Context, entity: str, old: Mapping[str, Any]) -> dict[str, V
 def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[loading.ReadRow] = ()) -> list[RowResult]:
     """Make many records at once, set by set: the same checks, history, tokens and derived values at import speed; a refused row leaves the others alone.
 
-    ``trusted``: links are known to be there (demo data made in the same run). Rows hold entered fields only, no child lines. ``read``: for each row the
+    ``trusted``: links are known to be there (demo data made in the same run). Rows hold entered fields only, no child lines. Where rules follow a
+    creation each row is saved for itself, so that they run (``trusted`` ones set none off). ``read``: for each row the
     values that the fields' own readers gave already (of cells); a row's raw inputs win over them.
     """
-    return _transact(ctx, lambda ctx: loading.load(Work(ctx), _entity(ctx, entity), list(rows), trusted=trusted, read=read))
+
+    def work(ctx: Context) -> list[RowResult]:
+        compiled, given = _entity(ctx, entity), list(rows)
+        if trusted or not rule_book(ctx.workspace).on_creation(entity):
+            return loading.load(Work(ctx), compiled, given, trusted=trusted, read=read)
+        return [_load_one(ctx, compiled, index, raw, read[index].values if read else None) for index, raw in enumerate(given)]
+
+    return _transact(ctx, work)
+
+
+def _load_one(ctx: Context, entity: CompiledEntity, index: int, raw: Raw, read: Mapping[str, Value] | None) -> RowResult:
+    """One row of an entity whose creation sets rules off: a save like any other, so that they see it."""
+    try:
+        with ctx.open.begin_nested():
+            saving = Saving(Work(ctx))
+            row = saving.create(entity, raw, read)
+            saving.finish()
+            return RowResult(index, "created", row["id"], row["version"])
+    except LostRace:
+        raise
+    except (Invalid, Denied, NotFound, Conflict) as refusal:
+        return refused(index, refusal)
 
 
 def touch(ctx: Context, entity: str, ids: Sequence[int]) -> None:
@@ -216,6 +240,8 @@ def _one(ctx: Context, entity: str, index: int, raw: Raw, json: bool) -> RowResu
                 raise Invalid("invalid", faults=(Fault("/version", "version_required"),))
             saved = update(ctx, entity, record_id, given, version, json=json)
             return RowResult(index, "updated" if saved.changes else "unchanged", saved.id, saved.version)
+    except LostRace:
+        raise
     except (Invalid, Denied, NotFound, Conflict) as refusal:
         return refused(index, refusal)
 

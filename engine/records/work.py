@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from engine import system_tables as tables
 from engine.access import Grant, grant_of, remember
 from engine.clock import raise_permission_version
+from engine.database import TRY
 from engine.database_ready import Ready
 from engine.expressions.binds import bind_values
 from engine.expressions.evaluate import Evaluator
@@ -56,6 +57,9 @@ class Work:
         self._volatile: dict[Expression, tuple[str, ...]] = {}
         self._constants: dict[Expression, Value] = {}
         self._drawn: dict[str, int] = {}
+        if (again := self.connection.info.get(TRY)) is not None and again.fought:
+            for entity in sorted({entity for entity, _ in again.fought if entity in self.workspace.entities}):
+                self.fetch(entity, [one for of, one in again.fought if of == entity], lock=True)
 
     def acting(self, ctx: Context) -> Work:
         """The same work as another actor does it: what is read, changed and noted is shared, rights and causes are the other's; values come as JSON."""
@@ -87,6 +91,11 @@ class Work:
             return row if row["deleted_at"] is None else None
         actor = self.ctx.actor
         return dict(actor.fields) if entity == "person" and record_id == actor.person_id and actor.kind == "person" else None
+
+    def seen_version(self, entity: str, record_id: int) -> int | None:
+        """The version of a row as this transaction last read it; None when it has not."""
+        row = self._rows.get((entity, record_id))
+        return None if row is None else row.get("version")
 
     def fetch(self, entity: str, ids: Collection[int], *, lock: bool = False) -> dict[int, Row]:
         """Whole rows by id, locked until the transaction ends when asked (SQLite's writer has no rival)."""

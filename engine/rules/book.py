@@ -131,3 +131,7 @@ class RuleBook:
     actions: Mapping[str, CompiledRule] = field(default_factory=dict)
     intake: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
     events: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
+
+    def on_creation(self, entity: str) -> bool:
+        """Whether making a record of an entity sets any rule off."""
+        return any((entity, verb) in rules for rules in (self.before, self.after, self.later) for verb in ("create", "stage"))

@@ -1,16 +1,21 @@
 """What rules ask for after the commit: later runs, events, items apart, approvals whose time is up; each once, in jobs."""
 
+import os
 from datetime import timedelta
+from threading import Barrier, Thread
 
 import pytest
 
 from engine.background import SOURCES, worker_of
+from engine.errors import Conflict, Denied, NotFound
 from engine.jobs import newest
 from engine.records import service
 from engine.records.asks import asked
 from engine.records.record import ANY
 from engine.rehearsal import advance
 from tests.engine.rules.test_asks import SELLER, ask_rule
+
+FULL = os.environ.get("TANGRAM_TEST_SIZE") == "full"
 
 
 @pytest.fixture
@@ -118,3 +123,64 @@ def test_the_clock_ends_an_approval_nobody_decides(make_site, database_kind, dra
     assert found.state == "expired" and found.decided_at - found.at == timedelta(hours=24)
     assert site.row("customer", customer)["note"] == "late"
     assert [one.rule for one in ran.ran] == ["discount"]
+
+
+def test_rows_loaded_at_once_set_off_the_same_rules_as_rows_saved_one_by_one(make_site, database_kind):
+    site = make_site(database_kind)
+    results = service.load(site.ctx("s1"), "visit", [{"name": "甲", "phone": "13900000001"}, {"name": ""}, {"name": "乙", "phone": "13900000001"}])
+    assert [(result.outcome, result.code) for result in results] == [("created", ""), ("refused", "invalid"), ("created", "")]
+    assert [row["verdict"] for row in site.rows("visit")] == ["第3条：新客户", "第2条：老客户"]
+    assert len(site.rows("customer")) == 1 and len(site.runs("judge_visit")) == 2
+
+
+def test_a_hundred_who_claim_at_the_same_instant_have_one_winner(make_site, database_kind):
+    """Everyone else is told the rule's own refusal, and nothing of theirs stays."""
+    site = make_site(database_kind)
+    people = 12 if not FULL else 100
+    for number in range(people):
+        service.create(site.ctx(), "person", {"name": f"卖{number}", "login": f"x{number}", "roles": ["seller"]})
+    for round_ in range(2 if not FULL else 1000):
+        free = site.customer(f"客{round_}")
+        ready, outcomes = Barrier(people), []
+
+        def claim(login, free=free, ready=ready, outcomes=outcomes):
+            ctx = site.ctx(login)
+            ready.wait()
+            try:
+                service.act(ctx, "customer", free, "claim", {"reason": "我要跟进他"})
+                outcomes.append("done")
+            except (Conflict, Denied, NotFound) as refusal:
+                outcomes.append(refusal.code)
+
+        threads = [Thread(target=claim, args=(f"x{number}",)) for number in range(people)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert outcomes.count("done") == 1, outcomes
+        assert set(outcomes) - {"done"} <= {"action_not_now", "may_not_act", "no_such_record", "QUOTA"}
+        spells = [row for row in site.rows("spell") if row["customer"] == free]
+        claims = [row for row in site.rows("claim") if row["customer"] == free]
+        assert len(spells) == len(claims) == 1 and spells[0]["person"] == claims[0]["applicant"]
+
+
+def test_two_visits_with_one_new_telephone_at_once_make_one_customer(make_site, database_kind):
+    """The loser of the race for the unique key is run again as a whole, and then knows the winner's customer."""
+    site = make_site(database_kind)
+    ready, outcomes = Barrier(8), []
+
+    def come(number):
+        ctx = site.ctx("s1")
+        ready.wait()
+        try:
+            outcomes.append(service.create(ctx, "visit", {"name": f"客{number}", "phone": "13900000077"}).record["row"])
+        except Conflict as refusal:
+            outcomes.append(refusal.code)
+
+    threads = [Thread(target=come, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes, key=str) == [2] * 7 + [3], outcomes
+    assert len(site.rows("customer")) == 1 and site.rows("customer")[0]["seen"] == 8
