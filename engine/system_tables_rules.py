@@ -117,7 +117,7 @@ ask_person = numbered(
 )
 
 #: A message inside the application, seen from ``at`` on. ``text``: the template in its languages; ``frame``: the sealed values of its placeholders
-#: (engine/rules/wording.py). kind: rule | ask | engine.
+#: (engine/rules/wording.py). kind: rule | ask | system.
 notice = numbered(
     "notice",
     WORKSPACE,

@@ -256,7 +256,9 @@ def _answer(request: Request, permission: Permission, handler: Handler, form: Fo
             _admit(visit)
             return handler(visit)
     except Refusal as refusal:
-        return refused(visit, refusal) if not permission.quiet else Response(status_code=204)
+        if permission.quiet and isinstance(refusal, NotLoggedIn):
+            return Response(status_code=401)  # an open page asked by itself: it stays where it is
+        return refused(visit, refusal)
     except Exception as error:  # the edge: a mistake of ours becomes a page with a number
         return failed(visit, error)
 

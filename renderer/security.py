@@ -69,7 +69,7 @@ class Permission:
     """What a request needs before anything is done: nothing, an account, a person of the workspace; and perhaps a right of its roles.
 
     ``verb`` says for records what the grant is asked for afterwards, in the same transaction. ``upload``: the body may be as large as a file.
-    ``quiet``: asked by open pages themselves: it does not prolong a login, and without one it is answered with nothing.
+    ``quiet``: asked by open pages themselves: it does not prolong a login, and without one it does not lead there.
     """
 
     door: Literal["public", "account", "member"]

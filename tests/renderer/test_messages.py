@@ -90,7 +90,7 @@ def test_the_poll_is_no_sign_of_life_and_a_stranger_is_told_nothing(client_of, h
     with home.database.read() as connection:
         assert set(connection.execute(sa.select(session.c.seen_at)).scalars()) == {long_ago}
     client.cookies.clear()
-    assert (client.get(f"/w/{NAME}/inbox/bell?seen=0").status_code, client.get(f"/w/{NAME}/inbox").status_code) == (204, 303)
+    assert (client.get(f"/w/{NAME}/inbox/bell?seen=0").status_code, client.get(f"/w/{NAME}/inbox").status_code) == (401, 303)
 
 
 @pytest.mark.parametrize("path", ["/outbox", "/outbox/1", "/connections", "/connections/new?kind=sms", "/connections/sms"])
