@@ -104,7 +104,7 @@ class Pages:
         ``draw`` gives the data for the template, with ``moulds.hole(NAME)`` where a value belongs.
         """
         if page.frame is None or page.flash:
-            return self.render(name, page=page, **draw(), **{name: Markup(text) for name, text in values.items()})
+            return self.render(name, page=page, **{**draw(), **{hole: Markup(text) for hole, text in values.items()}})
         kept = self._moulds.of((name, page.frame, key), lambda: self._blocks(name, page.hollow(), draw()))
         filled = {**values, **page.values()}
         return self._shell(page, {block: mould.fill(filled) for block, mould in kept.items()})

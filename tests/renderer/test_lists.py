@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import time
 from datetime import UTC, date, datetime
@@ -21,6 +23,7 @@ from renderer.bound_list import bind, draw, layout_of, query_of
 from renderer.cells import inside_of
 from renderer.filters_view import group_of, read_conditions, where_of, where_words
 from renderer.list_state import ListState, period_condition
+from renderer.requests import FLASH_COOKIE
 from renderer.templates import Pages
 from renderer.translations import speaking
 
@@ -203,3 +206,11 @@ def test_an_export_is_what_the_reader_sees_and_needs_the_grant(client_of):
     assert answer.status_code == 200
     assert "attachment" in answer.headers["content-disposition"]
     assert "138****" in answer.content.decode("utf-8-sig")
+
+
+def test_a_list_shows_the_toast_a_redirect_left_for_it(client_of):
+    client = client_of("dora")
+    packed = base64.urlsafe_b64encode(json.dumps({"text": "已删除", "kind": "ok", "undo": ""}).encode()).decode()
+    client.cookies.set(FLASH_COOKIE, packed)
+    answer = client.get("/w/clinic/l/my_patients")
+    assert answer.status_code == 200 and 'data-flash="已删除"' in answer.text and "<tbody" in answer.text
