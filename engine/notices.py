@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine.access import remember
+from engine.database_ready import Ready
 from engine.errors import Fault, Invalid, NotFound
 from engine.outbox import opening, send_to_people
 from engine.records.query_labels import labels
@@ -92,15 +92,18 @@ def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: st
 
 def unread(ctx: Context) -> int:
     """How many messages wait for the actor, at most ``MOST_COUNTED``: one indexed statement."""
-    found = sa.select(notice.c.id).where(*_mine(), notice.c.read_at.is_(None)).limit(MOST_COUNTED)
-    statement = remember(ctx.workspace, ("unread",), lambda: sa.select(sa.func.count()).select_from(found.subquery()))
     with ctx.reading() as ctx:
-        return int(ctx.open.execute(statement, _binds(ctx)).scalar_one())
+        found = _unread.first(ctx.open, _binds(ctx))
+        return int(found[0]) if found is not None else 0
 
 
 def _mine() -> tuple[sa.ColumnElement[bool], ...]:
     person, now = sa.bindparam("p_person", type_=sa.BigInteger), sa.bindparam("p_now", type_=notice.c.at.type)
     return notice.c.person == person, notice.c.at <= now
+
+
+_first_unread = sa.select(notice.c.id).where(*_mine(), notice.c.read_at.is_(None)).limit(MOST_COUNTED)
+_unread = Ready(sa.select(sa.func.count()).select_from(_first_unread.subquery()))
 
 
 def _binds(ctx: Context) -> dict[str, Any]:

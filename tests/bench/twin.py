@@ -80,6 +80,16 @@ view = sa.Table(
     sa.Column("shared", sa.Boolean, nullable=False),
 )
 sa.Index("ix_view_list", view.c.list, view.c.person)
+notice = sa.Table(
+    "notice",
+    tables,
+    sa.Column("id", KEY, primary_key=True),
+    sa.Column("person", sa.ForeignKey("person.id"), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+    sa.Column("read_at", Instant),
+)
+sa.Index("ix_notice_person", notice.c.person, notice.c.read_at, notice.c.at)
 idempotency = sa.Table(
     "idempotency",
     tables,
@@ -147,6 +157,12 @@ VIEWS = (
     .where(view.c.list == sa.bindparam("list"), sa.or_(view.c.person == sa.bindparam("person"), view.c.shared))
     .order_by(view.c.title)
 )
+WAITING = (
+    sa.select(notice.c.id)
+    .where(notice.c.person == sa.bindparam("person"), notice.c.read_at.is_(None), notice.c.at <= sa.bindparam("now", type_=Instant))
+    .limit(100)
+)
+UNREAD = sa.select(sa.func.count()).select_from(WAITING.subquery())
 PEOPLE = sa.select(person.c.id, person.c.name).where(person.c.id.in_(sa.bindparam("ids", expanding=True)))
 ONE = sa.select(*COLUMNS).where(customer.c.id == sa.bindparam("key"), ALIVE)
 LIST = sa.select(*COLUMNS).where(ALIVE, customer.c.stage == sa.bindparam("stage")).order_by(customer.c.expected_on, customer.c.id).limit(sa.bindparam("many"))
@@ -470,18 +486,22 @@ def make_app(url: str) -> FastAPI:
             me = bearer_of(connection, session)
             if me is None:
                 return Response(status_code=303, headers={"Location": "/login"})
+            unread = connection.execute(UNREAD, {"person": me.id, "now": datetime.now(UTC)}).scalar_one()
             records, following = many(connection, me, "visited", 50, after)
             views = connection.execute(VIEWS, {"list": "visited", "person": me.id}).all()
             own = me.role != "admin"
             count = connection.execute(COUNTS[own], {"stage": "visited", **({"me": me.id} if own else {})}).scalar_one()
-        return html(draw_list(me, session, records, following, views, count))
+        return html(draw_list(me, session, unread, records, following, views, count))
 
     @app.get("/customers/new")
     def html_form(request: Request) -> Response:
         session = request.cookies.get("session", "")
         with reading.connect() as connection:
             me = bearer_of(connection, session)
-        return html(draw_form(me, session)) if me is not None else Response(status_code=303, headers={"Location": "/login"})
+            if me is None:
+                return Response(status_code=303, headers={"Location": "/login"})
+            unread = connection.execute(UNREAD, {"person": me.id, "now": datetime.now(UTC)}).scalar_one()
+        return html(draw_form(me, session, unread))
 
     return app
 

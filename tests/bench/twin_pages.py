@@ -34,6 +34,7 @@ BASE = f"""<!doctype html>
 <div class="body"><header class="top"><div class="crumbs">{{% block crumbs %}}{{% endblock %}}<h1>{{{{ self.title() }}}}</h1></div>
 <form class="search-box" role="search" action="/search" method="get">{icon("search")}<input class="input" id="search-all" type="search" name="q" autocomplete="off" placeholder="姓名、拼音首字母、手机号或后四位" aria-label="全局搜索"></form>
 <button class="btn quiet square" type="button" data-open="create" aria-label="新建">{icon("plus")}</button>
+<a class="btn quiet square bell" id="bell" href="/inbox" hx-get="/inbox/bell" hx-trigger="every 45s" hx-swap="outerHTML" aria-label="{{{{ "消息，%s 条未读" % unread if unread else "消息" }}}}">{icon("bell")}{{% if unread %}}<span class="badge num">{{{{ "99+" if unread > 99 else unread }}}}</span>{{% endif %}}</a>
 <details class="menu" id="person-menu"><summary class="btn quiet square" aria-label="我的菜单"><span class="avatar">{{{{ me.name[:1] }}}}</span></summary><div class="drop">
 <p class="caption"><b>{{{{ me.name }}}}</b> · {{{{ "管理员" if me.role == "admin" else "成员" }}}}</p><hr><p class="caption">外观</p>
 <div class="segments" role="group" aria-label="外观"><button type="button" data-look="theme:system">{icon("sun-moon")} 系统</button><button type="button" data-look="theme:light">{icon("sun")} 浅色</button><button type="button" data-look="theme:dark">{icon("moon")} 深色</button></div>
@@ -132,16 +133,18 @@ def csrf_of(session: str) -> str:
     return f"{salt}.{hmac.new(session.encode(), salt.encode(), sha256).hexdigest()[:40]}"
 
 
-def draw_list(me: Any, session: str, records: list[dict[str, Any]], following: str | None, views: list[Any], count: int) -> str:
+def draw_list(me: Any, session: str, unread: int, records: list[dict[str, Any]], following: str | None, views: list[Any], count: int) -> str:
     """The page of a list: the first, or a further one."""
     given = {"q": "", "where": "", "view": None, "sort": "expected_on,id", "sorts": SORTS, "here": "/customers"}
-    return LIST_PAGE.render(me=me, csrf=csrf_of(session), rows=[row(record) for record in records], next=following, views=views, count=count, **given)
+    return LIST_PAGE.render(
+        me=me, unread=unread, csrf=csrf_of(session), rows=[row(record) for record in records], next=following, views=views, count=count, **given
+    )
 
 
-def draw_form(me: Any, session: str) -> str:
+def draw_form(me: Any, session: str, unread: int) -> str:
     """An empty form; its owner is who asks."""
     values = {**EMPTY, "owner": {"id": me.id, "label": me.name}}
-    return FORM_PAGE.render(me=me, csrf=csrf_of(session), once=token_hex(16), values=values, here="/customers/new")
+    return FORM_PAGE.render(me=me, unread=unread, csrf=csrf_of(session), once=token_hex(16), values=values, here="/customers/new")
 
 
 def row(record: dict[str, Any]) -> Markup:

@@ -182,9 +182,15 @@ def test_a_foreign_cursor_is_refused(garden, cursor):
 def test_the_badge_costs_one_statement_that_goes_by_an_index(garden):
     tell(garden, garden.plant(owner=garden.people["gil"]), "gil")
     ctx, said = garden.as_("gil"), []
-    with ctx.reading() as inner:
-        sa.event.listen(inner.open, "before_cursor_execute", lambda connection, cursor, statement, *_: said.append(statement))
-        assert unread(inner) == 1
+
+    def note(connection, cursor, statement, *_):
+        said.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        assert unread(ctx) == 1
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
     assert len(said) == 1
     with garden.workspace.database.read() as connection:
         if connection.dialect.name == "sqlite":
