@@ -36,7 +36,7 @@ from engine.fields.values import FileValue, Link, Masked
 from engine.messages import include as include_messages
 from engine.outbound import Outbound, Reply
 from engine.panels import PagePanel, PanelContext, Row
-from engine.plugin import API_VERSION, CAPABILITIES, LeftOut, Plugin, undeclared
+from engine.plugin import API_VERSION, CAPABILITIES, LeftOut, Plugin, named_when_failing, undeclared
 from engine.readers.base import CellReader, Reading, ReadingScope
 from engine.registry import Action, RegistrationRefused, Registry, mark, words_of
 from engine.rules.actions import ActionContext, Effects
@@ -227,6 +227,7 @@ __all__ = [
     "function",
     "include_messages",
     "label_text",
+    "named_when_failing",
     "option",
     "page_panel",
     "reader",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from engine.connectors import Connector
+from engine.errors import Refusal, Unavailable
+from engine.expressions.functions import Function
 from engine.panels import PagePanel
 from metadata.text import Label
+
+log = logging.getLogger("tangram.plugins")
 
 #: The surface's own version: a plugin names the one it was written for; it changes only when something in engine.api goes away.
 API_VERSION = 1
@@ -61,6 +68,24 @@ def undeclared(plugin: Plugin, words: Iterable[object]) -> list[str]:
             if what not in allowed and ("*" not in allowed or kind == "does"):
                 found.append(f"{kind} {what}")
     return list(dict.fromkeys(found))
+
+
+def named_when_failing(word: Any, plugin: str) -> Any:
+    """An expression function whose failure is told as its plugin's; any other word as it is (its own room does that)."""
+    if not isinstance(word, Function):
+        return word
+
+    @wraps(word.python)
+    def named(*values: Any) -> Any:
+        try:
+            return word.python(*values)
+        except Refusal:
+            raise
+        except Exception as error:
+            log.exception("plugin %s: the function %s failed", plugin, word.name)
+            raise Unavailable("plugin_function_failed", plugin=plugin, name=word.name) from error
+
+    return replace(word, python=named)
 
 
 def _touches(word: object) -> Iterator[tuple[str, str]]:

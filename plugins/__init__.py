@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from engine.api import API_VERSION, LeftOut, Plugin, Registry, include_messages, undeclared, words_of
+from engine.api import API_VERSION, LeftOut, Plugin, Registry, include_messages, named_when_failing, undeclared, words_of
 
 #: Packages that come with the product and are always loaded.
 BUILTIN = ("plugins.builtin",)
@@ -127,7 +127,7 @@ def load_package(registry: Registry, package: str) -> Plugin:
         raise PluginRefused(f"its codes must begin with {plugin.name}_: {', '.join(foreign)}")
     if plugin.name in registry.manifests:
         raise PluginRefused(f"there is a plugin named {plugin.name} already")
-    words = [word for item in modules for word in words_of(item)]
+    words = [named_when_failing(word, plugin.name) for item in modules for word in words_of(item)]
     beyond = undeclared(plugin, words)
     if beyond:
         raise PluginRefused(f"its manifest does not say that it touches: {', '.join(beyond)}")

@@ -1,5 +1,6 @@
 """Plugins are found, loaded whole or not at all, and a failing one is named without harm to the others."""
 
+import logging
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 import plugins
 from engine.api import API_VERSION, FieldType, Plugin, field_type
+from engine.errors import Invalid, Unavailable
 from engine.fields.scope import FieldScope
-from engine.messages import sentence
+from engine.messages import sentence, told
 from engine.registry import RegistrationRefused, engine_registry
 from metadata.bundle import Bundle
 from metadata.definitions import read_fields
@@ -148,6 +150,32 @@ def test_a_plugin_that_touches_more_than_it_says_is_left_out(folder, capabilitie
     loaded = plugins.load(registry, [], folder)
     assert [failure.name for failure in loaded.failures] == ["greedy_plugin"] and "does not say" in loaded.failures[0].reason
     assert "greedy_plugin.make" not in registry.actions
+
+
+BROKEN_FUNCTION = """
+from engine.api import Invalid, Plugin, function
+
+PLUGIN = Plugin("{name}", "1")
+
+@function("integer -> integer", help="x")
+def {name}_half(number):
+    if number == 7:
+        raise Invalid("phone_invalid")
+    return 10 // number
+"""
+
+
+def test_a_failing_function_is_told_as_its_plugins_failure(folder, caplog):
+    write(folder, "halving", source=BROKEN_FUNCTION)
+    registry = engine_registry()
+    assert not plugins.load(registry, [], folder).failures
+    half = registry.functions["halving_half"].python
+    assert half(5) == 2
+    with caplog.at_level(logging.ERROR, "tangram.plugins"), pytest.raises(Unavailable) as refusal:
+        half(0)
+    assert "halving" in told(refusal.value) and "halving_half" in caplog.text
+    with pytest.raises(Invalid, match="phone_invalid"):
+        half(7)
 
 
 def test_a_frozen_registry_takes_no_more_words():
