@@ -21,20 +21,8 @@ from engine.rules.sentences import decision_lines, labels_of, lines
 from engine.run_log import Run, Sums, Wanted
 from engine.system_tables_rules import rule_switch
 from metadata.text import label_text
-from renderer.bound_rule import (
-    condition_seen,
-    error_text,
-    exact,
-    may_see,
-    moment,
-    part_views,
-    rule_title,
-    rule_view,
-    run_views,
-    state_words,
-    step_views,
-    verdict,
-)
+from renderer.bound_rule import moment, part_views, rule_title, rule_view, state_words, verdict
+from renderer.bound_run import condition_seen, error_text, exact, may_see, run_views, step_views
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
 from renderer.translations import _

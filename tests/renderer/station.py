@@ -143,7 +143,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "on": {"due": "guest.release_at"},
         "if": "exists(nurse) and not hold and state == 'in'",
         "then": [
-            {"let": {"was": "nurse"}},
+            {"let": {"was": "nurse", "owed": "debt"}},
             {"find": "visit", "as": "last", "take": "count", "where": "guest == record"},
             {"set": {"nurse": None}},
             {"notify": "was", "message": {"zh": "{name} 已释放，共查看 {last} 次", "en": "{name} is released after {last} visits"}},

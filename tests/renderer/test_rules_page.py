@@ -173,6 +173,12 @@ def test_a_run_is_seen_by_who_may_read_its_record_and_by_nobody_else(client_of, 
     assert client_of("ada2").get(f"{HERE}/runs/{judged}").status_code == 200
 
 
+def test_a_trace_tells_nobody_what_they_may_not_read(client_of, worked):
+    address = f"{HERE}/runs/{_run(worked, 'release').id}"
+    assert "“owed” 0" in _words(client_of("ada2").get(address).text)
+    assert "“owed” •••" in _words(client_of("nora2").get(address).text)  # a nurse does not read debts
+
+
 def test_the_record_page_tells_who_did_it_and_what_comes_next(client_of):
     text = client_of("nora2").get(f"{HERE}/r/guest/1").text
     assert "由规则“释放无人看护的病人”" in text and re.search(rf'href="{HERE}/runs/\d+"', text)
