@@ -37,13 +37,15 @@ COUNTED_DAYS = 30
 
 @routes.get("/w/{ws}/rules", SETTINGS)
 def rules(visit: Visit) -> Response:
-    """All rules by what they are about, and the decision tables."""
-    ctx = visit.ctx
+    """All rules by what they are about (of one entity when asked), and the decision tables."""
+    ctx, wanted = visit.ctx, visit.request.query_params.get("entity", "")
     book, sums = rule_book(ctx.workspace), run_log.sums(ctx, ctx.now - timedelta(days=COUNTED_DAYS))
     current = {item.setting.key: item for item in settings_values.current(ctx)}
     off = _off(ctx)
     groups: dict[str, list[Any]] = {}
     for key, rule in sorted(book.rules.items(), key=lambda pair: rule_title(ctx, pair[0])):
+        if wanted and rule.entity != wanted:
+            continue
         groups.setdefault(rule.entity, []).append(rule_view(ctx, rule, sums.get(key, Sums()), current, off))
     names = labels_of(ctx.workspace, visit.locale)
     titled = sorted(
@@ -51,10 +53,12 @@ def rules(visit: Visit) -> Response:
     )
     tables = [
         (label_text(item.title, visit.locale, key), decision_lines(decision_of(ctx.workspace, key), names))
-        for key, item in ctx.workspace.bundle.decisions.items()
+        for key, item in ({} if wanted else ctx.workspace.bundle.decisions).items()
     ]
     dead = len(jobs.given_up(ctx.workspace.database, ctx.workspace.name, name=JOB))
-    return visit.page("rules.html", groups=titled, tables=tables, dead=dead, days=COUNTED_DAYS)
+    return visit.page(
+        "rules.html", groups=titled, tables=tables, dead=dead, days=COUNTED_DAYS, about=names.entity(wanted) if wanted in ctx.workspace.entities else ""
+    )
 
 
 def _off(ctx: Context) -> dict[str, str]:
@@ -230,4 +234,9 @@ def of_record(visit: Visit) -> Response:
         said, colour = verdict(ctx, explained)
         run = run_views(ctx, [last[rule.key]], visit.base)[0] if rule.key in last else None
         rows.append((rule.key, rule_title(ctx, rule.key), lines(rule, names)[0].text, said, colour, part_views((explained.where, explained.condition)), run))
-    return visit.part("_record_rules.html", rows=rows, log_href=f"{visit.base}/runs?entity={entity}&record={record}" if "settings" in ctx.actor.rights else "")
+    return visit.part(
+        "_record_rules.html",
+        rows=rows,
+        log_href=f"{visit.base}/runs?entity={entity}&record={record}" if "settings" in ctx.actor.rights else "",
+        rules_href=f"{visit.base}/rules?entity={entity}",
+    )

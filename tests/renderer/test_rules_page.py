@@ -136,6 +136,12 @@ def test_the_page_of_rules_says_every_rule_with_its_sums_and_parameters(client_o
     assert re.search(r'rules/warn/switch.*?aria-checked="false"', text, re.DOTALL) and "停用" in words
 
 
+def test_the_rules_of_one_entity_are_shown_alone(client_of):
+    words = _words(client_of("ada2").get(f"{HERE}/rules?entity=visit").text)
+    assert "判定有效查看" in words and "接管病人" not in words and "全部规则" in words
+    assert f'href="{HERE}/rules?entity=guest"' in client_of("ada2").get(f"{HERE}/r/guest/1/rules").text
+
+
 def test_only_whoever_keeps_settings_sees_the_rules_and_the_log(client_of):
     nora = client_of("nora2")
     assert [nora.get(f"{HERE}/{path}").status_code for path in ("rules", "runs", "rules-dead")] == [403] * 3
