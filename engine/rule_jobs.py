@@ -19,6 +19,7 @@ from engine.errors import NotFound, Refusal
 from engine.jobs import Ended, JobKind, JobRun
 from engine.notices import notify
 from engine.records import service
+from engine.records.ruling_log import ran_before
 from engine.rules.effects import Notify
 from engine.storage import EPOCH
 from engine.system_tables_rules import due_done, rule_switch
@@ -40,11 +41,12 @@ MISTAKES = ("job_failed", "job_killed_worker")
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What the runs of one transaction share. ``off``: rules that are switched off, with who did it (None: their failures)."""
+    """What the runs of one transaction share. ``off``: rules that are switched off, with who did it (None: their failures); ``known``: what ran before."""
 
     ctx: Context
     state: State
     off: Mapping[str, int | None]
+    known: set[tuple[str, str]]
 
 
 class RuleOff(Refusal):
@@ -65,7 +67,8 @@ class RuleJobs:
     def _prepare(connection: sa.Connection, runs: Sequence[JobRun]) -> _Batch:
         ctx = enter_as(runs[0].home, runs[0].workspace, "clock").within(connection)
         off = connection.execute(sa.select(rule_switch.c.rule, rule_switch.c.by).where(rule_switch.c.off_at.is_not(None)))
-        return _Batch(replace(ctx, background=True), read_state(connection), {row.rule: row.by for row in off})
+        known = ran_before(connection, [(run.args["rule"], run.args["occurrence"]) for run in runs])
+        return _Batch(replace(ctx, background=True), read_state(connection), {row.rule: row.by for row in off}, known)
 
     def _run(self, job: JobRun) -> None:
         args, batch = job.args, job.shared
@@ -75,13 +78,13 @@ class RuleJobs:
                 raise RuleOff("rule_off", rule=args["rule"])
             _leave(job)
             return
-        if args["rule"] not in batch.ctx.workspace.bundle.rules and self.run is service.run_rule:
-            return  # retired since it was asked for
         ctx = replace(batch.ctx, actor=_actor(batch, job), cause=Cause("rule", args["rule"]))
         words = {name: args[name] for name in ("params", "due", "old", "chain", "version") if name in args}
         if "sealed" in args:
             words["params"] = orjson.loads(ctx.workspace.cipher.open(args["sealed"], SEALED_PLACE))
-        result = self.run(ctx, args["rule"], args.get("record"), occurrence=args["occurrence"], job=job.id, **words)
+        occurrence = args["occurrence"]
+        fresh = (args["rule"], occurrence) not in batch.known
+        result = self.run(ctx, args["rule"], args.get("record"), occurrence=occurrence, job=job.id, fresh=fresh, **words)
         if result.state == "skipped":
             _leave(job)
 

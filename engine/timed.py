@@ -282,13 +282,13 @@ def _settle(ctx: Context, connection: sa.Connection, items: list[Found], repeat:
     insert: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(due_done)
     rows = [dict(zip(("rule", "record", "field", "shift"), _place(item), strict=True), value=item.value, times=1, at=ctx.now) for item in items]
     other = due_done.c.value != insert.excluded.value
-    statement = insert.values(rows).on_conflict_do_update(
+    statement = insert.on_conflict_do_update(
         index_elements=["rule", "record", "field", "shift"],
         set_={"value": insert.excluded.value, "times": due_done.c.times + 1, "at": insert.excluded.at},
         where=sa.or_(other, due_done.c.at <= ctx.now - timedelta(seconds=repeat)) if repeat else other,
     )
     columns = (due_done.c.rule, due_done.c.record, due_done.c.field, due_done.c.shift, due_done.c.times)
-    return {(rule, record, field, shift): times for rule, record, field, shift, times in connection.execute(statement.returning(*columns))}
+    return {(rule, record, field, shift): times for rule, record, field, shift, times in connection.execute(statement.returning(*columns), rows)}
 
 
 def _asked(ctx: Context, item: Found, times: int) -> tuple[str, dict[str, Any]]:

@@ -1,9 +1,13 @@
-"""Jobs of mode ``tx``: some of them in one transaction, each in a savepoint, its effects and its end committed together. Claims nothing."""
+"""Jobs of mode ``tx``: some of them in one transaction, their effects and their ends committed together, each all or nothing. Claims nothing.
+
+Nearly all jobs end well, so several are tried without savepoints first; when one of them fails, all of it goes back and is run again with one for each.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -27,6 +31,10 @@ SLOW_SECONDS = 0.2
 MOST_LOST = 3
 
 
+class _Failed(Exception):
+    """A job failed where there is no savepoint to go back to."""
+
+
 class _Lost(Exception):
     """A job lost a race: what was done before it is committed, so that its locks are free, then it runs again."""
 
@@ -37,11 +45,13 @@ def run_batch(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], stop: Callab
     What fails as a whole (a broken connection, a commit refused) is run again one by one, so that each job answers for itself.
     """
     left, lost = list(runs), dict[int, int]()
-    alone = False
+    alone, apart = False, False
     while left and not stop():
         part = left[:1] if alone else left
         try:
-            left = _transaction(kinds, part, lost) + left[len(part) :]
+            left = _transaction(kinds, part, lost, apart=apart or alone) + left[len(part) :]
+        except _Failed:
+            apart = True
         except Exception as error:
             log.warning("%s jobs of %s failed together: %r", len(part), part[0].workspace, error)
             if len(part) == 1:
@@ -61,8 +71,8 @@ def _note_failure(kinds: Mapping[str, JobKind], run: JobRun, error: Exception) -
             fail(connection, run, code, params, last=last)
 
 
-def _transaction(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dict[int, int]) -> list[JobRun]:
-    """One transaction of jobs; gives those there was no time for."""
+def _transaction(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dict[int, int], *, apart: bool) -> list[JobRun]:
+    """One transaction of jobs, each in a savepoint when ``apart``; gives those there was no time for. Raises _Failed when one fails and has none."""
     database, begin = runs[0].database, perf_counter()
     left: list[JobRun] = []
     with database.write(background=True) as connection:
@@ -75,7 +85,7 @@ def _transaction(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dic
                 left = ours[number:]
                 break
             try:
-                ended.append(_attempt(kinds.get(run.name), connection, replace(run, connection=connection, shared=shared.get(run.name)), lost))
+                ended.append(_attempt(kinds.get(run.name), connection, replace(run, connection=connection, shared=shared.get(run.name)), lost, apart))
             except _Lost:
                 left = ours[number:]
                 break
@@ -96,16 +106,18 @@ def _prepared(kinds: Mapping[str, JobKind], connection: sa.Connection, runs: Seq
     return found
 
 
-def _attempt(kind: JobKind | None, connection: sa.Connection, run: JobRun, lost: dict[int, int]) -> Ended:
-    """One job in its savepoint. Raises _Lost when it lost a race and may run again at once."""
+def _attempt(kind: JobKind | None, connection: sa.Connection, run: JobRun, lost: dict[int, int], apart: bool) -> Ended:
+    """One job. Raises _Lost when it lost a race and may run again at once, _Failed when it cannot be undone alone."""
     begin = perf_counter()
     if run.crashed or kind is None:
         code = "job_unknown" if kind is None else "job_killed_worker"
         return Ended(run, code, {"name": run.name})
     try:
-        with connection.begin_nested():
+        with connection.begin_nested() if apart else nullcontext():
             kind.run(run)
     except Exception as error:
+        if not apart:
+            raise _Failed from error
         code, params, refused = _told(run, error)
         if code == "lost_race" and lost.get(run.id, 0) < MOST_LOST:
             lost[run.id] = lost.get(run.id, 0) + 1

@@ -216,7 +216,7 @@ class Ruling:
 
     def start(self, rule: CompiledRule, start: Start, chain: tuple[str, ...] = ()) -> Frame | None:
         """One run that a job, a tick or a message asks for: once for its occurrence. None when it ran before or its ``if`` does not hold."""
-        if start.occurrence is not None and self.log.known(rule.key, start.occurrence):
+        if start.occurrence is not None and not start.fresh and self.log.known(rule.key, start.occurrence):
             return None
         outer, self.chain = self.chain, chain
         frame = self._run(rule, start)

@@ -1,8 +1,11 @@
-"""Runs of rules as rows of the run table: ids drawn before anything is written, rows inserted together at the end, occurrences unique."""
+"""Runs of rules as rows of the run table: ids drawn before anything is written, rows inserted together at the end, occurrences unique.
+
+Several runs of jobs share a transaction, and the ids drawn in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +20,9 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.records.work import Work
 
-#: How many ids are drawn at once.
-_BLOCK = 8
+#: How many ids are drawn at once, first and from then on in one transaction.
+_BLOCK, _MORE = 8, 32
+_DRAWN = "tangram_run_ids"
 _INSERT = Ready(sa.insert(tables.run).inline(), [column.name for column in tables.run.c])
 _KNOWN = Ready(sa.select(tables.run.c.id).where(tables.run.c.rule == sa.bindparam("p_rule"), tables.run.c.occurrence == sa.bindparam("p_occurrence")))
 
@@ -29,15 +33,18 @@ class RunLog:
 
     work: Work
     count: int = 0
-    _ids: list[int] = field(default_factory=list)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _known: set[tuple[str, str]] = field(default_factory=set)
 
     def draw(self) -> int:
         """The id of the next run."""
-        if not self._ids:
-            self._ids = self.work.draw_numbers(tables.run, _BLOCK)
-        return self._ids.pop(0)
+        connection = self.work.connection
+        transaction, ids = connection.info.get(_DRAWN, (None, None))
+        if transaction is not connection.get_transaction() or not ids:
+            ids = self.work.draw_numbers(tables.run, _MORE if transaction is connection.get_transaction() else _BLOCK)
+            connection.info[_DRAWN] = (connection.get_transaction(), ids)
+        number: int = ids.pop(0)
+        return number
 
     def known(self, rule: str, occurrence: str) -> bool:
         """Whether a rule ran for an occurrence before, in this transaction or an earlier one."""
@@ -78,3 +85,12 @@ class RunLog:
         if self._rows:
             _INSERT.run_each(self.work.connection, self._rows)
             self._rows = []
+
+
+def ran_before(connection: sa.Connection, asked: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of some (rule, occurrence) pairs that ran before: one question for many jobs."""
+    pairs = sorted(set(asked))
+    select = sa.select(tables.run.c.rule, tables.run.c.occurrence).where(
+        tables.run.c.rule.in_(sorted({rule for rule, _ in pairs})), tables.run.c.occurrence.in_([occurrence for _, occurrence in pairs])
+    )
+    return {(row.rule, row.occurrence) for row in connection.execute(select)}

@@ -120,11 +120,13 @@ def run_rule(
     chain: Sequence[str] = (),
     job: int | None = None,
     version: int | None = None,
+    fresh: bool = False,
 ) -> RunResult:
     """One run of a rule that a job, a tick or a message asks for, once for its occurrence. Skipped when it ran before or its ``if`` does not hold now.
 
-    ``old``: what the fields that changed were before, as history keeps it. ``version``: the one the run was asked for at; it finishes on that. Runs in the open write transaction, or one of its own. Raises NotFound for a
-    rule that is gone, and whatever its steps raise.
+    ``old``: what the fields that changed were before, as history keeps it. ``version``: the one the run was asked for at; it finishes on that.
+    ``fresh``: the caller has asked in this transaction, and it did not run before. Runs in the open write transaction, or one of its own.
+    Raises NotFound for a rule that is gone, and whatever its steps raise.
     """
 
     def work(ctx: Context) -> RunResult:
@@ -140,7 +142,7 @@ def run_rule(
         given = {name: revive(value, read) for name, value in (params or {}).items()}
         before = None if old is None or record is None else {**record.row(), **_as_it_was(ctx, rule.entity, old)}
         spaces = {"param": {**dict.fromkeys(rule.trigger.params), **given}} if rule.trigger.params or given else {}
-        frame = saving.ruling.start(rule, Start(record, before, spaces, occurrence, due, job), tuple(chain))
+        frame = saving.ruling.start(rule, Start(record, before, spaces, occurrence, due, job, fresh), tuple(chain))
         if frame is None:
             return RunResult("skipped", why="if")
         saving.finish()

@@ -57,11 +57,11 @@ def kinds() -> dict[str, JobKind]:
 _protected = worker_batch._transaction
 
 
-def unprotected(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dict[int, int]) -> list[JobRun]:
+def unprotected(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dict[int, int], *, apart: bool) -> list[JobRun]:
     """Jobs as a queue runs them that is not part of the database's transaction: the effect is committed, then the job is ended."""
     plains = [run for run in runs if run.name == "plain"]
     if not plains:
-        return _protected(kinds, runs, lost)
+        return _protected(kinds, runs, lost, apart=apart)
     for run in plains:
         with run.database.write(background=True) as connection:
             kinds[run.name].run(replace(run, connection=connection))
