@@ -143,7 +143,18 @@ class Context:
         if actor.kind == "person" and self.refresh is not None and (actor.permission_version != state.permission_version or workspace is not self.workspace):
             actor = self.refresh(connection, workspace, state, actor)
         return Context(
-            self.home, workspace, actor, state.now, self.locale, self.cause, self.ip, connection, "write", background=self.background, refresh=self.refresh
+            self.home,
+            workspace,
+            actor,
+            state.now,
+            self.locale,
+            self.cause,
+            self.ip,
+            connection,
+            "write",
+            background=self.background,
+            refresh=self.refresh,
+            confirmed=self.confirmed,
         )
 
     def because(self, cause: Cause) -> Context:

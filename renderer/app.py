@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from engine.errors import Denied, NotFound, Refusal
 from engine.home import Home
 from renderer import errors
+from renderer.api import actions as actions_api
+from renderer.api import asks as asks_api
 from renderer.api import definitions as definitions_api
 from renderer.api import intake as intake_api
 from renderer.api import openapi as openapi_api
@@ -68,7 +70,7 @@ def create_app(home: Home) -> FastAPI:
     )
     app.state.site = Site(home, Pages(assets, _plugin_templates(home)), Pace(), secure)
     _add_static(app, assets)
-    for api in (records_api, definitions_api, settings_api, work_api, intake_api, openapi_api):
+    for api in (records_api, actions_api, asks_api, definitions_api, settings_api, work_api, intake_api, openapi_api):
         app.router.routes.extend(api.router.routes)
     for module in page_modules():
         app.router.routes.extend(module.routes.found)

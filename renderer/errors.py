@@ -52,18 +52,29 @@ def status_of(refusal: Refusal) -> int:
     """The HTTP status of a refusal."""
     if refusal.code in _CODES:
         return _CODES[refusal.code]
+    if soft_codes(refusal):
+        return 409
     return next((status for family, status in _FAMILIES if isinstance(refusal, family)), 500)
+
+
+def soft_codes(refusal: Refusal) -> tuple[str, ...]:
+    """The codes by which a person may go on against a refusal; none for one that is final."""
+    if refusal.params.get("soft") is not True:
+        return ()
+    return tuple(dict.fromkeys(fault.code for fault in refusal.faults)) or (refusal.code,)
 
 
 def problem(refusal: Refusal, locale: str, ctx: Context | None = None) -> dict[str, Any]:
     """The problem document (RFC 9457) of a refusal. ``ctx``: whose request it was; what stands now is told in the form they read it in."""
-    status = status_of(refusal)
+    status, soft = status_of(refusal), soft_codes(refusal)
+    code = soft[0] if soft else refusal.code
     found: dict[str, Any] = {
-        "type": f"urn:tangram:{refusal.code}",
+        "type": f"urn:tangram:{code}",
         "title": _TITLES.get(status, "Error"),
         "status": status,
-        "detail": told(refusal, locale),
-        "code": refusal.code,
+        "detail": sentences(refusal, locale) if soft else told(refusal, locale),
+        "code": code,
+        **({"soft": True} if soft else {}),
         "errors": told_errors(refusal.faults or (Fault("", refusal.code, refusal.params),), locale),
     }
     found.update((name, refusal.params[name]) for name in ("mine", "count", "limit", "version") if name in refusal.params)

@@ -22,13 +22,14 @@ def record_schema(scope: FieldScope, fields: Iterable[CompiledField], readable: 
     for item in fields:
         if item.key not in readable:
             continue
-        properties[item.key] = _property(item, scope, locale)
+        properties[item.key] = property_schema(item, scope, locale)
         if item.required is True and not item.derived and item.default is None:
             required.append(item.key)
     return {"$schema": DIALECT, "title": label_text(title, locale, key), "type": "object", "properties": properties, "required": required}
 
 
-def _property(item: CompiledField, scope: FieldScope, locale: str) -> dict[str, Any]:
+def property_schema(item: CompiledField, scope: FieldScope, locale: str) -> dict[str, Any]:
+    """The schema of one field's value."""
     shape = dict(item.type.json_schema(item.value, scope))
     kind = shape.get("type")
     if item.required is not True or item.derived:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.errors import NotFound
+from engine.fields.base import Value
 from engine.records.query_labels import labels
 from engine.rules.book import CompiledRule
-from engine.rules.carrying import carry
+from engine.rules.carrying import carry, revive
 from engine.rules.effects import Ask, Handle
 from engine.scope import active_people
 from engine.system_tables_rules import ask, ask_person
+from metadata.text import label_text
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -60,9 +62,9 @@ class Asked:
 def open_ask(ctx: Context, effect: Ask, *, rule: CompiledRule, record: Handle | None, run: int | None) -> Handle:
     """Write an approval, in the rule's transaction. Nobody to ask: those it escalates to; nobody there either: the administrators."""
     without = set(effect.without)
-    people = _active(ctx, [one for one in effect.who if one not in without])
+    people = those_active(ctx, [one for one in effect.who if one not in without])
     if not people:
-        people = _active(ctx, [one for one in effect.escalate_to if one not in without]) or _active(
+        people = those_active(ctx, [one for one in effect.escalate_to if one not in without]) or those_active(
             ctx, [one for one in administrators(ctx) if one not in without]
         )
     now = ctx.now
@@ -114,7 +116,7 @@ def put_people(ctx: Context, number: int, people: Sequence[int], *, in_turn: boo
         ctx.open.execute(sa.insert(ask_person), rows)
 
 
-def _active(ctx: Context, people: Sequence[int]) -> list[int]:
+def those_active(ctx: Context, people: Sequence[int]) -> list[int]:
     """Those of some people who are still there, in their order."""
     table = ctx.workspace.entities["person"].table
     active = ctx.workspace.entities["person"].fields["active"].column
@@ -165,6 +167,17 @@ def view(ctx: Context, row: Mapping[str, Any], people: Sequence[Mapping[str, Any
         row["decided_at"],
         tuple((one["person"], named.get(one["person"], f"#{one['person']}"), one["state"], one["opinion"], one["decided_at"]) for one in people),
     )
+
+
+def title_of(one: Asked, locale: str) -> str:
+    """What an approval is called; braces that were values come back single."""
+    return label_text(one.title, locale, one.name).replace("{{", "{").replace("}}", "}")
+
+
+def answers_of(one: Asked) -> dict[str, Value]:
+    """What the approver filled in, as values; records by their handle."""
+    found = {name: revive(value, lambda entity, record: None) for name, value in one.answers.items()}
+    return {name: value for name, value in found.items() if name in one.fields}
 
 
 def mine(ctx: Context, *, state: str = OPEN, before: int | None = None, limit: int = 50) -> list[Asked]:

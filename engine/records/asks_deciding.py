@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from engine.database import Database
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
-from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN, administrators, put_people
+from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN, administrators, put_people, those_active
 from engine.records.asks_ending import drop_others, end_ask, put_state
 from engine.records.ruling_press import parameters_from, read_given
 from engine.records.saving import Saving
@@ -80,7 +80,7 @@ def delegate(ctx: Context, number: int, to: int) -> None:
 
     def work(saving: Saving, row: Row, people: Sequence[Row]) -> None:
         own = _own(ctx, people)
-        _may_join(row, people, to)
+        _may_join(saving, row, people, to)
         _mark(saving, own["id"], PASSED, "")
         put_people(saving.work.ctx, row["id"], [to], first=own["seq"], delegated_from=ctx.actor.person_id)
 
@@ -92,7 +92,7 @@ def add_signer(ctx: Context, number: int, person: int) -> None:
 
     def work(saving: Saving, row: Row, people: Sequence[Row]) -> None:
         _own(ctx, people)
-        _may_join(row, people, person)
+        _may_join(saving, row, people, person)
         last = max(one["seq"] for one in people) + 1
         put_people(saving.work.ctx, row["id"], [person], first=last, delegated_from=ctx.actor.person_id)
         if row["need"] == "any":
@@ -205,7 +205,9 @@ def _of_applicant(ctx: Context, row: Mapping[str, Any]) -> None:
         raise Denied("ask_not_yours")
 
 
-def _may_join(row: Row, people: Sequence[Row], person: int) -> None:
+def _may_join(saving: Saving, row: Row, people: Sequence[Row], person: int) -> None:
+    if not those_active(saving.work.ctx, [person]):
+        raise Invalid("invalid", faults=[Fault("/person", "link_unknown")])
     if person == row["person"]:
         raise Invalid("invalid", faults=[Fault("/person", "ask_of_applicant")])
     if any(one["person"] == person and one["state"] in (OPEN, WAITING) for one in people):

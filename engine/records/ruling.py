@@ -191,9 +191,15 @@ class Ruling:
         frame = self._run(rule, start)
         if frame is None:
             raise Conflict("action_not_now", action=rule.title or name, message=rule.body.get("message", ""))
-        result = frame.carry(rule.give) if rule.give is not None else None
+        told = rule.give is not None and (within is not None or self._may_tell(frame, rule.give))
+        result = frame.carry(rule.give) if told and rule.give is not None else None
         self._around("after", name, start)
         return result
+
+    @staticmethod
+    def _may_tell(frame: Frame, give: Expression) -> bool:
+        assert isinstance(frame.eyes, RuleEyes)
+        return frame.eyes.may_give(frame, give)
 
     def _around(self, kind: str, name: str, start: Start) -> None:
         rules = self.book.before if kind == "before" else self.book.after

@@ -20,6 +20,7 @@ from engine.rules.compile import decision_of
 from engine.rules.decisions import Decision
 from engine.rules.effects import Handle
 from engine.rules.frame import Frame
+from engine.rules.origins import Origin, Origins, sources_of
 from engine.scope import environment
 from engine.workspace_load import settings_at
 from metadata.definitions import Field as Definition
@@ -143,6 +144,23 @@ class RuleEyes:
             return True
         guard = grant.guards.get(name)
         return guard is not None and guard.is_clear(work.truth(entity, record.row()))
+
+    def may_give(self, frame: Frame, expression: Expression) -> bool:
+        """Whether the person may read, in clear, every field the value of an expression was made of."""
+        origins = Origins(frame.rule, frame.record, self.person.actor.person_id, sources_of([expression], frame.spaces))
+        return all(self._may_know(origin) for origin in origins.of(expression))
+
+    def _may_know(self, origin: Origin) -> bool:
+        work = self.ruling.saving.work
+        entity = work.workspace.entities.get(origin.entity)
+        if entity is None or origin.field not in entity.fields:
+            return True
+        grant = work.grant(entity)
+        row = work.row(origin.entity, origin.record) if origin.record is not None else None
+        if row is None:
+            return grant.condition("read") is True and origin.field in grant.open
+        truth, guard = work.truth(entity, row), grant.guards.get(origin.field)
+        return grant.admits("read", truth) and (origin.field in grant.open or (guard is not None and guard.is_clear(truth)))
 
 
 _GIVEN_SPACES = ("param", "setting", "me", "run", "old", "answer", "tally", "lines")

@@ -6,23 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.access import grant_of, remember
+from engine.access import Truth, grant_of, remember
 from engine.context import Context
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.expressions.language import Expression
+from engine.expressions.types import Type
 from engine.fields.base import FieldType, Reader, Value, Wrong
 from engine.fields.computed import target_of
 from engine.records.query import get
 from engine.records.query_labels import labels
 from engine.records.record import ANY, Change, Record, Version
+from engine.records.work import Work
 from engine.rules.book import CompiledRule
 from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
+from engine.workspace import CompiledField
 from metadata.definitions import Field, read_fields
 
 if TYPE_CHECKING:
     from engine.records.saving import Saving
-    from engine.records.work import Work
     from engine.workspace import CompiledEntity, Workspace
 
 
@@ -66,8 +68,26 @@ def parameters_from(workspace: Workspace, entity: str, documents: Mapping[str, M
     return found
 
 
-def buttons(ctx: Context, entity: CompiledEntity, record: Mapping[str, Any] | None = None) -> list[CompiledRule]:
-    """The actions of an entity its actor was granted on some row; with a whole ``record``, those that its row condition (not its ``if``) admits."""
+def parameter_fields(parameters: Mapping[str, Parameter]) -> dict[str, CompiledField]:
+    """Parameters as the fields forms and schemas are drawn from. Nothing of them is stored."""
+    return {
+        key: CompiledField(
+            key,
+            item.field,
+            item.type,
+            item.field,
+            Type.read(item.type.expression_type(item.field)),
+            None,
+            reader=item.reader,
+            required=item.required,
+            target=item.target,
+        )
+        for key, item in parameters.items()
+    }
+
+
+def buttons(ctx: Context, entity: CompiledEntity) -> list[CompiledRule]:
+    """The actions of an entity its actor was granted on some row, in written order."""
     workspace = ctx.workspace
     grant = grant_of(workspace, ctx.actor, entity)
     found = []
@@ -78,22 +98,43 @@ def buttons(ctx: Context, entity: CompiledEntity, record: Mapping[str, Any] | No
     return found
 
 
-def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, raw: Mapping[str, object], version: Version = ANY) -> Acted:
-    """Run an action on a record, as ``service.act`` says."""
+def admitted(ctx: Context, entity: CompiledEntity, record_id: int) -> list[CompiledRule]:
+    """Those of its buttons whose row condition admits a record its actor may see; whether their ``if`` holds is another matter. Raises NotFound."""
+    found = buttons(ctx, entity)
+    if not found:
+        return []
+    work = Work(ctx)
+    row = work.row(entity.key, record_id)
+    if row is None or row["deleted_at"] is not None:
+        raise NotFound("no_such_record", entity=entity.key, id=record_id)
+    granted, truth = work.grant(entity), work.truth(entity, row)
+    if not granted.admits("read", truth):
+        raise NotFound("no_such_record", entity=entity.key, id=record_id)
+    return [rule for rule in found if _admits(granted.action(short_name(rule)), truth)]
+
+
+def short_name(rule: CompiledRule) -> str:
+    """The name of a rule's action within its entity."""
+    return rule.trigger.name.rpartition(".")[2]
+
+
+def _admits(granted: bool | tuple[Expression, ...], truth: Truth) -> bool:
+    return granted if isinstance(granted, bool) else any(truth(one) for one in granted)
+
+
+def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, raw: Mapping[str, object], version: Version = ANY) -> Value:
+    """Run an action on a record, as ``service.act`` says; gives its result."""
     work = saving.work
-    rule = saving.ruling.book.actions.get(action if "." in action else f"{entity.key}.{action}")
+    rule = saving.ruling.book.actions.get(f"{entity.key}.{action.removeprefix(f'{entity.key}.')}")
     if rule is None or rule.key in work.workspace.rules_off:
         raise NotFound("unknown_action", name=action)
     held = saving.hold(entity, record_id, "read")
-    granted = work.grant(entity).action(rule.trigger.name.rpartition(".")[2])
-    truth = work.truth(entity, held.row)
-    if granted is False or (granted is not True and not any(truth(one) for one in granted)):
+    if not _admits(work.grant(entity).action(short_name(rule)), work.truth(entity, held.row)):
         raise Denied("may_not_act", action=rule.title or action)
     if version is not ANY and version != held.row["version"]:
         raise Conflict("stale", entity=entity.key, id=record_id, version=held.row["version"], current=get(work.ctx, entity.key, record_id), mine=raw)
     params = read_given(work, parameters_of(work.workspace, rule), raw)
-    result = saving.ruling.call(rule.trigger.name, Handle(entity.key, record_id, work.row), params)
-    return Acted(result)
+    return saving.ruling.call(rule.trigger.name, Handle(entity.key, record_id, work.row), params)
 
 
 def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, object]) -> dict[str, Value]:

@@ -24,7 +24,7 @@ from engine.records.saving import Saving
 from engine.records.seen import seen_record, whole_record
 from engine.records.values import storage
 from engine.records.work import Row, Work
-from engine.rules.carrying import revive
+from engine.rules.carrying import carry, revive
 from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
 from engine.rules.frame import Start
@@ -36,15 +36,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 IDEMPOTENT_FOR = timedelta(hours=24)
 LARGEST_ID = 2**63 - 1
+#: What the results of actions kept for an idempotency key are sealed for: a result may hold what lies encrypted elsewhere.
+_RESULT = "idempotency.result"
 Raw = Mapping[str, object]
 
 __all__ = ["ANY", "act", "create", "update", "delete", "restore", "bulk", "load", "run_rule", "touch", "Acted", "RowResult", "RunResult", "Saved"]  # noqa: RUF022
 
 
-def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, json: bool = False, whole: bool = False) -> Saved:
+def create(
+    ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, confirmed: Iterable[str] = (), json: bool = False, whole: bool = False
+) -> Saved:
     """Make a record with its child lines. ``raw``: JSON or form values by field key, child lines as arrays under the line entity's key.
 
-    ``json``: only what the record's JSON Schema says is taken, nothing of what people type into forms. ``whole``: the record given back has what
+    ``confirmed``: codes of soft refusals the person goes on against. ``json``: only what the record's JSON Schema says is taken, nothing of what people type into forms. ``whole``: the record given back has what
     ``query.get`` adds. The same idempotency key with the same content gives the first answer again for 24 h. Raises Invalid with every fault, Denied, NotFound, Conflict.
     """
 
@@ -52,21 +56,27 @@ def create(ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None =
         if idempotency_key is not None:
             earlier = _begin_once(ctx, entity, raw, idempotency_key)
             if earlier is not None:
-                return _saved(Work(ctx), _entity(ctx, entity), earlier, whole)
+                return _saved(Work(ctx), _entity(ctx, entity), int(earlier["id"]), whole)
         saved = _save(ctx, entity, lambda saving, compiled: saving.create(compiled, raw), json=json, whole=whole)
         if idempotency_key is not None:
-            _end_once(ctx, idempotency_key, saved.id)
+            _end_once(ctx, idempotency_key, {"id": saved.id}, 201)
         return saved
 
-    return _transact(ctx, work)
+    return _transact(_against(ctx, confirmed), work)
 
 
-def update(ctx: Context, entity: str, record_id: int, raw: Raw, version: Version, *, json: bool = False, whole: bool = False) -> Saved:
-    """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers. ``json`` and ``whole`` as for ``create``.
+def update(
+    ctx: Context, entity: str, record_id: int, raw: Raw, version: Version, *, confirmed: Iterable[str] = (), json: bool = False, whole: bool = False
+) -> Saved:
+    """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers. The rest as for ``create``.
 
     Raises Conflict "stale" (params ``current``, ``mine``, ``version``) when someone was faster, else as ``create``.
     """
-    return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.update(compiled, record_id, raw, version), json=json, whole=whole))
+
+    def work(ctx: Context) -> Saved:
+        return _save(ctx, entity, lambda saving, compiled: saving.update(compiled, record_id, raw, version), json=json, whole=whole)
+
+    return _transact(_against(ctx, confirmed), work)
 
 
 def delete(ctx: Context, entity: str, record_id: int, version: Version) -> Saved:
@@ -89,23 +99,52 @@ def bulk(ctx: Context, entity: str, rows: Sequence[Raw], *, json: bool = False) 
 
 
 def act(
-    ctx: Context, entity: str, record_id: int, action: str, params: Raw, *, confirmed: Iterable[str] = (), version: Version = ANY, json: bool = False
+    ctx: Context,
+    entity: str,
+    record_id: int,
+    action: str,
+    params: Raw,
+    *,
+    confirmed: Iterable[str] = (),
+    version: Version = ANY,
+    idempotency_key: str | None = None,
+    json: bool = False,
+    whole: bool = False,
 ) -> Acted:
     """Press a button: run an action of the entity on a record its actor may see and was granted it on. ``params`` raw, as JSON or form values.
 
-    ``confirmed``: codes of soft refusals the person goes on against. Raises NotFound, Denied, Invalid with every fault of the parameters,
-    Conflict "action_not_now", "stale", or the refusal the rule declares.
+    ``confirmed``, ``idempotency_key`` (the first result again, the record as it is now), ``json`` and ``whole`` as for ``create``. Raises NotFound,
+    Denied, Invalid with every fault of the parameters, Conflict "action_not_now", "stale", or the refusal the rule declares.
     """
 
     def work(ctx: Context) -> Acted:
-        saving = Saving(Work(replace(ctx, confirmed=frozenset(confirmed)), json=json))
-        acted = press(saving, _entity(ctx, entity), record_id, action, params, version)
+        if idempotency_key is not None:
+            earlier = _begin_once(ctx, f"{entity}/{record_id}/{action}", params, idempotency_key)
+            if earlier is not None:
+                return _acted(Work(ctx), entity, record_id, _open_result(ctx, earlier["result"]), whole)
+        saving = Saving(Work(ctx, json=json))
+        result = press(saving, _entity(ctx, entity), record_id, action, params, version)
         saving.finish()
-        row = saving.work.row(entity, record_id)
-        seen = seen_record(saving.work, _entity(ctx, entity), row) if row is not None else None
-        return replace(acted, record=seen, changes=tuple(saving.work.changes))
+        if idempotency_key is not None:
+            _end_once(ctx, idempotency_key, {"id": record_id, "result": _sealed_result(ctx, result)}, 200)
+        return _acted(saving.work, entity, record_id, result, whole)
 
-    return _transact(ctx, work)
+    return _transact(_against(ctx, confirmed), work)
+
+
+def _acted(work: Work, entity: str, record_id: int, result: Value, whole: bool) -> Acted:
+    compiled, row = _entity(work.ctx, entity), work.row(entity, record_id)
+    gone = row is None or row["deleted_at"] is not None or not work.grant(compiled).admits("read", work.truth(compiled, row))
+    record = None if gone or row is None else (whole_record if whole else seen_record)(work, compiled, row)
+    return Acted(result, record, tuple(work.changes))
+
+
+def _sealed_result(ctx: Context, result: Value) -> str:
+    return ctx.workspace.cipher.seal(orjson.dumps(carry(result), default=str).decode(), _RESULT)
+
+
+def _open_result(ctx: Context, kept: str) -> Value:
+    return revive(orjson.loads(ctx.workspace.cipher.open(kept, _RESULT)), lambda entity, record: None)
 
 
 def run_rule(
@@ -206,6 +245,11 @@ def _transact(ctx: Context, work: Callable[[Context], T]) -> T:
     return ctx.workspace.database.transact(lambda connection: work(ctx.within(connection)), background=ctx.background)
 
 
+def _against(ctx: Context, confirmed: Iterable[str]) -> Context:
+    """The same, going on against soft refusals of these codes."""
+    return replace(ctx, confirmed=ctx.confirmed | frozenset(confirmed))
+
+
 def _entity(ctx: Context, key: str) -> CompiledEntity:
     compiled = ctx.workspace.entities.get(key)
     if compiled is None:
@@ -259,15 +303,15 @@ def refused(index: int, refusal: Refusal) -> RowResult:
     return RowResult(index, "refused", code=refusal.code, faults=faults, params=refusal.params)
 
 
-def _digest(entity: str, raw: Raw) -> str:
-    return hashlib.sha256(orjson.dumps([entity, raw], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)).hexdigest()
+def _digest(what: str, raw: Raw) -> str:
+    return hashlib.sha256(orjson.dumps([what, raw], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)).hexdigest()
 
 
-def _begin_once(ctx: Context, entity: str, raw: Raw, key: str) -> int | None:
-    """Claim an idempotency key; gives the id of the record it already made. Raises Invalid when it came with other content."""
+def _begin_once(ctx: Context, what: str, raw: Raw, key: str) -> Mapping[str, Any] | None:
+    """Claim an idempotency key; gives the answer kept for it before. ``what``: the entity made, or what is done to which record. Raises Invalid when it came with other content."""
     if not 0 < len(key) <= 200:
         raise Invalid("idempotency_key_invalid")
-    once, digest = tables.idempotency, _digest(entity, raw)
+    once, digest = tables.idempotency, _digest(what, raw)
     insert: Any = (sqlite if ctx.workspace.database.dialect == "sqlite" else postgresql).insert(once)
     fresh = {"digest": digest, "at": ctx.now, "answer": sa.null(), "status": None}
     claimed = ctx.open.execute(
@@ -280,9 +324,9 @@ def _begin_once(ctx: Context, entity: str, raw: Raw, key: str) -> int | None:
     row = ctx.open.execute(sa.select(once.c.digest, once.c.answer).where(once.c.caller == ctx.actor.caller, once.c.key == key)).one()
     if row.digest != digest:
         raise Invalid("idempotency_key_reused", key=key)
-    return int(row.answer["id"])
+    return dict(row.answer)
 
 
-def _end_once(ctx: Context, key: str, record_id: int) -> None:
+def _end_once(ctx: Context, key: str, kept: Raw, status: int) -> None:
     once = tables.idempotency
-    ctx.open.execute(sa.update(once).where(once.c.caller == ctx.actor.caller, once.c.key == key).values(status=201, answer={"id": record_id}))
+    ctx.open.execute(sa.update(once).where(once.c.caller == ctx.actor.caller, once.c.key == key).values(status=status, answer=kept))

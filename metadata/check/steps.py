@@ -361,7 +361,7 @@ def _notify(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Fr
 def _refuse(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
     if code := key_problem(step["refuse"].lower()):
         (spot / "refuse").report(code, key=step["refuse"])
-    if "at" in step and frame.entity:
+    if "at" in step and frame.entity and step["at"] not in frame.params:
         spot.findings.own_field(spot / "at", frame.entity, step["at"])
     spot.findings.template(spot / "message", step.get("message"), frame.place())
     return frame

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Response
 from engine.access import Grant, grant_of, remember
 from engine.context import Context
 from engine.records.query_labels import roles_of
+from engine.records.ruling_press import buttons, short_name
 from metadata.text import label_text
 from renderer.api import operations
-from renderer.api.operations import Operation, Schema, object_of, operation, path_parameter, query_parameter
+from renderer.api.operations import Operation, Schema, object_of, operation, or_null, path_parameter, query_parameter
+from renderer.api.operations_asks import ask_operations
 from renderer.api.route import OneHop
-from renderer.api.schemas import entity_schema, input_schema
+from renderer.api.schemas import entity_schema, input_schema, parameters_schema
 from renderer.api.shapes import OWN_PARAMETERS, answer
 from renderer.requests import ApiContext, guarded
 from renderer.translations import _, speaking
@@ -46,7 +48,7 @@ def _document(ctx: Context) -> dict[str, Any]:
         if granted.allowed("read"):
             schemas |= _schemas(ctx, key, granted)
             paths |= _entity_paths(ctx, key, label_text(entity.title, ctx.locale, key), granted)
-    paths |= operations.shared(ctx)
+    paths |= operations.shared(ctx) | ask_operations()
     return {
         "openapi": "3.1.0",
         "info": {"title": label_text(ctx.workspace.title, ctx.locale, ctx.workspace.name), "version": str(ctx.workspace.version)},
@@ -67,6 +69,8 @@ def _schemas(ctx: Context, key: str, granted: Grant) -> dict[str, Schema]:
         found[f"{key}.new"] = input_schema(ctx, key, change=False)
     if granted.allowed("update"):
         found[f"{key}.change"] = input_schema(ctx, key, change=True)
+    for rule in buttons(ctx, ctx.workspace.entities[key]):
+        found[f"{key}.{short_name(rule)}.parameters"] = parameters_schema(ctx, rule)
     return found
 
 
@@ -99,7 +103,7 @@ def _entity_paths(ctx: Context, key: str, title: str, granted: Grant) -> Paths:
             body=_ref(f"{key}.new"),
             answers=_ref(f"{key}.saved"),
             status="201",
-            parameters=[operations.IDEMPOTENCY_KEY],
+            parameters=[operations.IDEMPOTENCY_KEY, operations.confirm()],
             refusals=("409",),
             etag=True,
         )
@@ -109,7 +113,7 @@ def _entity_paths(ctx: Context, key: str, title: str, granted: Grant) -> Paths:
             name=f"change_{key}",
             body=_ref(f"{key}.change"),
             answers=_ref(f"{key}.saved"),
-            parameters=[operations.IF_MATCH],
+            parameters=[operations.IF_MATCH, operations.confirm()],
             refusals=("409", "428"),
             etag=True,
         )
@@ -131,7 +135,26 @@ def _entity_paths(ctx: Context, key: str, title: str, granted: Grant) -> Paths:
             parameters=[query_parameter("cursor", _("Where the page before ended"))],
         ),
     }
-    return found
+    return found | _action_paths(ctx, key, title)
+
+
+def _action_paths(ctx: Context, key: str, title: str) -> Paths:
+    return {
+        f"/records/{key}/{{id}}/actions/{short_name(rule)}": {
+            "parameters": [path_parameter("id")],
+            "post": operation(
+                tag=title,
+                summary=f"{title}: {label_text(rule.title, ctx.locale, rule.key)}",
+                name=f"act_{key}_{short_name(rule)}",
+                body=_ref(f"{key}.{short_name(rule)}.parameters"),
+                answers=object_of(record=or_null(_ref(f"{key}.saved")), result={}),
+                parameters=[operations.IDEMPOTENCY_KEY, operations.IF_MATCH, operations.confirm()],
+                refusals=("409",),
+                etag=True,
+            ),
+        }
+        for rule in buttons(ctx, ctx.workspace.entities[key])
+    }
 
 
 def _page(row: str) -> Schema:

@@ -36,9 +36,9 @@ _FAULTS: Schema = {"type": "array", "items": _FAULT}
 PROBLEM: Schema = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "code", "errors"],
-    "properties": {"type": _TEXT, "title": _TEXT, "status": _WHOLE, "detail": _TEXT, "code": _TEXT, "errors": _FAULTS},
+    "properties": {"type": _TEXT, "title": _TEXT, "status": _WHOLE, "detail": _TEXT, "code": _TEXT, "errors": _FAULTS, "soft": {"const": True}},
 }
-_LINK: Schema = or_null({"type": "object", "required": ["id"], "properties": {"id": _WHOLE, "label": {"type": ["string", "null"]}}})
+LINK: Schema = or_null({"type": "object", "required": ["id"], "properties": {"id": _WHOLE, "label": {"type": ["string", "null"]}}})
 _CHANGE: Schema = object_of(field=_TEXT, before={}, after={}, computed={"type": "boolean"})
 TIMELINE: Schema = object_of(
     items={
@@ -48,7 +48,7 @@ TIMELINE: Schema = object_of(
             at={"type": "string", "format": "date-time"},
             verb=_TEXT,
             version=_WHOLE,
-            person=_LINK,
+            person=LINK,
             cause=_ANY_OBJECT,
             changes={"type": "array", "items": _CHANGE},
         ),
@@ -102,6 +102,12 @@ _UPLOAD: Schema = {
 }
 IDEMPOTENCY_KEY: Schema = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 200}}
 IF_MATCH: Schema = {"name": "If-Match", "in": "header", "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'}, "description": "ETag"}
+
+
+def confirm() -> Schema:
+    """The query parameter by which a caller goes on against soft refusals."""
+    text = _("The code of a refusal marked soft, to go on against it; repeatable")
+    return {**query_parameter("confirm", text, {"type": "array", "maxItems": 20, "items": _TEXT}), "style": "form", "explode": True}
 
 
 def refusal_texts() -> dict[str, str]:

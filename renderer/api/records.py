@@ -16,7 +16,7 @@ from engine.records.jsonshape import moment_json, record_json
 from engine.records.query import JSON, Query, get_as, page_as
 from engine.records.record import Record, RowResult, Saved
 from renderer.api.route import OneHop
-from renderer.api.shapes import OWN_PARAMETERS, Body, RecordId, answer, json_object, json_value, texts, truth, version_of, whole
+from renderer.api.shapes import OWN_PARAMETERS, Body, RecordId, answer, confirmed, idempotency_key, json_object, json_value, texts, truth, version_of, whole
 from renderer.errors import told_errors
 from renderer.requests import ApiContext, guarded
 
@@ -51,7 +51,7 @@ def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
 @router.post("/records/{entity}", **guarded("create"))
 def create_record(ctx: ApiContext, request: Request, entity: str, body: Body) -> Response:
     """A new record; the same Idempotency-Key gives the same answer once."""
-    saved = service.create(ctx, entity, json_object(body), idempotency_key=_idempotency_key(request), json=True, whole=True)
+    saved = service.create(ctx, entity, json_object(body), idempotency_key=idempotency_key(request), confirmed=confirmed(request), json=True, whole=True)
     return _saved(ctx, entity, saved, 201)
 
 
@@ -67,7 +67,7 @@ def change_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, 
     """Changed fields of one record, on the version they were read at."""
     raw = json_object(body)
     version = version_of(request, raw)
-    return _saved(ctx, entity, service.update(ctx, entity, id, raw, version, json=True, whole=True), 200)
+    return _saved(ctx, entity, service.update(ctx, entity, id, raw, version, confirmed=confirmed(request), json=True, whole=True), 200)
 
 
 @router.delete("/records/{entity}/{id}", **guarded("delete"))
@@ -119,13 +119,6 @@ def _result(ctx: Context, entity: str, result: RowResult) -> dict[str, object]:
 
 def _json(ctx: Context, entity: str, record: Record) -> dict[str, object]:
     return record_json(ctx.workspace, ctx.workspace.entities[entity], record)
-
-
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= 200:
-        raise Invalid("idempotency_key_wrong")
-    return key
 
 
 def _saved(ctx: Context, entity: str, saved: Saved, status: int) -> Response:

@@ -6,8 +6,10 @@ from typing import Any
 
 from engine.access import Grant, grant_of, remember
 from engine.context import Context
-from engine.fields.schema import record_schema
+from engine.fields.schema import property_schema, record_schema
 from engine.records.query_labels import roles_of
+from engine.records.ruling_press import parameter_fields, parameters_of
+from engine.rules.book import CompiledRule
 from metadata.text import label_text
 
 Schema = dict[str, Any]
@@ -76,3 +78,16 @@ def _input_schema(ctx: Context, entity: str, *, change: bool, line: bool) -> Sch
             properties[child] = {"type": "array", "items": _input_schema(ctx, child, change=change, line=True)}
     required = [] if change or line else [name for name in schema["required"] if name in properties]
     return {"title": schema["title"], "type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def parameters_schema(ctx: Context, rule: CompiledRule) -> Schema:
+    """What an action takes."""
+    fields = parameter_fields(parameters_of(ctx.workspace, rule))
+    scope = ctx.workspace.scope.of(rule.entity)
+    return {
+        "title": label_text(rule.title, ctx.locale, rule.key),
+        "type": "object",
+        "properties": {key: property_schema(item, scope, ctx.locale) for key, item in fields.items()},
+        "required": [key for key, item in fields.items() if item.required is True and item.definition.default is None],
+        "additionalProperties": False,
+    }

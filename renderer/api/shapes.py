@@ -17,6 +17,8 @@ from renderer.security import TooLarge
 
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
 LARGEST_ID = 2**63 - 1
+#: Soft refusals one call may go on against.
+CONFIRMED_AT_MOST = 20
 #: Query parameters of a list that are not fields.
 OWN_PARAMETERS = frozenset({"where", "sort", "fields", "limit", "cursor", "count", "search"})
 
@@ -66,6 +68,7 @@ def _number(name: str, code: str) -> Callable[[Request], int]:
 #: Numbers in paths. What cannot be an id is as little there as an id nobody has.
 RecordId = Annotated[int, Depends(_number("id", "no_such_record"))]
 BatchId = Annotated[int, Depends(_number("batch", "unknown_import"))]
+AskId = Annotated[int, Depends(_number("ask", "unknown_ask"))]
 JobId = Annotated[int, Depends(_number("job", "unknown_job"))]
 FileId = Annotated[int, Depends(_number("number", "unknown_file"))]
 
@@ -114,6 +117,24 @@ def version_of(request: Request, body: dict[str, Any]) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or not 0 < given <= LARGEST_ID:
         raise Invalid("version_wrong", faults=[Fault("/version", "version_wrong", {"given": str(given)[:40]})])
     return given
+
+
+def version_if_given(request: Request) -> int | None:
+    """The version in ``If-Match``, where a call may also do without."""
+    return version_of(request, {}) if "if-match" in request.headers else None
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The header by which a repeated call is known. Raises Invalid for one that is empty or too long."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= 200:
+        raise Invalid("idempotency_key_wrong")
+    return key
+
+
+def confirmed(request: Request) -> tuple[str, ...]:
+    """The codes of soft refusals this call goes on against."""
+    return tuple(code for code in request.query_params.getlist("confirm")[:CONFIRMED_AT_MOST] if code)
 
 
 class VersionMissing(Unavailable):

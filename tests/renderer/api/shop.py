@@ -67,11 +67,72 @@ THING: dict[str, Any] = {
         "below": {"type": "rollup", "from": "thing.parent", "measure": "count"},
     },
 }
+RULES: dict[str, Any] = {
+    "call": {
+        "title": {"zh": "约电话", "en": "Agree on a call"},
+        "icon": "phone",
+        "on": {
+            "action": "customer.call",
+            "with": {
+                "at": {"type": "instant", "required": True, "title": {"zh": "时间", "en": "Time"}},
+                "who": {"type": "person", "title": {"zh": "谁打", "en": "Who"}},
+                "price": {"type": "money", "minimum": 0, "title": {"zh": "报价", "en": "Price"}},
+                "words": {"type": "text", "maxLength": 20, "default": "你好", "title": {"zh": "说什么", "en": "Words"}},
+            },
+        },
+        "if": "stage != 'lost'",
+        "then": [
+            {"refuse": "NO_PRICE", "if": "grade == 'A' and empty(param.price)", "at": "price", "message": {"zh": "A 级须报价", "en": "Grade A needs a price"}},
+            {"refuse": "TOO_LATE", "if": "param.at < now()", "soft": True, "message": {"zh": "{name}：时间已过", "en": "The time of {name} has passed"}},
+            {"set": {"next_at": "param.at", "budget": "coalesce(param.price, budget)"}},
+            {"create": "visit", "as": "made", "values": {"customer": "record", "kind": "param.words", "author": "me"}},
+        ],
+        "give": "made",
+    },
+    "tell": {"title": {"zh": "查问", "en": "Tell"}, "on": {"action": "customer.tell"}, "then": [{"let": {"kept": "secret"}}], "give": "kept"},
+    "offer": {
+        "title": {"zh": "申请优惠", "en": "Ask for a better price"},
+        "on": {"action": "customer.offer"},
+        "then": [
+            {
+                "ask": "offer",
+                "as": "said",
+                "who": "people('admin')",
+                "not": "me",
+                "opinion": "required",
+                "message": {"zh": "{name} 申请优惠", "en": "{name} asks for a better price"},
+                "fields": {"price": {"type": "money", "required": True, "minimum": 1, "title": {"zh": "成交价", "en": "Price"}}},
+                "approved": [
+                    {"refuse": "CHEAP", "if": "said.price < 100", "soft": True, "message": {"zh": "低于一元", "en": "Below one"}},
+                    {"set": {"budget": "said.price"}},
+                ],
+                "refused": [{"set": {"stage": "'lost'"}}],
+            }
+        ],
+    },
+    "unlucky": {
+        "title": {"zh": "评分提醒", "en": "Score"},
+        "on": {"before": "save", "entity": "visit"},
+        "then": [{"refuse": "UNLUCKY", "if": "score == 13", "at": "score", "soft": True, "message": {"zh": "评 13 分？", "en": "Thirteen?"}}],
+    },
+}
 SHOP: dict[tuple[str, str], Any] = {
     **DOCUMENTS_OF_WORLD,
     ("entity", "thing"): THING,
-    ("role", "admin"): {**ADMIN, "can": ["people", "design", "publish", "import", "export", "settings"]},
-    ("role", "seller"): {**SELLER, "grants": {**SELLER["grants"], "thing": {"read": True}}},
+    **{("rule", key): body for key, body in RULES.items()},
+    ("role", "admin"): {
+        **ADMIN,
+        "can": ["people", "design", "publish", "import", "export", "settings"],
+        "grants": {**ADMIN["grants"], "customer": {**ADMIN["grants"]["*"], "actions": {"call": True, "offer": True, "tell": True}}},
+    },
+    ("role", "seller"): {
+        **SELLER,
+        "grants": {
+            **SELLER["grants"],
+            "thing": {"read": True},
+            "customer": {**SELLER["grants"]["customer"], "actions": {"reveal": "empty(owner)", "call": "owner == me", "offer": "owner == me", "tell": True}},
+        },
+    },
     ("role", "guest"): {"title": {"zh": "来宾"}, "grants": {"log": {"read": True}}},
 }
 PEOPLE = (("s1", "seller", 0), ("s2", "seller", 0), ("s3", "seller", 1), ("l1", "lead", 0), ("a1", "admin", 1), ("g1", "guest", 1))

@@ -198,6 +198,8 @@ BODIES = st.one_of(
     st.fixed_dictionaries({"document": VALUES, "number": VALUES}),
     st.fixed_dictionaries({"now": VALUES}),
     st.fixed_dictionaries({"digest": VALUES, "note": VALUES}),
+    st.fixed_dictionaries({}, optional={"at": VALUES, "who": VALUES, "price": VALUES, "words": VALUES}),
+    st.fixed_dictionaries({"approve": st.one_of(st.booleans(), VALUES)}, optional={"opinion": VALUES, "values": VALUES, "person": VALUES}),
 )
 RAW = st.sampled_from(
     (
@@ -252,14 +254,18 @@ HEADERS = st.dictionaries(
 )
 PATHS = st.one_of(
     st.tuples(st.sampled_from(ENTITIES)).map(lambda part: f"/records/{part[0]}"),
-    st.tuples(st.sampled_from(ENTITIES), IDS, st.sampled_from(("", "", "", "/timeline", "/restore", "/actions/reopen"))).map(
-        lambda part: f"/records/{part[0]}/{part[1]}{part[2]}"
-    ),
+    st.tuples(
+        st.sampled_from(ENTITIES),
+        IDS,
+        st.sampled_from(("", "", "", "/timeline", "/restore", "/actions/reopen", "/actions/call", "/actions/offer", "/actions/visit.call")),
+    ).map(lambda part: f"/records/{part[0]}/{part[1]}{part[2]}"),
     st.sampled_from(ENTITIES).map(lambda entity: f"/bulk/{entity}"),
     st.sampled_from(ENTITIES).map(lambda entity: f"/schema/{entity}"),
     st.sampled_from(ENTITIES).map(lambda entity: f"/imports/{entity}"),
     st.tuples(IDS, st.sampled_from(("rows", "undo"))).map(lambda part: f"/imports/{part[0]}/{part[1]}"),
     IDS.map(lambda one: f"/jobs/{one}"),
+    st.tuples(IDS, st.sampled_from(("", "/decide", "/return", "/again", "/delegate", "/signer", "/withdraw"))).map(lambda part: f"/asks/{part[0]}{part[1]}"),
+    st.just("/asks"),
     IDS.map(lambda one: f"/files/{one}"),
     st.sampled_from(("/files", "/definitions", "/plan", "/publish", "/rollback", "/clock", "/openapi.json")),
     st.tuples(st.sampled_from(("definitions", "drafts")), NAMES, NAMES).map(lambda part: f"/{part[0]}/{quote(part[1], safe='')}/{quote(part[2], safe='')}"),
@@ -342,17 +348,26 @@ def places() -> list[Callable[[str], tuple[str, str, Any, Any]]]:
             "/bulk/{}",
             "/imports/{}/rows",
             "/jobs/{}",
+            "/asks/{}",
             "/files/{}",
             "/definitions/entity/{}",
             "/{}",
         )
     ]
+    found += [
+        lambda text, word=word: ("POST", "/records/customer/1/actions/call", {"confirm": text}, {"at": "2026-03-02", word: text})
+        for word in ("at", "who", "price", "words")
+    ]
+    found.append(lambda text: ("POST", f"/records/customer/1/actions/{quote(text, safe='')}", {}, {}))
+    found.append(lambda text: ("POST", "/asks/1/decide", {"confirm": text}, {"approve": True, "opinion": text, "values": {"price": text, text: text}}))
     found.append(lambda text: ("PUT", f"/drafts/entity/{quote(text, safe='')}", {}, {"document": {}, "number": 0}))
     return [*found, lambda text: ("PUT", "/drafts/entity/log", {}, {"document": {"title": text, "fields": {text: {"type": text}}}, "number": 0})]
 
 
 def test_every_hostile_text_in_every_place(hostile_shop: Shop):
     every = [(place, text) for place in places() for text in HOSTILE]
+    customer = hostile_shop.a1.post("/records/customer", {"name": "{a", "owner": hostile_shop.people["s1"]}).json()["id"]
+    assert hostile_shop.s1.post(f"/records/customer/{customer}/actions/offer").status_code == 200
     for place, text in every if FULL else random.Random(7).sample(every, 400):
         send(hostile_shop.a1, *place(text), {})
 

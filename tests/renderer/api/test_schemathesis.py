@@ -70,5 +70,8 @@ def test_every_answer_is_as_the_document_says(open_home: Callable[[str], Home], 
         shop.s1.post("/records/order", {"title": "单", "share": [{"who": "甲", "bp": 10000}]})
         shop.a1.post("/records/thing", {"text": "物", "price": 5, "grades": ["A"], "data": {"a": 1}})
         shop.s1.post("/records/visit", {"customer": 1})
+        shop.s1.post("/records/customer/1/actions/offer")
         called = call_every_operation(shop, shop.caller(login), mode)
+        assert {"POST /asks/{ask}/decide", "GET /asks"} <= called
+        assert "POST /records/customer/{id}/actions/call" in called
         assert {"GET /records/customer", "POST /records/visit", "GET /records/order/{id}", "POST /files"} <= called
