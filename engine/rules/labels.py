@@ -65,7 +65,8 @@ class Labels:
         found = self.definition(entity, key)
         if found is not None:
             return self.text(found.title, key)
-        return self.word(f"field_{key}") if self.knows(f"field_{key}") else self.quoted(key)
+        own = f"engine_{key}" if self.knows(f"entity_{entity}") else ""
+        return self.word(own) if own and self.knows(own) else self.word(f"field_{key}") if self.knows(f"field_{key}") else self.quoted(key)
 
     def definition(self, entity: str, key: str) -> Field | None:
         """A field of an entity as defined; None for the engine's own and unknown ones."""

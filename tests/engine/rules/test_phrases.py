@@ -15,6 +15,7 @@ from engine.registry import engine_registry
 from engine.rules.labels import Labels, catalogue
 from engine.rules.phrases import Around, Named, phrase, span, value_phrase
 from engine.rules.schedules import schedule_phrase
+from engine.system_entities import SYSTEM_ENTITIES
 from engine.workspace_checking import with_expressions
 from engine.workspace_types import TypeBook
 from metadata.bundle import Bundle
@@ -132,6 +133,15 @@ def test_a_length_of_time_has_its_parts():
     assert [span(604_800, item) for item in labels] == ["7 天", "7 days"]
     assert [span(-90_061, item) for item in labels] == ["负 1 天 1 小时 1 分钟 1 秒", "minus 1 day 1 hour 1 minute 1 second"]
     assert span(0, labels[0]) == "0 秒"
+
+
+def test_the_engines_own_tables_and_their_fields_have_names():
+    for locale in ("zh", "en"):
+        labels = Labels(book().bundle, locale)
+        quote = labels.quoted("")[0]
+        for key, entity in SYSTEM_ENTITIES.items():
+            assert not labels.entity(key).startswith(quote)
+            assert not [field for field in entity.fields if labels.field(key, field).startswith(quote)]
 
 
 def test_every_phrase_is_there_in_both_languages_with_the_same_parts():
