@@ -1,10 +1,12 @@
 """What an administrator must be able to say with rules and built-in actions, each as a definition that runs: every way to assign, ledgers, merging, evidence."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 
-from engine.errors import Conflict, Invalid
+from engine.errors import Conflict, Invalid, Refusal
 from engine.records import service
 from engine.records.record import ANY
 from engine.rules.compile import rule_book
@@ -274,6 +276,41 @@ def test_evidence_is_frozen_into_a_field_written_once(site):
     assert len(row["sum"]) == 64 and [item["values"]["name"] for item in row["proof"]["of"]["members"]] == ["s1", "s2", "b1"]
     with pytest.raises((Conflict, Invalid)):
         press(site, "lead", record, "freeze")
+
+
+def together(many: int, work) -> list[Any]:
+    """The work of several people at the same instant; what each got or met."""
+    start = Barrier(many)
+
+    def one(number: int) -> Any:
+        start.wait()
+        try:
+            return work(number)
+        except Refusal as refusal:
+            return refusal.code
+
+    with ThreadPoolExecutor(many) as pool:
+        return list(pool.map(one, range(many)))
+
+
+def test_balances_asked_for_at_the_same_instant_are_posted_once(site):
+    deal = service.create(site.ctx(), "deal", {"name": "一"}).id
+    service.create(site.ctx(), "share", {"name": "s1", "deal": deal, "person": site.person("s1"), "bp": 10_000, "seq": 1})
+    told = together(8, lambda number: press(site, "deal", deal, "entitle", total=777).result["total"])
+    assert sorted(told) == [0] * 7 + [777] and [row["amount"] for row in site.rows("entry")] == [777]
+
+
+def test_turns_taken_at_the_same_instant_are_fair(site):
+    leads = [lead(site) for _ in range(9)]
+    assert together(9, lambda number: press(site, "lead", leads[number], "turn") and "done") == ["done"] * 9
+    owners = [owner(site, record) for record in leads]
+    assert {login: owners.count(login) for login in ("s1", "s2", "b1")} == {"s1": 3, "s2": 3, "b1": 3}
+
+
+def test_one_grabs_where_many_reach(site):
+    record = lead(site, grab_until="2026-03-01T12:00:00+08:00")
+    told = together(10, lambda number: press(site, "lead", record, "grab", ("s1", "s2", "b1")[number % 3]) and "won")
+    assert sorted(told) == ["TAKEN"] * 9 + ["won"] and owner(site, record) is not None
 
 
 def test_a_rules_reach_includes_what_the_actions_it_calls_touch(site):
