@@ -26,11 +26,13 @@ busy second core still made it up to twice as much); ratios come from rounds in 
 
 Where a goal is not kept, this is why, as far as profiles tell:
 
-- **Requests.** The twin opens one connection per request and asks it three things. The product asks who is there (state of the workspace, token, account), reads
-  under rights compiled from definitions, and on a save reads the state once more inside the transaction, so that a right taken away meanwhile counts.
-  Every statement costs about the same in SQLAlchemy however small it is, so the ratio is mostly the number of statements and of connections taken.
-- **HTML.** The two pages are not the same: the twin's is a bare table or form, the product's has menus, search, tabs, filters, kept views, a capped count and a
-  token per page. What does not depend on the request is drawn once; what is left is bound and drawn for each.
+- **Requests.** The twin opens one connection per request and asks it three things, on its prebuilt statements through SQLAlchemy and FastAPI. The product asks who is there
+  (state of the workspace, token, account), reads under rights compiled from definitions, and on a save reads the state once more inside the transaction, so that a right taken
+  away meanwhile counts. Its statements go to the driver as they were compiled once, its routes are found at the edge, its rows become JSON directly. What is left above the
+  twin is the second connection taken for who asks, and on PostgreSQL one more round trip for it.
+- **HTML.** The twin's pages show what the product's show: menus, search, tabs, kept views, order, bulk bar, capped count, bell, person's menu, a token per page, under the same headers
+  and pace; in one language, without conditions, and without the filters behind its controls. Both draw rows by closures. The product draws shell, controls and fresh forms once and
+  fills them; what is left above the twin is binding: who asks, kept views, the bell, defaults and conditions of the form, each a look-up the twin has written into its template.
 - **Import.** Cells become typed values once, column by column, in a thread ahead of the writer; rows are matched by key, checked under the importer's rights and
   written with history and a report row each, up to 2,000 to a transaction. On SQLite more than a quarter of the processor time is the database's own; on PostgreSQL its
   server works two thirds as long as we do (foreign keys, indexes, history as jsonb), and only part of that overlaps. xlsx cells are walked in the limited child.
