@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from engine import intake, rates
+from engine.background import kinds
 from engine.clock import wall
 from engine.home import Home
 from engine.intake import make_key, revoke_key, source_keys
 from engine.jobs import table_for
-from engine.records import service
 from engine.records.query import Query, page
-from engine.rule_jobs import RuleJobs
+from engine.rule_jobs import JOB
 from engine.webhooks import new_secret, signed_headers
 from engine.worker import Worker
 from renderer.app import create_app
@@ -52,8 +52,7 @@ class Door:
         return self.client.post(f"/intake/{workspace or self.garden.name}/{source or self.source}", content=content, headers=given)
 
     def work(self) -> int:
-        kind = RuleJobs(service.run_rule, lambda *_: None).kind()
-        return Worker(self.garden.home, {kind.name: kind}).drain(self.garden.name)
+        return Worker(self.garden.home, {JOB: kinds()[JOB]}).drain(self.garden.name)
 
     def plants(self) -> list[Mapping[str, Any]]:
         return list(page(self.garden.ctx, Query("plant", sort=("id",))).items)
