@@ -96,13 +96,15 @@ def set_value(ctx: Context, key: str, raw: Any, in_force_from: datetime | None =
     """
     if not rights(ctx, RIGHT):
         raise Denied("right_missing", right=RIGHT)
+    value = read_value(ctx.workspace, key, raw, form=form)
+    if not confirmed:  # counted before the write transaction: a million rows must not keep others waiting
+        with ctx.reading() as reading:
+            _ask_again(consequences(reading, key, typed(ctx.workspace, key, value), in_force_from or ctx.now))
     with ctx.writing() as ctx:
         value = read_value(ctx.workspace, key, raw, form=form)
         since = ctx.now if in_force_from is None else in_force_from
         if since < ctx.now:
             raise Invalid("invalid", faults=[Fault("/in_force_from", "setting_in_the_past")])
-        if not confirmed:
-            _ask_again(consequences(ctx, key, typed(ctx.workspace, key, value), since))
         row = {"key": key, "value": value, "in_force_from": since, "at": ctx.now, "by": ctx.actor.person_id}
         number = ctx.open.execute(setting_value.insert().returning(setting_value.c.id), row).scalar_one()
         raise_settings_version(ctx.open)
