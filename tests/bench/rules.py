@@ -62,7 +62,7 @@ CARDS: dict[tuple[str, str], Any] = {
         }
         for number in range(ACTIVE)
     },
-    ("rule", "welcome"): {"title": "新卡片", "on": {"later": "create", "entity": "card"}, "if": "state == 'new'", "then": [{"set": {"state": "'seen'"}}]},
+    ("rule", "welcome"): {"title": "新卡片", "on": {"later": "create", "entity": "card", "where": "state == 'new'"}, "then": [{"set": {"state": "'seen'"}}]},
 }
 
 
@@ -123,7 +123,7 @@ def _fill(world: World, rows: int) -> None:
     late, early = (now + timedelta(days=400)).isoformat(), now - timedelta(days=1)
     for start in range(0, rows, 5000):
         cards = [
-            {"name": f"c{number}", "state": "held", "at": (early + timedelta(seconds=number)).isoformat() if number % (rows // DUE) == 0 else late}
+            {"name": f"c{number}", "state": "held", "at": (early + timedelta(milliseconds=number)).isoformat() if number % (rows // DUE) == 0 else late}
             for number in range(start, min(rows, start + 5000))
         ]
         service.load(world.ctx, "card", cards)
