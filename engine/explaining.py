@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -79,9 +79,14 @@ def explain_rule(ctx: Context, rule: CompiledRule, record_id: int) -> Explained:
 
 def explain_all(ctx: Context, entity: str, record_id: int) -> list[Explained]:
     """The same for every rule about a record."""
+    return explain_some(ctx, rules_about(ctx, entity), entity, record_id)
+
+
+def explain_some(ctx: Context, rules: Iterable[CompiledRule], entity: str, record_id: int) -> list[Explained]:
+    """The same for some rules about a record, which is read once."""
     with ctx.snapshot() as ctx:
         desk = _Desk.at(ctx, entity, record_id)
-        return [desk.explained(rule) for rule in rules_about(ctx, entity)]
+        return [desk.explained(rule) for rule in rules]
 
 
 def coming(ctx: Context, entity: str, record_id: int) -> list[Coming]:

@@ -25,6 +25,7 @@ from renderer.api import work as work_api
 from renderer.asset_store import AssetStore
 from renderer.edge import PACKED_FROM, PACKED_LEVEL, Edge
 from renderer.pages import (
+    actions,
     apidocs,
     connectors,
     design,
@@ -90,6 +91,7 @@ def page_modules() -> Iterable[object]:
     return (
         lists,
         records,
+        actions,
         session,
         health,
         home_pages,

@@ -12,7 +12,7 @@ from engine.errors import Refusal
 from engine.expressions.language import Expression
 from engine.fields.base import Wrong
 from engine.fields.values import Link, Masked
-from engine.messages import sentence, told_faults
+from engine.messages import sentence, told, told_faults
 from engine.records.attachments import file_fields, put_files
 from engine.records.preview import Preview, preview
 from engine.records.query_labels import labels
@@ -84,11 +84,13 @@ class BoundTab:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the page says beside the fields: the tab in front, the fields already visited (their faults are told), the mark of this very form."""
+    """What the page says beside the fields: the tab in front, the fields already visited (their faults are told), the mark of this very form,
+    and what it sends along to go on against soft refusals ('': there is nothing to go on against)."""
 
     tab: str = ""
     touched: tuple[str, ...] = ()
     once: str = ""
+    confirm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class FormBinder:
         self.look: Preview = preview(ctx, form.entity, {**(given or {}), **(raw or {})} if record is None else dict(raw or {}), record)
         self.asked = asked
         faults = (
-            [(fault.pointer, text) for fault, (_, text) in zip(refusal.faults, told_faults(refusal, ctx.locale), strict=True)]
+            list(told_faults(refusal, ctx.locale)) or [("", told(refusal, ctx.locale))]
             if refusal
             else [(fault.pointer, sentence(fault.code, fault.params, ctx.locale)) for fault in self.look.faults if fault.pointer[1:] in asked.touched]
         )

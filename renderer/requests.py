@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from secrets import token_hex
 from typing import Annotated, Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
@@ -136,6 +137,11 @@ class Visit:
             values = self.texts(name)
             found[name] = values[0] if len(values) == 1 else [value for value in values if value != ""]
         return found
+
+    @staticmethod
+    def mark() -> str:
+        """A mark for a form, by which one that is sent twice does its work once."""
+        return token_hex(16)
 
     def csrf(self) -> str:
         """A token for the forms of this page."""

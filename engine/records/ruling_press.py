@@ -143,7 +143,7 @@ def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, obj
     found: dict[str, Value] = {}
     for name, parameter in known.items():
         try:
-            found[name] = (parameter.json_reader if work.json else parameter.reader)(raw[name]) if name in raw else _default(work, parameter)
+            found[name] = (parameter.json_reader if work.json else parameter.reader)(raw[name]) if name in raw else default_of(work, parameter)
         except Wrong as wrong:
             faults.append(Fault(f"/{name}", wrong.code, wrong.params))
             continue
@@ -157,7 +157,8 @@ def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, obj
     return found
 
 
-def _default(work: Work, parameter: Parameter) -> Value:
+def default_of(work: Work, parameter: Parameter) -> Value:
+    """What a parameter is when nobody gives it."""
     default = parameter.field.default
     if isinstance(default, Mapping) and isinstance(default.get("value"), str):
         expression: Expression = work.workspace.expression(None, default["value"])

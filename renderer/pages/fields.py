@@ -6,12 +6,15 @@ from starlette.responses import Response
 
 from engine import files
 from engine.access import grant_of
+from engine.context import Context
 from engine.errors import NotFound
 from engine.fields.base import Wrong
+from engine.records.asks import asked
 from engine.records.attachments import file_url
 from engine.records.filters import literal
 from engine.records.query import lookup
-from engine.workspace import CompiledEntity
+from engine.records.ruling_press import buttons, parameter_fields, parameters_from, parameters_of
+from engine.workspace import CompiledEntity, CompiledField
 from renderer import formats
 from renderer.api.work import file_response
 from renderer.bound_field import BoundField, OptionView, region_levels
@@ -21,28 +24,45 @@ from renderer.security import Permission
 
 routes = Routes()
 PICK_LIMIT = 12
+#: How the picker of who is to decide an approval names itself.
+ASK_PERSON = "ask.person"
 UPLOAD = Permission("member", upload=True)
 
 
 @routes.get("/w/{ws}/pick/{entity}/{field}")
 def pick(visit: Visit) -> Response:
     """Records a link field may point to, that the person may see, by what they typed."""
-    ctx = visit.ctx
-    entity = ctx.workspace.entities.get(str(visit.path["entity"]))
-    item = entity.fields.get(str(visit.path["field"])) if entity is not None else None
-    if entity is None or item is None or not item.target or item.key not in grant_of(ctx.workspace, ctx.actor, entity).readable:
-        raise NotFound("unknown_field", field=str(visit.path["field"]))
-    text = visit.request.query_params.get("q", "")
+    ctx, owner, key = visit.ctx, str(visit.path["entity"]), str(visit.path["field"])
+    item = _field(ctx, owner, key)
+    if item is None or not item.target:
+        raise NotFound("unknown_field", field=key)
+    text, entity = visit.request.query_params.get("q", ""), ctx.workspace.entities.get(owner)
     values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(item)}
     found = lookup(ctx, item.target, text, PICK_LIMIT, limit_of(item, values))
-    return visit.part(
-        "_options.html", options=[OptionView(str(number), label or f"#{number}") for number, label in found], id=f"{entity.key}-{item.key}", text=text
-    )
+    options = [OptionView(str(number), label or f"#{number}") for number, label in found]
+    return visit.part("_options.html", options=options, id=f"{owner}-{key}".replace(".", "-"), text=text)
 
 
-def _value(entity: CompiledEntity, name: str, text: str) -> str:
+def _field(ctx: Context, owner: str, key: str) -> CompiledField | None:
+    """A field of an entity, a parameter of an action (``ENTITY.ACTION``), what an approver fills in (``ask.12``); None where the person knows of none."""
+    entity = ctx.workspace.entities.get(owner)
+    if entity is not None:
+        return entity.fields.get(key) if key in grant_of(ctx.workspace, ctx.actor, entity).readable else None
+    head, _dot, rest = owner.rpartition(".")
+    if head == "ask" and rest.isascii() and rest.isdigit() and len(rest) < 18:
+        with ctx.snapshot() as reading:
+            found = asked(reading, int(rest))
+        return parameter_fields(parameters_from(ctx.workspace, found.entity or "", found.fields)).get(key)
+    if owner == ASK_PERSON:
+        return parameter_fields(parameters_from(ctx.workspace, "", {"person": {"type": "person"}})).get(key)
+    entity = ctx.workspace.entities.get(head)
+    rule = next((rule for rule in buttons(ctx, entity) if rule.trigger.name == owner), None) if entity is not None else None
+    return parameter_fields(parameters_of(ctx.workspace, rule)).get(key) if rule is not None else None
+
+
+def _value(entity: CompiledEntity | None, name: str, text: str) -> str:
     """A value of the form being filled in, as the expression language writes it; null for what is empty or cannot be read."""
-    item = entity.fields.get(name)
+    item = entity.fields.get(name) if entity is not None else None
     if item is None or item.reader is None or not text:
         return "null"
     try:
@@ -55,10 +75,9 @@ def _value(entity: CompiledEntity, name: str, text: str) -> str:
 def regions(visit: Visit) -> Response:
     """The region control anew after a level was chosen."""
     words = visit.request.query_params
-    owner, _dot, key = words.get("field", "").partition(".")
-    entity = visit.ctx.workspace.entities.get(owner)
-    item = entity.fields.get(key) if entity is not None else None
-    if entity is None or item is None or item.type.widget != "region":
+    owner, _dot, key = words.get("field", "").rpartition(".")
+    item = _field(visit.ctx, owner, key)
+    if item is None or item.type.widget != "region":
         raise NotFound("unknown_field", field=key)
     code = words.get("code", "")
     prefix = words.get("id", "f")

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from engine.access import grant_of
 from engine.context import Context
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, Invalid, NotFound, Refusal
 from engine.explaining import rules_about
 from engine.fields.base import Wrong
 from engine.fields.values import Masked
@@ -21,6 +21,7 @@ from engine.records.query import get
 from engine.records.record import Record
 from engine.workspace import CompiledEntity
 from metadata.text import label_text
+from renderer.bound_action import confirm_codes, presses
 from renderer.bound_field import MANY, form_text, shown_text
 from renderer.bound_form import Asked, BoundForm, FormBinder
 from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
@@ -52,7 +53,8 @@ def address(visit: Visit, entity: str, record: int) -> str:
     return f"{visit.base}/r/{entity}/{record}"
 
 
-def _list_address(visit: Visit, entity: str) -> str:
+def list_address(visit: Visit, entity: str) -> str:
+    """The list that stands for an entity, home where there is none."""
     view = first_list(visit.ctx, entity)
     return f"{visit.base}/l/{view.key}" if view is not None else f"{visit.base}/"
 
@@ -92,13 +94,18 @@ def _bound(
     form = form_for(ctx, entity, use, key)
     action = f"{visit.base}/r/{entity}/new" if record is None else f"{visit.base}/r/{entity}/{record}/edit"
     cancel = _cancel(visit, entity, record, given)
-    return FormBinder(ctx, form, visit.base, record=record, raw=raw, given=given, refusal=refusal, asked=_asked(visit)).bind(action, cancel, version)
+    return FormBinder(ctx, form, visit.base, record=record, raw=raw, given=given, refusal=refusal, asked=_asked(visit, refusal)).bind(action, cancel, version)
 
 
-def _asked(visit: Visit) -> Asked:
-    """The tab in front, the fields visited, and the mark by which a form sent twice makes one record."""
+def _asked(visit: Visit, refusal: Refusal | None = None) -> Asked:
+    """The tab in front, the fields visited, the mark by which a form sent twice makes one record, the soft refusals to go on against."""
     touched = tuple(dict.fromkeys(word for word in visit.text("touched:").split(",") if word.isidentifier()))
-    return Asked(visit.text("tab:"), touched, visit.text("once:") or token_hex(16))
+    return Asked(visit.text("tab:"), touched, visit.text("once:") or visit.mark(), confirm_codes(refusal, visit.text("confirm:")))
+
+
+def _confirmed(visit: Visit) -> list[str]:
+    """The codes of soft refusals the person goes on against."""
+    return [code for code in visit.text("confirm:").split(",") if code]
 
 
 def _on_phone(visit: Visit) -> bool:
@@ -113,7 +120,7 @@ def _cancel(visit: Visit, entity: str, record: int | None, given: Mapping[str, A
     for name, value in given.items():
         if fields[name].definition.type == "link" and str(value).isdigit():
             return f"{visit.base}/r/{fields[name].target}/{value}"
-    return _list_address(visit, entity)
+    return list_address(visit, entity)
 
 
 def _form_page(
@@ -166,7 +173,7 @@ def create(visit: Visit) -> Response:
     entity = entity_of(visit)
     raw = _own(visit, entity, _typed(visit, entity))
     try:
-        saved = service.create(visit.ctx, entity, raw, idempotency_key=visit.text("once:")[:64] or None)
+        saved = service.create(visit.ctx, entity, raw, idempotency_key=visit.text("once:")[:64] or None, confirmed=_confirmed(visit))
     except (Invalid, Conflict) as refusal:
         return _form_page(visit, entity, None, raw=raw, refusal=refusal, status=422)
     title = label_text(visit.ctx.workspace.entities[entity].title, visit.locale, entity)
@@ -206,7 +213,7 @@ def save(visit: Visit) -> Response:
     raw = _unchanged_out(visit, entity, record, _chosen(visit, _typed(visit, entity)))
     version = int(visit.text("version")) if visit.text("version").isdigit() else 0
     try:
-        service.update(visit.ctx, entity, record, raw, version)
+        service.update(visit.ctx, entity, record, raw, version, confirmed=_confirmed(visit))
     except Conflict as conflict:
         if conflict.code != "stale" or "current" not in conflict.params:
             return _form_page(visit, entity, record, raw=raw, refusal=conflict, version=version, status=422)
@@ -346,12 +353,13 @@ def show(visit: Visit) -> Response:
             "upcoming": upcoming(desk, compiled, record, dated),
             "related": related(desk, compiled, record),
             "files": attachments(desk, compiled, record),
+            "presses": presses(ctx, compiled, number, visit.base),
             "actions": actions(ctx, compiled, visit.base, number),
             "events": events,
             "following": following,
             "may_edit": may(ctx, entity, number, "update"),
             "may_delete": may(ctx, entity, number, "delete"),
-            "list_address": _list_address(visit, entity),
+            "list_address": list_address(visit, entity),
             "here": address(visit, entity, number),
             "has_rules": bool(rules_about(ctx, entity)),
         }
@@ -387,7 +395,7 @@ def delete(visit: Visit) -> Response:
     entity, number = entity_of(visit), visit.number("id")
     version = int(visit.text("version")) if visit.text("version").isdigit() else 0
     service.delete(visit.ctx, entity, number, version)
-    return visit.redirect(_list_address(visit, entity), toast=_("Deleted; it can be restored for 30 days"), undo=f"{address(visit, entity, number)}/restore")
+    return visit.redirect(list_address(visit, entity), toast=_("Deleted; it can be restored for 30 days"), undo=f"{address(visit, entity, number)}/restore")
 
 
 @routes.post("/w/{ws}/r/{entity}/{id}/restore")

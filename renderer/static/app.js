@@ -58,11 +58,12 @@
   on("toast", event => toast(event.detail));
   on("goto", event => { location.href = event.detail.value || event.detail; });
   on("reload", () => location.reload());
+  on("freshPage", () => htmx.ajax("GET", location.href, { target: "#main", select: "#main", swap: "morph:outerHTML" }));
 
   // ---- menus (details), dialogs, drawer
   const closeMenus = except => all("details.menu[open]").forEach(menu => { if (menu !== except && !menu.contains(except)) menu.open = false; });
   on("click", event => {
-    closeMenus(event.target.closest("details.menu"));
+    closeMenus(event.target.closest(".drop a[hx-get]") ? null : event.target.closest("details.menu"));
     const opener = event.target.closest("[data-open]");
     if (opener) { closeMenus(null); one("#" + opener.dataset.open)?.showModal(); }
     const closed = event.target.closest("[data-close]")?.closest("dialog") || (event.target.nodeName === "DIALOG" && event.target);

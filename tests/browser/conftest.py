@@ -17,6 +17,7 @@ from engine.home import Home
 from renderer.app import create_app
 from tests.prepare import HINT, find_browser
 from tests.renderer.clinic import make_clinic, open_home
+from tests.renderer.counter import make_counter
 from tests.renderer.mailroom import make_mailroom
 from tests.renderer.station import make_station, work_station
 from tests.renderer.ward import make_ward
@@ -41,6 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     make_ward(home)
     make_station(home)
     make_mailroom(home)
+    make_counter(home)
     work_station(home)
     server = uvicorn.Server(uvicorn.Config(create_app(home), host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)

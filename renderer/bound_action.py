@@ -1,0 +1,134 @@
+"""Buttons of a record and the forms of what people fill in for them: parameters of an action, values an approver gives. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import Refusal
+from engine.explaining import explain_some
+from engine.expressions.language import Expression
+from engine.fields.base import Value, Wrong
+from engine.fields.values import Link
+from engine.messages import told, told_faults
+from engine.records.query_labels import labels
+from engine.records.ruling_press import Parameter, admitted, default_of, parameter_fields, short_name
+from engine.records.work import Work
+from engine.rules.book import CompiledRule
+from metadata.text import label_text
+from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors
+from renderer.errors import soft_codes
+from renderer.form_input import one_each
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.workspace import CompiledEntity, CompiledField
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button of a record. ``off``: its condition does not hold now; pressing it tells why."""
+
+    name: str
+    title: str
+    icon: str
+    href: str
+    off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoundParameters:
+    """The fields of a small form, the refusals that belong to none of them, and the codes to send along to go on against soft ones."""
+
+    fields: tuple[BoundField, ...]
+    errors: tuple[str, ...] = ()
+    confirm: str = ""
+
+
+def presses(ctx: Context, entity: CompiledEntity, record: int, base: str) -> list[Press]:
+    """The granted buttons that this record admits, those that can be pressed now first. Needs an open connection."""
+    rules = admitted(ctx, entity, record)
+    judged = [rule for rule in rules if isinstance(rule.condition, Expression)]
+    closed = {one.rule.key for one in explain_some(ctx, judged, entity.key, record) if one.holds is False} if judged else frozenset()
+    found = [
+        Press(
+            short_name(rule),
+            label_text(rule.title, ctx.locale, rule.key),
+            icon_of(rule),
+            f"{base}/r/{entity.key}/{record}/do/{short_name(rule)}",
+            rule.key in closed,
+        )
+        for rule in rules
+    ]
+    return sorted(found, key=lambda press: press.off)
+
+
+def icon_of(rule: CompiledRule) -> str:
+    """The icon of an action."""
+    return str(rule.body.get("icon") or "bolt")
+
+
+class ParameterBinder:
+    """Binds parameters for one request. ``owner``: how their pickers name them (``ENTITY.ACTION``, ``ask.12``); ``raw``: what was typed."""
+
+    def __init__(
+        self, ctx: Context, parameters: Mapping[str, Parameter], owner: str, entity: str, base: str, *, raw: Mapping[str, Any] | None = None, prefix: str = "p"
+    ) -> None:
+        self.ctx, self.owner, self.base, self.raw = ctx, owner, base, raw
+        self.parameters, self.fields = parameters, parameter_fields(parameters)
+        self.around = Surroundings(ctx.workspace.scope.of(entity), ctx.locale, base, prefix)
+
+    def bind(self, refusal: Refusal | None = None, confirmed: str = "") -> BoundParameters:
+        """The bound fields; without ``raw`` filled with their defaults. Needs an open connection."""
+        errors = told_of(refusal, self.ctx.locale)
+        work = Work(self.ctx)
+        fields = tuple(self._field(work, key, errors.get(f"/{key}", ())) for key in self.fields)
+        loose = tuple(text for pointer, texts in errors.items() if pointer[1:] not in self.fields for text in texts)
+        return BoundParameters(fields, loose, confirm_codes(refusal, confirmed))
+
+    def _field(self, work: Work, key: str, errors: tuple[str, ...]) -> BoundField:
+        item, typed = self.fields[key], None
+        if self.raw is None:
+            value = default_of(work, self.parameters[key])
+        else:
+            value, typed = self._read(item, self.raw.get(key, ""))
+        source = f"{self.base}/pick/{self.owner}/{key}" if item.target else ""
+        if item.type.widget == "region":
+            source = f"{self.base}/regions?field={self.owner}.{key}&id={self.around.prefix}"
+        return bound_field(item, self._labelled(item, value), self.around, raw=typed if errors else None, errors=errors, source=source)
+
+    @staticmethod
+    def _read(item: CompiledField, given: Any) -> tuple[Value, Any]:
+        assert item.reader is not None
+        try:
+            return item.reader(given), given
+        except Wrong:
+            return None, given
+
+    def _labelled(self, item: CompiledField, value: Value) -> Any:
+        if not item.target or value is None:
+            return value
+        ids = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int)]
+        known = labels(self.ctx, item.target, set(ids))
+        found = [Link(one, known.get(one)) for one in ids]
+        return found if isinstance(value, list) else found[0] if found else None
+
+
+def typed_of(fields: Mapping[str, CompiledField], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a posted form says about these fields; a switch posts what it means when off, then what it means when on."""
+    found = {name: value for name, value in raw.items() if name in fields}
+    return one_each(found, lambda line, name: fields[name].type.widget not in MANY)
+
+
+def told_of(refusal: Refusal | None, locale: str) -> dict[str, tuple[str, ...]]:
+    """The sentences of a refusal by pointer; one without faults stands at the head."""
+    if refusal is None:
+        return {}
+    return group_errors(list(told_faults(refusal, locale)) or [("", told(refusal, locale))])
+
+
+def confirm_codes(refusal: Refusal | None, confirmed: str) -> str:
+    """What a form sends along so that the person goes on: the codes gone on against before, and those of this refusal; '' when it is final."""
+    codes = soft_codes(refusal) if refusal is not None else ()
+    return ",".join(dict.fromkeys([*filter(None, confirmed.split(",")), *codes])) if codes else ""

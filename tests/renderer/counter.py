@@ -1,0 +1,129 @@
+"""The station with more to press: a form of every kind of parameter, soft refusals, a button that asks for approval, lists with actions for one row and many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine import builtin
+from engine.actors import enter_as
+from engine.home import Home
+from engine.members import add_member
+from engine.publishing import create_workspace
+from engine.records import service
+from metadata.bundle import Bundle
+from tests.renderer import station
+from tests.renderer.station import as_person
+
+NAME = "counter"
+PEOPLE = (("rosa", "罗莎", "nurse"), ("rita", "丽塔", "nurse"), ("dana", "黛娜", "admin"))
+_NURSE = station.DOCUMENTS["role", "nurse"]
+
+DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    **station.DOCUMENTS,
+    ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
+    ("role", "nurse"): {
+        **_NURSE,
+        "grants": {
+            **_NURSE["grants"],
+            "guest": {**_NURSE["grants"]["guest"], "actions": {"take": True, "move": True, "waive": "nurse == me", "leave": True, "lend": True}},
+        },
+    },
+    ("role", "admin"): {**station.DOCUMENTS["role", "admin"], "grants": {"*": dict(station.ALL), "guest": {**station.ALL, "actions": {"move": True}}}},
+    ("rule", "move"): {
+        "title": {"zh": "转床", "en": "Move"},
+        "icon": "arrows-exchange",
+        "description": {"zh": "换一个责任护士和护理级别。", "en": "Another nurse, another level."},
+        "on": {
+            "action": "guest.move",
+            "with": {
+                "to": {"type": "person", "required": True, "title": {"zh": "接收护士", "en": "To"}},
+                "level": {"type": "choice", "choices": "level", "default": "b", "title": {"zh": "护理级别", "en": "Level"}},
+                "why": {"type": "long_text", "required": True, "minLength": 2, "title": {"zh": "原因", "en": "Why"}},
+            },
+        },
+        "if": "state == 'in'",
+        "then": [
+            {"refuse": "HELD", "if": "hold", "message": {"zh": "{name} 正在保留，不能转床", "en": "{name} is held"}},
+            {"refuse": "SHORT", "if": "length(param.why) < 4", "at": "why", "message": {"zh": "请写清原因", "en": "Say more"}},
+            {
+                "refuse": "SPECIAL",
+                "if": "level == 'a' and param.level != 'a'",
+                "soft": True,
+                "message": {"zh": "{name} 是特级护理，确定降级？", "en": "Lower {name}?"},
+            },
+            {"set": {"nurse": "param.to", "level": "param.level"}},
+        ],
+    },
+    ("rule", "leave"): {
+        "title": {"zh": "出院", "en": "Leave"},
+        "icon": "check",
+        "on": {"action": "guest.leave"},
+        "if": "state == 'in' and not hold",
+        "then": [{"set": {"state": "'out'"}}],
+    },
+    ("rule", "waive"): {
+        "title": {"zh": "申请减免欠费", "en": "Ask to waive the debt"},
+        "icon": "gavel",
+        "on": {"action": "guest.waive", "with": {"reason": {"type": "text", "required": True, "title": {"zh": "理由", "en": "Reason"}}}},
+        "then": [
+            {
+                "ask": "waive",
+                "as": "said",
+                "who": "people('admin')",
+                "not": "me",
+                "opinion": "required",
+                "within": "PT48H",
+                "message": {"zh": "减免 {name} 的欠费：{param.reason}", "en": "Waive the debt of {name}: {param.reason}"},
+                "fields": {"left": {"type": "money", "required": True, "minimum": 0, "title": {"zh": "减免后欠费", "en": "Debt left"}}},
+                "approved": [{"set": {"debt": "said.left"}}],
+            }
+        ],
+    },
+    ("rule", "lend"): {
+        "title": {"zh": "借用轮椅", "en": "Lend a chair"},
+        "icon": "clipboard-check",
+        "on": {"action": "guest.lend"},
+        "then": [
+            {
+                "ask": "lend",
+                "who": "people('admin')",
+                "not": "me",
+                "message": {"zh": "{name} 借用轮椅", "en": "A chair for {name}"},
+                "approved": [{"set": {"hold": "true"}}],
+            }
+        ],
+    },
+    ("rule", "remind"): {
+        "title": {"zh": "没有电话", "en": "No phone"},
+        "on": {"before": "save", "entity": "guest"},
+        "then": [
+            {
+                "refuse": "NO_PHONE",
+                "if": "level == 'a' and empty(phone)",
+                "soft": True,
+                "message": {"zh": "特级护理没有电话，仍然保存？", "en": "Save without a phone?"},
+            }
+        ],
+    },
+}
+
+
+def make_counter(home: Home, name: str = NAME) -> None:
+    """Four guests: 1 with rosa, 2 in debt with rosa, 3 held, 4 free; approvals wait for dana (two to decide with one press, one with a value)."""
+    create_workspace(home, name, Bundle(dict(DOCUMENTS), builtin.DOCUMENTS), title="北山接待处", demo=True)
+    for login, title, role in PEOPLE:
+        add_member(home, name, login, [role], name=title)
+    ctx = enter_as(home, name, "operator")
+    rosa = station.person(ctx, "rosa")
+    for words in (
+        {"name": "钱一", "phone": "13900000001", "nurse": rosa, "level": "a"},
+        {"name": "孙二", "level": "c", "debt": 500000, "nurse": rosa},
+        {"name": "李三", "level": "b", "nurse": rosa, "hold": True},
+        {"name": "周四", "level": "c"},
+    ):
+        service.create(ctx, "guest", words)
+    nurse = as_person(home, name, "rosa")
+    service.act(nurse, "guest", 2, "waive", {"reason": "家庭困难，已核实低保证明"})
+    service.act(nurse, "guest", 1, "lend", {})
+    service.act(nurse, "guest", 4, "lend", {})
