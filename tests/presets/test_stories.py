@@ -4,13 +4,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from engine.background import advance
 from engine.errors import Conflict, Denied, Invalid, NotFound, Refusal
 from engine.fields.values import Masked
 from engine.records import service
+from engine.records.asks import mine
+from engine.records.asks_deciding import decide
 from engine.records.query import Query, get, page
+from engine.system_tables_rules import notice, run
 
-from .conftest import MORNING, Site
+from .conftest import MORNING, PEOPLE, Site
 
 
 def day_end(text: str) -> datetime:
@@ -119,7 +124,7 @@ def test_an_effective_follow_up_puts_off_release_and_sets_the_next_contact(site:
     made = site.customer("jing", grade="A")
     service.update(site.ctx(), "customer", made.id, {"owned_since": "2026-03-01T10:00:00+08:00"}, made.version)
     assert get(site.ctx("jing"), "customer", made.id)["idle_release_at"] == day_end("2026-03-16")
-    site.create("jing", "follow_up", customer=made.id, **{**FOLLOW, "call_result": "no_answer"})
+    site.create("jing", "follow_up", customer=made.id, **{**FOLLOW, "call_result": "no_answer", "content": "连打三次都没有人接，晚上再打"})
     assert get(site.ctx("jing"), "customer", made.id)["idle_release_at"] == day_end("2026-03-16")
     site.create("jing", "follow_up", customer=made.id, **FOLLOW)
     record = get(site.ctx("jing"), "customer", made.id)
@@ -266,3 +271,70 @@ def test_a_budget_stands_in_order(site: Site) -> None:
     with pytest.raises(Invalid) as refused:
         site.customer("jing", budget_min=400_000_000, budget_max=300_000_000)
     assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [("/budget_max", "budget_order")]
+
+
+# --- the rules --------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_copied_follow_up_does_not_count(site: Site) -> None:
+    made = site.customer("jing")
+    assert site.create("jing", "follow_up", customer=made.id, **FOLLOW).record["is_effective"] is True
+    again = site.create("jing", "follow_up", customer=made.id, **{**FOLLOW, "content": f"  {FOLLOW['content']} "}).record
+    assert (again["is_effective"], again["why_not"]) == (False, "copied")
+
+
+def test_forty_days_without_a_follow_up_put_a_customer_back_into_the_pool_and_its_log_says_why(fresh_site: Site) -> None:
+    """By the clock alone: reminders on the way, the release at the end of the fifteenth day, once, with the task cancelled and the owner told."""
+    site = fresh_site
+    made = site.customer("jing", grade="A", name="李四光")
+    task = site.create("jing", "task", title="回访", customer=made.id, due_at="2026-04-20T10:00:00+08:00").id
+    ran = advance(site.home, site.name, MORNING + timedelta(days=40)).ran
+    ours = [(one.rule, one.at) for one in ran if one.entity == "customer" and one.record == made.id]
+    assert [rule for rule, _ in ours].count("release_idle") == 1 and ("release_idle", day_end("2026-03-30")) in ours
+    assert [rule for rule, _ in ours].count("remind_expiring") == 3
+    record = get(site.ctx("jing"), "customer", made.id)
+    assert (record["pool_state"], record["owner"], record["last_owner"].id, record["release_reason"]) == ("pool", None, site.person("jing"), "idle")
+    assert record["pool_since"] == day_end("2026-03-30") and isinstance(record["phone"], Masked)
+    assert get(site.ctx("jing"), "task", task)["status"] == "cancelled"
+    with site.ctx("jing").snapshot() as ctx:
+        select = sa.select(run).where(run.c.record == made.id, run.c.rule == "release_idle")
+        (row,) = ctx.open.execute(select).mappings()
+        told = ctx.open.execute(sa.select(notice.c.text).where(notice.c.person == site.person("jing"), notice.c.record == made.id)).scalars().all()
+    assert row["condition"]["pool_state"] == "private" and row["condition"]["stage"] == "new"
+    assert any("回到公海" in str(text) for text in told)
+
+
+def test_a_claim_waits_for_the_supervisor_and_then_brings_the_customer(site: Site) -> None:
+    free = service.create(site.ctx(), "customer", {"name": "公海客", "phone": site.phone(), "source": "natural"}).id
+    service.act(site.ctx("jing"), "customer", free, "claim", {"reason": "老客户介绍来的"})
+    with pytest.raises(Conflict) as pending:
+        service.act(site.ctx("di"), "customer", free, "claim", {"reason": "我也想跟进他"})
+    assert pending.value.code == "PENDING"
+    with site.ctx("jing").snapshot() as ctx:
+        asked = mine(ctx, state="asked")[0]
+    decider = next(login for login, role, _ in PEOPLE if site.person(login) in {person for person, *_ in asked.people})
+    with pytest.raises(Invalid):
+        decide(site.ctx(decider), asked.id, True)
+    assert decide(site.ctx(decider), asked.id, True, opinion="同意") == "approved"
+    record = get(site.ctx("jing"), "customer", free)
+    assert (record["owner"].id, record["pool_state"], record["hold_kind"]) == (site.person("jing"), "private", "claim")
+    assert not isinstance(record["phone"], Masked)
+
+
+def test_a_released_customer_cannot_be_claimed_back_within_the_cool_down(site: Site) -> None:
+    made = site.customer("jing")
+    service.act(site.ctx("jing"), "customer", made.id, "release", {"note": "联系不上"})
+    with pytest.raises(Conflict) as cooling:
+        service.act(site.ctx("jing"), "customer", made.id, "claim", {"reason": "又联系上了"})
+    assert cooling.value.code == "COOLDOWN"
+
+
+def test_only_who_leads_transfers_and_open_tasks_go_along(site: Site) -> None:
+    made = site.customer("jing")
+    task = site.create("jing", "task", title="回访", customer=made.id, due_at="2026-04-20T10:00:00+08:00").id
+    with pytest.raises(Denied):
+        service.act(site.ctx("jing"), "customer", made.id, "transfer", {"to": site.person("di")})
+    boss = next(login for login, role, _ in PEOPLE if role == "manager")
+    service.act(site.ctx(boss), "customer", made.id, "transfer", {"to": site.person("di")})
+    assert get(site.ctx("di"), "customer", made.id)["owner"].id == site.person("di")
+    assert get(site.ctx("di"), "task", task)["owner"].id == site.person("di")
