@@ -50,9 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
             arg("--now", metavar="ISO", help="with --once, in sandboxes: as of this instant, running what falls due until then in order"))
     _workspace_commands(command, group("workspace", "make, list, copy, keep and bring back workspaces"), arg)
     command("check", commands.check, "all problems of a folder of definitions; with --database the drift between definitions and tables",
-            arg("path", metavar="PATH", nargs="?"), arg("--database", metavar="WORKSPACE"))
+            arg("path", metavar="PATH", nargs="?"), arg("--database", metavar="WORKSPACE"),
+            arg("--scenarios", action="store_true", help="play the folder's scenarios, each in a throw-away sandbox"))
     command("plan", commands.plan, "what publishing a folder would change", workspace, arg("path", metavar="PATH"))
-    command("publish", commands.publish, "publish a folder, all or nothing", workspace, arg("path", metavar="PATH"), arg("--note", default=""))
+    command("publish", commands.publish, "publish a folder, all or nothing", workspace, arg("path", metavar="PATH"), arg("--note", default=""),
+            arg("--skip-scenarios", metavar="REASON", help="in an emergency: publish without playing the scenarios; the reason stands in the version's note"))
     command("rollback", commands.rollback, "publish an earlier version again as the newest", workspace, arg("version", metavar="VERSION", type=int))
     user, token = group("user", "people who log in"), group("token", "tokens for programs")
     command("add", commands.user_add, "a person, an account, and a link to set a password", workspace, login, arg("--role", action="append", required=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -27,6 +27,8 @@ from engine.publishing_folders import export_definitions
 from engine.publishing_plan import Plan, plan_folder
 from engine.publishing_restore import restore
 from engine.rehearsal import Ran
+from engine.releasing import prove, release
+from engine.scenarios import Result, run_scenarios
 from metadata.bundle import Bundle
 from metadata.check import check_folder
 from metadata.messages import hint, sentence
@@ -221,8 +223,39 @@ def check(given: Namespace) -> Answer:
         return Answer([item.sentence(given.locale) for item in found], [{"message": item.sentence(given.locale)} for item in found], not found)
     if not given.path or not Path(given.path).is_dir():
         raise NotFound("file_unreadable", path=given.path or "PATH", reason="-")
-    problems = check_folder(given.path, serving.all_words(serving.read_settings().plugin_folder).vocabulary(), DOCUMENTS)
-    return _problems(problems, given.locale)
+    words = serving.all_words(serving.read_settings().plugin_folder)
+    answer = _problems(check_folder(given.path, words.vocabulary(), DOCUMENTS), given.locale)
+    if not given.scenarios or not answer.good:
+        return answer
+    return _played(answer, list(run_scenarios(words, Bundle.read_folder(given.path, DOCUMENTS)[0])), given.locale)
+
+
+def _played(answer: Answer, results: Sequence[Result], locale: str) -> Answer:
+    """An answer with how the scenarios ended; it is good only when all hold."""
+    lines = [*answer.lines, *(line for result in results for line in scenario_lines(result, locale))]
+    data = {**(answer.data or {}), "scenarios": [scenario_data(result) for result in results]}
+    return Answer(lines, data, answer.good and all(result.holds for result in results))
+
+
+def scenario_lines(result: Result, locale: str) -> list[str]:
+    """How a scenario ended, and below it each thing that did not come true."""
+    words = label_text({"zh": "成立", "en": "holds"} if result.holds else {"zh": "不成立", "en": "does not hold"}, locale)
+    return [
+        f"{result.key} {label_text(result.title, locale)}: {words} ({result.seconds:.2f} s)",
+        *(f"  {problem_line(item, locale)}" for item in result.problems),
+    ]
+
+
+def scenario_data(result: Result) -> dict[str, Any]:
+    """How a scenario ended, as data."""
+    return {
+        "key": result.key,
+        "title": result.title,
+        "holds": result.holds,
+        "steps": result.steps,
+        "seconds": round(result.seconds, 3),
+        "problems": [problem_data(item) for item in result.problems],
+    }
 
 
 def _problems(problems: list[Problem], locale: str) -> Answer:
@@ -256,8 +289,10 @@ def problem_data(problem: Problem) -> dict[str, Any]:
 def plan(given: Namespace) -> Answer:
     """What a publish would do."""
     with opened_home() as home:
-        found = plan_folder(publishing.operator(home, given.workspace), given.path)
-    return _planned(found, given.locale)
+        ctx = publishing.operator(home, given.workspace)
+        found = plan_folder(ctx, given.path)
+        results = prove(ctx.workspace, found) if found.ready else ()
+    return _played(_planned(found, given.locale), results, given.locale)
 
 
 def _planned(found: Plan, locale: str) -> Answer:
@@ -280,7 +315,7 @@ def publish(given: Namespace) -> Answer:
         found = plan_folder(ctx, given.path)
         if not found.ready:
             return _planned(found, given.locale)
-        made = publishing.publish(ctx, found, note=given.note)
+        made = release(ctx, found, note=given.note, skip_scenarios=given.skip_scenarios)
     return Answer([*found.sentences(given.locale), f"#{made.number}"], {"version": made.number, "state": made.state, "changes": found.sentences(given.locale)})
 
 

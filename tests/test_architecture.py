@@ -105,6 +105,10 @@ LEVELS = (
         "engine.rule_apart",
         "engine.rehearsal",
         "engine.background",
+        "engine.scenarios",
+        "engine.scenario_steps",
+        "engine.scenario_expecting",
+        "engine.releasing",
     ),
     ("engine.api",),
 )

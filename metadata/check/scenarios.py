@@ -62,7 +62,7 @@ def _step(spot: Spot, step: Mapping[str, Any], people: Mapping[str, Any], names:
         if "create" in step and entity in ENGINE_ENTITIES and entity not in findings.bundle.entities:
             (spot / "create").report("entity_of_engine", name=entity)
         carried = {name: owner for name, owner in names.items() if name not in findings.field_names(entity)}
-        findings.expression(spot / "where", step.get("where"), ExpressionPlace(entity, "boolean", frozenset(), names=carried))
+        findings.expression(spot / "where", step.get("where"), ExpressionPlace(entity, "boolean", frozenset({"me"} if "as" in step else ()), names=carried))
     elif "update" in step:
         entity = names.get(step["update"], "")
     for name in step.get("values", {}) if entity else ():

@@ -16,6 +16,7 @@ from engine.errors import Denied, Fault, Invalid, NotFound
 from engine.messages import catalogue
 from engine.records.jsonshape import instant_json
 from engine.rehearsal import Ran
+from engine.releasing import release
 from metadata.definitions import KINDS
 from metadata.messages import sentence
 from renderer.api.route import OneHop
@@ -114,12 +115,16 @@ def plan_json(plan: publishing.Plan, locale: str) -> dict[str, Any]:
 
 @router.post("/publish", **guarded(right="publish"))
 def publish(ctx: ApiContext, body: Body) -> Response:
-    """Publish all drafts; ``digest`` is the one the plan gave."""
+    """Publish all drafts; ``digest`` is the one the plan gave, ``skip_scenarios`` the reason to leave the scenarios out in an emergency."""
     given = json_object(body)
     digest = given.get("digest")
     if not isinstance(digest, str):
         raise Invalid("digest_missing", faults=[Fault("/digest", "digest_missing")])
-    done = publishing.publish(ctx, publishing.plan_drafts(ctx), note=str(given.get("note", ""))[:500], expect_digest=digest)
+    skip = given.get("skip_scenarios")
+    if skip is not None and not isinstance(skip, str):
+        raise Invalid("scenario_skip_reason", faults=[Fault("/skip_scenarios", "scenario_skip_reason")])
+    note = str(given.get("note", ""))[:500]
+    done = release(ctx, publishing.plan_drafts(ctx), note=note, expect_digest=digest, skip_scenarios=None if skip is None else skip[:200])
     return answer({"version": done.number, "state": done.state})
 
 

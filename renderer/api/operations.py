@@ -287,7 +287,11 @@ def _design(ctx: Context) -> dict[str, Operation]:
 
 def _publish() -> dict[str, Operation]:
     tag = _("Definitions")
-    digest = {"type": "object", "required": ["digest"], "properties": {"digest": _TEXT, "note": {"type": "string", "maxLength": 500}}}
+    digest = {
+        "type": "object",
+        "required": ["digest"],
+        "properties": {"digest": _TEXT, "note": {"type": "string", "maxLength": 500}, "skip_scenarios": {"type": "string", "minLength": 1, "maxLength": 200}},
+    }
     number = {"type": "object", "required": ["version"], "properties": {"version": {"type": "integer", "minimum": 1}}}
     return {
         "/publish": {"post": operation(tag=tag, summary=_("Publish all drafts"), name="publish", body=digest, answers=_PUBLISHED, refusals=("409",))},

@@ -339,3 +339,36 @@ def test_it_serves_and_stops_when_told(preset, tmp_path):
         process.kill()
         process.communicate()
     shutil.rmtree(tmp_path / "var")
+
+
+def _scenario(preset: Path, count: int) -> None:
+    steps = {"given": [{"as": "v", "create": "pet", "values": {"name": "旺财"}}], "then": [{"as": "v", "expect": "pet", "count": count}]}
+    document = {"title": {"zh": "兽医登记", "en": "A vet registers"}, "people": {"v": "vet"}, **steps}
+    (preset / "scenarios").mkdir(exist_ok=True)
+    (preset / "scenarios/first.json").write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def test_scenarios_of_a_folder_are_played_and_what_does_not_hold_is_named_with_its_line(run, preset, monkeypatch):
+    _scenario(preset, 1)
+    code, out, _ = run("check", preset, "--scenarios")
+    assert code == 0 and "first A vet registers: holds" in out
+    _scenario(preset, 2)
+    assert run("check", preset)[0] == 0
+    code, out, _ = run("check", preset, "--scenarios")
+    assert code == 1 and "first A vet registers: does not hold" in out
+    assert "scenarios/first.json:19" in out and "/then/0 [scenario_count] then 1, v expects pet: 2 expected, 1 there" in out
+    code, out, _ = run("check", preset, "--scenarios", "--json")
+    (found,) = json.loads(out)["scenarios"]
+    assert code == 1 and not found["holds"] and found["steps"] == 2
+    assert found["problems"][0]["message"]["zh"] == "则第 1 步 v 应有 pet：应有 2 条，实有 1 条"
+
+
+def test_a_publish_plays_the_scenarios_first_and_goes_without_only_for_a_reason(run, preset):
+    run("workspace", "create", "vets", "--preset", preset)
+    _scenario(preset, 2)
+    code, out, _ = run("plan", "vets", preset, "--json")
+    assert code == 1 and [item["holds"] for item in json.loads(out)["scenarios"]] == [False]
+    code, _, err = run("publish", "vets", preset, "--json")
+    assert code == 1 and json.loads(err)["code"] == "publish_scenarios" and json.loads(err)["problems"][0]["pointer"] == "/then/0"
+    assert run("publish", "vets", preset, "--skip-scenarios", " ")[0] == 1
+    assert _json(run("publish", "vets", preset, "--skip-scenarios", "power cut", "--json"))["version"] == 2
