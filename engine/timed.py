@@ -41,6 +41,8 @@ Book = Callable[["Workspace"], RuleBook]
 
 #: Records marked in one transaction, and read at a time.
 BATCH = 500
+#: Records looked for before the first of them is marked.
+AHEAD = 20_000
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _FIRST_DAY, _LAST_DAY = _FIRST.date(), _LAST.date()
 _LARGEST = 2**63 - 1
@@ -89,11 +91,12 @@ def sweep(ctx: Context, book: RuleBook) -> int:
     windows = due_windows(ctx, book)
     found = merge(*(found_in(ctx, window) for window in windows), key=lambda item: (item.at, item.window.rule.key, item.record))
     count = 0
-    while batch := list(islice(found, BATCH)):
-        marked = _mark(ctx, batch)
-        if marked is None:
-            break
-        count += marked
+    while ahead := list(islice(found, AHEAD)):  # looked for before any is marked: the planner knows nothing yet of marks just made
+        for start in range(0, len(ahead), BATCH):
+            marked = _mark(ctx, ahead[start : start + BATCH])
+            if marked is None:
+                return count
+            count += marked
     return count
 
 
