@@ -39,10 +39,12 @@ class RunLog:
     def draw(self) -> int:
         """The id of the next run."""
         connection = self.work.connection
-        transaction, ids = connection.info.get(_DRAWN, (None, None))
-        if transaction is not connection.get_transaction() or not ids:
-            ids = self.work.draw_numbers(tables.run, _MORE if transaction is connection.get_transaction() else _BLOCK)
-            connection.info[_DRAWN] = (connection.get_transaction(), ids)
+        transaction, ids, last = connection.info.get(_DRAWN, (None, [], 0))
+        again = transaction is connection.get_transaction()
+        if not again or not ids:
+            # Others of this transaction may still hold ids of the block before, whose rows are not yet written.
+            ids = self.work.draw_numbers(tables.run, _MORE if again else _BLOCK, above=last if again else 0)
+            connection.info[_DRAWN] = (connection.get_transaction(), ids, ids[-1])
         number: int = ids.pop(0)
         return number
 

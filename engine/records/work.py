@@ -56,7 +56,6 @@ class Work:
         self._rights_changed: list[bool] = []  # shared with whoever acts in the same transaction
         self._volatile: dict[Expression, tuple[str, ...]] = {}
         self._constants: dict[Expression, Value] = {}
-        self._drawn: dict[str, int] = {}
         if (again := self.connection.info.get(TRY)) is not None and again.fought:
             for entity in sorted({entity for entity, _ in again.fought if entity in self.workspace.entities}):
                 self.fetch(entity, [one for of, one in again.fought if of == entity], lock=True)
@@ -196,12 +195,11 @@ class Work:
         drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"))
         return sorted(self.connection.execute(sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))).scalars())
 
-    def draw_numbers(self, table: sa.Table, many: int) -> list[int]:
-        """New ids of a numbered system table, before its rows are written."""
+    def draw_numbers(self, table: sa.Table, many: int, *, above: int = 0) -> list[int]:
+        """New ids of a numbered system table, before its rows are written. ``above``: the last one drawn before in this transaction."""
         if self.workspace.database.dialect == "sqlite":
             largest = remember(self.workspace, ("largest", table.name), lambda: Ready(sa.select(sa.func.max(table.c.id))))
-            first = max(largest.rows(self.connection)[0][0] or 0, self._drawn.get(table.name, 0)) + 1
-            self._drawn[table.name] = first + many - 1
+            first = max(largest.rows(self.connection)[0][0] or 0, above) + 1
             return list(range(first, first + many))
         drawn = remember(self.workspace, ("drawn", table.name, many), lambda: Ready(_next_values(table, many, self.workspace.database.schema)))
         return sorted(number for (number,) in drawn.rows(self.connection))

@@ -184,3 +184,23 @@ def test_two_visits_with_one_new_telephone_at_once_make_one_customer(make_site, 
         thread.join()
     assert sorted(outcomes, key=str) == [2] * 7 + [3], outcomes
     assert len(site.rows("customer")) == 1 and site.rows("customer")[0]["seen"] == 8
+
+
+def test_many_runs_of_one_transaction_that_run_others_have_each_their_own_row(make_site, database_kind, drain):
+    """Jobs that share a transaction share the ids they draw: none is drawn twice, however deep the runs go and whoever fails between."""
+    rules = {
+        ("rule", "outer"): {
+            "title": "外",
+            "on": {"later": "create", "entity": "task"},
+            "then": [{"do": "task.inner", "with": {"task": "record"}}, {"refuse": "ODD", "if": "title == '3'"}],
+        },
+        ("rule", "inner"): {"title": "内", "on": {"action": "task.inner"}, "then": [{"do": "task.deep", "with": {"task": "record"}}]},
+        ("rule", "deep"): {"title": "深", "on": {"action": "task.deep"}, "then": [{"set": {"status": "'deep'"}}]},
+    }
+    site = make_site(database_kind, rules)
+    for number in range(24):
+        service.create(site.ctx(), "task", {"title": str(number)})
+    drain(site)
+    assert [row["status"] for row in site.rows("task")].count("deep") == 23
+    runs = site.runs()
+    assert len({run["id"] for run in runs}) == len(runs) and [run["state"] for run in runs].count("done") == 23 * 3
