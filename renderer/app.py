@@ -27,6 +27,7 @@ from renderer.edge import PACKED_FROM, PACKED_LEVEL, Edge
 from renderer.pages import (
     actions,
     apidocs,
+    approvals,
     connectors,
     design,
     fields,
@@ -98,6 +99,7 @@ def page_modules() -> Iterable[object]:
         list_tools,
         search,
         inbox,
+        approvals,
         people,
         fields,
         imports,

@@ -17,7 +17,7 @@ from engine.records.ruling_press import Parameter, admitted, default_of, paramet
 from engine.records.work import Work
 from engine.rules.book import CompiledRule
 from metadata.text import label_text
-from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors
+from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors, shown_text
 from renderer.errors import soft_codes
 from renderer.form_input import one_each
 
@@ -79,12 +79,18 @@ class ParameterBinder:
         self.parameters, self.fields = parameters, parameter_fields(parameters)
         self.around = Surroundings(ctx.workspace.scope.of(entity), ctx.locale, base, prefix)
 
-    def bind(self, refusal: Refusal | None = None, confirmed: str = "") -> BoundParameters:
-        """The bound fields; without ``raw`` filled with their defaults. Needs an open connection."""
+    def bind(self, refusal: Refusal | None = None, confirmed: str = "", beside: Mapping[str, str] | None = None) -> BoundParameters:
+        """The bound fields; without ``raw`` filled with their defaults. ``beside``: other inputs of the form and their names. Needs an open connection."""
         errors = told_of(refusal, self.ctx.locale)
         work = Work(self.ctx)
         fields = tuple(self._field(work, key, errors.get(f"/{key}", ())) for key in self.fields)
-        loose = tuple(text for pointer, texts in errors.items() if pointer[1:] not in self.fields for text in texts)
+        names = beside or {}
+        loose = tuple(
+            f"{names[pointer[1:]]}：{text}" if pointer[1:] in names else text
+            for pointer, texts in errors.items()
+            if pointer[1:] not in self.fields
+            for text in texts
+        )
         return BoundParameters(fields, loose, confirm_codes(refusal, confirmed))
 
     def _field(self, work: Work, key: str, errors: tuple[str, ...]) -> BoundField:
@@ -97,6 +103,11 @@ class ParameterBinder:
         if item.type.widget == "region":
             source = f"{self.base}/regions?field={self.owner}.{key}&id={self.around.prefix}"
         return bound_field(item, self._labelled(item, value), self.around, raw=typed if errors else None, errors=errors, source=source)
+
+    def told(self, key: str, value: Value) -> tuple[str, str]:
+        """A given value in words, with what it is called."""
+        item = self.fields[key]
+        return label_text(item.definition.title, self.ctx.locale, key), shown_text(item, self._labelled(item, value), self.around)
 
     @staticmethod
     def _read(item: CompiledField, given: Any) -> tuple[Value, Any]:

@@ -265,6 +265,12 @@ def _related(desk: Desk, other: CompiledEntity, link: CompiledField, record: Rec
     )
 
 
+def summary(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
+    """The values of a record that its first list shows, as far as its reader may see them, without the label's own."""
+    columns = [name for name in _columns(desk.ctx, entity, first_list(desk.ctx, entity.key), "") if name not in entity.label_fields()]
+    return [fact for name in columns if (fact := _fact(desk, entity, record, name, False)) is not None]
+
+
 def _row(desk: Desk, other: CompiledEntity, item: Record, columns: Sequence[str]) -> RelatedRow:
     cells = [
         (

@@ -11,6 +11,7 @@ from markupsafe import escape
 from engine.access import grant_of, remember
 from engine.context import Context
 from engine.notices import unread
+from engine.records.asks import waiting_for
 from engine.workspace import Workspace
 from metadata.definitions import ListView
 from metadata.text import label_text
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 PHONE_TABS = 3
 #: What differs between the requests of people with the same menus.
-_HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial", "bell")}
+_HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial", "bell", "asks")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What base.html shows around a page. ``here``: the address of the menu the page belongs to; ``bell``: the bell, drawn."""
+    """What base.html shows around a page. ``here``: the address of the menu the page belongs to; ``bell``, ``asks``: the bell and the way to approvals, drawn."""
 
     locale: str
     csrf: str
@@ -80,6 +81,7 @@ class PageView:
     now: Any = None
     here: str = ""
     bell: str = ""
+    asks: str = ""
 
     def hollow(self) -> PageView:
         """The same with holes for what is of this person and this request."""
@@ -114,6 +116,7 @@ def page_view(visit: Visit) -> PageView:
         ctx.now,
         shown.here(path),
         visit.site.pages.bell(visit.base, unread(ctx)),
+        visit.site.pages.asks(visit.base, waiting_for(ctx), current=path.startswith(f"{visit.base}/approvals")),
     )
 
 

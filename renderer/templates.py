@@ -126,6 +126,11 @@ class Pages:
         """The bell of a workspace's pages with so many unread messages."""
         return self._keep(("bell", base, count, translations.current()), lambda: Markup(self.render("_bell.html", base=base, count=count)))
 
+    def asks(self, base: str, count: int, *, current: bool = False) -> Markup:
+        """The way to the approvals of a workspace, of which so many wait."""
+        key = ("asks", base, count, current, translations.current())
+        return self._keep(key, lambda: Markup(self.render("_asks_link.html", base=base, count=count, current=current)))
+
     def _keep(self, key: Hashable, draw: Callable[[], Markup]) -> Markup:
         """What was drawn for a view; what is drawn depends on nothing else."""
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from engine.database_ready import Ready
 from engine.errors import NotFound
 from engine.fields.base import Value
 from engine.records.query_labels import labels
@@ -195,18 +196,40 @@ def mine(ctx: Context, *, state: str = OPEN, before: int | None = None, limit: i
     if before is not None:
         select = select.where(ask.c.id < before)
     rows = [dict(row) for row in ctx.open.execute(select).mappings()]
-    people: dict[int, list[Mapping[str, Any]]] = {}
-    wanted = sa.select(ask_person).where(ask_person.c.ask.in_([row["id"] for row in rows])).order_by(ask_person.c.ask, ask_person.c.seq, ask_person.c.id)
-    for one in ctx.open.execute(wanted).mappings() if rows else ():
-        people.setdefault(one["ask"], []).append(dict(one))
+    people = _people_of(ctx, rows)
     return [view(ctx, row, people.get(row["id"], [])) for row in rows]
 
 
 def waiting_for(ctx: Context) -> int:
-    """How many approvals wait for the actor: the number on the badge."""
-    select = (
-        sa.select(sa.func.count())
-        .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))
-        .where(ask_person.c.person == ctx.actor.person_id, ask_person.c.state == OPEN, ask.c.state == OPEN)
-    )
-    return int(ctx.open.execute(select).scalar_one())
+    """How many approvals wait for the actor: the number on the badge. One indexed statement."""
+    with ctx.reading() as ctx:
+        found = _waiting.first(ctx.open, {"p_person": ctx.actor.person_id or 0})
+        return int(found[0]) if found is not None else 0
+
+
+_waiting = Ready(
+    sa.select(sa.func.count())
+    .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))
+    .where(ask_person.c.person == sa.bindparam("p_person", type_=sa.BigInteger), ask_person.c.state == OPEN, ask.c.state == OPEN)
+)
+
+
+def asked_about(ctx: Context, entity: str, record: int, limit: int = 20) -> list[Asked]:
+    """The newest approvals about a record that concern the actor: asked for by them, asked of them, or whoever may look after people."""
+    terms = sa.or_(sa.and_(ask.c.about_entity == entity, ask.c.about == record), sa.and_(ask.c.entity == entity, ask.c.record == record))
+    rows = [dict(row) for row in ctx.open.execute(sa.select(ask).where(terms).order_by(ask.c.id.desc()).limit(limit)).mappings()]
+    people, me = _people_of(ctx, rows), ctx.actor.person_id
+    return [
+        view(ctx, row, people.get(row["id"], []))
+        for row in rows
+        if me == row["person"] or "people" in ctx.actor.rights or any(one["person"] == me for one in people.get(row["id"], ()))
+    ]
+
+
+def _people_of(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    """Those who are asked, by approval."""
+    people: dict[int, list[Mapping[str, Any]]] = {}
+    wanted = sa.select(ask_person).where(ask_person.c.ask.in_([row["id"] for row in rows])).order_by(ask_person.c.ask, ask_person.c.seq, ask_person.c.id)
+    for one in ctx.open.execute(wanted).mappings() if rows else ():
+        people.setdefault(one["ask"], []).append(dict(one))
+    return people

@@ -16,12 +16,14 @@ from engine.explaining import rules_about
 from engine.fields.base import Wrong
 from engine.fields.values import Masked
 from engine.records import service
+from engine.records.asks import asked_about
 from engine.records.preview import may
 from engine.records.query import get
 from engine.records.record import Record
 from engine.workspace import CompiledEntity
 from metadata.text import label_text
 from renderer.bound_action import confirm_codes, presses
+from renderer.bound_ask import bound_ask
 from renderer.bound_field import MANY, form_text, shown_text
 from renderer.bound_form import Asked, BoundForm, FormBinder
 from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
@@ -353,6 +355,7 @@ def show(visit: Visit) -> Response:
             "upcoming": upcoming(desk, compiled, record, dated),
             "related": related(desk, compiled, record),
             "files": attachments(desk, compiled, record),
+            "approvals": [bound_ask(desk, one) for one in asked_about(ctx, entity, number)],
             "presses": presses(ctx, compiled, number, visit.base),
             "actions": actions(ctx, compiled, visit.base, number),
             "events": events,

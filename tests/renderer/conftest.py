@@ -13,6 +13,7 @@ from engine.context import Context
 from engine.home import Home
 from renderer.app import create_app
 from tests.renderer.clinic import make_clinic, open_home
+from tests.renderer.counter import make_counter
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,27 @@ def client_of(clinic: Home, application: object) -> Callable[..., TestClient]:
 def ctx_of_login(clinic: Home) -> Callable[[str], Context]:
     """The context of a person of the clinic."""
     return lambda login: enter_person(clinic, "clinic", login)
+
+
+@pytest.fixture
+def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """The counter, new for each test."""
+    home = open_home(tmp_path_factory.mktemp("counter"))
+    make_counter(home)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def counter_client(counter: Home) -> Callable[[str], TestClient]:
+    """A client of a person of the counter."""
+    application = create_app(counter)
+
+    def make(login: str) -> TestClient:
+        client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, raise_server_exceptions=False)  # type: ignore[arg-type]
+        account = accounts.find_account(counter, login)
+        assert account is not None
+        client.cookies.set("tangram", accounts.start_session(counter, account.id))
+        return client
+
+    return make

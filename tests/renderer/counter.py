@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.testclient import TestClient
+
 from engine import builtin
 from engine.actors import enter_as
 from engine.home import Home
@@ -127,3 +129,12 @@ def make_counter(home: Home, name: str = NAME) -> None:
     service.act(nurse, "guest", 2, "waive", {"reason": "家庭困难，已核实低保证明"})
     service.act(nurse, "guest", 1, "lend", {})
     service.act(nurse, "guest", 4, "lend", {})
+
+
+def post(client: TestClient, path: str, part: str = "", **form: Any) -> Any:
+    """Post a form; ``part``: the element an htmx request is for. ``x__`` stands for the name ``x:``."""
+    token = client.get(f"/w/{NAME}/inbox").text.split('<meta name="csrf" content="')[1].split('"')[0]
+    headers = {"X-CSRF-Token": token, "Origin": "http://127.0.0.1", "Host": "127.0.0.1"}
+    if part:
+        headers |= {"HX-Request": "true", "HX-Target": part}
+    return client.post(f"/w/{NAME}{path}", data={name.replace("__", ":"): value for name, value in form.items()} | {"csrf": token}, headers=headers)

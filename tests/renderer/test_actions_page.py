@@ -3,68 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from engine import accounts
 from engine.actors import enter_as
 from engine.home import Home
 from engine.records.asks import mine, title_of
 from engine.records.query import get
-from renderer.app import create_app
-from tests.renderer.clinic import open_home
-from tests.renderer.counter import NAME, make_counter
+from tests.renderer.counter import NAME, post
 from tests.renderer.station import as_person
 
 
-@pytest.fixture
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = open_home(tmp_path_factory.mktemp("counter"))
-    make_counter(home)
-    yield home
-    home.close()
-
-
-@pytest.fixture
-def client_of(home: Home) -> Callable[[str], TestClient]:
-    application = create_app(home)
-
-    def make(login: str) -> TestClient:
-        client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, raise_server_exceptions=False)  # type: ignore[arg-type]
-        account = accounts.find_account(home, login)
-        assert account is not None
-        client.cookies.set("tangram", accounts.start_session(home, account.id))
-        return client
-
-    return make
-
-
-def post(client: TestClient, path: str, part: str = "", **form: Any) -> Any:
-    token = client.get(f"/w/{NAME}/inbox").text.split('<meta name="csrf" content="')[1].split('"')[0]
-    headers = {"X-CSRF-Token": token, "Origin": "http://127.0.0.1", "Host": "127.0.0.1"}
-    if part:
-        headers |= {"HX-Request": "true", "HX-Target": part}
-    return client.post(f"/w/{NAME}{path}", data={name.replace("__", ":"): value for name, value in form.items()} | {"csrf": token}, headers=headers)
-
-
-def guest(home: Home, number: int) -> Any:
-    with enter_as(home, NAME, "operator").snapshot() as ctx:
+def guest(counter: Home, number: int) -> Any:
+    with enter_as(counter, NAME, "operator").snapshot() as ctx:
         return get(ctx, "guest", number)
 
 
-def test_a_record_shows_the_buttons_its_reader_was_granted_there(client_of):
-    page = client_of("rosa").get(f"/w/{NAME}/r/guest/1").text
+def test_a_record_shows_the_buttons_its_reader_was_granted_there(counter_client):
+    page = counter_client("rosa").get(f"/w/{NAME}/r/guest/1").text
     assert all(f'href="/w/{NAME}/r/guest/1/do/{name}"' in page for name in ("take", "move", "waive", "leave"))
-    other = client_of("rita").get(f"/w/{NAME}/r/guest/1").text
+    other = counter_client("rita").get(f"/w/{NAME}/r/guest/1").text
     assert "/do/move" in other and "/do/waive" not in other  # waive: nurse == me
-    assert "/do/waive" not in client_of("dana").get(f"/w/{NAME}/r/guest/1").text
+    assert "/do/waive" not in counter_client("dana").get(f"/w/{NAME}/r/guest/1").text
 
 
-def test_a_button_that_cannot_be_pressed_now_says_why(client_of):
-    client = client_of("rosa")
+def test_a_button_that_cannot_be_pressed_now_says_why(counter_client):
+    client = counter_client("rosa")
     page = client.get(f"/w/{NAME}/r/guest/3").text
     assert 'class=" off" href="/w/counter/r/guest/3/do/leave"' in page and 'class=" off" href="/w/counter/r/guest/3/do/move"' not in page
     why = client.get(f"/w/{NAME}/r/guest/3/do/leave").text
@@ -73,59 +38,59 @@ def test_a_button_that_cannot_be_pressed_now_says_why(client_of):
     assert refused.status_code == 422 and "保留" in refused.text
 
 
-def test_a_form_is_drawn_from_the_parameters_with_their_defaults(client_of):
-    page = client_of("rosa").get(f"/w/{NAME}/r/guest/2/do/move").text
+def test_a_form_is_drawn_from_the_parameters_with_their_defaults(counter_client):
+    page = counter_client("rosa").get(f"/w/{NAME}/r/guest/2/do/move").text
     assert "接收护士" in page and f'hx-get="/w/{NAME}/pick/guest.move/to"' in page and "换一个责任护士和护理级别" in page
     assert re.search(r'value="b" (checked|selected)|value="b"[^>]*(checked|selected)', page)
-    assert "丽塔" in client_of("rosa").get(f"/w/{NAME}/pick/guest.move/to?q=").text
-    assert client_of("dana").get(f"/w/{NAME}/pick/guest.waive/reason").status_code == 404
+    assert "丽塔" in counter_client("rosa").get(f"/w/{NAME}/pick/guest.move/to?q=").text
+    assert counter_client("dana").get(f"/w/{NAME}/pick/guest.waive/reason").status_code == 404
 
 
-def test_faults_stand_at_their_parameters_and_nothing_typed_is_lost(client_of, home):
-    client = client_of("rosa")
+def test_faults_stand_at_their_parameters_and_nothing_typed_is_lost(counter_client, counter):
+    client = counter_client("rosa")
     wrong = post(client, "/r/guest/2/do/move", part="action-form", why="嗯", level="c")
     assert wrong.status_code == 422 and 'id="p-to-error"' in wrong.text and "嗯</textarea>" in wrong.text
     ruled = post(client, "/r/guest/2/do/move", part="action-form", why="换床", level="c", to="2")
     assert ruled.status_code == 422 and "请写清原因" in ruled.text.split('id="p-why-error"')[1] and "丽塔" in ruled.text
     held = post(client, "/r/guest/3/do/move", part="action-form", why="病情变化", level="c", to="2")
     assert "李三 正在保留，不能转床" in held.text.split('id="form-errors"')[1]
-    assert guest(home, 2)["nurse"].id == 1
+    assert guest(counter, 2)["nurse"].id == 1
 
 
-def test_a_soft_refusal_is_gone_on_against_with_everything_typed(client_of, home):
-    client = client_of("rosa")
+def test_a_soft_refusal_is_gone_on_against_with_everything_typed(counter_client, counter):
+    client = counter_client("rosa")
     form = {"why": "病情好转", "level": "c", "to": "2"}
     soft = post(client, "/r/guest/1/do/move", part="action-form", **form)
     assert soft.status_code == 422 and "钱一 是特级护理，确定降级？" in soft.text and 'name="confirm:" value="SPECIAL"' in soft.text
-    assert guest(home, 1)["level"] == "a"
+    assert guest(counter, 1)["level"] == "a"
     done = post(client, "/r/guest/1/do/move", part="action-form", **form, confirm__="SPECIAL")
     assert done.status_code == 204 and "freshPage" in done.headers["HX-Trigger"] and "closeDialog" in done.headers["HX-Trigger"]
-    assert (guest(home, 1)["level"], guest(home, 1)["nurse"].id) == ("c", 2)
+    assert (guest(counter, 1)["level"], guest(counter, 1)["nurse"].id) == ("c", 2)
 
 
-def test_a_button_works_without_scripts_and_twice_sent_does_its_work_once(client_of, home):
-    client = client_of("rosa")
+def test_a_button_works_without_scripts_and_twice_sent_does_its_work_once(counter_client, counter):
+    client = counter_client("rosa")
     page = client.get(f"/w/{NAME}/r/guest/2/do/waive").text
     once = page.split('name="once:" value="')[1].split('"')[0]
     for _turn in range(2):
         done = post(client, "/r/guest/2/do/waive", reason="再次申请", once__=once)
         assert done.status_code == 303 and done.headers["Location"] == f"/w/{NAME}/r/guest/2"
-    with as_person(home, NAME, "rosa").snapshot() as ctx:
+    with as_person(counter, NAME, "rosa").snapshot() as ctx:
         assert len([one for one in mine(ctx, state="asked") if "再次申请" in title_of(one, "zh")]) == 1
 
 
 @pytest.mark.parametrize("path", ["/r/guest/1/do/nothing", "/r/guest/999/do/move", "/r/guest/1/do/visit.new", "/r/nothing/1/do/move", "/r/visit/1/do/move"])
-def test_what_is_not_there_or_not_granted_is_refused(client_of, path):
-    assert client_of("rosa").get(f"/w/{NAME}{path}").status_code in (403, 404)
+def test_what_is_not_there_or_not_granted_is_refused(counter_client, path):
+    assert counter_client("rosa").get(f"/w/{NAME}{path}").status_code in (403, 404)
 
 
-def test_a_soft_refusal_of_a_save_is_confirmed_on_its_form(client_of, home):
-    client = client_of("rosa")
+def test_a_soft_refusal_of_a_save_is_confirmed_on_its_form(counter_client, counter):
+    client = counter_client("rosa")
     form = {"name": "吴五", "level": "a", "state": "in"}
     soft = post(client, "/r/guest/new", part="record-form", **form)
     assert soft.status_code == 422 and "特级护理没有电话，仍然保存？" in soft.text and 'value="NO_PHONE"' in soft.text and 'value="吴五"' in soft.text
     made = post(client, "/r/guest/new", **form, confirm__="NO_PHONE")
-    assert made.status_code == 303 and guest(home, int(made.headers["Location"].rsplit("/", 1)[1]))["name"] == "吴五"
-    change = {"name": "孙二", "level": "a", "state": "in", "version": str(guest(home, 2).version)}
+    assert made.status_code == 303 and guest(counter, int(made.headers["Location"].rsplit("/", 1)[1]))["name"] == "吴五"
+    change = {"name": "孙二", "level": "a", "state": "in", "version": str(guest(counter, 2).version)}
     assert 'value="NO_PHONE"' in post(client, "/r/guest/2/edit", part="record-form", **change).text
-    assert post(client, "/r/guest/2/edit", **change, confirm__="NO_PHONE").status_code == 303 and guest(home, 2)["level"] == "a"
+    assert post(client, "/r/guest/2/edit", **change, confirm__="NO_PHONE").status_code == 303 and guest(counter, 2)["level"] == "a"
