@@ -46,6 +46,7 @@ from renderer.pages import (
     search,
     session,
     settings,
+    trial,
 )
 from renderer.pages import home as home_pages
 from renderer.requests import Site, Visit, failed, refused
@@ -106,6 +107,7 @@ def page_modules() -> Iterable[object]:
         design,
         settings,
         rules,
+        trial,
         reveals,
         plugins,
         outbox,

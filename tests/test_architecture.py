@@ -109,6 +109,7 @@ LEVELS = (
         "engine.scenario_steps",
         "engine.scenario_expecting",
         "engine.releasing",
+        "engine.trial",
     ),
     ("engine.api",),
 )

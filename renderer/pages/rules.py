@@ -237,6 +237,7 @@ def of_record(visit: Visit) -> Response:
     return visit.part(
         "_record_rules.html",
         rows=rows,
+        record=record,
         log_href=f"{visit.base}/runs?entity={entity}&record={record}" if "settings" in ctx.actor.rights else "",
         rules_href=f"{visit.base}/rules?entity={entity}",
     )

@@ -1,0 +1,88 @@
+"""Trying a rule on its page: what it would do is told in words under the reader's rights, and nothing of it is there afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from engine import accounts
+from engine.actors import enter_as
+from engine.home import Home
+from engine.records.query import Query, page
+from engine.rules.compile import rule_book
+from renderer.app import create_app
+from renderer.security import make_csrf
+from tests.renderer.clinic import open_home
+from tests.renderer.station import make_station, person
+
+HERE = "/w/station/rules"
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = open_home(tmp_path_factory.mktemp("station"))
+    make_station(home)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def client_of(station: Home) -> Callable[[str], TestClient]:
+    application = create_app(station)
+
+    def make(login: str) -> TestClient:
+        client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, client=("127.0.0.1", 50000))
+        account = accounts.find_account(station, login)
+        assert account is not None
+        token = accounts.start_session(station, account.id)
+        client.cookies.set("tangram", token)
+        client.headers.update({"x-csrf-token": make_csrf(token), "origin": "http://127.0.0.1", "accept-language": "zh"})
+        return client
+
+    return make
+
+
+def _words(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)).strip()
+
+
+def test_every_rule_of_the_page_can_be_tried(client_of, station):
+    ada = client_of("ada")
+    text = ada.get(HERE).text
+    for key in rule_book(station.workspace("station")).rules:
+        assert f'href="{HERE}/{key}/try"' in text
+        assert ada.get(f"{HERE}/{key}/try").status_code == 200
+
+
+def test_a_due_rule_tells_what_it_would_write_and_whom_it_would_tell(client_of, station):
+    answer = client_of("ada").post(f"{HERE}/release/try", data={"record:": "1", "person:": ""})
+    text = _words(answer.text)
+    assert answer.status_code == 200 and "会执行" in text and "没有保留任何改动" in text
+    assert "诺拉 → —" in text and "诺拉 钱一 已释放，共查看 2 次" in text
+    ctx = enter_as(station, "station", "operator")
+    assert page(ctx, Query("guest", where="id == 1", fields=("nurse",))).items[0]["nurse"].id == person(ctx, "nora")
+
+
+def test_why_it_would_not_run_and_why_it_would_be_refused_is_told(client_of, station):
+    ada, nina = client_of("ada"), person(enter_as(station, "station", "operator"), "nina")
+    assert "不会执行：条件不成立" in _words(ada.post(f"{HERE}/release/try", data={"record:": "2", "person:": ""}).text)
+    text = _words(ada.post(f"{HERE}/take/try", data={"record:": "2", "person:": str(nina), "why": "转科"}).text)
+    assert "会被拒绝" in text and "欠费超过押金" in text
+    assert "会被拒绝" in _words(ada.post(f"{HERE}/take/try", data={"record:": "1", "person:": str(nina)}).text)
+
+
+def test_nobody_without_the_right_tries_rules(client_of):
+    assert client_of("nora").get(f"{HERE}/release/try").status_code == 403
+    assert client_of("nora").post(f"{HERE}/release/try", data={"record:": "1"}).status_code == 403
+    assert client_of("ada").get(f"{HERE}/none/try").status_code == 404
+    assert client_of("ada").post(f"{HERE}/release/try", data={"record:": "999", "person:": ""}).status_code == 404
+
+
+def test_the_record_page_leads_to_a_try_on_that_record(client_of):
+    text = client_of("ada").get("/w/station/r/guest/1/rules").text
+    assert f'href="{HERE}/release/try?record=1"' in text
+    assert '<option value="1" selected>' in client_of("ada").get(f"{HERE}/release/try?record=1").text
+    assert "/try" not in client_of("nora").get("/w/station/r/guest/1/rules").text
