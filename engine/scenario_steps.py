@@ -224,11 +224,12 @@ class Rehearsal:
         first, *links = path.split(".")
         found = self.names.get(first)
         for link in links:
-            if found is None:
+            field = self.home.workspace(self.workspace).entities[found.entity].fields.get(link) if found is not None else None
+            if found is None or field is None or not field.target:
+                found = None
                 break
-            target = self.home.workspace(self.workspace).entities[found.entity].fields[link].target
             number = link_id(query.get(self.ctx(), found.entity, found.id, (link,)).get(link))
-            found = Named(target, number) if number is not None else None
+            found = Named(field.target, number) if number is not None else None
         if found is None:
             raise Unmet("scenario_no_record", pointer, {"step": said, "name": path})
         return found

@@ -130,6 +130,18 @@ SCENARIOS: dict[str, Any] = {
         ],
         "then": [{"expect": "claim", "count": 1}, {"expect": "spell", "where": "empty(end_at)", "count": 1}],
     },
+    "twenty": {
+        "title": "二十个人同时捞一个客户，只有一个人得到",
+        "people": {f"c{number}": "seller" for number in range(20)},
+        "given": [{"create": "customer", "values": {"name": "k"}, "name": "k"}],
+        "when": [
+            {
+                "together": [{"as": f"c{number}", "do": "customer.claim", "on": "k", "with": {"reason": "老客户转介绍"}} for number in range(20)],
+                "expect": {"done": 1, "no_such_record": 19},
+            }
+        ],
+        "then": [{"expect": "spell", "where": "empty(end_at)", "count": 1}],
+    },
     "asked": {
         "title": "审批同意之后写下意见",
         "people": PEOPLE,
@@ -197,6 +209,23 @@ def test_a_line_that_does_not_come_true_is_named_in_both_languages_with_what_was
     ]
     assert said(result, "en")[0] == "/then/0/values/owner then 1, expects customer: “归属人” should be “s2” and is “s1”"
     assert said(result, "en")[4] == "/then/4 then 5, s1 changes k: should have been refused (QUOTA) and was done"
+
+
+def test_a_name_that_leads_nowhere_and_a_value_that_cannot_be_are_told_not_crashed_on(home_of: Callable[[str], Home]):
+    then = [
+        {"update": "k.none", "values": {}},
+        {"update": "k.name", "values": {}},
+        {"expect": "customer", "values": {"release_at": "soon", "name": "张三"}},
+        {"expect": "ask", "count": 0, "values": {"at": "soon"}},
+        {"expect": "run", "where": "rule == 'take_over'", "values": {"at": "soon"}},
+    ]
+    result = played(home_of("sqlite"), "odd", site(odd={"title": "怪", "people": PEOPLE, "given": HELD, "then": then}))
+    assert [(item.pointer, item.code) for item in result.problems] == [
+        ("/then/0", "scenario_no_record"),
+        ("/then/1", "scenario_no_record"),
+        ("/then/2/values/release_at", "scenario_value"),
+        ("/then/4/values/at", "scenario_value"),
+    ]
 
 
 def test_what_is_given_or_done_and_fails_ends_the_scenario_there(home_of: Callable[[str], Home]):
