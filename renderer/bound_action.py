@@ -13,7 +13,7 @@ from engine.fields.base import Value, Wrong
 from engine.fields.values import Link
 from engine.messages import told, told_faults
 from engine.records.query_labels import labels
-from engine.records.ruling_press import Parameter, admitted, default_of, parameter_fields, short_name
+from engine.records.ruling_press import Parameter, admitted, buttons, default_of, parameter_fields, short_name
 from engine.records.work import Work
 from engine.rules.book import CompiledRule
 from metadata.text import label_text
@@ -62,6 +62,12 @@ def presses(ctx: Context, entity: CompiledEntity, record: int, base: str) -> lis
         for rule in rules
     ]
     return sorted(found, key=lambda press: press.off)
+
+
+def named(ctx: Context, entity: CompiledEntity, words: tuple[str, ...]) -> list[CompiledRule]:
+    """The granted actions of an entity that a list names, by their short or whole names, in the list's order."""
+    known = {short_name(rule): rule for rule in buttons(ctx, entity)}
+    return [known[name] for word in words if (name := word.removeprefix(f"{entity.key}.")) in known]
 
 
 def icon_of(rule: CompiledRule) -> str:

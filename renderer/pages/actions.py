@@ -45,6 +45,9 @@ def press(visit: Visit) -> Response:
     done = _("%(name)s: done", name=label_text(rule.title, visit.locale, rule.key))
     if acted.record is None:
         return visit.redirect(list_address(visit, entity), toast=done)
+    came_from = visit.request.headers.get("hx-current-url", "").partition(f"{visit.base}/l/")[2]
+    if visit.wants_part and came_from:
+        return visit.redirect(f"{visit.base}/l/{came_from}", toast=done)
     if visit.wants_part:
         return visit.nothing(toast=done, events={"closeDialog": True, "freshPage": True})
     return visit.redirect(address(visit, entity, number), toast=done)

@@ -20,6 +20,7 @@ from engine.records.preview import may
 from engine.records.query import get
 from engine.records.record import ANY
 from renderer import errors
+from renderer.bound_action import presses
 from renderer.bound_field import bound_field
 from renderer.bound_list import query_of
 from renderer.filters_view import condition_views, filter_fields, filter_types, group_of, read_conditions, title_of, where_of
@@ -179,8 +180,11 @@ def row_actions(visit: Visit) -> Response:
     )
     with visit.ctx.snapshot() as ctx:
         allowed = {verb: may(ctx, shown.entity.key, number, verb) for verb in ("update", "delete")}
+        wanted = {word.removeprefix(f"{shown.entity.key}.") for word in shown.definition.actions}
+        offered = [one for one in presses(ctx, shown.entity, number, visit.base) if one.name in wanted] if wanted else []
     return visit.part(
         "_row_actions.html",
+        presses=offered,
         title=title,
         actions=layout.actions,
         number=number,
@@ -194,7 +198,8 @@ def row_actions(visit: Visit) -> Response:
 # --- chosen rows ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _ids(visit: Visit, given: list[str]) -> list[int]:
+def chosen_ids(visit: Visit, given: list[str]) -> list[int]:
+    """The chosen rows. Raises Invalid when there are none or too many."""
     found = [int(text) for text in dict.fromkeys(given) if text.isascii() and text.isdigit() and len(text) < 19]
     if not found:
         raise Invalid("nothing_chosen")
@@ -226,7 +231,7 @@ def bulk_dialog(visit: Visit) -> Response:
     people = next((name for name, _title in fields if shown.entity.fields[name].target == "person"), "")
     wanted = visit.request.query_params.get("field", "") or (people if visit.request.query_params.get("assign") else "")
     name = wanted if wanted in dict(fields) else fields[0][0]
-    ids = _ids(visit, visit.request.query_params.getlist("ids"))
+    ids = chosen_ids(visit, visit.request.query_params.getlist("ids"))
     control = bound_field(shown.entity.fields[name], None, shown.around("b"), name="value", required=False, read_only=False, help="")
     return visit.part("_bulk.html", fields=fields, field=name, control=control, ids=ids, list_key=shown.definition.key)
 
@@ -235,7 +240,7 @@ def bulk_dialog(visit: Visit) -> Response:
 def bulk_change(visit: Visit) -> Response:
     """Set one field of the chosen rows, each row whole or not at all."""
     shown = Shown(visit)
-    name, ids = visit.text("field"), _ids(visit, visit.texts("ids"))
+    name, ids = visit.text("field"), chosen_ids(visit, visit.texts("ids"))
     if name not in dict(_changeable(shown)):
         raise Denied("may_not_update", entity=shown.entity.key)
     values = visit.texts("value")
@@ -248,7 +253,7 @@ def bulk_change(visit: Visit) -> Response:
 def bulk_delete(visit: Visit) -> Response:
     """Delete the chosen rows; each can be brought back."""
     shown = Shown(visit)
-    return _done(visit, *_each(visit, _ids(visit, visit.texts("ids")), lambda number: service.delete(visit.ctx, shown.entity.key, number, ANY)))
+    return _done(visit, *_each(visit, chosen_ids(visit, visit.texts("ids")), lambda number: service.delete(visit.ctx, shown.entity.key, number, ANY)))
 
 
 def _each(visit: Visit, ids: list[int], step: Any) -> tuple[int, list[str]]:

@@ -14,9 +14,11 @@ from engine.messages import told
 from engine.records import service
 from engine.records.query import count as count_records
 from engine.records.query import get, page
+from engine.records.ruling_press import short_name
 from engine.saved_views import SavedView, may_share, views_of
 from metadata.text import label_text
 from renderer import board, errors
+from renderer.bound_action import icon_of, named
 from renderer.bound_field import Surroundings, bound_field
 from renderer.bound_list import Layout, bind, draw, layout_of, query_of
 from renderer.filters_view import QuickFilter, chosen_filters, quick_filters, sort_choices
@@ -143,6 +145,9 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         "saved": shown.saved,
         "here": shown.address(),
         "can": {"change": grant.allowed("update") and bool(grant.writable), "delete": grant.allowed("delete"), "export": grant.allowed("export")},
+        "presses": [
+            (short_name(rule), label_text(rule.title, visit.locale, rule.key), icon_of(rule)) for rule in named(visit.ctx, shown.entity, shown.definition.bulk)
+        ],
         "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") else "",
         "problem": "",
         "rows": None,

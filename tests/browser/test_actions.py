@@ -71,3 +71,22 @@ def test_what_cannot_be_pressed_says_why_by_keyboard(open_page: Callable[..., Pa
     shot(page, "press-off")
     page.keyboard.press("Escape")
     expect(page.locator("#dialog")).not_to_be_visible()
+
+
+def test_many_rows_show_a_result_for_each(open_page: Callable[..., Page], accessible):
+    page = open_page("rosa", f"{HERE}/l/guests")
+    for number in (3, 4):
+        page.locator(f"#row-{number} input[name=ids]").check()
+    page.locator("#bulk button[hx-get$='/many/move']").click()
+    dialog = page.locator("#dialog")
+    dialog.locator("#p-to").fill("丽")
+    dialog.locator("[role=option][data-label=丽塔]").click()
+    dialog.locator("textarea[name=why]").fill("床位调整")
+    accessible(page)
+    dialog.locator(".savebar .primary").click()
+    expect(dialog.locator("#many-done")).to_contain_text("李三 正在保留，不能转床")
+    expect(dialog.locator("#many-done")).to_contain_text("已完成 1 条")
+    accessible(page)
+    shot(page, "press-many")
+    dialog.get_by_role("link", name="返回列表").click()
+    expect(page.locator("#row-4")).to_contain_text("丽塔")

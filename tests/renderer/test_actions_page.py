@@ -94,3 +94,25 @@ def test_a_soft_refusal_of_a_save_is_confirmed_on_its_form(counter_client, count
     change = {"name": "孙二", "level": "a", "state": "in", "version": str(guest(counter, 2).version)}
     assert 'value="NO_PHONE"' in post(client, "/r/guest/2/edit", part="record-form", **change).text
     assert post(client, "/r/guest/2/edit", **change, confirm__="NO_PHONE").status_code == 303 and guest(counter, 2)["level"] == "a"
+
+
+def test_a_list_offers_its_actions_for_one_row_and_for_many(counter_client):
+    client = counter_client("rosa")
+    menu = client.get(f"/w/{NAME}/l/guests/row/1", headers={"HX-Request": "true", "HX-Target": "dialog"}).text
+    assert "/r/guest/1/do/move" in menu and "/do/leave" not in menu
+    assert f"/w/{NAME}/l/guests/many/move" in client.get(f"/w/{NAME}/l/guests").text
+    form = client.get(f"/w/{NAME}/l/guests/many/move?ids=2&ids=4", headers={"HX-Request": "true", "HX-Target": "dialog"}).text
+    assert form.count('name="ids:"') == 2 and "已选 2 条" in form
+    assert client.get(f"/w/{NAME}/l/guests/many/leave?ids=2").status_code == 404 and client.get(f"/w/{NAME}/l/guests/many/move").status_code == 422
+
+
+def test_many_rows_are_done_one_by_one_with_a_result_for_each(counter_client, counter):
+    client, form = counter_client("rosa"), {"to": "2", "level": "c", "why": "床位调整"}
+    wrong = post(client, "/l/guests/many/move", part="action-form", ids__=["1", "2"], level="c", why="床位调整")
+    assert wrong.status_code == 422 and 'id="p-to-error"' in wrong.text and wrong.text.count('name="ids:"') == 2
+    told = post(client, "/l/guests/many/move", part="action-form", ids__=["1", "2", "3", "4", "99"], **form)
+    assert told.status_code == 200 and told.headers["HX-Retarget"] == "#dialog"
+    assert "已完成 2 条" in told.text and "被拒绝 3 条" in told.text and "李三 正在保留，不能转床" in told.text and "仍然继续这 1 条" in told.text
+    assert [guest(counter, number)["nurse"].id for number in (1, 2, 3, 4)] == [1, 2, 1, 2]
+    done = post(client, "/l/guests/many/move", ids__=["1"], confirm__="SPECIAL", **form)
+    assert done.status_code == 303 and guest(counter, 1)["level"] == "c"
