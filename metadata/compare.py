@@ -141,10 +141,10 @@ class _Comparing:
             at = Difference(
                 self.kind, self.key, pointer(*path, key), "", where, title_of(below.raw) if known else _own_name(key, after.get(key, before.get(key)))
             )
-            if key == "retired" and known:
-                code = "part_retired" if after.get(key) is True else "part_restored"
-                if bool(before.get(key)) != bool(after.get(key)):
-                    yield _as(at, code, before.get(key), after.get(key))
+            if key == "retired" and known and bool(before.get(key)) != bool(after.get(key)):
+                yield _as(at, "part_retired" if after.get(key) is True else "part_restored", before.get(key), after.get(key))
+            elif key == "retired" and known and not (key in before and key in after):
+                continue  # not said, and said to be false, are the same
             elif known and (key not in before or key not in after):
                 yield _as(at, "part_changed", before.get(key), after.get(key), (*where, at.subject))
             elif key not in before:

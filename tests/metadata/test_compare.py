@@ -79,6 +79,11 @@ def test_settings_and_preset_are_called_by_their_kind() -> None:
     assert told(("preset", "preset"), {"/version": "1.3.0"}) == ["预置包 › 版本：1.2.0 → 1.3.0"]
 
 
+def test_a_retired_that_is_wrongly_written_is_a_change_and_one_left_out_is_none() -> None:
+    assert told(("choices", "stage"), {"/options/lost/retired": None}) == ["选项集「阶段」 › 选项 › 战败 › 停用：否 → 空"]
+    assert told(("choices", "stage"), {"/options/new/retired": False}) == []
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_change_gives_a_difference_and_sentences(data: st.DataObject) -> None:
