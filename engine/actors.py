@@ -18,7 +18,7 @@ from engine.home import HOME_SCHEMA, Home
 from engine.system_tables import account, api_token
 from engine.workspace import Workspace
 
-__all__ = ["Actor", "enter", "enter_as", "load_actor", "system_actor"]
+__all__ = ["Actor", "actor_behind", "enter", "enter_as", "load_actor", "system_actor"]
 
 #: Principals that act without a person, each with every grant. A rule acts as ``rule:KEY`` with its own reach instead.
 SYSTEM_ACTORS: Mapping[str, str] = {
@@ -92,6 +92,16 @@ def load_actor(connection: sa.Connection | None, workspace: Workspace, state: St
     if isinstance(ends, datetime) and ends <= state.now:
         raise NotFound("unknown_workspace", name=workspace.name)
     return actor if actor.account_id == account_id else replace(actor, account_id=account_id)
+
+
+def actor_behind(ctx: Context, state: State, person_id: int | None) -> Actor:
+    """Who asked for a job, as ``me`` and history name them in its open transaction; the context's own actor for nobody, the name alone for one who left."""
+    if person_id is None:
+        return ctx.actor
+    try:
+        return load_actor(ctx.open, ctx.workspace, state, person_id)
+    except NotFound:
+        return Actor(person_id, "", fields={"id": person_id})
 
 
 def _refresh(connection: sa.Connection, workspace: Workspace, state: State, actor: Actor) -> Actor:

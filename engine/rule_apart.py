@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.actors import Actor, enter_as, load_actor
+from engine.actors import actor_behind, enter_as
 from engine.clock import read_state
 from engine.context import Cause, Context
-from engine.errors import NotFound, Refusal
+from engine.errors import Refusal
 from engine.jobs import JobKind, JobRun
 from engine.records.asks_ending import rule_of
 from engine.records.saving import Saving
@@ -79,7 +79,7 @@ def _branch(ctx: Context, job: JobRun, connection: sa.Connection, word: str, ite
     """Run one branch of the step for one item, once."""
     args = job.args
     inner = ctx.within(connection)
-    inner = replace(inner, actor=_person(inner, job), cause=Cause("rule", args["rule"]))
+    inner = replace(inner, actor=actor_behind(inner, read_state(connection), job.person), cause=Cause("rule", args["rule"]))
     saving = Saving(Work(inner, json=True))
     rule, step = rule_of(inner.workspace, connection, args)
     steps: tuple[Step, ...] = step.branches.get(word, ())
@@ -95,16 +95,6 @@ def _branch(ctx: Context, job: JobRun, connection: sa.Connection, word: str, ite
     saving.ruling.chain = tuple(args["chain"][:-1])
     saving.ruling.branch(rule, steps, Start(record, None, names, job=job.id), occurrence)
     saving.finish()
-
-
-def _person(ctx: Context, job: JobRun) -> Actor:
-    """Who set the rule off; one who left meanwhile keeps the name alone."""
-    if job.person is None:
-        return ctx.actor
-    try:
-        return load_actor(ctx.open, ctx.workspace, read_state(ctx.open), job.person)
-    except NotFound:
-        return Actor(job.person, "", fields={"id": job.person})
 
 
 KIND = JobKind(JOB, run)

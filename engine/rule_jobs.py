@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import sqlalchemy as sa
 
-from engine.actors import enter_as, load_actor
+from engine.actors import actor_behind, enter_as
 from engine.clock import State, raise_settings_version, read_state
-from engine.context import Actor, Cause
-from engine.errors import NotFound, Refusal
+from engine.context import Cause
+from engine.errors import Refusal
 from engine.jobs import Ended, JobKind, JobRun
 from engine.notices import notify
 from engine.records import service
@@ -78,7 +78,7 @@ class RuleJobs:
                 raise RuleOff("rule_off", rule=args["rule"])
             _leave(job)
             return
-        ctx = replace(batch.ctx, actor=_actor(batch, job), cause=Cause("rule", args["rule"]))
+        ctx = replace(batch.ctx, actor=actor_behind(batch.ctx, batch.state, job.person), cause=Cause("rule", args["rule"]))
         words = {name: args[name] for name in ("params", "due", "old", "chain", "version") if name in args}
         if "sealed" in args:
             words["params"] = orjson.loads(ctx.workspace.cipher.open(args["sealed"], SEALED_PLACE))
@@ -155,17 +155,6 @@ def _leave(job: JobRun) -> None:
     """A run that did nothing: what was due stays so."""
     if "mark" in job.args:
         unsettle(job.open, job.args["rule"], job.args["record"], job.args["mark"])
-
-
-def _actor(batch: _Batch, job: JobRun) -> Actor:
-    """Who set the rule off, as ``me`` and history name them; one who left meanwhile keeps the name alone."""
-    ctx = batch.ctx
-    if job.person is None:
-        return ctx.actor
-    try:
-        return load_actor(ctx.open, ctx.workspace, batch.state, job.person)
-    except NotFound:
-        return Actor(job.person, "", fields={"id": job.person})
 
 
 def _raised(connection: sa.Connection, rule: str, by: int) -> int:
