@@ -25,6 +25,7 @@ from engine.publishing_fill import fill
 from engine.publishing_folders import Source, with_base
 from engine.publishing_plan import Plan, plan_drafts, plan_folder, plan_publish, schema_of
 from engine.publishing_rows import index_conditions
+from engine.publishing_start import begin_with
 from engine.schema.apply import analyze, apply_tables, create_index, drop_indexes
 from engine.schema.indexes import needed
 from engine.schema.ledger import lay_out, note_layout, read_ledger
@@ -282,6 +283,7 @@ def create_workspace(
     with home.creating(name, title, sandbox=sandbox, demo=demo, now=now, timezone=timezone):
         ctx = operator(home, name)
         publish(ctx, plan_publish(ctx, with_base(bundle), taken=taken, base_texts=base_texts))
+        begin_with(operator(home, name))
         if then is not None:
             then()
     return home.workspace(name)

@@ -122,6 +122,7 @@ class Preset(Definition):
     menus: tuple[Document, ...] = ()  # {"key", "title", "icon", "list"|"dashboard"|"entity", "for": [roles], "module"}
     homes: Mapping[str, str] = field(default_factory=dict)  # role (or "else") -> menu key
     modules: Mapping[str, Document] = field(default_factory=dict)
+    start: Mapping[str, Mapping[str, Document]] = field(default_factory=dict)  # entity -> key -> values of a record a new workspace begins with
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,7 @@ def _read_preset(key: str, doc: Document) -> Preset:
         menus=tuple(doc.get("menus", ())),
         homes=doc.get("home", {}),
         modules=doc.get("modules", {}),
+        start=doc.get("start", {}),
     )
 
 

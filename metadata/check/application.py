@@ -35,6 +35,24 @@ def preset(findings: Findings) -> None:
             if role != ELSE:
                 findings.refer(spot / "home" / role, "role", role)
             findings.among(spot / "home" / role, "menu", menu, menus)
+        _start(spot / "start", document)
+
+
+def _start(spot: Spot, document: Mapping[str, Any]) -> None:
+    """Records to begin with: of entities and fields that exist, each with what is required; values are checked by the fields when they are made."""
+    findings = spot.findings
+    for entity, records in document.get("start", {}).items():
+        owner = findings.bundle.entities.get(entity)
+        if not findings.refer(spot / entity, "entity", entity) or owner is None:
+            continue
+        for key, values in records.items():
+            for name in values:
+                lines = findings.bundle.entities.get(name)
+                if lines is None or lines.lines_of != entity:
+                    findings.own_field(spot / entity / key / name, entity, name)
+            for field in owner.fields.values():
+                if field.required is True and field.default is None and field.key not in values and not field.retired:
+                    (spot / entity / key).report("start_misses_required", name=field.key, entity=entity)
 
 
 def _plugins(spot: Spot, document: Mapping[str, Any]) -> None:

@@ -55,6 +55,24 @@ def test_a_new_workspace_has_its_tables_version_one_and_no_drift(place: Place) -
     assert [row["name"] for row in rows(place)] == ["竹"]
 
 
+def test_a_new_workspace_begins_with_the_records_its_preset_says_and_a_clone_with_the_same(home: Home) -> None:
+    begin = {"plant": {"oak": {"name": "橡树", "height": 3}, "elm": {"name": "榆树"}}, "leaf": {"first": {"plant": "elm", "name": "叶"}}}
+    leaf = {"title": {"zh": "叶"}, "label": "{name}", "fields": {"name": {"type": "text"}, "plant": {"type": "link", "to": "plant"}}}
+    place = small_place(home, changes={("preset", "preset"): {**SMALL["preset", "preset"], "start": begin}, ("entity", "leaf"): leaf})
+    assert [(row["name"], row["height"]) for row in rows(place, sort=("id",))] == [("橡树", 3), ("榆树", None)]
+    assert [row["plant"].label for row in rows(place, "leaf")] == ["榆树"]
+    name = new_name()
+    clone_workspace(home, place.name, name)
+    assert [row["name"] for row in rows(Place(home, name), sort=("id",))] == ["橡树", "榆树"]
+
+
+def test_a_starting_record_that_a_field_refuses_leaves_no_workspace_behind(home: Home) -> None:
+    name = new_name()
+    with pytest.raises(Invalid):
+        small_place(home, name, {("preset", "preset"): {**SMALL["preset", "preset"], "start": {"plant": {"oak": {"name": "橡树", "height": "tall"}}}}})
+    assert name not in {item.name for item in home.workspaces()}
+
+
 def test_a_plan_says_in_both_languages_what_it_does_and_why(place: Place) -> None:
     plan = plan_publish(
         place.ctx,
