@@ -82,6 +82,7 @@ LEVELS = (
     ("engine.records", "engine.rules.engine_effects"),
     (
         "engine.publishing",
+        "engine.many",
         "engine.merge_jobs",
         "engine.settings_values",
         "engine.settings_effects",

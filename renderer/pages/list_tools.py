@@ -1,4 +1,4 @@
-"""Tools of a list: conditions row by row, columns, saved views, what is done to chosen rows, actions of one row, export. Showing rows is lists.py's."""
+"""Tools of a list: conditions row by row, columns, saved views, actions of one row, export. Showing rows is lists.py's; what is done to chosen rows many.py's."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from starlette.responses import Response
 
 from engine import rates, saved_views
 from engine.clock import wall
-from engine.errors import Denied, Invalid, Refusal
+from engine.errors import Invalid
 from engine.exchange.exporting import export
-from engine.records import service
 from engine.records.filters import FilterGroup, FilterRow
 from engine.records.preview import may
 from engine.records.query import get
-from engine.records.record import ANY
 from renderer import errors
 from renderer.bound_action import presses
-from renderer.bound_field import bound_field
 from renderer.bound_list import query_of
 from renderer.filters_view import condition_views, filter_fields, filter_types, group_of, read_conditions, title_of, where_of
 from renderer.list_state import ListState
@@ -30,7 +26,6 @@ from renderer.requests import Routes, Visit
 from renderer.translations import _
 
 routes = Routes()
-MOST_ROWS = 500
 MOST_CONDITIONS = 12
 EXPORTS_A_DAY = 5
 
@@ -195,90 +190,7 @@ def row_actions(visit: Visit) -> Response:
     )
 
 
-# --- chosen rows ---------------------------------------------------------------------------------------------------------------------------
-
-
-def chosen_ids(visit: Visit, given: list[str]) -> list[int]:
-    """The chosen rows. Raises Invalid when there are none or too many."""
-    found = [int(text) for text in dict.fromkeys(given) if text.isascii() and text.isdigit() and len(text) < 19]
-    if not found:
-        raise Invalid("nothing_chosen")
-    if len(found) > MOST_ROWS:
-        raise Invalid("too_many_chosen", limit=MOST_ROWS)
-    return found
-
-
-def _changeable(shown: Shown) -> list[tuple[str, str]]:
-    return [
-        (name, title_of(item, shown.visit.locale))
-        for name, item in shown.entity.fields.items()
-        if name in shown.grant.writable
-        and not item.derived
-        and not item.encrypted
-        and item.definition.once is False
-        and item.read_only is False
-        and item.type.widget not in ("file", "files", "image", "json", "serial")
-    ]
-
-
-@routes.get("/w/{ws}/l/{list}/bulk")
-def bulk_dialog(visit: Visit) -> Response:
-    """Choose a field and its new value for the chosen rows."""
-    shown = Shown(visit)
-    fields = _changeable(shown)
-    if not fields:
-        raise Denied("may_not_update", entity=shown.entity.key)
-    people = next((name for name, _title in fields if shown.entity.fields[name].target == "person"), "")
-    wanted = visit.request.query_params.get("field", "") or (people if visit.request.query_params.get("assign") else "")
-    name = wanted if wanted in dict(fields) else fields[0][0]
-    ids = chosen_ids(visit, visit.request.query_params.getlist("ids"))
-    control = bound_field(shown.entity.fields[name], None, shown.around("b"), name="value", required=False, read_only=False, help="")
-    return visit.part("_bulk.html", fields=fields, field=name, control=control, ids=ids, list_key=shown.definition.key)
-
-
-@routes.post("/w/{ws}/l/{list}/bulk")
-def bulk_change(visit: Visit) -> Response:
-    """Set one field of the chosen rows, each row whole or not at all."""
-    shown = Shown(visit)
-    name, ids = visit.text("field"), chosen_ids(visit, visit.texts("ids"))
-    if name not in dict(_changeable(shown)):
-        raise Denied("may_not_update", entity=shown.entity.key)
-    values = visit.texts("value")
-    several = shown.entity.fields[name].type.widget in ("choices", "tags", "links", "people")
-    raw: Any = [value for value in values if value] if several else values[0] if values else ""
-    return _done(visit, *_each(visit, ids, lambda number: service.update(visit.ctx, shown.entity.key, number, {name: raw}, ANY)))
-
-
-@routes.post("/w/{ws}/l/{list}/delete")
-def bulk_delete(visit: Visit) -> Response:
-    """Delete the chosen rows; each can be brought back."""
-    shown = Shown(visit)
-    return _done(visit, *_each(visit, chosen_ids(visit, visit.texts("ids")), lambda number: service.delete(visit.ctx, shown.entity.key, number, ANY)))
-
-
-def _each(visit: Visit, ids: list[int], step: Any) -> tuple[int, list[str]]:
-    done, reasons = 0, []
-    for number in ids:
-        try:
-            step(number)
-        except Refusal as refusal:
-            reasons.append(errors.sentences(refusal, visit.locale))
-        else:
-            done += 1
-    return done, reasons
-
-
-def _done(visit: Visit, done: int, reasons: list[str]) -> Response:
-    if reasons:
-        text = _("%(done)s done, %(refused)s refused: %(reason)s", done=done, refused=len(reasons), reason="；".join(dict.fromkeys(reasons))[:300])
-        return visit.redirect(_back(visit), toast=text, kind="error")
-    return visit.redirect(_back(visit), toast=_("%(done)s done", done=done))
-
-
-def _back(visit: Visit) -> str:
-    here = visit.request.headers.get("hx-current-url", "")
-    path = f"{visit.base}/l/{visit.path['list']}"
-    return path + ("?" + here.split("?", 1)[1] if f"{path}?" in here else "")
+# --- export ------------------------------------------------------------------------------------------------------------------------------
 
 
 @routes.get("/w/{ws}/l/{list}/export")

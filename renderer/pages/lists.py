@@ -144,6 +144,7 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         "can_share": may_share(ctx),
         "saved": shown.saved,
         "here": shown.address(),
+        "tool": lambda name: shown.address(tool=name),
         "can": {"change": grant.allowed("update") and bool(grant.writable), "delete": grant.allowed("delete"), "export": grant.allowed("export")},
         "presses": [
             (short_name(rule), label_text(rule.title, visit.locale, rule.key), icon_of(rule)) for rule in named(visit.ctx, shown.entity, shown.definition.bulk)

@@ -116,13 +116,18 @@
 
   // ---- lists: choosing rows
   let last = null;
-  const bulk = () => {
+  const bulk = (every = false) => {
     const chosen = all("input[name=ids]:checked"), bar = one("#bulk");
     if (!bar) return;
+    const whole = chosen.length > 0 && chosen.length === all("input[name=ids]").length;
     bar.hidden = !chosen.length;
+    bar.toggleAttribute("data-every", every);
     one("#bulk-count", bar).textContent = chosen.length;
+    one("#bulk-count", bar).parentElement.hidden = every;
+    one("#bulk-every", bar).hidden = !every;
+    one("[data-choose-every]", bar).hidden = every || !whole || !one("#more");
     const head = one("[data-all]");
-    if (head) { head.checked = chosen.length > 0 && chosen.length === all("input[name=ids]").length; head.indeterminate = chosen.length > 0 && !head.checked; }
+    if (head) { head.checked = whole; head.indeterminate = chosen.length > 0 && !whole; }
   };
   on("change", event => {
     if (event.target.matches("[data-all]")) all("input[name=ids]").forEach(box => { box.checked = event.target.checked; });
@@ -142,8 +147,10 @@
     if (!event.target.closest("[data-choose-none]")) return;
     all("input[name=ids]:checked").forEach(box => { box.checked = false; }); bulk();
   });
+  on("click", event => { if (event.target.closest("[data-choose-every]")) bulk(true); });
   on("htmx:configRequest", event => {
-    if (event.target.closest?.("#bulk, [data-with-ids]")) event.detail.parameters.ids = all("input[name=ids]:checked").map(box => box.value);
+    if (event.target.closest?.("#bulk[data-every]")) event.detail.parameters["every:"] = "1";
+    else if (event.target.closest?.("#bulk, [data-with-ids]")) event.detail.parameters.ids = all("input[name=ids]:checked").map(box => box.value);
   });
 
   // ---- kanban: dragging; a refused move goes back

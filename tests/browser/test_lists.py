@@ -219,7 +219,7 @@ def test_chosen_rows_are_changed_together(open_page):
     else:
         page.locator("#dialog select[name=value]").select_option(label="丹尼")
     page.locator("#dialog").get_by_role("button", name="修改").click()
-    expect(page.locator(".toast")).to_contain_text("已处理 3 条")
+    expect(page.locator(".toast")).to_contain_text("已完成 3 条")
     for index in (0, 1, 2):
         expect(rows(page).nth(index)).to_contain_text("丹尼")
 
