@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
+from engine.delivery import OutgoingView, outbox
 from engine.expressions.checking import names_for
 from engine.expressions.language import Expression, ExpressionRefused, parse
 from engine.expressions.types import BOOLEAN, INSTANT
@@ -16,7 +19,9 @@ from engine.records import query
 from engine.records.finding import Finder
 from engine.records.work import Work
 from engine.rules.effects import Find, Handle
+from engine.rules.wording import Wording, told
 from engine.system_entities import SYSTEM_ENTITIES
+from engine.system_tables_rules import notice
 from metadata.text import Label
 from metadata.vocabulary import ExpressionPlace
 
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Before the key of an entity: the name of the record of it that a step spoke of last. No name of a scenario begins so.
 NONE = "."
+#: Most messages to the outside a scenario looks at.
+_MOST_SENT = 1000
 
 
 class Unmet(Exception):
@@ -62,6 +69,13 @@ class Names:
         found = (self.records.get(value) or (self.teams.get(value) if target == "team" else None)) if isinstance(value, str) else None
         return value if found is None or found.entity != target else found.id
 
+    def anywhere(self, value: Any) -> Any:
+        """A JSON value with the id of the record it is the name of, of whatever entity; as it is when it is none."""
+        if isinstance(value, list):
+            return [self.anywhere(item) for item in value]
+        found = self.records.get(value) if isinstance(value, str) else None
+        return value if found is None else found.id
+
     def tell(self, entity: str, number: int) -> str | None:
         """What a record is called here."""
         return next((name for name, named in {**self.records, **self.teams}.items() if named == Named(entity, number) and name[0] != NONE), None)
@@ -94,7 +108,35 @@ def _found(ctx: Context, names: Names, pointer: str, said: Label, step: Mapping[
     who = step.get("as", "")
     finder = Finder(work, work.evaluator, lambda expression, spaces, row: None, ctx.actor)
     rows = finder.find(Find(entity, where=where, take="all", spaces=spaces, scope="me" if who and entity not in SYSTEM_ENTITIES else ""))
-    return [row for row in rows if row["person"] == ctx.actor.person_id] if who and entity == "notice" else rows
+    if who and entity == "notice":
+        rows = [row for row in rows if row["person"] == ctx.actor.person_id]
+    return _saying(ctx, entity, rows, step["says"]) if "says" in step else rows
+
+
+def _saying(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any]], text: str) -> Sequence[Mapping[str, Any]]:
+    """Those notices that say something, as whoever expects it reads them; of anything else none says anything."""
+    if entity != "notice":
+        return []
+    select = sa.select(notice.c.id, notice.c.text, notice.c.frame).where(notice.c.id.in_([row["id"] for row in rows]))
+    found = ctx.open.execute(select).all()
+    texts = told(ctx, [Wording(row.text, row.frame) for row in found])
+    saying = {row.id for row, read in zip(found, texts, strict=True) if text in read}
+    return [row for row in rows if row["id"] in saying]
+
+
+def expect_sent(ctx: Context, names: Names, pointer: str, said: Label, step: Mapping[str, Any]) -> None:
+    """Hold the messages to the outside against a step: its ``count`` where given, else at least one. Raises Unmet."""
+    to = names.records.get(step.get("to", ""))
+    items, _ = outbox(ctx, connector=step["sent"], limit=_MOST_SENT)
+    found = [
+        item for item in items if (item.person == to.id if to is not None else step.get("to", "") in item.address) and step.get("says", "") in _words(item)
+    ]
+    if len(found) != step["count"] if "count" in step else not found:
+        raise Unmet("scenario_count", pointer, {"step": said, "expected": step.get("count", "≥ 1"), "found": len(found)})
+
+
+def _words(item: OutgoingView) -> str:
+    return "\n".join([item.title, item.text, *(str(value) for value in item.payload.values())])
 
 
 def _where(ctx: Context, entity: str, text: str | bool | None, names: Mapping[str, str], pointer: str, said: Label) -> Expression | None:

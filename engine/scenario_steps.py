@@ -22,7 +22,7 @@ from engine.records.record import ANY
 from engine.records.ruling_press import parameters_of
 from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
-from engine.scenario_expecting import NONE, Named, Names, Unmet, expect
+from engine.scenario_expecting import NONE, Named, Names, Unmet, expect, expect_sent
 from engine.settings_values import set_value
 from engine.system_tables_rules import ask
 from metadata.text import Label
@@ -30,6 +30,7 @@ from metadata.text import Label
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.home import Home
+    from metadata.scenario_base import Step
 
 __all__ = ["PARTS", "Rehearsal", "Unmet"]
 
@@ -42,6 +43,7 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "clock": ("时钟拨到", "the clock moves to"),
     "setting": ("设置", "sets"),
     "answer": ("决定审批", "decides"),
+    "sent": ("应有消息经", "expects a message through"),
     "together": ("同时", "together"),
     "expect": ("应有", "expects"),
 }
@@ -69,45 +71,66 @@ class Rehearsal:
     # --- people -----------------------------------------------------------------------------------------------------------------------------
 
     def people(self) -> None:
-        """Make the people with their teams; a lead leads the team of those who name them. Raises Unmet."""
-        leads: dict[str, str] = {}
-        for name, given in self.document.get("people", {}).items():
-            words: Mapping[str, Any] = {"role": given} if isinstance(given, str) else given
+        """Make the teams and the people; a lead leads the team of those who name them, and is in it unless a team of theirs is said. Raises Unmet."""
+        given: Mapping[str, Mapping[str, Any]] = self.document.get("teams", {})
+        leads: dict[str, str] = {team: words["lead"] for team, words in given.items() if "lead" in words}
+        for team, words in given.items():
+            self._team(team, words)
+        for team, words in given.items():
+            if "parent" in words:
+                self._put("team", self.teams[team], {"parent": self.teams[words["parent"]].id})
+        alone = set()
+        for name, one in self.document.get("people", {}).items():
+            person: Mapping[str, Any] = {"role": one} if isinstance(one, str) else one
             said: Label = {"zh": f"人员 {name}", "en": f"Person {name}"}
             try:
-                self._person(name, words, leads)
+                if not self._person(name, person, leads):
+                    alone.add(name)
             except Refusal as refusal:
                 raise Unmet("scenario_refused", f"/people/{name}", _refused(said, refusal)) from refusal
         for team, lead in leads.items():
             if lead not in self.names:
                 raise Unmet("scenario_no_record", "/people", {"step": {"zh": f"团队 {team}", "en": f"Team {team}"}, "name": lead})
-            service.update(self.ctx(), "team", self.teams[team].id, {"lead": self.names[lead].id}, ANY, json=True)
+            self._put("team", self.teams[team], {"lead": self.names[lead].id})
+            if lead in alone:
+                self._put("person", self.names[lead], {"team": self.teams[team].id})
+                alone.discard(lead)
 
-    def _person(self, name: str, words: Mapping[str, Any], leads: dict[str, str]) -> None:
+    def _put(self, entity: str, record: Named, values: Mapping[str, Any]) -> None:
+        service.update(self.ctx(), entity, record.id, values, ANY, json=True)
+
+    def _team(self, name: str, words: Mapping[str, Any]) -> None:
+        values = {"name": name, **self._values("team", words.get("values", {}))}
+        self.teams[name] = Named("team", service.create(self.ctx(), "team", values, json=True).id)
+
+    def _person(self, name: str, words: Mapping[str, Any], leads: dict[str, str]) -> bool:
+        """Make a person; whether they are in a team."""
         lead = words.get("lead", "")
-        team = words.get("team", "") or (f"team of {lead}" if lead else "")
+        team = words.get("team", "") or next((team for team, one in leads.items() if one == lead), f"team of {lead}") if lead else words.get("team", "")
         if team and team not in self.teams:
-            self.teams[team] = Named("team", service.create(self.ctx(), "team", {"name": team}, json=True).id)
+            self._team(team, {})
         if lead:
             leads[team] = lead
         roles = [*([words["role"]] if "role" in words else []), *words.get("roles", ())]
         values = {"name": name, "login": _login(name), "roles": roles, **({"team": self.teams[team].id} if team else {})}
         made = service.create(self.ctx(), "person", {**values, **self._values("person", words.get("values", {}))}, json=True)
         self.names[name] = Named("person", made.id)
+        return bool(team)
 
     # --- steps ------------------------------------------------------------------------------------------------------------------------------
 
-    def play(self, part: str, number: int, step: Mapping[str, Any]) -> None:
+    def play(self, at: Step) -> None:
         """Do what a step says and what falls due at once. Raises Unmet when it does not come out as the scenario says."""
-        pointer, said = f"/{part}/{number}", _said(PARTS[part], number, step)
+        pointer, said, step = at.pointer, _said(PARTS[at.part], at.number, at.body), at.body
         if "together" in step:
             self._together(pointer, said, step)
         elif "expect" in step:
-            self._expect(pointer, said, step)
+            return self._expect(pointer, said, step)
+        elif "sent" in step:
+            return expect_sent(self.ctx(), Names(self.names, self.teams), pointer, said, step)
         else:
             self._act(pointer, said, step)
-        if "expect" not in step or "together" in step:
-            self._settle()
+        return self._settle()
 
     def _settle(self) -> None:
         """What a worker would do now: later rules, messages, what is due at this very instant."""
@@ -131,13 +154,13 @@ class Rehearsal:
 
     def _do(self, pointer: str, said: Label, step: Mapping[str, Any]) -> None:
         """One verb. Raises Refusal as the engine does, Unmet for a name that leads nowhere."""
-        ctx = self.ctx(step.get("as", ""))
+        ctx, confirmed = self.ctx(step.get("as", "")), step.get("confirm", ())
         if "create" in step:
-            made = service.create(ctx, step["create"], self._values(step["create"], step.get("values", {})), json=True)
+            made = service.create(ctx, step["create"], self._values(step["create"], step.get("values", {})), confirmed=confirmed, json=True)
             self._name(step, Named(step["create"], made.id))
         elif "update" in step:
             record = self._record(pointer, said, step["update"])
-            service.update(ctx, record.entity, record.id, self._values(record.entity, step.get("values", {})), ANY, json=True)
+            service.update(ctx, record.entity, record.id, self._values(record.entity, step.get("values", {})), ANY, confirmed=confirmed, json=True)
             self._name(step, record)
         elif "delete" in step:
             record = self._record(pointer, said, step["delete"])
@@ -158,7 +181,7 @@ class Rehearsal:
         rule = rule_book(ctx.workspace).actions.get(step["do"])
         targets = {name: parameter.target for name, parameter in parameters_of(ctx.workspace, rule).items()} if rule is not None else {}
         params = {name: self._value(targets.get(name, ""), value) for name, value in step.get("with", {}).items()}
-        acted = service.act(ctx, record.entity, record.id, action, params, json=True)
+        acted = service.act(ctx, record.entity, record.id, action, params, confirmed=step.get("confirm", ()), json=True)
         if isinstance(acted.result, Handle):
             self._name(step, Named(acted.result.entity, acted.result.id))
 
@@ -177,8 +200,11 @@ class Rehearsal:
         decision, opinion = step.get("decision", "approved"), str(given.pop("opinion", ""))
         if decision == "withdrawn":
             asks_deciding.withdraw(ctx, number)
+        elif decision == "returned":
+            asks_deciding.give_back(ctx, number, opinion)
         else:
-            asks_deciding.decide(ctx, number, decision == "approved", opinion=opinion, values=given, json=True)
+            values = {name: Names(self.names, self.teams).anywhere(value) for name, value in given.items()}
+            asks_deciding.decide(ctx, number, decision == "approved", opinion=opinion, values=values, json=True)
 
     def _together(self, pointer: str, said: Label, step: Mapping[str, Any]) -> None:
         """All at the same instant, each in a thread of its own; results are counted by code, ``done`` for what was done."""

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.registry import Registry
-from engine.scenario_steps import PARTS, Rehearsal, Unmet
+from engine.scenario_steps import Rehearsal, Unmet
 from engine.settings import Settings
 from metadata.bundle import Bundle, file_of
+from metadata.scenario_base import shared, steps
 from metadata.text import Label
 from metadata.vocabulary import Problem
 
@@ -55,14 +56,15 @@ def scenarios_of(bundle: Bundle) -> dict[str, Mapping[str, Any]]:
 
 def run_scenarios(registry: Registry, bundle: Bundle, keys: Collection[str] | None = None, *, timezone: str = "Asia/Shanghai") -> Iterator[Result]:
     """Run the scenarios of sound definitions (or some of them) one after the other, each in a sandbox of its own. Raises Invalid for definitions with errors."""
-    chosen = {key: document for key, document in scenarios_of(bundle).items() if keys is None or key in keys}
+    documents = scenarios_of(bundle)
+    chosen = [key for key in documents if keys is None or key in keys]
     if not chosen:
         return
     with TemporaryDirectory(prefix="scenarios-") as folder:
         secret, template = token_hex(32), Path(folder) / "template"
         home = _open(template, secret, registry)
         try:
-            create_workspace(home, _TEMPLATE, bundle, sandbox=True, now=min(_begin(document) for document in chosen.values()), timezone=timezone)
+            create_workspace(home, _TEMPLATE, bundle, sandbox=True, now=min(_begin(shared(documents, key)) for key in chosen), timezone=timezone)
         finally:
             home.close()
         for key in chosen:
@@ -79,27 +81,27 @@ def run_scenarios(registry: Registry, bundle: Bundle, keys: Collection[str] | No
 def run_scenario(home: Home, workspace: Workspace, key: str, bundle: Bundle | None = None) -> Result:
     """Run one scenario in an empty sandbox of its definitions, whose clock is not ahead of the scenario's. ``bundle``: the definitions as read from files,
     so that lines are known. Stops where something given or done fails; every expectation of ``then`` is looked at."""
-    begin, document = perf_counter(), workspace.bundle.documents["scenario", key]
-    rehearsal, problems, steps = Rehearsal(home, workspace.name, document), [], 0
+    begin, documents = perf_counter(), scenarios_of(workspace.bundle)
+    document = shared(documents, key)
+    rehearsal, problems, played, of = Rehearsal(home, workspace.name, document), [], 0, key
 
     def note(unmet: Unmet) -> None:
-        problems.append(_problem(bundle or workspace.bundle, key, unmet))
+        problems.append(_problem(bundle or workspace.bundle, of, unmet))
 
     try:
         home.move_clock(workspace.name, max(_begin(document), rehearsal.now))
         rehearsal.people()
-        for part in PARTS:
-            for number, step in enumerate(document.get(part, ())):
-                steps += 1
-                try:
-                    rehearsal.play(part, number, step)
-                except Unmet as unmet:
-                    if part != "then":
-                        raise
-                    note(unmet)
+        for step in steps(documents, key):
+            played, of = played + 1, step.scenario
+            try:
+                rehearsal.play(step)
+            except Unmet as unmet:
+                if step.part != "then":
+                    raise
+                note(unmet)
     except Unmet as unmet:
         note(unmet)
-    return Result(key, document.get("title", key), tuple(problems), steps, perf_counter() - begin)
+    return Result(key, documents[key].get("title", key), tuple(problems), played, perf_counter() - begin)
 
 
 def _open(folder: Path, secret: str, registry: Registry) -> Home:

@@ -1,30 +1,55 @@
 """What the presets promise: each scenario of their folders holds, on SQLite and on PostgreSQL."""
 
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from engine.builtin import DOCUMENTS
-from engine.home import Home
 from engine.messages import catalogue
-from engine.publishing import create_workspace
-from engine.scenarios import BEGIN, run_scenario
+from engine.registry import default_registry
+from engine.scenarios import run_scenario
 from metadata.bundle import Bundle
 from metadata.messages import sentence
 
+from .stages import WORKSPACE, Stage
+
 PRESETS = Path(__file__).parents[2] / "presets"
-_numbers = count(1)
-
-
 FILES = sorted(PRESETS.glob("*/scenarios/*.json"))
 
-if FILES:
 
-    @pytest.mark.parametrize("file", FILES, ids=[f"{path.parents[1].name}-{path.stem}" for path in FILES])
-    def test_a_scenario_of_a_preset_holds(file: Path, database_kind: str, open_home: Callable[[str], Home]) -> None:
-        home, bundle = open_home(database_kind), Bundle.read_folder(file.parents[1], DOCUMENTS)[0]
-        workspace = create_workspace(home, f"promise{next(_numbers)}", bundle, sandbox=True, now=BEGIN)
-        result = run_scenario(home, workspace, file.stem, bundle)
-        assert result.holds, "\n".join(f"{item.file}:{item.line} {sentence(item.code, item.params, 'zh', catalogue())}" for item in result.problems)
+@pytest.fixture(scope="module")
+def stage_of(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[[str, Path], Stage]]:
+    """Each preset published once on each kind of database; PostgreSQL is only started when asked for."""
+    stages: dict[tuple[str, Path], Stage] = {}
+    with ExitStack() as open_stages:
+
+        def make(kind: str, folder: Path) -> Stage:
+            if (kind, folder) not in stages:
+                server = (lambda: str(request.getfixturevalue("postgres_url"))) if kind == "postgresql" else None
+                bundle = Bundle.read_folder(folder, DOCUMENTS)[0]
+                stages[kind, folder] = Stage(tmp_path_factory.mktemp("stage"), default_registry(), bundle, server)
+                open_stages.callback(stages[kind, folder].close)
+            return stages[kind, folder]
+
+        yield make
+
+
+@pytest.mark.parametrize("file", FILES, ids=[f"{path.parents[1].name}-{path.stem}" for path in FILES])
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_scenario_of_a_preset_holds(file: Path, kind: str, stage_of: Callable[[str, Path], Stage]) -> None:
+    stage = stage_of(kind, file.parents[1])
+    with stage.copy() as home:
+        result = run_scenario(home, home.workspace(WORKSPACE), file.stem, stage.bundle)
+    assert result.holds, "\n".join(f"{item.file}:{item.line} {sentence(item.code, item.params, 'zh', catalogue())}" for item in result.problems)
+
+
+def test_a_copy_of_a_stage_begins_without_what_was_done_in_another(stage_of: Callable[[str, Path], Stage]) -> None:
+    for kind in ("sqlite", "postgresql"):
+        stage = stage_of(kind, FILES[0].parents[1])
+        with stage.copy() as home:
+            home.move_clock(WORKSPACE, moved := home.look(WORKSPACE)[1].now.replace(year=2030))
+            assert home.look(WORKSPACE)[1].now == moved
+        with stage.copy() as home:
+            assert home.look(WORKSPACE)[1].now < moved
