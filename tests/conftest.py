@@ -17,11 +17,10 @@ from engine.context import Context
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.records import service
-from engine.registry import engine_registry
 from engine.settings import Settings
 from engine.workspace import Workspace
-from engine.workspace_checking import with_expressions
 from metadata.bundle import Bundle
+from renderer.serving import all_words
 from tests.postgres import postgres_server
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -70,7 +69,7 @@ def open_home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
             words = {"TANGRAM_HOME": str(tmp_path_factory.mktemp("home")), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
             if kind == "postgresql":
                 words["TANGRAM_DATABASE_URL"] = request.getfixturevalue("new_postgres_database")().replace("postgresql://", "postgresql+psycopg://")
-            homes[kind] = Home.open(Settings.from_environment(words), with_expressions(engine_registry()).freeze(), migrate=True)
+            homes[kind] = Home.open(Settings.from_environment(words), all_words(), migrate=True)
         return homes[kind]
 
     yield make

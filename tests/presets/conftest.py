@@ -17,10 +17,10 @@ from engine.publishing import create_workspace
 from engine.records import service
 from engine.records.query import Query, page
 from engine.records.record import Saved
-from engine.registry import default_registry
 from engine.settings import Settings
 from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
+from renderer.serving import all_words
 
 FOLDER = Path(__file__).parents[2] / "presets" / "real_estate"
 MORNING = datetime.fromisoformat("2026-03-15T11:00:00+08:00")
@@ -91,7 +91,7 @@ def home_on(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
             env = {"TANGRAM_HOME": str(tmp_path_factory.mktemp("site")), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
             if kind == "postgresql":
                 env["TANGRAM_DATABASE_URL"] = request.getfixturevalue("new_postgres_database")().replace("postgresql://", "postgresql+psycopg://")
-            homes[kind] = Home.open(Settings.from_environment(env), default_registry(), load_workspace, migrate=True)
+            homes[kind] = Home.open(Settings.from_environment(env), all_words(), load_workspace, migrate=True)
         return homes[kind]
 
     yield make

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from engine.builtin import DOCUMENTS
-from engine.registry import default_registry
-from engine.workspace_checking import with_expressions
 from metadata.bundle import Bundle
 from metadata.canonical import canonical
 from metadata.check import check_folder
 from metadata.definitions import COLOURS, KINDS, EntityGrant
+from renderer.serving import all_words
 
 FOLDER = Path(__file__).parents[2] / "presets" / "real_estate"
 BUNDLE = Bundle.read_folder(FOLDER, DOCUMENTS)[0]
@@ -44,7 +43,7 @@ def labels(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_every_definition_checks_clean() -> None:
-    problems = check_folder(FOLDER, with_expressions(default_registry()).vocabulary(), DOCUMENTS)
+    problems = check_folder(FOLDER, all_words().vocabulary(), DOCUMENTS)
     assert [(item.file, item.pointer, item.code, dict(item.params)) for item in problems] == []
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from engine.builtin import DOCUMENTS
 from engine.messages import catalogue
-from engine.registry import default_registry
 from engine.scenarios import run_scenario
 from metadata.bundle import Bundle
 from metadata.messages import sentence
+from renderer.serving import all_words
 
 from .stages import WORKSPACE, Stage
 
@@ -29,7 +29,7 @@ def stage_of(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
             if (kind, folder) not in stages:
                 server = (lambda: str(request.getfixturevalue("postgres_url"))) if kind == "postgresql" else None
                 bundle = Bundle.read_folder(folder, DOCUMENTS)[0]
-                stages[kind, folder] = Stage(tmp_path_factory.mktemp("stage"), default_registry(), bundle, server)
+                stages[kind, folder] = Stage(tmp_path_factory.mktemp("stage"), all_words(), bundle, server)
                 open_stages.callback(stages[kind, folder].close)
             return stages[kind, folder]
 

@@ -18,12 +18,12 @@ from engine.home import Home
 from engine.publishing import create_workspace
 from engine.records import query, service
 from engine.records.query import Query
-from engine.registry import default_registry
 from engine.schema.apply import analyze
 from engine.settings import Settings
 from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
 from metadata.definitions import ListView
+from renderer.serving import all_words
 
 PRESET = Path(__file__).parents[3] / "presets" / "real_estate"
 NOW = datetime(2026, 3, 15, 3, tzinfo=UTC)
@@ -61,7 +61,7 @@ def made(kind: str, request: pytest.FixtureRequest, folder: str) -> Home:
     words = {"TANGRAM_HOME": folder, "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
     if kind == "postgresql":
         words["TANGRAM_DATABASE_URL"] = request.getfixturevalue("new_postgres_database")().replace("postgresql://", "postgresql+psycopg://")
-    home = Home.open(Settings.from_environment(words), default_registry(), load_workspace, migrate=True)
+    home = Home.open(Settings.from_environment(words), all_words(), load_workspace, migrate=True)
     create_workspace(home, "site", Bundle.read_folder(PRESET, DOCUMENTS)[0], title="云溪府", sandbox=True, now=NOW)
     fill(enter_as(home, "site", "operator"), random.Random(5))
     workspace = home.workspace("site")
