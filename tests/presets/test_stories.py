@@ -107,7 +107,12 @@ FOLLOW = {"method": "phone", "call_result": "connected", "content": "客户周�
     ("change", "why"),
     [
         ({}, None),
-        ({"method": "wechat", "call_result": None}, None),
+        ({"method": "wechat", "call_result": None, "replied": True}, None),
+        ({"method": "wechat", "call_result": None}, "no_reply"),
+        ({"method": "sms", "call_result": None, "replied": True, "mass": True}, "mass"),
+        ({"method": "visit", "call_result": None}, None),
+        ({"at": "2026-03-14T10:59:00+08:00"}, "late"),
+        ({"at": "2026-03-14T11:00:00+08:00"}, None),
         ({"call_result": "no_answer"}, "not_connected"),
         ({"content": "已 联 系 客 户"}, "too_short"),
         ({"at": "2026-03-13T09:00:00+08:00"}, "late"),
