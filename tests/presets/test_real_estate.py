@@ -59,6 +59,7 @@ def test_everything_people_see_is_named_in_chinese_and_english() -> None:
         for (kind, key), document in BUNDLE.documents.items()
         for path, label in labels(document)
         if not (isinstance(label, Mapping) and label.get("zh") and label.get("en"))
+        if kind != "scenario" or path == "/title"  # below it stand values of records
     ]
     assert missing == []
     untitled = [f"{entity.key}.{field.key}" for entity in BUNDLE.entities.values() for field in entity.fields.values() if not field.title]
