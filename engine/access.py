@@ -21,6 +21,7 @@ Truth = Callable[[Expression], bool]
 
 VERBS = ("read", "create", "update", "delete", "export")
 _MEMORY_LIMIT = 4096
+_SYSTEM = ("*",)
 _T = TypeVar("_T")
 
 
@@ -98,6 +99,11 @@ class Grant:
         """Whether the verb reaches any row at all."""
         return self.condition(verb) is not False
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is a system principal's: everything on every row."""
+        return self.roles == _SYSTEM
+
     def action(self, name: str) -> bool | tuple[Expression, ...]:
         """The rows on which a named action may be pressed, as ``condition``."""
         return any_of(clause.actions.get(name, False) for clause in self.clauses)
@@ -150,7 +156,7 @@ def grant(ctx: Context, entity: str) -> Grant:
 
 def grant_of(workspace: Workspace, actor: Actor, entity: CompiledEntity) -> Grant:
     """As ``grant``, but an empty grant where nothing is granted."""
-    roles = ("*",) if actor.kind == "system" else actor.roles
+    roles = _SYSTEM if actor.kind == "system" else actor.roles
     return remember(workspace, ("grant", entity.key, roles), lambda: _build(workspace, roles, entity))
 
 
@@ -163,7 +169,7 @@ def rights(ctx: Context, right: str) -> bool:
 
 def _build(workspace: Workspace, roles: tuple[str, ...], entity: CompiledEntity) -> Grant:
     fields = frozenset(entity.fields)
-    if roles == ("*",):
+    if roles == _SYSTEM:
         everything = Clause("*", dict.fromkeys(VERBS, True), dict.fromkeys(VERBS, True), _Everything(), frozenset(), frozenset(), {})
         return Grant(entity.key, roles, (everything,), fields, fields, fields)
     clauses = tuple(_clause(workspace, role, entity, given) for role, given in _given(workspace, roles, entity.key))

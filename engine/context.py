@@ -135,9 +135,9 @@ class Context:
         with self.workspace.database.write(background=self.background) as connection:
             yield self.within(connection)
 
-    def within(self, connection: sa.Connection) -> Context:
-        """This context in a write transaction opened elsewhere (publishing, jobs), with workspace, rights and time as they are there."""
-        state = read_state(connection)
+    def within(self, connection: sa.Connection, state: State | None = None) -> Context:
+        """This context in a write transaction opened elsewhere (publishing, jobs), with workspace, rights and time as they are there (``state``: read already)."""
+        state = state or read_state(connection)
         workspace = self.workspace if state.version == self.workspace.version else self.home.at(connection, self.workspace, state)
         actor = self.actor
         if actor.kind == "person" and self.refresh is not None and (actor.permission_version != state.permission_version or workspace is not self.workspace):

@@ -9,6 +9,7 @@ the machine's (PostgreSQL: the server's), not a sandbox's clock: an import is no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,8 +56,9 @@ class Ended:
 class JobKind:
     """What a job's name means. ``retries``: tries after the first; refusals (wrong input) are never tried again.
 
-    Of ``tx`` jobs several share a transaction, each in a savepoint: ``prepare`` is called once per transaction with those jobs and what it gives is their
-    ``shared``; ``ended`` is called before the commit with how they ended.
+    Of ``tx`` jobs several share a transaction: ``prepare`` is called once with all of them and what it gives is their ``shared``; ``together`` is entered
+    around those that stand or fall together (all that follow one another, or each alone in a savepoint) and may give them another; ``ended`` is called
+    before the commit with how they ended.
     """
 
     name: str
@@ -64,6 +66,7 @@ class JobKind:
     retries: int = 8
     mode: Literal["leased", "tx"] = "leased"
     prepare: Callable[[sa.Connection, Sequence[JobRun]], Any] | None = None
+    together: Callable[[Any, Sequence[JobRun]], AbstractContextManager[Any]] | None = None
     ended: Callable[[sa.Connection, Any, Sequence[Ended]], None] | None = None
 
 
@@ -197,7 +200,7 @@ def run_again(connection: sa.Connection, workspace: str, *jobs: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """A claimed job, given to its function. ``connection`` (mode ``tx``): the open transaction to write in; ``shared``: what its kind's ``prepare`` gave.
+    """A claimed job, given to its function. ``connection`` (mode ``tx``): the open transaction to write in; ``shared``: what its kind's ``together`` gave.
 
     ``crashed``: so many workers died of it that it is given up on.
     """

@@ -83,7 +83,7 @@ def _branch(ctx: Context, job: JobRun, connection: sa.Connection, word: str, ite
     saving = Saving(Work(inner, json=True))
     rule, step = rule_of(inner.workspace, connection, args)
     steps: tuple[Step, ...] = step.branches.get(word, ())
-    if not steps or saving.ruling.log.known(rule.key, occurrence):
+    if not steps or saving.log.known(rule.key, occurrence):
         return
     read = saving.work.row
     record = Handle(args["entity"], args["record"], read) if args["entity"] is not None else None

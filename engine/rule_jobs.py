@@ -5,7 +5,8 @@ What a run does is the room of rules' business; what falls due timed.py's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,7 @@ from engine.context import Cause
 from engine.errors import Refusal
 from engine.jobs import Ended, JobKind, JobRun
 from engine.notices import notify
-from engine.records import service
-from engine.records.ruling_log import ran_before
+from engine.records.runs import Asked, Runs
 from engine.rules.effects import Notify
 from engine.storage import EPOCH
 from engine.system_tables_rules import due_done, rule_switch
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 JOB = "rule"
 #: Where parameters that came from outside are sealed, so that nobody's telephone lies open among the jobs.
 SEALED_PLACE = "job.params"
-#: Gives how a run ended: ``state`` done or skipped.
-RunRule = Callable[..., Any]
-
 
 #: Failures that say something about the rule, besides refusals; the others are the database's state, or another transaction's.
 MISTAKES = ("job_failed", "job_killed_worker")
@@ -41,12 +38,16 @@ MISTAKES = ("job_failed", "job_killed_worker")
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What the runs of one transaction share. ``off``: rules that are switched off, with who did it (None: their failures); ``known``: what ran before."""
+    """What the runs of one transaction share. ``off``: rules that are switched off, with who did it (None: their failures); ``failing``: those with failures.
+
+    ``runs``: begun for those that stand or fall together.
+    """
 
     ctx: Context
     state: State
     off: Mapping[str, int | None]
-    known: set[tuple[str, str]]
+    failing: frozenset[str]
+    runs: Runs | None = None
 
 
 class RuleOff(Refusal):
@@ -55,37 +56,39 @@ class RuleOff(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class RuleJobs:
-    """The kind of job that runs rules. ``run``: one run inside an open write transaction."""
+    """The kind of job that runs rules. ``runs``: begins some in an open write transaction."""
 
-    run: RunRule = service.run_rule
+    runs: Callable[[Context], Runs] = Runs
 
     def kind(self) -> JobKind:
         """The kind."""
-        return JobKind(JOB, self._run, mode="tx", prepare=self._prepare, ended=self._ended)
+        return JobKind(JOB, self._run, mode="tx", prepare=self._prepare, together=self._together, ended=self._ended)
 
     @staticmethod
     def _prepare(connection: sa.Connection, runs: Sequence[JobRun]) -> _Batch:
-        ctx = enter_as(runs[0].home, runs[0].workspace, "clock").within(connection)
-        off = connection.execute(sa.select(rule_switch.c.rule, rule_switch.c.by).where(rule_switch.c.off_at.is_not(None)))
-        known = ran_before(connection, [(run.args["rule"], run.args["occurrence"]) for run in runs])
-        return _Batch(replace(ctx, background=True), read_state(connection), {row.rule: row.by for row in off}, known)
+        state = read_state(connection)
+        ctx = enter_as(runs[0].home, runs[0].workspace, "clock").within(connection, state)
+        switches = connection.execute(sa.select(rule_switch).where(rule_switch.c.rule.in_({run.args["rule"] for run in runs}))).all()
+        off = {switch.rule: switch.by for switch in switches if switch.off_at is not None}
+        return _Batch(replace(ctx, background=True), state, off, frozenset(switch.rule for switch in switches if switch.failures))
+
+    @contextmanager
+    def _together(self, batch: _Batch, jobs: Sequence[JobRun]) -> Iterator[_Batch]:
+        runs = self.runs(batch.ctx)
+        runs.expect([_asked(batch.ctx, job) for job in jobs if job.args["rule"] not in batch.off])
+        yield replace(batch, runs=runs)
+        runs.finish()
 
     def _run(self, job: JobRun) -> None:
         args, batch = job.args, job.shared
-        assert isinstance(batch, _Batch)
+        assert isinstance(batch, _Batch) and batch.runs is not None
         if args["rule"] in batch.off:
             if batch.off[args["rule"]] is None:
                 raise RuleOff("rule_off", rule=args["rule"])
             _leave(job)
             return
         ctx = replace(batch.ctx, actor=actor_behind(batch.ctx, batch.state, job.person), cause=Cause("rule", args["rule"]))
-        words = {name: args[name] for name in ("params", "due", "old", "chain", "version") if name in args}
-        if "sealed" in args:
-            words["params"] = orjson.loads(ctx.workspace.cipher.open(args["sealed"], SEALED_PLACE))
-        occurrence = args["occurrence"]
-        fresh = (args["rule"], occurrence) not in batch.known
-        result = self.run(ctx, args["rule"], args.get("record"), occurrence=occurrence, job=job.id, fresh=fresh, **words)
-        if result.state == "skipped":
+        if batch.runs.run(ctx, _asked(ctx, job)).state == "skipped":
             _leave(job)
 
     def _ended(self, connection: sa.Connection, batch: _Batch, ended: Sequence[Ended]) -> None:
@@ -94,14 +97,14 @@ class RuleJobs:
         if failed:
             connection.execute(run_table.insert(), [_failure(batch, end) for end in failed])
         for rule in dict.fromkeys(end.run.args["rule"] for end in ended if end.run.args["rule"] not in batch.off):
-            self._count(batch.ctx, rule, [end for end in ended if end.run.args["rule"] == rule])
+            self._count(batch.ctx, rule, [end for end in ended if end.run.args["rule"] == rule], failing=rule in batch.failing)
 
-    def _count(self, ctx: Context, rule: str, ended: Sequence[Ended]) -> None:
+    def _count(self, ctx: Context, rule: str, ended: Sequence[Ended], *, failing: bool) -> None:
         """``ended`` in order: a run that went well begins the count anew."""
         well = [number for number, end in enumerate(ended) if not end.code]
         since = ended[well[-1] + 1 :] if well else ended
         counted = [end for end in since if end.refused or end.code in MISTAKES]
-        if well:
+        if well and failing:
             ctx.open.execute(
                 rule_switch.update().where(rule_switch.c.rule == rule, rule_switch.c.failures > 0, rule_switch.c.off_at.is_(None)).values(failures=0)
             )
@@ -149,6 +152,14 @@ def administrators(ctx: Context) -> list[int]:
     assert active is not None and held is not None
     select = sa.select(people.table.c.id, held).where(people.table.c.deleted_at.is_(None), active.is_(True)).order_by(people.table.c.id)
     return [row.id for row in ctx.open.execute(select, execution_options={"scoped": True}) if roles & set(row[1] or ())]
+
+
+def _asked(ctx: Context, job: JobRun) -> Asked:
+    args = job.args
+    words = {name: args[name] for name in ("params", "due", "old", "chain", "version") if name in args}
+    if "sealed" in args:
+        words["params"] = orjson.loads(ctx.workspace.cipher.open(args["sealed"], SEALED_PLACE))
+    return Asked(args["rule"], args.get("record"), args["occurrence"], job=job.id, **words)
 
 
 def _leave(job: JobRun) -> None:

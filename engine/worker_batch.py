@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from itertools import groupby
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,9 +19,6 @@ from engine.database_faults import LostRace, refusal_of
 from engine.errors import Refusal, Unavailable
 from engine.jobs import Ended, JobKind, JobRun
 from engine.worker_claims import fail, hold, is_last, remove
-
-if TYPE_CHECKING:
-    from engine.database import Database
 
 log = logging.getLogger("tangram.jobs")
 
@@ -74,27 +72,29 @@ def _note_failure(kinds: Mapping[str, JobKind], run: JobRun, error: Exception) -
 def _transaction(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dict[int, int], *, apart: bool) -> list[JobRun]:
     """One transaction of jobs, each in a savepoint when ``apart``; gives those there was no time for. Raises _Failed when one fails and has none."""
     database, begin = runs[0].database, perf_counter()
-    left: list[JobRun] = []
     with database.write(background=True) as connection:
         mine = hold(connection, runs)
-        ours = [run for run in runs if run.id in mine]
-        shared = _prepared(kinds, connection, ours)
-        ended: list[Ended] = []
-        for number, run in enumerate(ours):
-            if number and _time_is_up(database, begin):
-                left = ours[number:]
-                break
+        ours = [replace(run, connection=connection) for run in runs if run.id in mine]
+        shared, ended = _prepared(kinds, connection, ours), list[Ended]()
+
+        def goes_on() -> bool:
+            return not ended or not (database.wanted() or perf_counter() - begin > LONGEST_SECONDS)
+
+        for part in _parts(ours, apart=apart):
+            kind, given = kinds.get(part[0].name), shared.get(part[0].name)
             try:
-                ended.append(_attempt(kinds.get(run.name), connection, replace(run, connection=connection, shared=shared.get(run.name)), lost, apart))
+                if kind is None or part[0].crashed:
+                    ended += [Ended(run, "job_unknown" if kind is None else "job_killed_worker", {"name": run.name}) for run in part]
+                elif apart:
+                    ended.append(_alone(kind, part[0], given, lost))
+                else:
+                    _together(kind, part, given, ended, goes_on)
             except _Lost:
-                left = ours[number:]
+                break
+            if not goes_on():
                 break
         _settle(kinds, connection, shared, ended)
-    return left
-
-
-def _time_is_up(database: Database, begin: float) -> bool:
-    return database.wanted() or perf_counter() - begin > LONGEST_SECONDS
+    return ours[len(ended) :]
 
 
 def _prepared(kinds: Mapping[str, JobKind], connection: sa.Connection, runs: Sequence[JobRun]) -> dict[str, Any]:
@@ -106,26 +106,49 @@ def _prepared(kinds: Mapping[str, JobKind], connection: sa.Connection, runs: Seq
     return found
 
 
-def _attempt(kind: JobKind | None, connection: sa.Connection, run: JobRun, lost: dict[int, int], apart: bool) -> Ended:
-    """One job. Raises _Lost when it lost a race and may run again at once, _Failed when it cannot be undone alone."""
-    begin = perf_counter()
-    if run.crashed or kind is None:
-        code = "job_unknown" if kind is None else "job_killed_worker"
-        return Ended(run, code, {"name": run.name})
+def _parts(runs: Sequence[JobRun], *, apart: bool) -> list[list[JobRun]]:
+    """Each job alone, or those of one kind that follow one another."""
+    return [[run] for run in runs] if apart else [list(some) for _, some in groupby(runs, lambda run: run.name)]
+
+
+def _together(kind: JobKind, runs: Sequence[JobRun], shared: Any, ended: list[Ended], goes_on: Callable[[], bool]) -> None:
+    """Jobs that end well, as long as there is time. Raises _Failed when one of them does not: they cannot be undone alone."""
     try:
-        with connection.begin_nested() if apart else nullcontext():
-            kind.run(run)
+        with _entered(kind, runs, shared) as what:
+            for run in runs:
+                begin = perf_counter()
+                kind.run(replace(run, shared=what))
+                ended.append(_well(run, begin))
+                if not goes_on():
+                    break
     except Exception as error:
-        if not apart:
-            raise _Failed from error
+        raise _Failed from error
+
+
+def _alone(kind: JobKind, run: JobRun, shared: Any, lost: dict[int, int]) -> Ended:
+    """One job in its savepoint. Raises _Lost when it lost a race and may run again at once."""
+    begin = perf_counter()
+    try:
+        with run.open.begin_nested(), _entered(kind, [run], shared) as what:
+            kind.run(replace(run, shared=what))
+    except Exception as error:
         code, params, refused = _told(run, error)
         if code == "lost_race" and lost.get(run.id, 0) < MOST_LOST:
             lost[run.id] = lost.get(run.id, 0) + 1
             raise _Lost from error
         return Ended(run, code, params, is_last(run, kind, final=refused), refused, _micros(begin))
-    if perf_counter() - begin > SLOW_SECONDS:
-        log.warning("job %s %s held its transaction for %.0f ms", run.name, run.id, (perf_counter() - begin) * 1000)
-    return Ended(run, micros=_micros(begin))
+    return _well(run, begin)
+
+
+def _entered(kind: JobKind, runs: Sequence[JobRun], shared: Any) -> AbstractContextManager[Any]:
+    return nullcontext(shared) if kind.together is None else kind.together(shared, runs)
+
+
+def _well(run: JobRun, begin: float) -> Ended:
+    micros = _micros(begin)
+    if micros > SLOW_SECONDS * 1_000_000:
+        log.warning("job %s %s held its transaction for %.0f ms", run.name, run.id, micros / 1000)
+    return Ended(run, micros=micros)
 
 
 def _micros(begin: float) -> int:

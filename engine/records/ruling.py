@@ -20,7 +20,6 @@ from engine.records.proposal import Proposal
 from engine.records.record import Change
 from engine.records.ruling_effects import APPLIES, Applier
 from engine.records.ruling_eyes import RuleEyes, seen_values
-from engine.records.ruling_log import RunLog
 from engine.records.values import storage
 from engine.records.work import Row
 from engine.rules.actions import arguments, perform
@@ -52,19 +51,18 @@ class Proposed(Handle):
 
 @dataclass(slots=True)
 class Ruling:
-    """The rules of one transaction. ``chain``: the rules whose effects are being applied, outermost first; ``log``: the runs so far."""
+    """The rules of one transaction, or of one run among several that share it. ``chain``: the rules whose effects are being applied, outermost first."""
 
     saving: Saving
     book: RuleBook = field(init=False)
-    log: RunLog = field(init=False)
     chain: tuple[str, ...] = ()
+    _runs: int = 0
     _chains: dict[int, tuple[str, ...]] = field(default_factory=dict)  # number of a change -> the chain that made it
     _done: int = 0
     _told: set[int] = field(default_factory=set)  # changes that were told together with an earlier one
 
     def __post_init__(self) -> None:
         self.book = rule_book(self.saving.work.workspace)
-        self.log = RunLog(self.saving.work)
 
     # --- before a write ---------------------------------------------------------------------------------------------------------------------
 
@@ -222,7 +220,7 @@ class Ruling:
 
     def start(self, rule: CompiledRule, start: Start, chain: tuple[str, ...] = ()) -> Frame | None:
         """One run that a job, a tick or a message asks for: once for its occurrence. None when it ran before or its ``if`` does not hold."""
-        if start.occurrence is not None and not start.fresh and self.log.known(rule.key, start.occurrence):
+        if start.occurrence is not None and self.saving.log.known(rule.key, start.occurrence):
             return None
         outer, self.chain = self.chain, chain
         frame = self._run(rule, start)
@@ -235,7 +233,7 @@ class Ruling:
         chain = (*self.chain, rule.key)
         frame, saving = self.framed(rule, start, chain)
         self._driven(frame, saving, steps, chain)
-        self.log.note(rule, frame, occurrence, chain, saving.work.ctx, (perf_counter_ns() - begun) // 1000, start.job)
+        self._note(rule, frame, occurrence, chain, saving.work.ctx, begun, start.job)
         return frame
 
     def still_holds(self, rule: CompiledRule, start: Start) -> bool:
@@ -271,8 +269,12 @@ class Ruling:
         self._driven(frame, saving, rule.steps, chain)
         if isinstance(start.record, Proposed):
             start.record.proposal.refresh(saving.work)
-        self.log.note(rule, frame, start.occurrence, chain, saving.work.ctx, (perf_counter_ns() - begun) // 1000, start.job)
+        self._note(rule, frame, start.occurrence, chain, saving.work.ctx, begun, start.job)
         return frame
+
+    def _note(self, rule: CompiledRule, frame: Frame, occurrence: str | None, chain: Sequence[str], ctx: Context, begun: int, job: int | None) -> None:
+        self._runs += 1
+        self.saving.log.note(rule, frame, occurrence, chain, ctx, (perf_counter_ns() - begun) // 1000, job)
 
     def _driven(self, frame: Frame, saving: Saving, steps: Sequence[Step], chain: tuple[str, ...]) -> None:
         """Do some steps; the changes they make are theirs, so that what follows knows its chain."""
@@ -286,7 +288,7 @@ class Ruling:
 
     def framed(self, rule: CompiledRule, start: Start, chain: tuple[str, ...]) -> tuple[Frame, Saving]:
         """A frame for a rule, and the writer that acts as it: every grant within its reach, the person still named."""
-        run = self.log.draw()
+        run = self.saving.log.draw()
         saving = self.saving.acting(acting_as(self.saving.work.ctx, rule, run, chain))
         frame = Frame(rule, RuleEyes(self, saving, rule, start.record), start.record, start.old, dict(start.spaces), run=run)
         ctx = saving.work.ctx
@@ -306,7 +308,7 @@ class Ruling:
     def _bounded(self, chain: tuple[str, ...]) -> None:
         if len(chain) > LONGEST_CHAIN:
             raise Conflict("rule_chain_too_long", limit=LONGEST_CHAIN, chain=" → ".join(chain))
-        if self.log.count >= MOST_RUNS:
+        if self._runs >= MOST_RUNS:
             raise Conflict("rule_too_many_runs", limit=MOST_RUNS, chain=" → ".join(chain))
 
     def _drive(self, frame: Frame, saving: Saving, effects: Generator[Effect, Any, Any], *, admitted: bool = False) -> Value:

@@ -28,6 +28,7 @@ from engine.rules.carrying import carry
 from engine.rules.effects import Given, Handle
 from engine.rules.engine_effects import ENGINE_EFFECTS
 from engine.rules.frame import Frame
+from engine.system_entities import SYSTEM_ENTITIES
 
 if TYPE_CHECKING:
     from engine.records.ruling import Ruling
@@ -116,8 +117,10 @@ class Applier:
     # --- looking ----------------------------------------------------------------------------------------------------------------------------
 
     def find(self, effect: effects.Find) -> Value:
-        """Records, rows or a number, every derived value true before."""
+        """Records, rows or a number, every derived value true before, the engine's own tables written up to here."""
         self.ruling.saving.settling.settle()
+        if effect.entity in SYSTEM_ENTITIES:
+            self.saving.write()
         eyes, frame = self.eyes, self.frame
         finder = Finder(
             self.saving.work, eyes.evaluator, lambda expression, spaces, row: eyes.value(frame, expression, spaces, row), self.ruling.saving.work.ctx.actor

@@ -5,7 +5,7 @@ Several runs of jobs share a transaction, and the ids drawn in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,12 @@ _KNOWN = Ready(sa.select(tables.run.c.id).where(tables.run.c.rule == sa.bindpara
 
 @dataclass(slots=True)
 class RunLog:
-    """The runs of one transaction."""
+    """The runs of one transaction. ``ahead``: how many of them are known to come."""
 
     work: Work
-    count: int = 0
+    ahead: int = 0
     _rows: list[dict[str, Any]] = field(default_factory=list)
-    _known: set[tuple[str, str]] = field(default_factory=set)
+    _known: dict[tuple[str, str], bool] = field(default_factory=dict)  # (rule, occurrence) -> whether it ran
 
     def draw(self) -> int:
         """The id of the next run."""
@@ -43,22 +43,28 @@ class RunLog:
         again = transaction is connection.get_transaction()
         if not again or not ids:
             # Others of this transaction may still hold ids of the block before, whose rows are not yet written.
-            ids = self.work.draw_numbers(tables.run, _MORE if again else _BLOCK, above=last if again else 0)
+            ids = self.work.draw_numbers(tables.run, _MORE if again else max(_BLOCK, self.ahead), above=last if again else 0)
             connection.info[_DRAWN] = (connection.get_transaction(), ids, ids[-1])
         number: int = ids.pop(0)
         return number
 
     def known(self, rule: str, occurrence: str) -> bool:
         """Whether a rule ran for an occurrence before, in this transaction or an earlier one."""
-        if (rule, occurrence) in self._known:
-            return True
-        return _KNOWN.first(self.work.connection, {"p_rule": rule, "p_occurrence": occurrence}) is not None
+        found = self._known.get((rule, occurrence))
+        return found if found is not None else _KNOWN.first(self.work.connection, {"p_rule": rule, "p_occurrence": occurrence}) is not None
+
+    def expect(self, asked: Collection[tuple[str, str]]) -> None:
+        """Learn which of some (rule, occurrence) pairs ran before: one question for many runs to come."""
+        runs, rules = tables.run.c, sorted({rule for rule, _ in asked})
+        select = sa.select(runs.rule, runs.occurrence).where(runs.rule.in_(rules), runs.occurrence.in_(sorted({occurrence for _, occurrence in asked})))
+        ran = {(row.rule, row.occurrence) for row in self.work.connection.execute(select)}
+        self._known.update((pair, pair in ran) for pair in asked)
+        self.ahead = len(asked)
 
     def note(self, rule: CompiledRule, frame: Frame, occurrence: str | None, chain: Sequence[str], ctx: Context, micros: int, job: int | None = None) -> None:
         """Keep a run that has ended well; it is written with the transaction's end."""
-        self.count += 1
         if occurrence is not None:
-            self._known.add((rule.key, occurrence))
+            self._known[rule.key, occurrence] = True
         record = frame.record
         self._rows.append(
             {
@@ -87,12 +93,3 @@ class RunLog:
         if self._rows:
             _INSERT.run_each(self.work.connection, self._rows)
             self._rows = []
-
-
-def ran_before(connection: sa.Connection, asked: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of some (rule, occurrence) pairs that ran before: one question for many jobs."""
-    pairs = sorted(set(asked))
-    select = sa.select(tables.run.c.rule, tables.run.c.occurrence).where(
-        tables.run.c.rule.in_(sorted({rule for rule, _ in pairs})), tables.run.c.occurrence.in_([occurrence for _, occurrence in pairs])
-    )
-    return {(row.rule, row.occurrence) for row in connection.execute(select)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
 from engine.records.record import ANY, Version
 from engine.records.ruling import Ruling
+from engine.records.ruling_log import RunLog
 from engine.records.serials import draw, serial_fields
 from engine.records.uniques import conflict_of
 from engine.records.values import NOT_INPUT
@@ -51,13 +52,16 @@ class Held:
 
 @dataclass(slots=True)
 class Saving:
-    """The saves of one transaction."""
+    """The saves of one transaction. ``among``: the log of the runs that share it."""
 
     work: Work
+    among: InitVar[RunLog | None] = None
+    log: RunLog = field(init=False)
     settling: Settling = field(init=False)
     ruling: Ruling = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, among: RunLog | None) -> None:
+        self.log = among or RunLog(self.work)
         self.settling = Settling(self.work)
         self.ruling = Ruling(self)
 
@@ -68,11 +72,20 @@ class Saving:
         return found
 
     def finish(self) -> None:
-        """Derived values and the rules that follow from what changed, then history, tokens and the rules' own log."""
+        """What follows from what changed, then all that was gathered meanwhile."""
+        self.follow()
+        self.write()
+
+    def follow(self) -> None:
+        """Derived values, the rules that follow from what changed, and what other rows carry of it."""
         self.settling.settle()
         self.ruling.drain()
+        self.work.carry()
+
+    def write(self) -> None:
+        """History, search tokens and the rules' own log, as far as they were gathered."""
         self.work.finish()
-        self.ruling.log.finish()
+        self.log.finish()
 
     # --- create -----------------------------------------------------------------------------------------------------------------------------
 
@@ -147,6 +160,8 @@ class Saving:
             raise NotFound("unknown_entity", entity=entity.key)
         if entity.definition.append_only and verb != "read":
             raise Denied("append_only", entity=entity.key)
+        if grant.whole and (own := work.own(entity.key, record_id)) is not None and own["deleted_at"] is None:
+            return Held(own, grant.clauses)
         statement = remember(work.workspace, ("hold", entity.key, roles_of(work.ctx), verb), lambda: holding(work, entity, verb))
         found = statement.ready.first(work.connection, {**work.bound(statement), "p_id": record_id})
         if found is None:
@@ -156,7 +171,7 @@ class Saving:
         clauses = tuple(clause for clause, flag in zip(grant.clauses, found[-flags:], strict=True) if flag)
         if not clauses:
             raise Denied(f"may_not_{verb}", entity=entity.key, id=record_id)
-        work.keep(entity.key, row)
+        work.keep(entity.key, row, ours=True)
         return Held(row, clauses)
 
     def _check_version(self, entity: CompiledEntity, row: Row, version: Version, raw: Mapping[str, object]) -> None:

@@ -17,17 +17,13 @@ from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.fields.base import Value
 from engine.records import loading
-from engine.records.asks_ending import book_of
-from engine.records.record import ANY, Record, RowResult, RunResult, Saved, Version
+from engine.records.record import ANY, Record, RowResult, Saved, Version
 from engine.records.ruling_press import Acted, press
 from engine.records.saving import Saving
 from engine.records.seen import seen_record, whole_record
-from engine.records.values import storage
 from engine.records.work import Row, Work
 from engine.rules.carrying import carry, revive
 from engine.rules.compile import rule_book
-from engine.rules.effects import Handle
-from engine.rules.frame import Start
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -40,7 +36,7 @@ LARGEST_ID = 2**63 - 1
 _RESULT = "idempotency.result"
 Raw = Mapping[str, object]
 
-__all__ = ["ANY", "act", "create", "update", "delete", "restore", "bulk", "load", "run_rule", "touch", "Acted", "RowResult", "RunResult", "Saved"]  # noqa: RUF022
+__all__ = ["ANY", "act", "create", "update", "delete", "restore", "bulk", "load", "touch", "Acted", "RowResult", "Saved"]  # noqa: RUF022
 
 
 def create(
@@ -145,55 +141,6 @@ def _sealed_result(ctx: Context, result: Value) -> str:
 
 def _open_result(ctx: Context, kept: str) -> Value:
     return revive(orjson.loads(ctx.workspace.cipher.open(kept, _RESULT)), lambda entity, record: None)
-
-
-def run_rule(
-    ctx: Context,
-    key: str,
-    record_id: int | None,
-    *,
-    occurrence: str,
-    params: Mapping[str, Any] | None = None,
-    due: str = "",
-    old: Mapping[str, Any] | None = None,
-    chain: Sequence[str] = (),
-    job: int | None = None,
-    version: int | None = None,
-    fresh: bool = False,
-) -> RunResult:
-    """One run of a rule that a job, a tick or a message asks for, once for its occurrence. Skipped when it ran before or its ``if`` does not hold now.
-
-    ``old``: what the fields that changed were before, as history keeps it. ``version``: the one the run was asked for at; it finishes on that.
-    ``fresh``: the caller has asked in this transaction, and it did not run before. Runs in the open write transaction, or one of its own.
-    Raises NotFound for a rule that is gone, and whatever its steps raise.
-    """
-
-    def work(ctx: Context) -> RunResult:
-        saving = Saving(Work(ctx, json=True))
-        book = saving.ruling.book if version is None else book_of(ctx.workspace, ctx.open, version)
-        rule = book.rules.get(key)
-        if rule is None:
-            raise NotFound("unknown_rule", rule=key)
-        read = saving.work.row
-        record = Handle(rule.entity, record_id, read) if record_id is not None and rule.entity else None
-        if record is not None and (not record.row() or record.row().get("deleted_at") is not None):
-            return RunResult("skipped", why="record_gone")
-        given = {name: revive(value, read) for name, value in (params or {}).items()}
-        before = None if old is None or record is None else {**record.row(), **_as_it_was(ctx, rule.entity, old)}
-        spaces = {"param": {**dict.fromkeys(rule.trigger.params), **given}} if rule.trigger.params or given else {}
-        frame = saving.ruling.start(rule, Start(record, before, spaces, occurrence, due, job, fresh), tuple(chain))
-        if frame is None:
-            return RunResult("skipped", why="if")
-        saving.finish()
-        return RunResult("done", frame.run, changes=tuple(saving.work.changes))
-
-    return _transact(ctx, work)
-
-
-def _as_it_was(ctx: Context, entity: str, old: Mapping[str, Any]) -> dict[str, Value]:
-    compiled, cipher = ctx.workspace.entities[entity], ctx.workspace.cipher
-    kept = storage(ctx.workspace, compiled)
-    return {name: kept.from_history(name, value, cipher) for name, value in old.items() if name in compiled.fields}
 
 
 def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[loading.ReadRow] = ()) -> list[RowResult]:

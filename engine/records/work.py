@@ -50,6 +50,7 @@ class Work:
         self.changes: list[Change] = []
         self.evaluator = Evaluator(environment(ctx), self.row)
         self._rows: dict[tuple[str, int], Row | None] = {}
+        self._ours: set[tuple[str, int]] = set()  # rows that nobody else can change until the transaction ends
         self._entries: list[dict[str, Any]] = []
         self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
         self._carrying = Carrying(ctx.workspace)
@@ -67,6 +68,14 @@ class Work:
         found.json = True
         found.evaluator = Evaluator(environment(ctx), self.row)
         found._constants = {}
+        return found
+
+    def next(self, ctx: Context) -> Work:
+        """The work of what follows in the same transaction, by another actor: knows the rows that are ours, and adds to what is written at the end."""
+        found = self.acting(ctx)
+        found.changes = []
+        for place in [place for place in self._rows if place not in self._ours]:
+            del self._rows[place]
         return found
 
     # --- reading ------------------------------------------------------------------------------------------------------------------------
@@ -105,8 +114,7 @@ class Work:
             part = wanted[start : start + _CHUNK]
             self._rows.update(dict.fromkeys(((entity, one) for one in part), None))
             for found in select.rows(self.connection, {"ids": ids_value(part, self.workspace.database.dialect)}):
-                whole = whole_row(self.workspace, compiled, found)
-                self._rows[entity, whole["id"]] = whole
+                self.keep(entity, whole_row(self.workspace, compiled, found), ours=lock)
         return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
 
     def pointing(self, entity: CompiledEntity, link: str, targets: Collection[int], *, deleted: datetime | None = None, limit: int | None = None) -> list[int]:
@@ -122,9 +130,15 @@ class Work:
             found += self.connection.execute(select).scalars()
         return found
 
-    def keep(self, entity: str, row: Row) -> None:
-        """Note a row as it now stands."""
+    def own(self, entity: str, record_id: int) -> Row | None:
+        """A row that nobody else can change until this transaction ends, as it stands; None for every other."""
+        return self._rows.get((entity, record_id)) if (entity, record_id) in self._ours else None
+
+    def keep(self, entity: str, row: Row, *, ours: bool = False) -> None:
+        """Note a row as it now stands. ``ours``: this transaction has locked or written it."""
         self._rows[entity, row["id"]] = row
+        if ours:
+            self._ours.add((entity, row["id"]))
 
     def bound(self, statement: Statement) -> Mapping[str, Any]:
         """The values of the surroundings a statement wants."""
@@ -179,7 +193,7 @@ class Work:
         made = statement.first(self.connection, {**columns, **binds_of(entity, row)} if entity.carried else columns)
         assert made is not None
         row.update(head, id=made[0])
-        self.keep(entity.key, row)
+        self.keep(entity.key, row, ours=True)
         if entity.search_table is not None and is_searched(entity):
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, True)
         return int(row["id"])
@@ -229,7 +243,7 @@ class Work:
         binds = {f"w_{name}": value for name, value in columns.items()} | binds_of(entity, after, names)
         if statement.run(self.connection, {**binds, "p_id": before["id"], "p_version": before["version"]}) != 1:
             return False
-        self.keep(entity.key, after)
+        self.keep(entity.key, after, ours=True)
         self._carrying.changed(entity, before["id"], names)
         if searched and entity.search_table is not None:
             self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
@@ -285,7 +299,7 @@ class Work:
         self._rights_changed.append(True)
 
     def finish(self) -> None:
-        """Write what was gathered: history in one insert, then search tokens, then what other rows carry of the changed ones."""
+        """Write what was gathered: history in one insert, then search tokens, then what other rows carry of the changed ones. May be called again."""
         history.write(self.connection, self._entries, self.workspace.database.schema)
         self._entries.clear()
         for key, rows in self._tokens.items():
@@ -294,9 +308,14 @@ class Work:
             for fresh in (True, False):
                 write_tokens(self.connection, entity, [(one, row) for one, (row, new) in rows.items() if row is not None and new is fresh], fresh=fresh)
         self._tokens.clear()
-        self._carrying.settle(self.connection)
+        self.carry()
         if self._rights_changed:
             raise_permission_version(self.connection)
+            self._rights_changed.clear()
+
+    def carry(self) -> None:
+        """Write what other rows carry of the changed ones, which permissions read."""
+        self._carrying.settle(self.connection)
 
     def stage(self, entity: CompiledEntity, row: Row, before: Value, after: Value) -> None:
         """A row in the stage log, with the seconds spent in the stage before."""

@@ -41,10 +41,7 @@ class Eyes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What set a rule off: its record (None for rules without one), what was before, parameters, and the occurrence that makes a run unique.
-
-    ``fresh``: it is known that the rule did not run for the occurrence.
-    """
+    """What set a rule off: its record (None for rules without one), what was before, parameters, and the occurrence that makes a run unique."""
 
     record: Handle | None = None
     old: Mapping[str, Value] | None = None
@@ -52,7 +49,6 @@ class Start:
     occurrence: str | None = None
     due: str = ""
     job: int | None = None
-    fresh: bool = False
 
 
 @dataclass(slots=True)

@@ -12,6 +12,8 @@ from engine.builtin import DOCUMENTS
 from engine.context import Context
 from engine.home import Home
 from engine.publishing import Published, create_workspace, operator, plan_publish, publish
+from engine.records.record import RunResult
+from engine.records.runs import Asked, Runs
 from engine.registry import engine_registry
 from engine.settings import Settings
 from engine.workspace import Workspace
@@ -139,3 +141,12 @@ def small_place(home: Home, name: str = "", changes: Mapping[tuple[str, str], An
     documents = {key: value for key, value in {**SMALL, **(changes or {})}.items() if value is not None}
     create_workspace(home, name, Bundle(documents, DOCUMENTS), title="花园", sandbox=True, now=NOW)
     return Place(home, name)
+
+
+def run_rule(ctx: Context, asked: Asked) -> RunResult:
+    """One run that something asks for, in a transaction of its own."""
+    with ctx.writing() as inner:
+        runs = Runs(inner)
+        result = runs.run(inner, asked)
+        runs.finish()
+    return result

@@ -14,9 +14,11 @@ from engine.errors import Invalid, NotFound
 from engine.home import Home
 from engine.notices import inbox, mark, notify, unread
 from engine.records import service
+from engine.records.runs import Asked
 from engine.rules.effects import Handle, Notify
 from engine.system_tables_rules import notice
 from tests.engine.garden import NOW, Garden, garden_homes, handle, make_garden
+from tests.engine.homes import run_rule
 
 
 @pytest.fixture(scope="module")
@@ -224,5 +226,5 @@ def test_a_run_asked_for_again_and_again_tells_once(garden):
     rule = {"on": {"event": "bell", "with": {"who": {"type": "person"}}}, "title": "铃", "then": [{"notify": "param.who", "message": "{param.who.name}好"}]}
     changed = make_garden(garden.home, sandbox=True, changes={("rule", "bell"): rule})
     for _ in range(5):
-        service.run_rule(changed.ctx, "bell", None, occurrence="once", params={"who": changed.people["gil"]})
+        run_rule(changed.ctx, Asked("bell", None, "once", {"who": changed.people["gil"]}))
     assert texts(changed, "gil") == ["Gil好"]

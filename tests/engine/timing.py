@@ -1,6 +1,6 @@
 """A small workspace for what falls due: bookings with an instant, a date and a state, and runs that only leave their row."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,8 @@ from engine.actors import enter_as
 from engine.context import Context
 from engine.jobs import table_for
 from engine.records import service
-from engine.records.record import ANY
+from engine.records.record import ANY, RunResult
+from engine.records.runs import Asked, Runs
 from engine.rehearsal import Ran, advance
 from engine.rule_jobs import RuleJobs
 from engine.rules.book import CompiledRule, RuleBook, Trigger
@@ -50,14 +51,6 @@ BOOKING: dict[tuple[str, str], Any] = {
 def local(text: str) -> datetime:
     """An instant by the clock of Shanghai: ``2026-03-02 09:30``."""
     return datetime.fromisoformat(f"{text}+08:00").astimezone(UTC)
-
-
-@dataclass
-class Outcome:
-    """How a run of a rule ended."""
-
-    state: str
-    why: str = ""
 
 
 @dataclass
@@ -102,7 +95,7 @@ class Timing:
         service.update(self.ctx, "booking", record, {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}, ANY)
 
     def worker(self) -> Worker:
-        kind = RuleJobs(self.run).kind()
+        kind = RuleJobs(lambda ctx: HandMade(self)).kind()
         return Worker(self.place.home, {kind.name: kind, SETTINGS_KIND.name: SETTINGS_KIND})
 
     def drain(self) -> int:
@@ -119,19 +112,20 @@ class Timing:
         """Move the clock, running what falls due."""
         return advance(self.place.home, self.place.name, local(to) if isinstance(to, str) else to, self.worker(), self.sources()).ran
 
-    def run(self, ctx: Context, key: str, record: int | None, *, occurrence: str, job: int | None, due: str = "", **_: Any) -> Outcome:
+    def run(self, ctx: Context, asked: Asked) -> RunResult:
         """One run: its condition asked again, its effects, its row."""
+        key, record, occurrence, job = asked.rule, asked.record, asked.occurrence, asked.job
         rule = self.rules[key]
         row = self.row(ctx, record) if record is not None and rule.entity == "booking" else {}
         if rule.condition is not True:
             select = sa.select(run.c.id).where(run.c.rule == key, run.c.occurrence == occurrence)
             if ctx.open.execute(select).first() is not None or not self.holds(ctx, rule, row):
-                return Outcome("skipped", "if")
+                return RunResult("skipped", why="if")
         if key in self.effects:
             self.effects[key](ctx, row)
         words = {"version": 1, "settings": 1, "trigger": rule.trigger.kind, "entity": rule.entity or None, "record": record, "at": ctx.now, "state": "done"}
         ctx.open.execute(run.insert().values(rule=key, occurrence=occurrence, job=job, **words))
-        return Outcome("done")
+        return RunResult("done")
 
     def holds(self, ctx: Context, rule: CompiledRule, row: Mapping[str, Any]) -> bool:
         return evaluator_of(ctx).truth(rule.condition, row)  # type: ignore[arg-type]
@@ -158,6 +152,22 @@ class Timing:
         select = sa.select(table.c.args).where(table.c.workspace == self.place.name, table.c.queue == "waiting").order_by(table.c.run_at, table.c.id)
         with self.place.workspace.database.read() as connection:
             return list(connection.execute(select).scalars())
+
+
+class HandMade(Runs):
+    """Runs of the rules put together by hand."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+
+    def expect(self, asked: Sequence[Asked]) -> None:
+        """Nothing is asked ahead."""
+
+    def run(self, ctx: Context, asked: Asked) -> RunResult:
+        return self._timing.run(ctx, asked)
+
+    def finish(self) -> None:
+        """Rows are written at once."""
 
 
 def timing(homes: Homes, kind: str, **changes: Any) -> Timing:

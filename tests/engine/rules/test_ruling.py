@@ -11,7 +11,9 @@ from engine.messages import sentence, told
 from engine.records import service
 from engine.records.history import timeline
 from engine.records.record import ANY
+from engine.records.runs import Asked
 from engine.rules.compile import rule_book
+from tests.engine.homes import run_rule
 
 
 def follow(site, customer, content, **values):
@@ -251,10 +253,10 @@ def test_a_run_is_logged_with_its_condition_and_steps_and_a_false_one_is_not(sit
 
 def test_an_occurrence_runs_once_whoever_asks_again(site):
     customer = site.held("s1")
-    first = service.run_rule(site.ctx(), "greet", customer, occurrence="tick-1")
-    again = service.run_rule(site.ctx(), "greet", customer, occurrence="tick-1")
+    first = run_rule(site.ctx(), Asked("greet", customer, "tick-1"))
+    again = run_rule(site.ctx(), Asked("greet", customer, "tick-1"))
     assert (first.state, again.state) == ("done", "skipped")
-    assert service.run_rule(site.ctx(), "greet", customer, occurrence="tick-2").state == "done"
+    assert run_rule(site.ctx(), Asked("greet", customer, "tick-2")).state == "done"
     assert len(site.rows("task")) == 1
 
 
