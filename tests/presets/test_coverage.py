@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from engine.builtin import DOCUMENTS
-from engine.registry import Registry, default_registry
+from engine.registry import Registry
 from engine.scenarios import run_scenarios
 from metadata.bundle import Bundle
 from metadata.check import check
 from metadata.definitions import KINDS
+from renderer.serving import all_words
 
 ROOT = Path(__file__).parents[2]
 PRESET = ROOT / "presets" / "real_estate"
@@ -108,7 +109,7 @@ CHOSEN = PARTS if FULL else PARTS[:: max(1, len(PARTS) // SAMPLE)]
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return default_registry()
+    return all_words()
 
 
 @pytest.fixture(scope="module")
