@@ -29,6 +29,7 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "backup": "archive and restore",
     "clock": "what falls due",
     "retention": "what may no longer be kept",
+    "subject_file": "all that is kept about one person, for that person",
     "outbox": "messages to the outside",
     "intake": "messages from the outside",
     "merging": "links made while two records became one",

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine import erasures
 from engine.accounts import ensure_account
 from engine.actors import people_of
 from engine.backup import LEFT_OUT, Archive, all_stored, keys_of_passphrase, opened_archive, record_tables, set_last_ids
@@ -34,7 +35,7 @@ _CHUNK = 1_000
 
 
 def restore(home: Home, path: Path, name: str, *, passphrase: str = "") -> Workspace:
-    """Make the workspace ``name`` from an archive; its outgoing messages are held until an operator releases them.
+    """Make the workspace ``name`` from an archive; its outgoing messages are held until an operator releases them, and whoever was made anonymous is again.
 
     Raises Invalid for an archive that is damaged or of another release, Unavailable "secret_wrong" when its keys cannot be opened, Conflict when
     there is such a workspace: each before anything is changed. People get accounts of their logins, without a password.
@@ -57,6 +58,7 @@ def restore(home: Home, path: Path, name: str, *, passphrase: str = "") -> Works
                 raise
     workspace = home.look(name)[0]
     _give_accounts(home, workspace)
+    erasures.repeat(home, name, str(state["name"]))
     return workspace
 
 

@@ -1,4 +1,4 @@
-"""What a workspace needs done from time to time: unbound uploads removed, an interrupted publish finished, keys and files forgotten that nobody needs any more."""
+"""What a workspace needs done from time to time: people made anonymous whose time is over, unbound uploads removed, an interrupted publish finished, keys, jobs and files forgotten that nobody needs any more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine import delivery, files, provenance
+from engine import delivery, erasures, files, jobs, provenance
 from engine.actors import enter_as
 from engine.jobs import JobKind, JobRun
 from engine.publishing import finish_preparing
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 JOB = "upkeep"
 #: Files of imports are kept as long as an import can be undone.
 IMPORTS_KEPT = timedelta(days=30)
+#: What came of a finished job can be looked at as long; what it was told to do may hold things people typed.
+JOBS_KEPT = timedelta(days=30)
 
 
 def run(job: JobRun) -> Mapping[str, Any]:
@@ -34,9 +36,11 @@ def run(job: JobRun) -> Mapping[str, Any]:
         finish_preparing(job.home, job.workspace, waiting.number)
     lost = delivery.mend(ctx)
     return {
+        "anonymous": erasures.let_go(ctx),
         "uploads": files.clean(ctx),
         "lost": lost,
         "keys": _forget_keys(ctx),
+        "jobs": _forget_jobs(ctx),
         "imports": _forget_imports(ctx),
         "finished": waiting.number if waiting else None,
     }
@@ -46,6 +50,14 @@ def _forget_keys(ctx: Context) -> int:
     with ctx.writing() as inner:
         done = inner.open.execute(sa.delete(idempotency).where(idempotency.c.at < inner.now - IDEMPOTENT_FOR))
         return int(done.rowcount)
+
+
+def _forget_jobs(ctx: Context) -> int:
+    """Finished ones only: dead ones wait for somebody."""
+    with ctx.writing() as inner:
+        table = jobs.table_for(inner.open.dialect.name)
+        old = sa.and_(table.c.workspace == ctx.workspace.name, table.c.queue == jobs.DONE, table.c.done_at < jobs.moment(inner.open, -JOBS_KEPT))
+        return int(inner.open.execute(sa.delete(table).where(old)).rowcount)
 
 
 def _forget_imports(ctx: Context) -> int:

@@ -35,8 +35,9 @@ RESERVED_FIELDS = ("id", "version", "created_at", "created_by", "updated_at", "u
 ENGINE_ENTITIES = ("person", "team", "stage_log", "history", "reveal", "run", "ask", "notice")
 WIDENED_ENTITIES = ("person", "team")
 READ_ENTITIES = tuple(key for key in ENGINE_ENTITIES if key not in WIDENED_ENTITIES)
-#: Actions the engine brings to every entity; granted like any other. ``reveal``: see one masked value in clear, with a reason.
-RECORD_ACTIONS = ("reveal",)
+#: Actions the engine brings to every entity; granted like any other. ``reveal``: see one masked value in clear, with a reason. Of entities of persons:
+#: ``subject_file``: all that is kept about one, in clear; ``erase``: empty whatever is personal for good.
+RECORD_ACTIONS = ("reveal", "subject_file", "erase")
 NAME_SPACES = ("record", "old", "param", "setting", "me", "lines", "run", "answer", "tally")
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PAGE = 20
 TAGS_AT_MOST = 3
 QUOTE = 400
-_VERBS = {"create": "plus", "update": "pencil", "delete": "trash", "restore": "arrow-back-up"}
+_VERBS = {"create": "plus", "update": "pencil", "delete": "trash", "restore": "arrow-back-up", "erase": "user-off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,14 @@ def _exact(ctx: Context, at: datetime) -> str:
 def _change(desk: Desk, entity: CompiledEntity, moment: Moment, *, computed: bool) -> Told:
     ctx = desk.ctx
     surroundings = around(ctx, entity.key, desk.base)
-    words = {"create": _("Created"), "update": _("Changed"), "delete": _("Deleted"), "restore": _("Restored"), "computed": _("Computed")}
+    words = {
+        "create": _("Created"),
+        "update": _("Changed"),
+        "delete": _("Deleted"),
+        "restore": _("Restored"),
+        "erase": _("Made anonymous"),
+        "computed": _("Computed"),
+    }
     told = tuple(
         _field(entity, change, surroundings)
         for change in moment.changes

@@ -82,6 +82,8 @@ LEVELS = (
     ("engine.records", "engine.rules.engine_effects"),
     (
         "engine.publishing",
+        "engine.erasures",
+        "engine.subject_file",
         "engine.many",
         "engine.merge_jobs",
         "engine.settings_values",

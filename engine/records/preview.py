@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.access import holds
 from engine.errors import Denied, Fault, NotFound
 from engine.expressions.language import Expression
 from engine.records.new_rows import propose_new
@@ -72,3 +73,15 @@ def may(ctx: Context, entity: str, record_id: int, verb: str) -> bool:
     grant = work.grant(compiled)
     truth = work.truth(compiled, row)
     return grant.admits("read", truth) and grant.admits(verb, truth)
+
+
+def granted(ctx: Context, entity: CompiledEntity, record_id: int) -> frozenset[str]:
+    """Names of the actions the actor was granted on this very record, which they may see (needs an open connection)."""
+    work = Work(ctx)
+    row = work.row(entity.key, record_id)
+    if row is None or row["deleted_at"] is not None:
+        return frozenset()
+    grant, truth = work.grant(entity), work.truth(entity, row)
+    if not grant.admits("read", truth):
+        return frozenset()
+    return frozenset(name for name in grant.actions if any(holds(clause.actions.get(name, False), truth) for clause in grant.clauses))

@@ -32,6 +32,7 @@ def entities(findings: Findings) -> None:
         _lines(spot, key, document)
         _ledger(spot / "ledger", key, document)
         _merge(spot / "merge", key, document)
+        _personal(spot / "personal", key, document)
         if "module" in document:
             module(spot / "module", document["module"])
         importing(spot / "import", key, document.get("import", {}))
@@ -173,6 +174,19 @@ def _merge(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
         into = findings.own_field(spot / "into", entity, merge["into"])
         if into is not None and (into.type != "link" or findings.target(into) != entity):
             (spot / "into").report("field_of_type", name=into.key, type=into.type, wants=f"link → {entity}")
+
+
+def _personal(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
+    personal, findings = document.get("personal", {}), spot.findings
+    for number, name in enumerate(personal.get("of", ())):
+        field = findings.own_field(spot / "of" / number, entity, name)
+        if field is not None and field.type != "link":
+            (spot / "of" / number).report("field_of_type", name=field.key, type=field.type, wants="link")
+    if "since" in personal:
+        since = findings.own_field(spot / "since", entity, personal["since"])
+        if since is not None and since.type not in ("date", "instant", "rollup", "formula", "lookup"):
+            (spot / "since").report("field_of_type", name=since.key, type=since.type, wants="date / instant")
+    findings.expression(spot / "while", personal.get("while"), ExpressionPlace(entity, "boolean", frozenset(), sql=True))
 
 
 def importing(spot: Spot, entity: str, block: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from engine.fields.base import Wrong
 from engine.fields.values import Masked
 from engine.records import service
 from engine.records.asks import asked_about
-from engine.records.preview import may
+from engine.records.preview import granted, may
 from engine.records.query import get
 from engine.records.record import Record
 from engine.workspace import CompiledEntity
@@ -39,6 +39,7 @@ from renderer.shell import first_list
 from renderer.translations import _
 
 routes = Routes()
+PERSONAL = frozenset({"subject_file", "erase"})
 _OWN_NAMES = frozenset({"csrf", "version", "use", "form", "again", "add_line", "drop_line", "base"})
 
 
@@ -360,6 +361,7 @@ def show(visit: Visit) -> Response:
             "actions": actions(ctx, compiled, visit.base, number),
             "events": events,
             "following": following,
+            "of_person": granted(ctx, compiled, number) & PERSONAL if compiled.definition.subject else frozenset(),
             "may_edit": may(ctx, entity, number, "update"),
             "may_delete": may(ctx, entity, number, "delete"),
             "list_address": list_address(visit, entity),

@@ -14,12 +14,13 @@ import sqlalchemy as sa
 
 from engine import jobs, worker_claims
 from engine import worker as working
+from engine.clock import wall
 from engine.database_faults import LostRace
 from engine.database_lock import file_lock
 from engine.errors import Invalid, NotFound
 from engine.files import upload
 from engine.home import Home
-from engine.jobs import JobKind, JobRun, find, put
+from engine.jobs import JobKind, JobRun, find, put, table_for
 from engine.system_tables import file as file_table
 from engine.system_tables_rules import rule_switch
 from engine.upkeep import KIND as UPKEEP
@@ -306,3 +307,18 @@ def test_upkeep_removes_uploads_no_save_has_bound_for_a_day(place, tmp_path: Pat
     worker(place, UPKEEP).drain()
     with place.workspace.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(file_table)).scalar_one() == 0
+
+
+def test_upkeep_forgets_jobs_that_were_done_long_ago_and_no_others(place):
+    table = table_for(place.home.database.dialect)
+    with place.workspace.database.write() as connection:
+        for queue, days in (("done", 40), ("done", 20), ("dead", 40)):
+            number = put(connection, place.name, "row", {})
+            connection.execute(sa.update(table).where(table.c.id == number).values(queue=queue, done_at=wall() - timedelta(days=days)))
+    worker(place, UPKEEP).drain()
+    with place.workspace.database.write() as connection:
+        put(connection, place.name, UPKEEP.name, {})
+    worker(place, UPKEEP).drain()
+    with place.workspace.database.read() as connection:
+        left = connection.execute(sa.select(table.c.queue).where(table.c.workspace == place.name, table.c.name == "row").order_by(table.c.id)).scalars().all()
+    assert left == ["done", "dead"]

@@ -20,15 +20,24 @@ from tests.renderer.station import as_person
 NAME = "counter"
 PEOPLE = (("rosa", "罗莎", "nurse"), ("rita", "丽塔", "nurse"), ("dana", "黛娜", "admin"))
 _NURSE = station.DOCUMENTS["role", "nurse"]
+_GUEST = station.DOCUMENTS["entity", "guest"]
 
 DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     **station.DOCUMENTS,
+    ("entity", "guest"): {
+        **_GUEST,
+        "personal": {"subject": True},
+        "fields": {name: {**field, **({"personal": "personal"} if name in ("name", "phone") else {})} for name, field in _GUEST["fields"].items()},
+    },
     ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
     ("role", "nurse"): {
         **_NURSE,
         "grants": {
             **_NURSE["grants"],
-            "guest": {**_NURSE["grants"]["guest"], "actions": {"take": True, "move": True, "waive": "nurse == me", "leave": True, "lend": True}},
+            "guest": {
+                **_NURSE["grants"]["guest"],
+                "actions": {"take": True, "move": True, "waive": "nurse == me", "leave": True, "lend": True, "erase": "nurse == me", "subject_file": True},
+            },
         },
     },
     ("role", "admin"): {**station.DOCUMENTS["role", "admin"], "grants": {"*": dict(station.ALL), "guest": {**station.ALL, "actions": {"move": True}}}},
