@@ -114,6 +114,15 @@ def check_expression(source: TypeSource, place: ExpressionPlace, text: str, func
     return tuple(found)
 
 
+def record_of(source: TypeSource, place: ExpressionPlace, text: str, functions: Functions = FUNCTIONS) -> str:
+    """The entity of the one record that a text at a place gives; '' when it gives something else, or is wrong."""
+    try:
+        found = parse(text, names_for(source, place), None, functions).type
+    except ExpressionRefused:
+        return ""
+    return found.entity if found.linked else ""
+
+
 def _wanted(notation: str) -> Type | None:
     try:
         return Type.read(notation) if notation else None

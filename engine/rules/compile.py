@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
-from engine.expressions.checking import names_for
+from engine.expressions.checking import names_for, record_of
 from engine.expressions.language import Expression, parse
 from engine.expressions.types import Type, UnknownType
 from engine.fields.durations import parse_duration
@@ -21,6 +21,7 @@ from metadata.check.places import Places, places
 from metadata.documents import pointer
 from metadata.step_words import BRANCHES, step_key, verb_of
 from metadata.text import Label
+from metadata.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
@@ -38,7 +39,7 @@ def compile_rules(workspace: Workspace, bundle: Bundle) -> RuleBook:
     """The rules of a bundle (of another version, for runs that began with it) over the workspace's present entities."""
     if not bundle.rules:
         return RuleBook()
-    maker = _Maker(workspace, places(bundle, workspace.registry.vocabulary()))
+    maker = _Maker(workspace, places(bundle, _vocabulary(workspace)))
     rules = {key: maker.rule(key, item.body, item.title) for key, item in sorted(bundle.rules.items()) if not item.body.get("retired")}
     return _sorted_in(rules)
 
@@ -47,11 +48,17 @@ def decision_of(workspace: Workspace, key: str) -> Decision:
     """A decision table of the workspace's version."""
 
     def build() -> Decision:
-        found = remember(workspace, ("places",), lambda: places(workspace.bundle, workspace.registry.vocabulary()))
+        found = remember(workspace, ("places",), lambda: places(workspace.bundle, _vocabulary(workspace)))
         definition = workspace.bundle.decisions[key]
         return compile_decision(workspace, definition.body, definition.title, lambda at, text: _Maker(workspace, found).parsed("decision", key, at, text))
 
     return remember(workspace, ("decision", key), build)
+
+
+def _vocabulary(workspace: Workspace) -> Vocabulary:
+    """The registry's words, which record a name leads to told by the workspace's own types."""
+    book = workspace.book
+    return replace(workspace.registry.vocabulary(), record_of=lambda bundle, place, text: record_of(book, place, text, book.functions))
 
 
 def _sorted_in(rules: Mapping[str, CompiledRule]) -> RuleBook:

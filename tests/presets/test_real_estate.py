@@ -35,7 +35,7 @@ def labels(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         for key, value in node.items():
             if key in LABELS and not (isinstance(value, Mapping) and "type" in value):
                 yield f"{path}/{key}", value
-            elif key not in ("mobile", "default"):
+            elif key not in ("mobile", "default", "let", "set", "values"):
                 yield from labels(value, f"{path}/{key}")
     elif isinstance(node, list):
         for number, item in enumerate(node):

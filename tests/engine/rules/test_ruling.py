@@ -238,6 +238,25 @@ def test_a_step_writes_on_the_record_a_link_field_leads_to(make_site, database_k
 # --- the log -----------------------------------------------------------------------------------------------------------------------------------
 
 
+def test_a_let_that_leads_to_a_record_is_that_record_for_the_steps_after_it(make_site, database_kind):
+    """Over link after link: each let is known for the record it gives, so the next one reads its fields."""
+    rule = {
+        "title": "任务名",
+        "on": {"after": "create", "entity": "follow_up"},
+        "then": [
+            {"let": {"whose": "coalesce(customer, null)"}},
+            {"let": {"held_by": "whose.owner"}},
+            {"let": {"boss": "held_by.lead"}},
+            {"create": "task", "values": {"title": "concat(held_by.name, '的')", "owner": "boss", "customer": "whose"}},
+        ],
+    }
+    site = make_site(database_kind, {("rule", "names"): rule})
+    customer = site.held("s1")
+    follow(site, customer, "客户想看南向三居，周末带父母来")
+    (task,) = [row for row in site.rows("task") if row["title"].endswith("的")]
+    assert task["customer"] == customer and task["title"] == f"{site.row('person', site.person('s1'))['name']}的"
+
+
 def test_a_run_is_logged_with_its_condition_and_steps_and_a_false_one_is_not(site):
     free = site.customer()
     service.act(site.ctx("s1"), "customer", free, "claim", {"reason": "老客户介绍"})
