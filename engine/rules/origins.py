@@ -123,6 +123,7 @@ class Origins:
             if step.verb == "find" and step.body.get("as") == name:
                 yield from self._columns(step.under("show").values(), str(step.body["find"]))
                 yield from self._columns((term for place, term in step.terms.items() if place.startswith("take/")), str(step.body["find"]))
+                yield from self._let(str(step.body["find"]), depth + 1)  # a list made earlier: what it was made of
 
     @staticmethod
     def _columns(terms: Iterable[object], entity: str) -> Iterator[Origin]:

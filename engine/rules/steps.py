@@ -128,16 +128,14 @@ def _in_list(frame: Frame, step: Step, items: Value) -> Value:
     rows = [item for item in items or () if isinstance(item, Mapping)]
     where = _expression(step, "where")
     if where is not None:
-        rows = [row for row in rows if frame.eyes.value(frame, where, frame.spaces, row)]
+        rows = [row for row in rows if _of_row(frame, where, row)]
     for number, text in reversed(list(enumerate(step.body.get("sort", ())))):
         keyed = [(_sort_value(frame, step, number, text, row), row) for row in rows]
         filled = sorted((pair for pair in keyed if pair[0] is not None), key=itemgetter(0), reverse=text.startswith("-"))
         rows = [row for _, row in filled] + [row for key, row in keyed if key is None]
     show = step.under("show")
     if show:
-        rows = [
-            {name: frame.eyes.value(frame, term, frame.spaces, row) if isinstance(term, Expression) else term for name, term in show.items()} for row in rows
-        ]
+        rows = [{name: _of_row(frame, term, row) if isinstance(term, Expression) else term for name, term in show.items()} for row in rows]
     take = step.body.get("take", "one")
     if take == "count":
         return len(rows)
@@ -148,7 +146,12 @@ def _in_list(frame: Frame, step: Step, items: Value) -> Value:
 
 def _sort_value(frame: Frame, step: Step, number: int, text: str, row: Mapping[str, Value]) -> Value:
     term = _expression(step, f"sort/{number}")
-    return row.get(text.removeprefix("-")) if term is None else frame.eyes.value(frame, term, frame.spaces, row)
+    return row.get(text.removeprefix("-")) if term is None else _of_row(frame, term, row)
+
+
+def _of_row(frame: Frame, term: Expression, row: Mapping[str, Value]) -> Value:
+    """A value over one item of a list: the fields of a record, or the columns of a row, which stand before names carried so far."""
+    return frame.eyes.value(frame, term, frame.spaces if isinstance(row, Handle) else {**frame.spaces, **row}, row)
 
 
 def _lock(frame: Frame, step: Step) -> Effects:

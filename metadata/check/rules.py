@@ -7,7 +7,8 @@ from typing import Any
 from metadata.check.entities import module
 from metadata.check.fields import parameters
 from metadata.check.findings import Findings, Spot, own_documents
-from metadata.check.steps import Frame, calendar, steps
+from metadata.check.frame import Frame
+from metadata.check.steps import calendar, steps
 from metadata.definitions import ENGINE_ENTITIES
 from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace

@@ -3,47 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from metadata.check.calls import Call, result_type
 from metadata.check.fields import parameters
 from metadata.check.findings import Spot, notation
+from metadata.check.finds import find, found_columns, found_type, result_columns
+from metadata.check.frame import Frame
 from metadata.definitions import ENGINE_ENTITIES, WIDENED_ENTITIES, Field
 from metadata.shape import numbered
 from metadata.step_words import ALWAYS, VERBS, step_key, verb_of
-from metadata.vocabulary import ExpressionPlace
 from metadata.words import closest, key_problem, name_problem
 
 _NEEDS: Mapping[str, tuple[str, ...]] = {"ask": ("who",), "create": ("values",), "each": ("then",), "if": ("then",)}
 _MAX_DEPTH = 8
 _NONE: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What may be named at one point of a rule. ``names``: carried names -> entity, type in notation (``integer``, ``rows:ENTITY``), or '' for any value."""
-
-    entity: str
-    spaces: frozenset[str]
-    params: Mapping[str, Mapping[str, object]]
-    names: Mapping[str, str]
-
-    def place(self, wants: str = "") -> ExpressionPlace:
-        """An expression over the rule's own record."""
-        return ExpressionPlace(self.entity or None, wants, self.spaces, self.params, self.names)
-
-    def rows(self, entity: str, wants: str = "") -> ExpressionPlace:
-        """An expression over the rows of another entity that are looked at."""
-        return ExpressionPlace(entity or None, wants, self.spaces, self.params, self.names)
-
-    def naming(self, name: str, entity: str = "") -> Frame:
-        """The same with one more name."""
-        return replace(self, names={**self.names, name: entity})
-
-    def opening(self, *spaces: str) -> Frame:
-        """The same with more name spaces."""
-        return replace(self, spaces=self.spaces | set(spaces))
 
 
 def steps(spot: Spot, items: Sequence[Mapping[str, Any]], frame: Frame, depth: int = 0) -> Frame:
@@ -166,42 +141,8 @@ def _find(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Fram
     if "as" not in step:
         spot.report("step_missing", word="as", verb="find")
     elif _named(spot / "as", step["as"], frame):
-        frame = frame.naming(step["as"], found_type(step, entity))
+        frame = frame.naming(step["as"], found_type(step, entity), found_columns(step, frame))
     return frame
-
-
-def found_type(step: Mapping[str, Any], entity: str) -> str:
-    """What a find gives: one record, rows, a number; '' when nothing can be said of it."""
-    take = step.get("take", "one")
-    if take == "count":
-        return "integer"
-    if "show" in step or isinstance(take, Mapping) or not entity:
-        return ""
-    return entity if take in ("one", 1) else f"rows:{entity}"
-
-
-def find(spot: Spot, step: Mapping[str, Any], frame: Frame) -> str:
-    """Check the words of a find; the entity looked in, '' for a list made earlier."""
-    findings, source = spot.findings, step["find"]
-    listed = source in frame.names
-    entity = "" if listed else source
-    if not listed:
-        known = findings.names("entity") | set(frame.names)
-        if not findings.among(spot / "find", "entity", source, known):
-            entity = ""
-    rows = frame.rows(entity)
-    if not listed and entity:
-        findings.expression(spot / "where", step.get("where"), replace(rows, wants="boolean", sql=True))
-        for number, part in numbered(step.get("sort", ())):
-            findings.expression(spot / "sort" / number, part.removeprefix("-"), rows)
-        for name, part in step.get("show", {}).items():
-            findings.expression(spot / "show" / name, part, rows)
-        for measure, part in step["take"].items() if isinstance(step.get("take"), Mapping) else ():
-            findings.expression(spot / "take" / measure, part, rows)
-    for name in step.get("show", {}):
-        if code := name_problem(name):
-            (spot / "show" / name).report(code, key=name[:80], proposal=f"{name}_")
-    return entity
 
 
 def _lock(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
@@ -248,9 +189,9 @@ def _given_list(spot: Spot, items: Sequence[Any], frame: Frame) -> None:
             spot.findings.expression(spot / number, item, frame.place())
 
 
-def _result(spot: Spot, step: Mapping[str, Any], frame: Frame, entity: str = "") -> Frame:
+def _result(spot: Spot, step: Mapping[str, Any], frame: Frame, entity: str = "", columns: frozenset[str] = frozenset()) -> Frame:
     if "as" in step and _named(spot / "as", step["as"], frame):
-        return frame.naming(step["as"], entity)
+        return frame.naming(step["as"], entity, columns)
     return frame
 
 
@@ -305,7 +246,7 @@ def _do(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
     word = findings.vocabulary.actions.get(action)
     if word is not None:
         Call(word, given, frame.place, frame.names, lambda at, values, entity: _values(at, values, entity, frame)).check(spot / "with")
-        return _result(spot, step, frame, result_type(word))
+        return _result(spot, step, frame, result_type(word), result_columns(word))
     known: dict[str, Mapping[str, Any]] = {}
     for document in (rule.body for rule in findings.bundle.rules.values()):
         if "action" in document["on"]:

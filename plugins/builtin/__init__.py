@@ -29,6 +29,7 @@ PLUGIN = Plugin(
     },
     messages={
         "builtin_rating": {"zh": "请填写 1 到 {most} 颗星。", "en": "Give 1 to {most} stars."},
+        "builtin_one_amount": {"zh": "分摊需要一个金额或一列金额，二者给一个。", "en": "Give one amount or a list of amounts to share out, not both."},
         "builtin_no_weight": {"zh": "份额的权重合计为零，无法分摊。", "en": "The weights are all zero: there is nobody to share it out to."},
         "builtin_tiers_none": {"zh": "没有档位。", "en": "There are no tiers."},
         "builtin_tiers_gap": {"zh": "档位在 {at} 处有空缺。", "en": "The tiers leave a gap at {at}."},

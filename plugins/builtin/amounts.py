@@ -53,9 +53,27 @@ _SHARES = option(
     ("份额", "Shares"),
     ("按先后排列，余数相同时先到先得", "In order: equal remainders go to the earlier one"),
 )
+_AMOUNTS = option(
+    {
+        "type": "array",
+        "format": "list",
+        "maxItems": 1000,
+        "items": {
+            "type": "object",
+            "properties": {"who": option(WHO, ("谁", "Who")), "amount": option(MONEY, ("金额", "Amount"))},
+            "required": ["who", "amount"],
+        },
+    },
+    ("各笔金额", "Amounts"),
+    ("每一笔各按同样的份额分摊；与金额二选一", "Each of them is shared out alike; instead of one amount"),
+)
 #: Rows of whose an amount is.
 PARTS: Mapping[str, object] = option(
     {"type": "array", "items": {"type": "object", "properties": {"who": WHO, "amount": MONEY}, "required": ["who", "amount"]}}, ("谁多少", "who and how much")
+)
+_SHARED: Mapping[str, object] = option(
+    {"type": "array", "items": {"type": "object", "properties": {"who": WHO, "part": WHO, "amount": MONEY}, "required": ["who", "amount"]}},
+    ("谁多少", "who and how much"),
 )
 
 
@@ -63,17 +81,29 @@ PARTS: Mapping[str, object] = option(
     "allocate",
     title={"zh": "按份额分摊", "en": "Allocate by shares"},
     help={"zh": "最大余数法，合计分毫不差；负数与正数对称", "en": "Largest remainder: the sum is exact; a negative amount mirrors the positive one"},
-    params={"amount": option(MONEY, ("金额", "Amount")), "shares": _SHARES},
-    required=("amount", "shares"),
-    result=PARTS,
+    params={"amount": option(MONEY, ("金额", "Amount")), "amounts": _AMOUNTS, "shares": _SHARES},
+    required=("shares",),
+    result=_SHARED,
     pure=True,
-    examples=({"amount": 100, "shares": [{"who": 1, "weight": 5000}, {"who": 2, "weight": 2500}, {"who": 3, "weight": 2500}]}, {"amount": 0, "shares": []}),
+    examples=(
+        {"amount": 100, "shares": [{"who": 1, "weight": 5000}, {"who": 2, "weight": 2500}, {"who": 3, "weight": 2500}]},
+        {"amount": 0, "shares": []},
+        {"amounts": [{"who": 1, "amount": 333}, {"who": 2, "amount": 1}], "shares": [{"who": "a", "weight": 70}, {"who": "b", "weight": 30}]},
+    ),
 )
 def allocate(ctx: ActionContext, record: Handle | None, params: Mapping[str, Any]) -> Value:
-    """Each share's part."""
+    """Each share's part; of several amounts, each one's parts: ``who`` as in the amounts, ``part`` as in the shares."""
     shares: Rows = params["shares"]
-    parts = shared(params["amount"], [share["weight"] for share in shares])
-    return [{"who": share["who"], "amount": part} for share, part in zip(shares, parts, strict=True)]
+    if ("amount" in params) == ("amounts" in params):
+        raise Invalid("builtin_one_amount")
+    weights = [share["weight"] for share in shares]
+    if "amount" in params:
+        return [{"who": share["who"], "amount": part} for share, part in zip(shares, shared(params["amount"], weights), strict=True)]
+    return [
+        {"who": row["who"], "part": share["who"], "amount": part}
+        for row in params["amounts"]
+        for share, part in zip(shares, shared(row["amount"], weights), strict=True)
+    ]
 
 
 # --- tiers -----------------------------------------------------------------------------------------------------------------------------------------

@@ -49,6 +49,21 @@ def test_only_equal_remainders_depend_on_the_order(amount, shares, random):
         assert part == parts(amount, shares)[place] or len(equal) > 1
 
 
+@settings(max_examples=MANY, deadline=None)
+@given(st.lists(amounts, max_size=5), weights)
+def test_several_amounts_are_each_shared_out_as_one_alone(several, shares):
+    rows = [{"who": f"p{place}", "amount": amount} for place, amount in enumerate(several)]
+    found, _ = call(allocate, {"amounts": rows, "shares": [{"who": number, "weight": weight} for number, weight in enumerate(shares)]})
+    expected = [(row["who"], part, amount) for row in rows for part, amount in enumerate(parts(row["amount"], shares))]
+    assert [(row["who"], row["part"], row["amount"]) for row in found] == expected
+
+
+def test_one_amount_or_several_are_shared_out_not_both_and_not_none():
+    for given_amounts in ({}, {"amount": 1, "amounts": []}):
+        with pytest.raises(Invalid, match="builtin_one_amount"):
+            call(allocate, {**given_amounts, "shares": [{"who": 1, "weight": 1}]})
+
+
 def test_ties_go_to_the_earlier_share():
     assert parts(1, [1, 1, 1]) == [1, 0, 0] and parts(2, [1, 1, 1]) == [1, 1, 0] and parts(-1, [1, 1]) == [-1, 0]
 

@@ -52,7 +52,7 @@ MONEY = (
         "portion",
         "(money, share, whole) -> money",
         {"zh": "按份额取整（舍去）", "en": "amount x share / whole, rounded towards zero"},
-        declared("money, integer|money, integer|money -> money"),
+        declared("money, integer|money|percent, integer|money|percent -> money"),
         _portion,
     ),
 )
