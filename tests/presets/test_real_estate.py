@@ -16,6 +16,7 @@ from renderer.serving import all_words
 FOLDER = Path(__file__).parents[2] / "presets" / "real_estate"
 BUNDLE = Bundle.read_folder(FOLDER, DOCUMENTS)[0]
 ROLES = ("consultant", "supervisor", "manager", "director", "receptionist", "sales_admin", "channel_manager", "finance", "marketing", "auditor", "admin")
+OWN_KEYS = ("/grants", "/fields", "/values")  # below these, people's own keys: an entity called message, a field called title
 LABELS = {"title", "plural", "help", "message", "section", "group"}
 NUMBERS = {"customer": ("phone", "id_no", "id_other", "wechat"), "customer_phone": ("phone",), "member": ("phone",)}
 
@@ -33,9 +34,9 @@ def readable(role: str, entity: str, field: str) -> bool:
 def labels(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key in LABELS and not (isinstance(value, Mapping) and "type" in value):
+            if key in LABELS and not path.endswith(OWN_KEYS) and not (isinstance(value, Mapping) and "type" in value):
                 yield f"{path}/{key}", value
-            elif key not in ("mobile", "default", "let", "set", "values"):
+            elif key not in ("mobile", "default", "let", "set", "values", "start"):  # values of records are no labels
                 yield from labels(value, f"{path}/{key}")
     elif isinstance(node, list):
         for number, item in enumerate(node):

@@ -296,7 +296,8 @@ def test_forty_days_without_a_follow_up_put_a_customer_back_into_the_pool_and_it
     ran = advance(site.home, site.name, MORNING + timedelta(days=40)).ran
     ours = [(one.rule, one.at) for one in ran if one.entity == "customer" and one.record == made.id]
     assert [rule for rule, _ in ours].count("release_idle") == 1 and ("release_idle", day_end("2026-03-30")) in ours
-    assert [rule for rule, _ in ours].count("remind_expiring") == 3
+    assert [rule for rule, _ in ours].count("remind_idle") == 1 and ("remind_idle", day_end("2026-03-27")) in ours
+    assert [rule for rule, _ in ours].count("remind_no_follow") == 5 and "remind_expiring" not in [rule for rule, _ in ours]
     record = get(site.ctx("jing"), "customer", made.id)
     assert (record["pool_state"], record["owner"], record["last_owner"].id, record["release_reason"]) == ("pool", None, site.person("jing"), "idle")
     assert record["pool_since"] == day_end("2026-03-30") and isinstance(record["phone"], Masked)
