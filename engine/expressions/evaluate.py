@@ -99,18 +99,14 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
         self._row: Mapping[str, Value] = _NOTHING
         self._spaces: Mapping[str, Value] = _NOTHING
 
-    def value(
-        self, expression: Expression, row: Mapping[str, Value], *, old: Mapping[str, Value] | None = None, hops: Follow | None = None, **spaces: Value
-    ) -> Value:
-        """The value for a row, of the expression's type; a text of no length is empty. ``spaces`` are carried names and spaces by name."""
-        found = self.of_node(expression.tree, row, old=old, hops=hops, spaces=spaces)
+    def value(self, expression: Expression, row: Mapping[str, Value], /, *, old: Mapping[str, Value] | None = None, **spaces: Value) -> Value:
+        """The value for a row, of the expression's type; a text of no length is empty. ``spaces`` are carried names (any) and spaces by name."""
+        found = self.of_node(expression.tree, row, old=old, spaces=spaces)
         return None if found == "" else found
 
-    def truth(
-        self, expression: Expression, row: Mapping[str, Value], *, old: Mapping[str, Value] | None = None, hops: Follow | None = None, **spaces: Value
-    ) -> bool:
+    def truth(self, expression: Expression, row: Mapping[str, Value], /, *, old: Mapping[str, Value] | None = None, **spaces: Value) -> bool:
         """Whether a condition holds for a row; empty is false."""
-        return bool(self.of_node(expression.tree, row, old=old, hops=hops, spaces=spaces))
+        return bool(self.of_node(expression.tree, row, old=old, spaces=spaces))
 
     def of_node(
         self,

@@ -20,6 +20,7 @@ from engine.records.proposal import Proposal
 from engine.records.record import Change
 from engine.records.ruling_effects import APPLIES, Applier
 from engine.records.ruling_eyes import RuleEyes, seen_values
+from engine.records.ruling_press import why_not_now
 from engine.records.values import storage
 from engine.records.work import Row
 from engine.rules.actions import arguments, perform
@@ -188,7 +189,7 @@ class Ruling:
         self._around("before", name, start)
         frame = self._run(rule, start)
         if frame is None:
-            raise Conflict("action_not_now", action=rule.title or name, message=rule.body.get("message", ""))
+            raise Conflict("action_not_now", action=rule.title or name, **why_not_now(self.saving.work, rule, record))
         told = rule.give is not None and (within is not None or self._may_tell(frame, rule.give))
         result = frame.carry(rule.give) if told and rule.give is not None else None
         self._around("after", name, start)

@@ -13,6 +13,7 @@ from engine.expressions.language import Expression
 from engine.expressions.types import Type
 from engine.fields.base import FieldType, Reader, Value, Wrong
 from engine.fields.computed import target_of
+from engine.messages import catalogue
 from engine.records.query import get
 from engine.records.query_labels import labels
 from engine.records.record import ANY, Change, Record, Version
@@ -135,6 +136,23 @@ def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, r
         raise Conflict("stale", entity=entity.key, id=record_id, version=held.row["version"], current=get(work.ctx, entity.key, record_id), mine=raw)
     params = read_given(work, parameters_of(work.workspace, rule), raw)
     return saving.ruling.call(rule.trigger.name, Handle(entity.key, record_id, work.row), params)
+
+
+def why_not_now(work: Work, rule: CompiledRule, record: Handle | None) -> dict[str, Any]:
+    """What a refused button says: the rule's own message, else the stage its record is in, where its ``if`` asks for that and its reader sees it."""
+    if "message" in rule.body:
+        return {"message": rule.body["message"]}
+    entity = work.entity(record.entity) if record is not None and record.entity == rule.entity else None
+    asked = rule.condition.fields if isinstance(rule.condition, Expression) else ()
+    if entity is None or record is None or entity.stages is None or entity.stages.field not in asked or entity.stages.field not in work.grant(entity).open:
+        return {}
+    field = entity.fields[entity.stages.field].definition
+    code = record.row().get(field.key)
+    option = work.workspace.scope.choices(str(field.options.get("choices", ""))).options.get(str(code))
+    if code is None:
+        return {}
+    state = code if option is None or not option.title else option.title
+    return {"message": catalogue()["action_not_now_in"], "field": field.title or field.key, "state": state}
 
 
 def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, object]) -> dict[str, Value]:

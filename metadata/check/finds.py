@@ -64,3 +64,11 @@ def result_columns(word: ActionWord) -> frozenset[str]:
     items = word.result.get("items")
     properties = items.get("properties") if isinstance(items, Mapping) else None
     return frozenset(properties) if isinstance(properties, Mapping) else frozenset()
+
+
+def table_columns(spot: Spot, value: object) -> frozenset[str]:
+    """The columns of the rows of a setting that is a table, where a value is just that setting."""
+    key = value.removeprefix("setting.") if isinstance(value, str) and value.startswith("setting.") else ""
+    setting = spot.findings.bundle.settings.values.get(key)
+    columns = setting.body.get("columns") if setting is not None and setting.type == "table" else None
+    return frozenset(columns) if isinstance(columns, Mapping) else frozenset()

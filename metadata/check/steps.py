@@ -9,7 +9,7 @@ from typing import Any
 from metadata.check.calls import Call, result_type
 from metadata.check.fields import parameters
 from metadata.check.findings import Spot, notation
-from metadata.check.finds import find, found_columns, found_type, result_columns
+from metadata.check.finds import find, found_columns, found_type, result_columns, table_columns
 from metadata.check.frame import Frame
 from metadata.definitions import ENGINE_ENTITIES, WIDENED_ENTITIES, Field
 from metadata.shape import numbered
@@ -132,7 +132,8 @@ def _let(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame
     for name, value in step["let"].items():
         findings.expression(spot / "let" / name, value, frame.place())
         if _named(spot / "let" / name, name, frame):
-            frame = frame.naming(name, findings.vocabulary.record_of(findings.bundle, frame.place(), value) if isinstance(value, str) else "")
+            entity = findings.vocabulary.record_of(findings.bundle, frame.place(), value) if isinstance(value, str) else ""
+            frame = frame.naming(name, entity, table_columns(spot, value))
     return frame
 
 

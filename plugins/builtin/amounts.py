@@ -299,6 +299,12 @@ def _less(mode: str, amount: int, value: int, quantity: int, scale: int) -> int:
     return amount % value if value else 0
 
 
+def _value_of(step: Mapping[str, Any]) -> int | None:
+    """What a step takes: its value, else its points or its money; None changes nothing."""
+    given = step.get("value")
+    return given if given is not None else step.get("points" if step["mode"] in ("percent", "minus_percent") else "money")
+
+
 @action(
     "adjust",
     title={"zh": "逐步调整金额", "en": "Adjust an amount step by step"},
@@ -314,9 +320,24 @@ def _less(mode: str, amount: int, value: int, quantity: int, scale: int) -> int:
                     "type": "object",
                     "properties": {
                         "mode": option({"type": "string", "enum": list(_STEP_MODES)}, ("方式", "Mode")),
-                        "value": option({"type": "integer", "minimum": 0}, ("数值", "Value"), ("比例为万分之", "Percentages in basis points")),
+                        "value": option({"type": ["integer", "null"], "minimum": 0}, ("数值", "Value"), ("比例为万分之", "Percentages in basis points")),
+                        "points": option(
+                            {"type": ["integer", "null"], "minimum": 0},
+                            ("比例", "Points"),
+                            ("没有数值时按比例步骤的万分之几", "Basis points, where there is no value"),
+                        ),
+                        "money": option(
+                            {"type": ["integer", "null"], "format": "money", "minimum": 0},
+                            ("金额", "Money"),
+                            ("没有数值时按金额步骤的金额", "Of a step by money, where there is no value"),
+                        ),
+                        "most": option(
+                            {"type": ["integer", "null"], "format": "money", "minimum": 0},
+                            ("最多减", "At most"),
+                            ("这一步最多减多少；空为不限", "The most this step takes off; empty: no limit"),
+                        ),
                     },
-                    "required": ["mode", "value"],
+                    "required": ["mode"],
                 },
             },
             ("步骤", "Steps"),
@@ -340,7 +361,9 @@ def adjust(ctx: ActionContext, record: Handle | None, params: Mapping[str, Any])
     """The amount after all steps; each row is its step with ``effect`` (what it changed) and ``amount`` (what it left)."""
     amount, rows = params["amount"], []
     for step in params["steps"]:
-        after = max(0, amount - _less(step["mode"], amount, step["value"], params.get("quantity", 1), params.get("scale", 0)))
+        value, most = _value_of(step), step.get("most")
+        less = 0 if value is None else _less(step["mode"], amount, value, params.get("quantity", 1), params.get("scale", 0))
+        after = max(0, amount - (less if most is None else min(less, most)))
         rows.append({**step, "effect": after - amount, "amount": after})
         amount = after
     return {"amount": amount, "rows": rows}

@@ -212,6 +212,22 @@ def test_an_amount_never_falls_below_zero():
     assert found["amount"] == 0 and found["rows"][0]["effect"] == -100
 
 
+def test_a_step_takes_off_no_more_than_its_most_and_reads_points_or_money():
+    found, _ = call(
+        adjust,
+        {
+            "amount": 1_000_000,
+            "steps": [
+                {"mode": "percent", "points": 9000, "money": None, "most": 40_000},
+                {"mode": "minus", "money": 10_000, "points": None, "most": None},
+                {"mode": "round_down", "money": 100_000, "most": 90_000},
+                {"mode": "percent"},
+            ],
+        },
+    )
+    assert [row["effect"] for row in found["rows"]] == [-40_000, -10_000, -50_000, 0] and found["amount"] == 900_000
+
+
 @settings(max_examples=MANY, deadline=None)
 @given(
     st.integers(0, 10**12), st.lists(st.tuples(st.sampled_from(["percent", "minus_percent", "minus", "minus_per_unit", "round_down"]), st.integers(0, 20_000)))

@@ -260,7 +260,7 @@ def test_the_floor_price_is_there_for_finance_and_not_for_consultants(site: Site
     available = service.update(site.ctx("fei"), "unit", unit.id, {"status": "available"}, unit.version)
     with pytest.raises(Invalid) as refused:
         service.update(site.ctx("fei"), "unit", unit.id, {"status": "locked"}, available.version)
-    assert "lock_until" in codes(refused.value)
+    assert "stage_by_action" in codes(refused.value)
 
 
 def test_an_auditor_reads_and_writes_nothing(site: Site) -> None:

@@ -79,7 +79,7 @@ def test_a_condition_that_does_not_hold_is_a_conflict(shop: Shop, customer: Make
     record = customer()
     shop.s1.patch(f"/records/customer/{record['id']}", {"stage": "lost", "version": record["version"]})
     answer = shop.s1.post(calls(record), {"at": SOON})
-    assert answer.status_code == 409 and answer.json()["code"] == "action_not_now" and answer.json()["detail"] == "现在不能执行“约电话”：条件不满足"
+    assert answer.status_code == 409 and answer.json()["code"] == "action_not_now" and answer.json()["detail"] == "现在不能执行“约电话”：阶段为“lost”"
 
 
 def test_a_version_given_is_honoured(shop: Shop, customer: Make):
