@@ -255,6 +255,10 @@ class ListView(Definition):
     inline: tuple[str, ...] = ()  # fields edited in place
     actions: tuple[str, ...] = ()
     bulk: tuple[str, ...] = ()
+    buttons: tuple[str, ...] = ()  # actions that stand on each record
+    create: tuple[str, ...] = ()  # entities of which a new record can be begun here; () = the list's own
+    above: tuple[str, ...] = ()  # lists whose first records stand above
+    refresh: str = ""  # an ISO 8601 duration
 
 
 @dataclass(frozen=True, slots=True)

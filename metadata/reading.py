@@ -125,6 +125,10 @@ def _read_list(key: str, doc: Document) -> ListView:
         inline=tuple(doc.get("inline", ())),
         actions=tuple(doc.get("actions", ())),
         bulk=tuple(doc.get("bulk", ())),
+        buttons=tuple(doc.get("buttons", ())),
+        create=tuple(doc.get("create", ())),
+        above=tuple(doc.get("above", ())),
+        refresh=doc.get("refresh", ""),
     )
 
 

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from engine.errors import NotFound
 from engine.fields.values import Link, Masked
 from engine.records.query import group, page
 from engine.records.record import Record
+from engine.scope import evaluator_of
 from renderer import formats
 from renderer.bound_list import Column, Layout, column_texts, query_of
 from renderer.cells import COLOURS
 from renderer.filters_view import title_of
 from renderer.list_state import ListState
+from renderer.row_buttons import buttons_writer
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -39,6 +41,7 @@ class Card:
     lead: Markup
     due: Markup
     lines: tuple[Markup, ...]
+    buttons: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,12 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
     board = layout.definition.kanban
     with ctx.snapshot() as ctx:
         texts = column_texts(ctx, layout, records, base)
+        buttons = buttons_writer(layout.buttons, evaluator_of(ctx))
+        pressed = [Markup(buttons(record, str(escape(title_text(layout, record))))) for record in records]
     lead, due = layout.slots.get("lead", ""), layout.slots.get("due", "")
     lines = [column for column in layout.columns if not column.is_title and not column.hidden and column.name not in (board, lead, due)][:CARD_LINES]
     found = []
-    for record, text in zip(records, texts, strict=True):
+    for record, text, offered in zip(records, texts, pressed, strict=True):
         value = record.get(board)
         found.append(
             Card(
@@ -166,16 +171,18 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
                 record["version"],
                 value if isinstance(value, str) else "",
                 f"{base}/r/{layout.entity.key}/{record['id']}",
-                _title(layout, record),
+                title_text(layout, record),
                 Markup(text.get(lead, "")),
                 Markup(text.get(due, "")),
                 tuple(Markup(text[column.name]) for column in lines if text.get(column.name)),
+                offered,
             )
         )
     return found
 
 
-def _title(layout: Layout, record: Record) -> str:
+def title_text(layout: Layout, record: Record) -> str:
+    """What a record is called in its list, as text."""
     column: Column | None = next((column for column in layout.columns if column.is_title), None)
     value: Any = record.get(column.name) if column is not None else None
     if value is None:
@@ -214,7 +221,7 @@ def month(ctx: Context, layout: Layout, state: ListState, base: str, wanted: str
         day = value if item.value.type == "date" else formats.day_of(value, zone, item.value.options.get("ends") == "day")
         clock = "" if item.value.type == "date" else f"{value.astimezone(zone):%H:%M}"
         events.setdefault(day, []).append(
-            Event(f"{base}/r/{layout.entity.key}/{record['id']}", _title(layout, record), clock, _event_colour(ctx, layout, record))
+            Event(f"{base}/r/{layout.entity.key}/{record['id']}", title_text(layout, record), clock, _event_colour(ctx, layout, record))
         )
     squares = tuple(
         Day(day, f"{day.month}-{day.day:02d}", not weekly and day.month != first.month, day == today, tuple(events.get(day, ())))
@@ -276,4 +283,4 @@ def _event_colour(ctx: Context, layout: Layout, record: Record) -> str:
     return ""
 
 
-__all__ = ["Card", "Day", "Event", "Lane", "Month", "cards", "lane", "lane_counts", "lanes", "month", "targets"]
+__all__ = ["Card", "Day", "Event", "Lane", "Month", "cards", "lane", "lane_counts", "lanes", "month", "targets", "title_text"]

@@ -18,6 +18,7 @@ from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer.cells import Inside, Judge, deadline, inside_of, masked
 from renderer.list_state import ListState, period_condition
+from renderer.row_buttons import RowButton, buttons_writer, row_buttons
 from renderer.translations import _
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Layout:
     update: bool | tuple[Expression, ...]
     actions: tuple[tuple[str, str, str, str], ...]
     slots: Mapping[str, str]
+    buttons: tuple[RowButton, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
     columns = tuple(sorted(columns, key=lambda column: not column.is_title)) if title not in names else columns
     update = grant.condition("update")
     needed = {column.link or column.name for column in columns} | {field for column in columns for tint, _colour in column.tints for field in tint.fields}
+    buttons = row_buttons(ctx, pages, entity, grant, definition, base)
+    needed |= {field for button in buttons for field in button.fields}
     needed |= set(entity.label_fields()) | {field for condition in (update if isinstance(update, tuple) else ()) for field in condition.fields}
     over: dict[str, tuple[str, ...]] = {}
     for column in columns:
@@ -129,6 +133,7 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
         update,
         _actions(ctx, definition, entity, base),
         slots,
+        buttons,
     )
 
 
@@ -259,7 +264,7 @@ def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> 
     pen = _Pen(ctx, layout, base)
     writers = [_writer(pen, column, _beyond(ctx, layout, column.link, records)) for column in layout.columns]
     label = next((column.name for column in layout.columns if column.is_title), "id")
-    choose, acts, admitted = escape(_("Choose")), _acts(layout, base), pen.admitted()
+    choose, acts, admitted, buttons = escape(_("Choose")), _acts(layout, base), pen.admitted(), buttons_writer(layout.buttons, pen.evaluator)
     rows = []
     for record in records:
         number = record["id"]
@@ -272,7 +277,7 @@ def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> 
                 title,
                 Markup(
                     f'<tr id="row-{number}"><td class="tick"><label><input class="check" type="checkbox" name="ids" value="{number}" aria-label="{choose} {title}"></label></td>'
-                    f"{cells}{acts(number)}</tr>"
+                    f"{cells}{acts(number, buttons(record, title))}</tr>"
                 ),
             )
         )
@@ -388,15 +393,16 @@ def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Callable
     return tinted
 
 
-def _acts(layout: Layout, base: str) -> Callable[[int], str]:
-    """The row's own actions: the first one as a button, the rest behind the dots."""
+def _acts(layout: Layout, base: str) -> Callable[[int, str], str]:
+    """The row's own actions: its buttons, the first way to add something as a button, the rest behind the dots."""
     more = str(escape(_("More")))
     first = ""
     if layout.actions:
         _key, title, _icon, address = layout.actions[0]
         first = f'<a class="btn small" href="{escape(address)}{{0}}">{escape(title)}</a> '
     html = (
-        f'<td class="acts">{first}<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
+        f'{first}<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
         f'hx-target="#dialog">⋯</button></td>'
     )
-    return lambda number: html.format(number)
+    opened = '<td class="acts shown">' if layout.buttons else '<td class="acts">'
+    return lambda number, buttons: f"{opened}{buttons}{html.format(number)}"

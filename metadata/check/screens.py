@@ -101,6 +101,22 @@ def lists(findings: Findings) -> None:
         for word in ("actions", "bulk"):
             for number, action in numbered(document.get(word, ())):
                 list_action(spot / word / number, action, entity, actions)
+        for number, action in numbered(document.get("buttons", ())):
+            if f"{entity}.{action.removeprefix(f'{entity}.')}" not in actions:
+                findings.among(spot / "buttons" / number, "action", action, {name for name in actions if name.startswith(f"{entity}.")})
+        for number, made in numbered(document.get("create", ())):
+            findings.refer(spot / "create" / number, "entity", made)
+        _above(spot / "above", key, document)
+
+
+def _above(spot: Spot, key: str, document: Mapping[str, Any]) -> None:
+    """Lists that stand above this one: others, that its readers may open."""
+    findings = spot.findings
+    for number, name in numbered(document.get("above", ())):
+        if not findings.refer(spot / number, "list", name):
+            continue
+        if name == key:
+            (spot / number).report("list_above_itself", name=name)
 
 
 def list_action(spot: Spot, action: str, entity: str, actions: frozenset[str]) -> None:

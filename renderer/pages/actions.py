@@ -14,8 +14,10 @@ from engine.records.query import get
 from engine.records.ruling_press import admitted, parameter_fields, parameters_of, short_name
 from engine.rules.book import CompiledRule
 from metadata.text import label_text
+from renderer import errors
 from renderer.bound_action import ParameterBinder, icon_of, typed_of
 from renderer.bound_record import record_label
+from renderer.errors import soft_codes
 from renderer.pages.records import address, entity_of, list_address
 from renderer.requests import Routes, Visit
 from renderer.translations import _
@@ -31,7 +33,7 @@ def ask_action(visit: Visit) -> Response:
 
 @routes.post("/w/{ws}/r/{entity}/{id}/do/{action}")
 def press(visit: Visit) -> Response:
-    """Do it, or show the form again with everything typed and every reason."""
+    """Do it, or show the form again with everything typed and every reason; ``at_once:``: a button without a form was pressed where it stands."""
     entity, number = entity_of(visit), visit.number("id")
     with visit.ctx.snapshot() as ctx:
         rule = _rule(ctx, entity, number, str(visit.path["action"]))
@@ -41,16 +43,28 @@ def press(visit: Visit) -> Response:
     try:
         acted = service.act(visit.ctx, entity, number, short_name(rule), raw, confirmed=confirmed, idempotency_key=once)
     except (Invalid, Conflict) as refusal:
-        return _form(visit, raw, refusal)
+        return _refused_at_once(visit, raw, refusal) if visit.text("at_once:") else _form(visit, raw, refusal)
     done = _("%(name)s: done", name=label_text(rule.title, visit.locale, rule.key))
     if acted.record is None:
         return visit.redirect(list_address(visit, entity), toast=done)
     came_from = visit.request.headers.get("hx-current-url", "").partition(f"{visit.base}/l/")[2]
+    if visit.text("at_once:"):
+        return visit.nothing(toast=done, events={"freshPage": True})
     if visit.wants_part and came_from:
         return visit.redirect(f"{visit.base}/l/{came_from}", toast=done)
     if visit.wants_part:
         return visit.nothing(toast=done, events={"closeDialog": True, "freshPage": True})
     return visit.redirect(address(visit, entity, number), toast=done)
+
+
+def _refused_at_once(visit: Visit, raw: dict[str, Any], refusal: Refusal) -> Response:
+    """A refusal that is final is told beside the page, which is drawn anew: it was out of date; one that may be gone on against opens the form."""
+    if not soft_codes(refusal):
+        status = errors.status_of(refusal)
+        return visit.nothing(toast=errors.sentences(refusal, visit.locale), kind="error", events={"freshPage": True}, status=status)
+    form = _form(visit, raw, refusal)
+    form.headers["HX-Retarget"], form.headers["HX-Reswap"] = "#dialog", "innerHTML"
+    return form
 
 
 def _rule(ctx: Context, entity: str, record: int, name: str) -> CompiledRule:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from engine.access import grant_of
 from engine.errors import Conflict, Denied, Invalid, NotFound, Refusal
+from engine.fields.durations import parse_duration
 from engine.messages import told
 from engine.records import service
 from engine.records.query import count as count_records
@@ -18,6 +19,7 @@ from engine.records.ruling_press import short_name
 from engine.saved_views import SavedView, may_share, views_of
 from metadata.text import label_text
 from renderer import board, errors
+from renderer.above import above
 from renderer.bound_action import icon_of, named
 from renderer.bound_field import Surroundings, bound_field
 from renderer.bound_list import Layout, bind, draw, layout_of, query_of
@@ -30,6 +32,8 @@ from renderer.translations import _
 
 routes = Routes()
 COUNT_TABS = 8
+#: A list is asked anew no oftener than this.
+LEAST_SECONDS = 5
 
 
 class Shown:
@@ -54,8 +58,8 @@ class Shown:
 
     @property
     def usual(self) -> bool:
-        """Whether it is looked at as it is first opened: as a table, with nothing sought, chosen or ordered."""
-        return self.state == ListState()
+        """Whether it is looked at as it is first opened: as a table, with nothing sought, chosen or ordered, and nothing above."""
+        return self.state == ListState() and not self.definition.above
 
     def layout(self, columns: tuple[str, ...] | None = None) -> Layout:
         """The layout of the columns this visit asks for."""
@@ -149,12 +153,25 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         "presses": [
             (short_name(rule), label_text(rule.title, visit.locale, rule.key), icon_of(rule)) for rule in named(visit.ctx, shown.entity, shown.definition.bulk)
         ],
-        "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") else "",
+        "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") and not shown.definition.create else "",
+        "creates": _creates(visit, shown),
+        "above": above(ctx, visit.site.pages, shown.definition, visit.base),
+        "refresh": max(LEAST_SECONDS, parse_duration(shown.definition.refresh)) if shown.definition.refresh else 0,
         "problem": "",
         "rows": None,
         "lanes": (),
         "month": None,
     }
+
+
+def _creates(visit: Visit, shown: Shown) -> list[tuple[str, str]]:
+    """(address, title) of what a list lets people begin besides records of its own."""
+    found = []
+    for key in shown.definition.create:
+        entity = visit.ctx.workspace.entities.get(key)
+        if entity is not None and grant_of(visit.ctx.workspace, visit.ctx.actor, entity).allowed("create"):
+            found.append((f"{visit.base}/r/{key}/new", label_text(entity.title, visit.locale, key)))
+    return found
 
 
 def _records(visit: Visit, shown: Shown, layout: Layout) -> dict[str, Any]:

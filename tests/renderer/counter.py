@@ -30,6 +30,28 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "fields": {name: {**field, **({"personal": "personal"} if name in ("name", "phone") else {})} for name, field in _GUEST["fields"].items()},
     },
     ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
+    ("list", "desk"): {
+        "entity": "guest",
+        "title": {"zh": "接待台", "en": "Desk"},
+        "where": "state == 'in'",
+        "sort": ["id"],
+        "columns": ["name", "level", "nurse"],
+        "mobile": {"title": "name", "state": "level", "sub": "nurse"},
+        "view": "kanban",
+        "kanban": "level",
+        "buttons": ["leave", "guest.move", "waive"],
+        "create": ["visit"],
+        "above": ["mine"],
+        "refresh": "PT1S",
+    },
+    ("list", "mine"): {
+        "entity": "guest",
+        "title": {"zh": "我的病人", "en": "Mine"},
+        "where": "nurse == me",
+        "sort": ["id"],
+        "columns": ["name", "level", "state"],
+        "buttons": ["leave"],
+    },
     ("role", "nurse"): {
         **_NURSE,
         "grants": {

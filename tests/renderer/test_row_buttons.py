@@ -1,0 +1,84 @@
+"""Lists for a desk: buttons on each record that its reader may press there now, done at once or asking for what they need; other lists above; asked anew."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from engine.actors import enter_as
+from engine.home import Home
+from engine.records import service
+from engine.records.query import get
+from engine.records.record import ANY
+from tests.renderer.counter import NAME, post
+
+
+def page_of(client: Any, path: str) -> str:
+    answer = client.get(f"/w/{NAME}{path}")
+    assert answer.status_code == 200
+    return str(answer.text)
+
+
+def card(page: str, number: int) -> str:
+    """The card of a record on the board."""
+    return page.split(f'id="card-{number}"')[1].split("</li>")[0]
+
+
+def presses(part: str) -> list[str]:
+    """The actions whose buttons stand there, in order."""
+    return re.findall(r'hx-(?:post|get)="/w/counter/r/guest/\d+/do/(\w+)"', part)
+
+
+def test_a_record_has_the_buttons_its_reader_may_press_there_now(counter_client):
+    rosa, rita = page_of(counter_client("rosa"), "/l/desk"), page_of(counter_client("rita"), "/l/desk")
+    assert presses(card(rosa, 1)) == ["leave", "move", "waive"]
+    assert presses(card(rosa, 3)) == ["move", "waive"]  # held: may not leave
+    assert presses(card(rita, 1)) == ["leave", "move"]  # waive: nurse == me
+    assert presses(card(page_of(counter_client("dana"), "/l/desk"), 1)) == ["move"]
+
+
+def test_buttons_stand_in_the_rows_of_a_table_too_and_say_whose_they_are(counter_client):
+    page = page_of(counter_client("rosa"), "/l/desk?page=table")
+    row = page.split('id="row-1"')[1].split("</tr>")[0]
+    assert presses(row) == ["leave", "move", "waive"] and 'aria-label="出院 钱一"' in row and '<td class="acts shown">' in row
+    assert '<td class="acts">' in page_of(counter_client("rosa"), "/l/guests")
+
+
+def test_one_without_parameters_is_done_at_once_and_one_with_them_asks(counter_client, counter: Home):
+    client, page = counter_client("rosa"), page_of(counter_client("rosa"), "/l/desk")
+    assert re.search(r'hx-post="/w/counter/r/guest/2/do/leave"', page) and re.search(r'hx-get="/w/counter/r/guest/2/do/move" hx-target="#dialog"', page)
+    done = post(client, "/r/guest/2/do/leave", part="x", at_once__="1")
+    told = json.loads(done.headers["HX-Trigger"])
+    assert done.status_code == 204 and "freshPage" in told and "出院" in told["toast"]["text"]
+    with enter_as(counter, NAME, "operator").snapshot() as ctx:
+        assert get(ctx, "guest", 2)["state"] == "out"
+    assert 'id="card-2"' not in page_of(client, "/l/desk")
+
+
+def test_a_button_that_was_out_of_date_says_why_and_the_page_is_made_fresh(counter_client):
+    refused = post(counter_client("rosa"), "/r/guest/3/do/leave", part="x", at_once__="1")
+    told = json.loads(refused.headers["HX-Trigger"])
+    assert refused.status_code in (409, 422) and told["toast"]["kind"] == "error" and "freshPage" in told
+
+
+def test_other_lists_stand_above_with_their_columns_named_and_their_buttons(counter_client):
+    page = page_of(counter_client("rosa"), "/l/desk")
+    above = page.split('<div class="above">')[1].split('class="kanban"')[0]
+    assert "我的病人" in above and "钱一" in above and "周四" not in above and "<dt>" in above and "leave" in presses(above)
+    assert '<div class="above">' not in page_of(counter_client("rita"), "/l/desk")  # nothing of hers
+    assert '<div class="above">' in counter_client("rosa").get(f"/w/{NAME}/l/desk", headers={"HX-Request": "true", "HX-Target": "list"}).text
+
+
+def test_a_list_says_how_often_it_is_asked_anew_and_what_can_be_begun_from_it(counter_client):
+    page = page_of(counter_client("rosa"), "/l/desk?level=a")
+    assert 'data-poll hx-get="/w/counter/l/desk?level=a" hx-trigger="every 5s, poll"' in page  # never oftener than five seconds
+    assert 'href="/w/counter/r/visit/new"' in page.split("list-head")[1].split("filters")[0]
+    assert "data-poll hx-get=" not in page_of(counter_client("rosa"), "/l/guests").split('id="list"')[1]
+
+
+def test_a_hostile_name_does_not_leave_its_button(counter_client, counter: Home):
+    made = service.create(enter_as(counter, NAME, "operator"), "guest", {"name": '"><img src=x>{0}', "level": "c"})
+    page = page_of(counter_client("rosa"), "/l/desk")
+    assert "<img src=x>" not in page and "&gt;&lt;img src=x&gt;{0}" in card(page, made.id)
+    service.delete(enter_as(counter, NAME, "operator"), "guest", made.id, ANY)
