@@ -5,7 +5,7 @@ One row per person. A calendar may hold a message back: it is there from its ope
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,15 @@ from engine.rules.compile import rule_book
 from engine.rules.effects import Notify
 from engine.rules.wording import Wording, told, worded
 from engine.system_tables_rules import notice
+from metadata.text import label_text
 
 if TYPE_CHECKING:
     from engine.context import Context
 
 SCREEN = "screen"
+#: The kind of messages that tell who is to decide an approval; they are about it, not about a record.
+ASK = "ask"
+_TO_DECIDE = {"zh": "待您审批：", "en": "For you to decide: "}
 PAGE = 50
 #: The badge counts no further.
 MOST_COUNTED = 100
@@ -66,9 +70,6 @@ def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: st
     wording = worded(ctx, text, effect.frame, compiled, effect.about, effect.sources)
     if effect.channel != SCREEN:
         return send_to_people(ctx, effect, wording, rule=rule, run=run)
-    person = ctx.workspace.entities["person"]
-    active = person.fields["active"].column
-    assert active is not None
     about = effect.about
     row = {
         "at": opening(ctx, effect.hours),
@@ -80,8 +81,39 @@ def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: st
         "frame": wording.frame,
         "kind": kind,
     }
+    return _put(ctx, row, lambda person: person.in_(sorted(set(effect.people))))
+
+
+def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording, *, rule: str, run: int | None) -> None:
+    """Tell those who are to decide an approval, chosen by ``turn``, in the open transaction; nobody is told of the same one twice."""
+    row = {
+        "at": ctx.now,
+        "rule": rule,
+        "run": run,
+        "entity": ASK,
+        "record": number,
+        "text": {locale: f"{words}{label_text(title.text, locale)}" for locale, words in _TO_DECIDE.items()},
+        "frame": title.frame,
+        "kind": ASK,
+    }
+    earlier = notice.alias("earlier")
+    before = sa.select(earlier.c.person).where(earlier.c.entity == ASK, earlier.c.record == number, earlier.c.kind == ASK)
+    _put(ctx, row, lambda person: sa.and_(person.in_(turn), person.not_in(before)))
+
+
+def forget_asked(ctx: Context, number: int) -> None:
+    """An approval has ended: whoever was told of it has nothing to do any more, so that nothing unread is left of it."""
+    terms = (notice.c.entity == ASK, notice.c.record == number, notice.c.kind == ASK, notice.c.read_at.is_(None))
+    ctx.open.execute(sa.update(notice).where(*terms).values(read_at=ctx.now))
+
+
+def _put(ctx: Context, row: Mapping[str, Any], whose: Callable[[sa.ColumnElement[int]], sa.ColumnElement[bool]]) -> int:
+    """One message for each active person meant; gives how many."""
+    person = ctx.workspace.entities["person"]
+    active = person.fields["active"].column
+    assert active is not None
     chosen = sa.select(person.table.c.id, *(sa.literal(value, notice.c[name].type) for name, value in row.items())).where(
-        person.table.c.id.in_(sorted(set(effect.people))), person.table.c.deleted_at.is_(None), active.is_(True)
+        whose(person.table.c.id), person.table.c.deleted_at.is_(None), active.is_(True)
     )
     done = ctx.open.execute(sa.insert(notice).from_select(["person", *row], chosen), execution_options={"scoped": True, "preserve_rowcount": True})
     return int(done.rowcount)
@@ -146,7 +178,7 @@ def _notices(ctx: Context, rows: Sequence[Any]) -> list[Notice]:
     texts = told(ctx, [Wording(row.text, row.frame) for row in rows])
     wanted: dict[str, set[int]] = {}
     for row in rows:
-        if row.entity and row.record:
+        if row.entity in ctx.workspace.entities and row.record:
             wanted.setdefault(row.entity, set()).add(row.record)
     known = {entity: labels(ctx, entity, ids) for entity, ids in wanted.items()}
     return [

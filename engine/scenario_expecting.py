@@ -21,7 +21,7 @@ from engine.records.work import Work
 from engine.rules.effects import Find, Handle
 from engine.rules.wording import Wording, told
 from engine.system_entities import SYSTEM_ENTITIES
-from engine.system_tables_rules import notice
+from engine.system_tables_rules import ask, notice
 from metadata.text import Label
 from metadata.vocabulary import ExpressionPlace
 
@@ -114,13 +114,13 @@ def _found(ctx: Context, names: Names, pointer: str, said: Label, step: Mapping[
 
 
 def _saying(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any]], text: str) -> Sequence[Mapping[str, Any]]:
-    """Those notices that say something, as whoever expects it reads them; of anything else none says anything."""
-    if entity != "notice":
+    """Those notices and approvals that say something, as whoever expects it reads them; of anything else none says anything."""
+    columns = {"notice": (notice.c.id, notice.c.text, notice.c.frame), "ask": (ask.c.id, ask.c.title, ask.c.title_frame)}.get(entity)
+    if columns is None:
         return []
-    select = sa.select(notice.c.id, notice.c.text, notice.c.frame).where(notice.c.id.in_([row["id"] for row in rows]))
-    found = ctx.open.execute(select).all()
-    texts = told(ctx, [Wording(row.text, row.frame) for row in found])
-    saying = {row.id for row, read in zip(found, texts, strict=True) if text in read}
+    found = ctx.open.execute(sa.select(*columns).where(columns[0].in_([row["id"] for row in rows]))).all()
+    texts = told(ctx, [Wording(row[1], row[2]) for row in found])
+    saying = {row[0] for row, read in zip(found, texts, strict=True) if text in read}
     return [row for row in rows if row["id"] in saying]
 
 

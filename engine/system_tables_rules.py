@@ -80,6 +80,7 @@ ask = numbered(
     Column("about", BigInteger),
     Column("person", BigInteger),
     Column("title", JsonValue),
+    Column("title_frame", Text),
     Column("need", String(16), nullable=False),
     Column("opinion", String(16), nullable=False),
     Column("fields", JsonValue),

@@ -102,7 +102,7 @@ def bound_ask(
     about, href, facts = _about(desk, one)
     return BoundAsk(
         one.id,
-        asks.title_of(one, ctx.locale),
+        one.title,
         label_text(rule.title, ctx.locale, one.rule) if rule is not None else one.rule,
         one.applicant or _("The system"),
         _when(ctx, one.at),

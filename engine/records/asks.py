@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from engine.database_ready import Ready
 from engine.errors import NotFound
 from engine.fields.base import Value
+from engine.notices import notify_asked
 from engine.records.query_labels import labels
 from engine.rules.book import CompiledRule
 from engine.rules.carrying import carry, revive
 from engine.rules.effects import Ask, Handle
+from engine.rules.wording import Wording, told, worded
 from engine.scope import active_people
 from engine.system_tables_rules import ask, ask_person
-from metadata.text import label_text
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -42,7 +43,7 @@ class Asked:
     id: int
     name: str
     rule: str
-    title: Any
+    title: str
     state: str
     person: int | None
     applicant: str
@@ -70,6 +71,7 @@ def open_ask(ctx: Context, effect: Ask, *, rule: CompiledRule, record: Handle | 
         )
     now = ctx.now
     about = effect.about
+    title = worded(ctx, effect.message or rule.title, effect.shown, rule, record, effect.sources)
     made = ctx.open.execute(
         sa.insert(ask).returning(ask.c.id),
         {
@@ -83,7 +85,8 @@ def open_ask(ctx: Context, effect: Ask, *, rule: CompiledRule, record: Handle | 
             "about_entity": about.entity if about is not None else None,
             "about": about.id if about is not None else None,
             "person": ctx.actor.person_id,
-            "title": effect.message or rule.title,
+            "title": title.text,
+            "title_frame": title.frame,
             "need": str(effect.need),
             "opinion": effect.opinion,
             "fields": dict(effect.fields) or None,
@@ -93,7 +96,7 @@ def open_ask(ctx: Context, effect: Ask, *, rule: CompiledRule, record: Handle | 
             "at": now,
             "expires_at": now + timedelta(seconds=effect.within) if effect.within is not None else None,
             "escalate_at": now + timedelta(seconds=effect.escalate_after) if effect.escalate_after is not None else None,
-            "escalate_to": list(effect.escalate_to) or None,
+            "escalate_to": [one for one in effect.escalate_to if one not in without] or None,
         },
     ).scalar_one()
     put_people(ctx, int(made), people, in_turn=effect.need == "order")
@@ -115,6 +118,14 @@ def put_people(ctx: Context, number: int, people: Sequence[int], *, in_turn: boo
     ]
     if rows:
         ctx.open.execute(sa.insert(ask_person), rows)
+        tell_waiting(ctx, number)
+
+
+def tell_waiting(ctx: Context, number: int) -> None:
+    """Tell those whose turn it is to decide, each once."""
+    turn = sa.select(ask_person.c.person).where(ask_person.c.ask == number, ask_person.c.state == OPEN)
+    row = ctx.open.execute(sa.select(ask.c.title, ask.c.title_frame, ask.c.rule, ask.c.run).where(ask.c.id == number)).one()
+    notify_asked(ctx, number, turn, Wording(row.title, row.title_frame), rule=row.rule, run=row.run)
 
 
 def those_active(ctx: Context, people: Sequence[int]) -> list[int]:
@@ -141,17 +152,23 @@ def asked(ctx: Context, number: int) -> Asked:
     me = ctx.actor.person_id
     if row is None or not (ctx.actor.kind == "system" or me == row["person"] or "people" in ctx.actor.rights or any(one["person"] == me for one in people)):
         raise NotFound("unknown_ask", id=number)
-    return view(ctx, dict(row), people)
+    return views(ctx, [dict(row)], {number: people})[0]
 
 
-def view(ctx: Context, row: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> Asked:
-    """An approval with the names of its people."""
+def views(ctx: Context, rows: Sequence[Mapping[str, Any]], people: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[Asked]:
+    """Approvals as the actor may read them."""
+    titles = told(ctx, [Wording(row["title"] or str(row["name"]), row["title_frame"]) for row in rows])
+    return [_view(ctx, row, title, people.get(row["id"], ())) for row, title in zip(rows, titles, strict=True)]
+
+
+def _view(ctx: Context, row: Mapping[str, Any], title: str, people: Sequence[Mapping[str, Any]]) -> Asked:
+    """An approval with the names of its people. A title that was filled in when it was asked has its braces doubled."""
     named = labels(ctx, "person", {one for one in (row["person"], *(item["person"] for item in people)) if one is not None})
     return Asked(
         row["id"],
         row["name"],
         row["rule"],
-        row["title"],
+        title if row["title_frame"] is not None else title.replace("{{", "{").replace("}}", "}"),
         row["state"],
         row["person"],
         named.get(row["person"], ""),
@@ -168,11 +185,6 @@ def view(ctx: Context, row: Mapping[str, Any], people: Sequence[Mapping[str, Any
         row["decided_at"],
         tuple((one["person"], named.get(one["person"], f"#{one['person']}"), one["state"], one["opinion"], one["decided_at"]) for one in people),
     )
-
-
-def title_of(one: Asked, locale: str) -> str:
-    """What an approval is called; braces that were values come back single."""
-    return label_text(one.title, locale, one.name).replace("{{", "{").replace("}}", "}")
 
 
 def answers_of(one: Asked) -> dict[str, Value]:
@@ -196,8 +208,7 @@ def mine(ctx: Context, *, state: str = OPEN, before: int | None = None, limit: i
     if before is not None:
         select = select.where(ask.c.id < before)
     rows = [dict(row) for row in ctx.open.execute(select).mappings()]
-    people = _people_of(ctx, rows)
-    return [view(ctx, row, people.get(row["id"], [])) for row in rows]
+    return views(ctx, rows, _people_of(ctx, rows))
 
 
 def waiting_for(ctx: Context) -> int:
@@ -219,11 +230,8 @@ def asked_about(ctx: Context, entity: str, record: int, limit: int = 20) -> list
     terms = sa.or_(sa.and_(ask.c.about_entity == entity, ask.c.about == record), sa.and_(ask.c.entity == entity, ask.c.record == record))
     rows = [dict(row) for row in ctx.open.execute(sa.select(ask).where(terms).order_by(ask.c.id.desc()).limit(limit)).mappings()]
     people, me = _people_of(ctx, rows), ctx.actor.person_id
-    return [
-        view(ctx, row, people.get(row["id"], []))
-        for row in rows
-        if me == row["person"] or "people" in ctx.actor.rights or any(one["person"] == me for one in people.get(row["id"], ()))
-    ]
+    concern = [row for row in rows if me == row["person"] or "people" in ctx.actor.rights or any(one["person"] == me for one in people.get(row["id"], ()))]
+    return views(ctx, concern, people)
 
 
 def _people_of(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from engine.database import Database
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
-from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN, administrators, put_people, those_active
+from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN, administrators, put_people, tell_waiting, those_active
 from engine.records.asks_ending import drop_others, end_ask, put_state
 from engine.records.ruling_press import parameters_from, read_given
 from engine.records.saving import Saving
@@ -71,6 +71,7 @@ def send_again(ctx: Context, number: int) -> None:
             state = WAITING if row["need"] == "order" and place else OPEN
             saving.work.connection.execute(sa.update(ask_person).where(ask_person.c.id == one["id"]).values(state=state, decided_at=None))
         put_state(saving, row["id"], OPEN)
+        tell_waiting(saving.work.ctx, row["id"])
 
     _on(ctx, number, work, states=(RETURNED,))
 
@@ -237,6 +238,7 @@ def _next_turn(saving: Saving, row: Row, people: Sequence[Row], own: Mapping[str
     waiting = [one for one in people if one["state"] == WAITING]
     if row["need"] == "order" and waiting and not any(one["state"] == OPEN and one["id"] != own["id"] for one in people):
         saving.work.connection.execute(sa.update(ask_person).where(ask_person.c.id == waiting[0]["id"]).values(state=OPEN))
+        tell_waiting(saving.work.ctx, row["id"])
 
 
 def _answers(saving: Saving, row: Mapping[str, Any], values: Mapping[str, object]) -> dict[str, Value]:

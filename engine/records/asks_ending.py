@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from engine.access import remember
 from engine.fields.base import Value
+from engine.notices import forget_asked
 from engine.provenance import load_bundle
 from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN
 from engine.rules.book import CompiledRule, RuleBook, Step
@@ -42,6 +43,7 @@ def end_ask(saving: Saving, row: Mapping[str, Any], state: str, answer: Mapping[
     kept = {name: carry(value) for name, value in answer.items()}
     put_state(saving, row["id"], state, decided_at=work.ctx.now, decided_by=work.ctx.actor.person_id, answers=kept)
     drop_others(saving, row["id"], set())
+    forget_asked(work.ctx, row["id"])
     steps = (*step.branches.get(_BRANCH[state], ()), *step.branches.get("finally", ()))
     if steps:
         saving.ruling.branch(rule, steps, start, f"ask:{row['id']}:{state}")

@@ -180,7 +180,7 @@ class Emit(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Effect):
-    """An approval. ``frame``: the names the branch needs. Result: a Handle of the ask, None when nobody needs to be asked (``needed`` false)."""
+    """An approval. ``message``: its template, ``sources``: what its placeholders are of. ``frame``: the names the branch needs. Result: a Handle of the ask, None when nobody needs to be asked (``needed`` false)."""
 
     name: str
     step: str
@@ -194,7 +194,9 @@ class Ask(Effect):
     escalate_after: int | None = None
     escalate_to: Sequence[int] = ()
     message: Label = ""
+    shown: Mapping[str, Value] = field(default_factory=dict)  # values of the message's placeholders
     frame: Mapping[str, Value] = field(default_factory=dict)
+    sources: Mapping[str, Handle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,9 @@ class Speech:
     def _columns(self, step: Step, place: str, entity: str) -> dict[str, str]:
         return {name: value_of(term, self._rows(entity)) for name, term in step.under(place).items()}
 
+    def _lasting(self, step: Step, word: str, text: Any) -> str:
+        return value_of(step.terms[word], self.around) if word in step.terms else self._span(text)
+
     def _span(self, text: Any) -> str:
         try:
             return span(parse_duration(str(text)), self.labels)
@@ -254,10 +257,12 @@ class Speech:
         if body.get("opinion") == "required":
             said.append(word("ask_opinion"))
         if "within" in body:
-            said.append(word("ask_within", span=self._span(body["within"])))
+            said.append(word("ask_within", span=self._lasting(step, "within", body["within"])))
         if "escalate/to" in step.terms:
             people, after = value_of(step.terms["escalate/to"], self.around), body["escalate"].get("after")
-            said.append(word("ask_escalate_after", span=self._span(after), people=people) if after else word("ask_escalate", people=people))
+            said.append(
+                word("ask_escalate_after", span=self._lasting(step, "escalate/after", after), people=people) if after else word("ask_escalate", people=people)
+            )
         details = word("inputs", inputs=word("semicolon").join(said)) if said else ""
         return word("ask", who=value_of(step.terms.get("who"), self.around), details=details)
 

@@ -14,6 +14,7 @@ from engine.rules.book import Step, Term
 from engine.rules.effects import Apart, Ask, CreateRecord, DeleteRecord, Effect, Find, Given, Handle, Lock, Notify, Refuse, RunAction, SetValues
 from engine.rules.frame import Frame
 from engine.rules.origins import sources_of
+from metadata.text import Label
 
 Effects = Generator[Effect, Any, None]
 
@@ -253,6 +254,7 @@ def _ask(frame: Frame, step: Step) -> Effects:
             yield from run_steps(frame, step.branches.get(word, ()))
         return
     escalate = body.get("escalate", {})
+    text, shown, sources = _said(frame, step)
     made = yield Ask(
         str(body["ask"]),
         step.path,
@@ -262,11 +264,13 @@ def _ask(frame: Frame, step: Step) -> Effects:
         frame.of(body["about"]) if "about" in body else frame.record,
         body.get("opinion", "optional"),
         body.get("fields", {}),
-        _seconds(body.get("within")),
-        _seconds(escalate.get("after")),
+        _seconds(frame, step, "within", body.get("within")),
+        _seconds(frame, step, "escalate/after", escalate.get("after")),
         people_in(frame.value(step.terms["escalate/to"])) if "escalate/to" in step.terms else (),
-        frame.eyes.text(frame, step.message) if step.message is not None else "",
+        text,
+        shown,
         frame.carried(),
+        sources,
     )
     _name(frame, step, made)
     frame.trace.note(step, did="asked", ask=made)
@@ -275,12 +279,18 @@ def _ask(frame: Frame, step: Step) -> Effects:
 def _notify(frame: Frame, step: Step) -> Effects:
     body = step.body
     people = people_in(frame.value(step.terms["notify"]))
-    shown = {} if step.message is None else {text: frame.value(expression) for text, expression in step.message.expressions().items()}
-    text = "" if step.message is None else step.message.label
+    text, shown, sources = _said(frame, step)
     channel, template, hours = str(body.get("channel", "screen")), str(body.get("template", "")), str(body.get("hours", ""))
-    sources = {} if step.message is None else sources_of(step.message.expressions().values(), frame.spaces)
     told = yield Notify(people, text, shown, channel, template, hours, frame.record, sources)
     frame.trace.note(step, did="notified", people=people, told=told)
+
+
+def _said(frame: Frame, step: Step) -> tuple[Label, dict[str, Value], Mapping[str, Handle]]:
+    """A step's message for each reader's own eyes: the template, the values of its placeholders, the records they are of."""
+    if step.message is None:
+        return "", {}, {}
+    expressions = step.message.expressions()
+    return step.message.label, {text: frame.value(one) for text, one in expressions.items()}, sources_of(expressions.values(), frame.spaces)
 
 
 def people_in(value: Value) -> list[int]:
@@ -290,7 +300,11 @@ def people_in(value: Value) -> list[int]:
     return list(dict.fromkeys(one for one in ids if isinstance(one, int) and one > 0))
 
 
-def _seconds(text: Any) -> int | None:
+def _seconds(frame: Frame, step: Step, word: str, text: Any) -> int | None:
+    """A span of time as it is written, or as its expression gives it; None for none."""
+    if word in step.terms:
+        value = frame.value(step.terms[word])
+        return value if isinstance(value, int) else None
     return parse_duration(text) if isinstance(text, str) else None
 
 

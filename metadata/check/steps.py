@@ -270,8 +270,10 @@ def _ask(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame
         findings.expression(spot / word, step.get(word), frame.place(wants))
     if "about" in step:
         _record_named(spot / "about", step["about"], frame)
+    _span(spot / "within", step.get("within"), frame)
     if "escalate" in step:
         findings.expression(spot / "escalate" / "to", step["escalate"]["to"], frame.place())
+        _span(spot / "escalate" / "after", step["escalate"].get("after"), frame)
         if "within" not in step and "after" not in step["escalate"]:
             (spot / "escalate").report("step_missing", word="after", verb="escalate")
     parameters(spot / "fields", step.get("fields", {}))
@@ -280,6 +282,12 @@ def _ask(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame
         steps(spot / word, step.get(word, ()), inner, depth + 1)
     findings.template(spot / "message", step.get("message"), frame.place())
     return frame
+
+
+def _span(spot: Spot, text: str | None, frame: Frame) -> None:
+    """A duration, or an expression that gives one: no name begins with a capital, so that the two cannot be taken for each other."""
+    if text is not None and not text.lstrip("-").startswith("P"):
+        spot.findings.expression(spot, text, frame.place("duration"))
 
 
 def calendar(spot: Spot, name: str) -> None:

@@ -122,7 +122,7 @@ def ask_json(ctx: Context, one: Asked) -> dict[str, Any]:
         "id": one.id,
         "name": one.name,
         "rule": one.rule,
-        "title": asks.title_of(one, ctx.locale),
+        "title": one.title,
         "state": one.state,
         "applicant": None if one.person is None else {"id": one.person, "label": one.applicant},
         "about": _about(ctx, one),

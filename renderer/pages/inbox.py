@@ -9,6 +9,7 @@ from starlette.responses import Response
 from engine import notices
 from engine.context import Context
 from engine.notices import Notice
+from engine.records import asks
 from engine.rules.compile import rule_book
 from metadata.text import label_text
 from renderer import formats
@@ -45,7 +46,7 @@ def inbox(visit: Visit) -> Response:
     words = {"rows": [_row(visit.ctx, item) for item in found.items], "following": found.next or "", "show": show}
     if visit.wants_part and visit.target == "more-notices":
         return visit.part("_notices.html", **words)
-    return visit.page("inbox.html", unread=notices.unread(visit.ctx), most=notices.MOST_COUNTED, **words)
+    return visit.page("inbox.html", unread=notices.unread(visit.ctx), most=notices.MOST_COUNTED, waiting=asks.waiting_for(visit.ctx), **words)
 
 
 def _row(ctx: Context, item: Notice) -> NoticeRow:
@@ -58,8 +59,8 @@ def _row(ctx: Context, item: Notice) -> NoticeRow:
         formats.short_instant(item.at, ctx.workspace.timezone, local.date()),
         f"{item.at.astimezone(ctx.workspace.timezone):%Y-%m-%d %H:%M:%S}",
         item.read,
-        item.label or "",
-        (entity.definition.icon or "file-text") if entity is not None else "message",
+        _("Approval") if item.kind == notices.ASK else item.label or "",
+        "checklist" if item.kind == notices.ASK else (entity.definition.icon or "file-text") if entity is not None else "message",
         label_text(rule.title, ctx.locale) if rule is not None else "",
     )
 
@@ -97,4 +98,6 @@ def open_record(visit: Visit) -> Response:
     number = visit.number("id")
     entity, record = notices.about(visit.ctx, number)
     notices.mark(visit.ctx, [number])
+    if entity == notices.ASK and record:
+        return visit.redirect(f"{visit.base}/approvals/{record}")
     return visit.redirect(f"{visit.base}/r/{entity}/{record}" if entity and record else f"{visit.base}/inbox")

@@ -9,7 +9,7 @@ import pytest
 
 from engine.actors import enter_as
 from engine.home import Home
-from engine.records.asks import mine, title_of
+from engine.records.asks import mine
 from engine.records.query import get
 from tests.renderer.counter import NAME, post
 from tests.renderer.station import as_person
@@ -76,7 +76,7 @@ def test_a_button_works_without_scripts_and_twice_sent_does_its_work_once(counte
         done = post(client, "/r/guest/2/do/waive", reason="再次申请", once__=once)
         assert done.status_code == 303 and done.headers["Location"] == f"/w/{NAME}/r/guest/2"
     with as_person(counter, NAME, "rosa").snapshot() as ctx:
-        assert len([one for one in mine(ctx, state="asked") if "再次申请" in title_of(one, "zh")]) == 1
+        assert len([one for one in mine(ctx, state="asked") if "再次申请" in one.title]) == 1
 
 
 @pytest.mark.parametrize("path", ["/r/guest/1/do/nothing", "/r/guest/999/do/move", "/r/guest/1/do/visit.new", "/r/nothing/1/do/move", "/r/visit/1/do/move"])

@@ -6,11 +6,14 @@ from threading import Barrier, Thread
 import pytest
 
 from engine.errors import Conflict, Denied, Invalid, NotFound
+from engine.notices import inbox, unread
 from engine.publishing import plan_publish, publish
 from engine.records import service
 from engine.records.asks import asked, mine, waiting_for
 from engine.records.asks_deciding import add_signer, decide, delegate, due, give_back, next_due, send_again, tick, withdraw
 from engine.records.record import ANY
+
+from .conftest import DOCUMENTS_OF_SITE
 
 
 def ask_rule(**words):
@@ -34,18 +37,30 @@ def ask_rule(**words):
     return {"title": {"zh": "申请折扣"}, "on": {"action": "customer.discount"}, "if": "stage == 'new'", "then": [step, {"set": {"code": "'asked'"}}]}
 
 
-SELLER = {"title": "销售", "grants": {"customer": {"read": True, "create": True, "update": True, "actions": {"discount": True}}, "person": {"read": True}}}
+SPANS = {
+    **DOCUMENTS_OF_SITE["settings", "settings"],
+    "reply_within": {"type": "duration", "default": "PT4H", "title": "审批期限"},
+    "chief_after": {"type": "duration", "default": "PT3H", "title": "上报"},
+}
+SELLER = {
+    "title": "销售",
+    "grants": {
+        "customer": {"read": True, "create": True, "update": True, "actions": {"discount": True}, "fields": {"budget": {"read": False}}},
+        "person": {"read": True},
+    },
+}
 
 
 @pytest.fixture
 def asking(make_site, database_kind):
     """Makes a site whose sellers may ask for a discount, and asks; bosses b1, b2, b3. Gives the site, the customer, the approval's number."""
 
-    def make(**words):
-        site = make_site(database_kind, {("rule", "discount"): ask_rule(**words), ("role", "seller"): SELLER})
+    def make(budget=None, **words):
+        site = make_site(database_kind, {("rule", "discount"): ask_rule(**words), ("role", "seller"): SELLER, ("settings", "settings"): SPANS})
         for login in ("b2", "b3"):
             service.create(site.ctx(), "person", {"name": f"人{login}", "login": login, "roles": ["boss"]})
         customer = site.held("s1")
+        service.update(site.ctx(), "customer", customer, {"budget": budget}, ANY, json=True)
         service.act(site.ctx("s1"), "customer", customer, "discount", {})
         (found,) = reading(site, "s1", mine, state="asked")
         return site, customer, found.id
@@ -63,7 +78,7 @@ def test_steps_after_an_ask_go_on_and_the_branch_runs_once_it_is_decided(asking)
     assert site.row("customer", customer)["code"] == "asked" and site.row("customer", customer)["note"] is None
     assert reading(site, "b2", waiting_for) == 1 and reading(site, "s1", waiting_for) == 0
     (found,) = reading(site, "b1", mine)
-    assert (found.title, found.applicant, found.about) == ({"zh": "张三 申请折扣"}, "人s1", customer)
+    assert (found.title, found.applicant, found.about) == ("张三 申请折扣", "人s1", customer)
     assert decide(site.ctx("b2"), number, True, opinion="可以") == "approved"
     row = site.row("customer", customer)
     assert (row["note"], row["seen"]) == ("ok 可以", 1)
@@ -191,6 +206,14 @@ def test_time_escalates_and_expires_and_never_approves(asking):
     assert (row["note"], row["seen"]) == ("late", 1)
 
 
+def test_how_long_it_may_take_can_be_a_setting(asking):
+    site, customer, number = asking(within="setting.reply_within", escalate={"after": "setting.chief_after", "to": "people('seller')"})
+    site.later(hours=3)
+    assert (tick(site.ctx(), number), reading(site, "s2", waiting_for)) == ("open", 1)
+    site.later(hours=1)
+    assert (tick(site.ctx(), number), site.row("customer", customer)["note"]) == ("expired", "late")
+
+
 def test_before_it_is_approved_the_rules_condition_is_looked_at_again(asking):
     site, customer, number = asking()
     service.update(site.ctx(), "customer", customer, {"stage": "met"}, ANY)
@@ -236,3 +259,61 @@ def test_two_who_decide_at_the_same_instant_decide_once(asking):
         thread.join()
     assert sorted(outcomes) == ["approved", "ask_over", "ask_over"]
     assert site.row("customer", customer)["seen"] == 1
+
+
+# --- being told --------------------------------------------------------------------------------------------------------------------------------
+
+
+def told_of_asks(site, login):
+    """What somebody was told of approvals: the texts, and whether each is read."""
+    return [(item.text, item.read) for item in inbox(site.ctx(login)).items if item.kind == "ask"]
+
+
+def test_whoever_is_to_decide_is_told_once_and_nobody_else(asking):
+    site, _, number = asking()
+    assert told_of_asks(site, "b1") == told_of_asks(site, "b2") == [("待您审批：张三 申请折扣", False)]
+    assert told_of_asks(site, "s1") == [] and unread(site.ctx("b1")) == 1
+    give_back(site.ctx("b1"), number, "写清楚")
+    send_again(site.ctx("s1"), number)
+    assert len(told_of_asks(site, "b1")) == 1
+
+
+def test_a_decided_one_leaves_nothing_unread(asking):
+    site, _, number = asking()
+    decide(site.ctx("b2"), number, True, opinion="可以")
+    assert [told_of_asks(site, login) for login in ("b1", "b2", "b3")] == [[("待您审批：张三 申请折扣", True)]] * 3
+
+
+def test_in_order_each_is_told_when_their_turn_has_come(asking):
+    site, _, number = asking(need="order")
+    assert (len(told_of_asks(site, "b1")), told_of_asks(site, "b2")) == (1, [])
+    decide(site.ctx("b1"), number, True, opinion="可以")
+    assert (len(told_of_asks(site, "b2")), told_of_asks(site, "b3")) == (1, [])
+
+
+def test_whoever_it_is_handed_on_to_is_told(asking):
+    site, _, number = asking()
+    service.create(site.ctx(), "person", {"name": "人b4", "login": "b4", "roles": ["boss"]})
+    delegate(site.ctx("b1"), number, site.person("b4"))
+    assert told_of_asks(site, "b4") == [("待您审批：张三 申请折扣", False)]
+
+
+def test_those_it_escalates_to_are_told_and_never_whoever_may_not_decide(asking):
+    site, _, number = asking(escalate={"after": "PT1H", "to": "people('seller')"})
+    assert told_of_asks(site, "s2") == []
+    site.later(hours=2)
+    assert tick(site.ctx(), number) == "open" == tick(site.ctx(), number)
+    assert len(told_of_asks(site, "s2")) == 1 and len(told_of_asks(site, "b1")) == 1
+    assert told_of_asks(site, "s1") == []
+    with pytest.raises(Denied):
+        decide(site.ctx("s1"), number, True, opinion="自己同意")
+
+
+def test_a_title_is_filled_with_the_eyes_of_whoever_reads_it(asking):
+    """The seller who asked sees no budget; the boss who decides sees it, in the approval and in the message."""
+    site, _, number = asking(budget=100_000, message={"zh": "{name}，预算 {budget}"})
+    with site.ctx("s1").snapshot() as ctx:
+        assert asked(ctx, number).title == "张三，预算 ***"
+    with site.ctx("b1").snapshot() as ctx:
+        assert asked(ctx, number).title == "张三，预算 1,000"
+    assert told_of_asks(site, "b1") == [("待您审批：张三，预算 1,000", False)]
