@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from engine.expressions.language import Expression
 from engine.fields.base import Value
+from engine.fields.values import link_id
 from engine.rules.book import CompiledRule, Step, Template, Term
 from engine.rules.carrying import plain
 from engine.rules.decisions import Decision
@@ -95,13 +96,23 @@ class Frame:
         return bool(self.value(term))
 
     def of(self, name: str) -> Handle | None:
-        """The record a step names: the run's own, or one carried under a name (a link field of the own record included)."""
-        if name == "record":
-            return self.record
-        found = self.spaces.get(name)
-        if found is None and self.record is not None and "." not in name:
-            found = self.eyes.linked(self.record, name)
-        return found if isinstance(found, Handle) else None
+        """The record a step names: the run's own, one carried under a name, what a link field of the own record leads to, or one of those (``line.deal``)."""
+        head, _, link = name.partition(".")
+        found = self.record if head == "record" else self.spaces.get(head)
+        if found is None and self.record is not None and not link:
+            found = self.eyes.linked(self.record, head)
+        if isinstance(found, Handle):
+            return self.eyes.linked(found, link) if link else found
+        return self._within(head, link, found[link]) if link and isinstance(found, Mapping) and found.get(link) is not None else None
+
+    def _within(self, head: str, name: str, value: Value) -> Handle | None:
+        """A record that stands as a parameter (given by its id, too) or in a row that an action gave."""
+        if isinstance(value, Handle) or head != "param":
+            return value if isinstance(value, Handle) else None
+        wanted = self.rule.trigger.params.get(name, {})
+        entity = str(wanted.get("type", "")) if wanted.get("type") in ("person", "team") else str(wanted.get("to", ""))
+        number = link_id(value)
+        return self.eyes.handle(entity, number) if entity and number is not None else None
 
     def carried(self) -> dict[str, Value]:
         """The names a branch or job that goes on later needs; what came out of an encrypted field is not among them: it would lie there in clear."""

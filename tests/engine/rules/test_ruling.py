@@ -235,6 +235,22 @@ def test_a_step_writes_on_the_record_a_link_field_leads_to(make_site, database_k
     assert site.row("customer", customer)["budget"] == 700
 
 
+def test_a_step_writes_on_the_record_that_a_link_of_a_carried_record_leads_to(make_site, database_kind):
+    steps = [
+        {"find": "follow_up", "as": "last", "where": "customer == record", "sort": ["-id"]},
+        {"set": {"budget": "900"}, "on": "last.customer"},
+        {"set": {"note": "'谢谢'"}, "on": "param.other"},
+    ]
+    other = {"type": "link", "to": "customer", "title": "另一位", "required": True}
+    rule = {"title": "记", "on": {"action": "customer.thank", "with": {"other": other}}, "then": steps}
+    role = {"title": "销售", "grants": {"customer": {"read": True, "actions": {"thank": True}}, "follow_up": {"read": True, "create": True}}}
+    site = make_site(database_kind, {("rule", "thank"): rule, ("role", "seller"): role})
+    customer, second = site.customer("周九"), site.customer("周十")
+    service.create(site.ctx(), "follow_up", {"customer": customer, "content": "聊得很好，约了周末"})
+    service.act(site.ctx("s1"), "customer", customer, "thank", {"other": second})
+    assert (site.row("customer", customer)["budget"], site.row("customer", second)["note"]) == (900, "谢谢")
+
+
 # --- the log -----------------------------------------------------------------------------------------------------------------------------------
 
 
