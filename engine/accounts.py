@@ -264,7 +264,7 @@ def read_session(home: Home, token: str, *, used: bool = True) -> Session | None
     if found.expires_at <= now or found.seen_at + timedelta(hours=home.settings.session_idle_hours) <= now:
         return None
     if used and now - found.seen_at > _SEEN_EVERY:
-        with home.database.write(background=True) as connection:
+        with home.database.write(background=True, lasting=False) as connection:
             connection.execute(session.update().where(session.c.digest == found.digest).values(seen_at=now))
     return found
 

@@ -21,7 +21,9 @@ from engine import system_tables as tables
 from engine.bell import Bell
 from engine.clock import STATE, State, StateBeside, move, wall
 from engine.crypto import Keys
-from engine.database import Database, PostgresServer, check_sqlite, create_file, open_sqlite
+from engine.database import Database
+from engine.database_postgresql import PostgresServer
+from engine.database_sqlite import check_sqlite, create_file, open_sqlite
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
 from engine.migrations import Branch, head, state_of, upgrade
 from engine.outbound import Outbound

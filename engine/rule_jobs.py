@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,11 +17,13 @@ import sqlalchemy as sa
 from engine.actors import actor_behind, enter_as
 from engine.clock import State, raise_settings_version, read_state
 from engine.context import Cause
+from engine.database_ready import Ready
 from engine.errors import Refusal
 from engine.jobs import Ended, JobKind, JobRun
 from engine.notices import notify
 from engine.records.runs import Asked, Runs
 from engine.rules.effects import Notify
+from engine.scope import among, ids_value
 from engine.storage import EPOCH
 from engine.system_tables_rules import due_done, rule_switch
 from engine.system_tables_rules import run as run_table
@@ -50,6 +53,12 @@ class _Batch:
     runs: Runs | None = None
 
 
+@cache
+def _switches(dialect: str) -> Ready:
+    columns = rule_switch.c
+    return Ready(sa.select(columns.rule, columns.off_at, columns.by, columns.failures).where(among(columns.rule, "rules", dialect)))
+
+
 class RuleOff(Refusal):
     """The rule was switched off for its failures: its jobs wait among those given up on until somebody runs them again."""
 
@@ -68,9 +77,10 @@ class RuleJobs:
     def _prepare(connection: sa.Connection, runs: Sequence[JobRun]) -> _Batch:
         state = read_state(connection)
         ctx = enter_as(runs[0].home, runs[0].workspace, "clock").within(connection, state)
-        switches = connection.execute(sa.select(rule_switch).where(rule_switch.c.rule.in_({run.args["rule"] for run in runs}))).all()
-        off = {switch.rule: switch.by for switch in switches if switch.off_at is not None}
-        return _Batch(replace(ctx, background=True), state, off, frozenset(switch.rule for switch in switches if switch.failures))
+        dialect = connection.dialect.name
+        switches = _switches(dialect).rows(connection, {"rules": ids_value({run.args["rule"] for run in runs}, dialect)})
+        off = {rule: by for rule, off_at, by, _ in switches if off_at is not None}
+        return _Batch(replace(ctx, background=True), state, off, frozenset(rule for rule, _, _, failures in switches if failures))
 
     @contextmanager
     def _together(self, batch: _Batch, jobs: Sequence[JobRun]) -> Iterator[_Batch]:

@@ -81,7 +81,7 @@ erasure = numbered(
 )
 
 
-def _job(holder: MetaData) -> Table:
+def _job(holder: MetaData, *order: str) -> Table:
     """Work to do after a commit. ``key`` makes it unique while it waits; ``run_at`` of a leased one is the end of its lease."""
     return numbered(
         "job",
@@ -100,12 +100,12 @@ def _job(holder: MetaData) -> Table:
         Column("person", BigInteger),
         Column("created_at", Instant, nullable=False),
         Column("done_at", Instant),
-        Index("ix_job_queue_run_at", "queue", "run_at"),
+        Index("ix_job_queue_run_at", "queue", "run_at", *order),
         Index("ix_job_workspace", "workspace", "id"),
     )
 
 
-home_job = _job(HOME)  # PostgreSQL: one for all workspaces
+home_job = _job(HOME, "id")  # PostgreSQL: one for all workspaces, read in order however many wait (an index of SQLite ends with the id by itself)
 workspace_job = _job(WORKSPACE)  # SQLite: in each file, so that a job commits with the change that asks for it
 
 

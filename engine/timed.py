@@ -260,7 +260,7 @@ def _mark(ctx: Context, batch: Iterable[Found]) -> int | None:
     None when another process is sweeping this workspace.
     """
     database = ctx.workspace.database
-    with database.write(background=True) as connection:
+    with database.write(background=True, lasting=False) as connection:
         if database.dialect == "postgresql":
             key = sa.func.hashtext(f"due {ctx.workspace.name}")
             if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar_one():

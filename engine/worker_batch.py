@@ -72,9 +72,9 @@ def _note_failure(kinds: Mapping[str, JobKind], run: JobRun, error: Exception) -
 def _transaction(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dict[int, int], *, apart: bool) -> list[JobRun]:
     """One transaction of jobs, each in a savepoint when ``apart``; gives those there was no time for. Raises _Failed when one fails and has none."""
     database, begin = runs[0].database, perf_counter()
-    with database.write(background=True) as connection:
+    with database.write(background=True, lasting=False) as connection:  # taken back, it is a waiting job again
         mine = hold(connection, runs)
-        ours = [replace(run, connection=connection) for run in runs if run.id in mine]
+        ours = [run for run in runs if run.id in mine]
         shared, ended = _prepared(kinds, connection, ours), list[Ended]()
 
         def goes_on() -> bool:
@@ -86,9 +86,9 @@ def _transaction(kinds: Mapping[str, JobKind], runs: Sequence[JobRun], lost: dic
                 if kind is None or part[0].crashed:
                     ended += [Ended(run, "job_unknown" if kind is None else "job_killed_worker", {"name": run.name}) for run in part]
                 elif apart:
-                    ended.append(_alone(kind, part[0], given, lost))
+                    ended.append(_alone(kind, connection, part[0], given, lost))
                 else:
-                    _together(kind, part, given, ended, goes_on)
+                    _together(kind, connection, part, given, ended, goes_on)
             except _Lost:
                 break
             if not goes_on():
@@ -111,13 +111,13 @@ def _parts(runs: Sequence[JobRun], *, apart: bool) -> list[list[JobRun]]:
     return [[run] for run in runs] if apart else [list(some) for _, some in groupby(runs, lambda run: run.name)]
 
 
-def _together(kind: JobKind, runs: Sequence[JobRun], shared: Any, ended: list[Ended], goes_on: Callable[[], bool]) -> None:
+def _together(kind: JobKind, connection: sa.Connection, runs: Sequence[JobRun], shared: Any, ended: list[Ended], goes_on: Callable[[], bool]) -> None:
     """Jobs that end well, as long as there is time. Raises _Failed when one of them does not: they cannot be undone alone."""
     try:
         with _entered(kind, runs, shared) as what:
             for run in runs:
                 begin = perf_counter()
-                kind.run(replace(run, shared=what))
+                kind.run(replace(run, connection=connection, shared=what))
                 ended.append(_well(run, begin))
                 if not goes_on():
                     break
@@ -125,12 +125,12 @@ def _together(kind: JobKind, runs: Sequence[JobRun], shared: Any, ended: list[En
         raise _Failed from error
 
 
-def _alone(kind: JobKind, run: JobRun, shared: Any, lost: dict[int, int]) -> Ended:
+def _alone(kind: JobKind, connection: sa.Connection, run: JobRun, shared: Any, lost: dict[int, int]) -> Ended:
     """One job in its savepoint. Raises _Lost when it lost a race and may run again at once."""
     begin = perf_counter()
     try:
-        with run.open.begin_nested(), _entered(kind, [run], shared) as what:
-            kind.run(replace(run, shared=what))
+        with connection.begin_nested(), _entered(kind, [run], shared) as what:
+            kind.run(replace(run, connection=connection, shared=what))
     except Exception as error:
         code, params, refused = _told(run, error)
         if code == "lost_race" and lost.get(run.id, 0) < MOST_LOST:

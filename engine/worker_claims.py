@@ -6,12 +6,17 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
+from engine.clock import wall
+from engine.database_ready import Ready
 from engine.jobs import DEAD, DONE, WAITING, JobKind, JobRun, moment, table_for
+from engine.scope import among, ids_value
+from engine.storage import Instant
 
 if TYPE_CHECKING:
     from engine.database import Database
@@ -42,29 +47,74 @@ class Lane:
         return [table.c.queue == WAITING, named, *([table.c.workspace == workspace] if workspace else [])]
 
 
+class _Job(NamedTuple):
+    """What a claim reads of a job."""
+
+    id: int
+    workspace: str
+    name: str
+    key: str | None
+    args: Mapping[str, Any]
+    attempts: int
+    worker: str | None
+    progress: Mapping[str, Any] | None
+    person: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What one kind of database is asked for with each batch of a lane. ``due``: whether there is anything; ``ready``: what may be taken, first come first."""
+
+    due: Ready
+    ready: Ready
+    take: Ready
+    hold: Ready
+    remove: Ready
+
+
+@cache
+def _statements(dialect: str, tx: bool, within: bool) -> _Statements:
+    """``tx``: of jobs whose names are given, or of all others; ``within``: of one workspace."""
+    table, postgresql = table_for(dialect), dialect == "postgresql"
+    now: Any = sa.func.now() if postgresql else sa.bindparam("now", type_=Instant)
+    lease: Any = now + sa.bindparam("lease", type_=sa.Interval) if postgresql else sa.bindparam("lease", type_=Instant)
+    worker = sa.bindparam("of", type_=sa.Text, required=True)
+    ids, named, waits = among(table.c.id, "ids", dialect), among(table.c.name, "names", dialect), table.c.queue == sa.literal(WAITING)
+    due = [waits, named if tx else sa.not_(named), table.c.run_at <= now]
+    if within:
+        due.append(table.c.workspace == sa.bindparam("within", type_=sa.Text, required=True))
+    ready = sa.select(*(table.c[name] for name in _Job._fields)).where(*due).order_by(table.c.run_at, table.c.id).limit(BATCH if tx else 1)
+    return _Statements(
+        Ready(sa.select(table.c.id).where(*due).limit(1)),
+        Ready(ready.with_for_update(skip_locked=True)),
+        Ready(table.update().where(ids).values(worker=worker, attempts=table.c.attempts + 1, run_at=lease)),
+        Ready(sa.select(table.c.id, table.c.worker, table.c.queue).where(ids).with_for_update()),
+        Ready(table.delete().where(ids)),
+    )
+
+
 def claim(home: Home, database: Database, worker: str, lane: Lane, kinds: Mapping[str, JobKind], workspace: str = "") -> list[JobRun]:
     """Take the longest-due jobs of a lane whose lease (if any) has ended: some, or none when nothing is due.
 
     A job that another worker left without a word is taken alone: it may be what killed that worker.
     """
-    table = table_for(database.dialect)
+    dialect = database.dialect
+    ask, lease = _statements(dialect, lane.tx, bool(workspace)), timedelta(seconds=home.settings.job_lease)
+    given = {"names": ids_value(lane.names, dialect), "within": workspace, "now": wall()}
     with database.read() as connection:
-        due = sa.select(table.c.id).where(*lane.terms(table, workspace), table.c.run_at <= moment(connection)).limit(1)
-        if connection.execute(due).first() is None:
+        if ask.due.first(connection, given) is None:
             return []
-    with database.write(background=True) as connection:
-        ready = sa.select(table).where(*lane.terms(table, workspace), table.c.run_at <= moment(connection)).order_by(table.c.run_at, table.c.id)
-        rows = connection.execute(ready.limit(BATCH if lane.tx else 1).with_for_update(skip_locked=True)).all()
+    with database.write(background=True, lasting=not lane.tx) as connection:  # what reaches outside must know of everything that led to it
+        rows = [_Job(*row) for row in ask.ready.rows(connection, given)]
         if not rows:
             return []
         taken = rows[:1] if rows[0].worker else list(takewhile(lambda row: not row.worker, rows))
-        lease = moment(connection, timedelta(seconds=home.settings.job_lease))
-        claimed = {"worker": worker, "attempts": table.c.attempts + 1, "run_at": lease}
-        connection.execute(table.update().where(table.c.id.in_([row.id for row in taken])).values(claimed))
+        until = lease if dialect == "postgresql" else wall() + lease
+        ask.take.run(connection, {"ids": ids_value([row.id for row in taken], dialect), "of": worker, "lease": until})
     return [_run_of(home, database, row, worker, kinds) for row in taken]
 
 
-def _run_of(home: Home, database: Database, row: Any, worker: str, kinds: Mapping[str, JobKind]) -> JobRun:
+def _run_of(home: Home, database: Database, row: _Job, worker: str, kinds: Mapping[str, JobKind]) -> JobRun:
     own = database if database.dialect == "sqlite" else home.database_of(row.workspace)
     kind = kinds.get(row.name)
     most = 0 if kind is None else MOST_CRASHES if kind.mode == "tx" else kind.retries + 1
@@ -75,16 +125,16 @@ def _run_of(home: Home, database: Database, row: Any, worker: str, kinds: Mappin
 
 def hold(connection: sa.Connection, runs: Sequence[JobRun]) -> set[int]:
     """Those of the claimed jobs that are still this worker's, kept from others until the transaction ends."""
-    table = table_for(connection.dialect.name)
-    select = sa.select(table.c.id).where(table.c.id.in_([run.id for run in runs]), table.c.worker == runs[0].worker, table.c.queue == WAITING)
-    return set(connection.execute(select.with_for_update()).scalars())
+    dialect = connection.dialect.name
+    found = _statements(dialect, True, False).hold.rows(connection, {"ids": ids_value([run.id for run in runs], dialect)})
+    return {number for number, worker, queue in found if worker == runs[0].worker and queue == WAITING}
 
 
 def remove(connection: sa.Connection, ids: Sequence[int]) -> None:
     """Jobs held by this transaction are done, and leave no row."""
-    table = table_for(connection.dialect.name)
+    dialect = connection.dialect.name
     if ids:
-        connection.execute(table.delete().where(table.c.id.in_(ids)))
+        _statements(dialect, True, False).remove.run(connection, {"ids": ids_value(ids, dialect)})
 
 
 def _mine(table: sa.Table, run: JobRun) -> Any:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault
 from engine.exchange.sheets import SheetRow, shown_cell
-from engine.records.bulk_insert import inserter, to_json
+from engine.records.bulk_insert import inserter
+from engine.storage import to_json
 from engine.system_tables import import_row
 
 if TYPE_CHECKING:

@@ -9,12 +9,11 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-import orjson
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from engine.storage import Instant, JsonList, JsonValue, to_micros
+from engine.storage import Instant, JsonList, JsonValue, to_json, to_micros
 
 #: Rows of one SQLite statement, and its variables at most. The interpreter runs other threads while one statement does its work.
 _TOGETHER, _VARIABLES = 250, 32_000
@@ -88,11 +87,6 @@ def converter(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Converter:
     if isinstance(kind, Instant | sa.Date | sa.Boolean | sa.Text | sa.Integer):
         return None
     return kind._cached_bind_processor(dialect)
-
-
-def to_json(value: object) -> str:
-    """A JSON value as text, as both databases take it."""
-    return orjson.dumps(value).decode()
 
 
 @lru_cache(maxsize=512)

@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from engine import system_tables as tables
 from engine.access import remember
 from engine.fields.base import Value
-from engine.records.bulk_insert import Converter, Inserter, inserter, to_json
+from engine.records.bulk_insert import Converter, Inserter, inserter
 from engine.records.carried import copied, link_column
 from engine.records.history import cause_json
 from engine.records.search import is_searched, row_tokens
 from engine.records.values import seal_row, storage
 from engine.records.work import HEAD, Row, Work
 from engine.schema.tables import SEARCH_COLUMN
+from engine.storage import to_json
 
 if TYPE_CHECKING:
     from engine.workspace import Carried, CompiledEntity, CompiledField

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine import system_tables_rules as tables
 from engine.database_ready import Ready
 from engine.rules.book import CompiledRule
 from engine.rules.frame import Frame
+from engine.scope import among, ids_value
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -25,6 +28,18 @@ _BLOCK, _MORE = 8, 32
 _DRAWN = "tangram_run_ids"
 _INSERT = Ready(sa.insert(tables.run).inline(), [column.name for column in tables.run.c])
 _KNOWN = Ready(sa.select(tables.run.c.id).where(tables.run.c.rule == sa.bindparam("p_rule"), tables.run.c.occurrence == sa.bindparam("p_occurrence")))
+
+
+@cache
+def _ran(dialect: str) -> Ready:
+    """Which of some (rule, occurrence) there are. PostgreSQL is given pairs: asked for both lists it reads every run of a rule when it knows nothing of the table."""
+    run = tables.run.c
+    if dialect == "sqlite":
+        return Ready(sa.select(run.rule, run.occurrence).where(among(run.rule, "rules", dialect), among(run.occurrence, "occurrences", dialect)))
+    lists = [sa.bindparam(name, type_=ARRAY(sa.Text), required=True) for name in ("rules", "occurrences")]
+    asked = sa.func.unnest(*lists).table_valued("rule", "occurrence").render_derived()
+    ran = sa.exists().where(run.rule == asked.c.rule, run.occurrence == asked.c.occurrence)
+    return Ready(sa.select(asked.c.rule, asked.c.occurrence).where(ran))
 
 
 @dataclass(slots=True)
@@ -55,9 +70,9 @@ class RunLog:
 
     def expect(self, asked: Collection[tuple[str, str]]) -> None:
         """Learn which of some (rule, occurrence) pairs ran before: one question for many runs to come."""
-        runs, rules = tables.run.c, sorted({rule for rule, _ in asked})
-        select = sa.select(runs.rule, runs.occurrence).where(runs.rule.in_(rules), runs.occurrence.in_(sorted({occurrence for _, occurrence in asked})))
-        ran = {(row.rule, row.occurrence) for row in self.work.connection.execute(select)}
+        dialect = self.work.connection.dialect.name
+        given = {"rules": ids_value([rule for rule, _ in asked], dialect), "occurrences": ids_value([occurrence for _, occurrence in asked], dialect)}
+        ran = set(_ran(dialect).rows(self.work.connection, given))
         self._known.update((pair, pair in ran) for pair in asked)
         self.ahead = len(asked)
 

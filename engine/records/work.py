@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from copy import copy
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -63,7 +62,8 @@ class Work:
 
     def acting(self, ctx: Context) -> Work:
         """The same work as another actor does it: what is read, changed and noted is shared, rights and causes are the other's; values come as JSON."""
-        found = copy(self)
+        found = object.__new__(Work)
+        found.__dict__.update(self.__dict__)
         found.ctx = ctx
         found.json = True
         found.evaluator = Evaluator(environment(ctx), self.row)

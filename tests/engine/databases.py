@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.database import Database, PostgresServer, create_file, open_sqlite
+from engine.database import Database
+from engine.database_postgresql import PostgresServer
+from engine.database_sqlite import create_file, open_sqlite
 from engine.settings import Settings
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from engine.database import Database, PostgresServer, check_file, create_file, open_sqlite
+from engine.database import Database
 from engine.database_faults import LostRace, UnscopedStatement, violation_of
 from engine.database_lock import FairLock
+from engine.database_postgresql import PostgresServer
+from engine.database_sqlite import check_file, create_file, open_sqlite
 from engine.errors import Unavailable
 from engine.settings import Settings
 from engine.storage import Instant, JsonList, JsonValue, Key
@@ -207,7 +209,7 @@ def test_connections_heal_after_the_server_dropped_them(tmp_path, new_postgres_d
             number = connection.execute(sa.select(sa.func.pg_backend_pid())).scalar_one()
         with database.write() as connection:
             connection.execute(sa.select(sa.func.pg_terminate_backend(number)))
-        monkeypatch.setattr("engine.database._PING_AFTER", 0.0)
+        monkeypatch.setattr("engine.database_postgresql._PING_AFTER", 0.0)
         time.sleep(0.1)
         assert _names(database) == []
 
@@ -239,6 +241,27 @@ def test_a_sqlite_file_is_opened_safely(tmp_path):
                 }
             assert words == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
     assert (tmp_path / "things.db").stat().st_mode & 0o077 == 0
+
+
+def test_what_need_not_last_does_not_wait_for_the_disc_and_what_follows_does(tmp_path):
+    with _made("sqlite", tmp_path, lambda: "") as database:
+        seen = []
+        for number, lasting in enumerate((True, False, False, True)):
+            with database.write(lasting=lasting) as connection:
+                seen.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+                connection.execute(thing.insert().values(name=str(number)))
+        assert seen == [2, 1, 1, 2] and _names(database) == ["0", "1", "2", "3"]
+    with _made("sqlite", tmp_path / "off", lambda: "", sqlite_synchronous="OFF") as database, database.write(lasting=False) as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 0, "never more careful than it was told to be"
+
+
+def test_what_need_not_last_does_not_wait_for_the_servers_log(tmp_path, new_postgres_database):
+    with _made("postgresql", tmp_path, new_postgres_database) as database:
+        with database.write() as connection:
+            connection.exec_driver_sql("SET synchronous_commit TO on")
+        for lasting, word in ((False, "off"), (True, "on")):
+            with database.write(lasting=lasting) as connection:
+                assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == word
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from engine.database import Database, PostgresServer
+from engine.database import Database
 from engine.database_faults import UnscopedStatement, violation_of
+from engine.database_postgresql import PostgresServer
 from engine.database_ready import Ready
 from engine.errors import Unavailable
 from engine.settings import Settings

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from engine import clock, migrations, system_tables
 from engine.actors import system_actor
 from engine.context import Cause, Context
-from engine.database import open_sqlite
+from engine.database_sqlite import open_sqlite
 from engine.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from engine.home import Home
 from engine.settings import Settings
@@ -254,7 +254,7 @@ def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path):
 
 
 def test_an_old_sqlite_stops_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.database.sqlite3.sqlite_version_info", (3, 31, 1))
+    monkeypatch.setattr("engine.database_sqlite.sqlite3.sqlite_version_info", (3, 31, 1))
     with pytest.raises(Unavailable, match="sqlite_too_old"):
         Home.open(Settings(home=tmp_path), None, _load)
 
