@@ -383,7 +383,7 @@ def needed_of(select: sa.ClauseElement) -> Needed:
     return needed_in(select)
 
 
-def bound(ctx: Context, needed: Needed, **spaces: Value) -> dict[str, Any]:
+def bound(ctx: Context, needed: Needed, /, **spaces: Value) -> dict[str, Any]:
     """The wanted values of the surroundings; nothing is computed when a statement wants none."""
     return bind_values(evaluator_of(ctx), needed, **spaces) if needed else {}
 

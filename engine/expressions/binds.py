@@ -87,7 +87,9 @@ def needed_in(statement: sa.ClauseElement) -> dict[str, Bound | ZoneBound]:
     return {item.key: item for item in visitors.iterate(statement) if isinstance(item, Bound | ZoneBound)}
 
 
-def bind_values(evaluator: Evaluator, needed: Mapping[str, Bound | ZoneBound], *, old: Mapping[str, Value] | None = None, **spaces: Value) -> dict[str, Value]:
+def bind_values(
+    evaluator: Evaluator, needed: Mapping[str, Bound | ZoneBound], /, *, old: Mapping[str, Value] | None = None, **spaces: Value
+) -> dict[str, Value]:
     """What the binds are filled with in this environment. ``spaces``: carried names and spaces (``record``, ``param``, …)."""
     blind = evaluator.environment.blind
     found: dict[str, Value] = {}

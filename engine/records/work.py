@@ -159,7 +159,9 @@ class Work:
         found = self._constants[expression]
         return list(found) if isinstance(found, list) else found
 
-    def truth(self, entity: CompiledEntity, row: Mapping[str, Value], old: Mapping[str, Value] | None = None, **spaces: Value) -> Callable[[Expression], bool]:
+    def truth(
+        self, entity: CompiledEntity, row: Mapping[str, Value], /, old: Mapping[str, Value] | None = None, **spaces: Value
+    ) -> Callable[[Expression], bool]:
         """A function from conditions to whether they hold for a row."""
 
         def holds(expression: Expression) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.expressions.functions import Function, declared
+from engine.expressions.functions import Function, Site, count, declared
+from engine.expressions.nodes import Node
+from engine.expressions.types import INTEGER, MONEY, PERCENT
 
 Value = Any
 
@@ -33,7 +35,15 @@ def _portion(amount: Value, share: Value, whole: Value) -> Value:
     return -found if negative else found
 
 
-MONEY = (
+def _portion_typing(function: Function, site: Site, column: int, args: tuple[Node, ...]) -> Node:
+    """A share of whole numbers is a whole number, of basis points basis points, of anything else money."""
+    count(function, column, args, 3, 3)
+    kept = args[0].type if args[0].type in (INTEGER, PERCENT) else MONEY
+    shares = [node if node.type in (INTEGER, MONEY, PERCENT) else site.coercion.to(node, INTEGER) for node in args[1:]]
+    return function.call(kept, column, (site.coercion.to(args[0], kept), *shares))
+
+
+AMOUNTS = (
     Function(
         "part",
         "(money, basis points) -> money",
@@ -50,9 +60,9 @@ MONEY = (
     ),
     Function(
         "portion",
-        "(money, share, whole) -> money",
-        {"zh": "按份额取整（舍去）", "en": "amount x share / whole, rounded towards zero"},
-        declared("money, integer|money|percent, integer|money|percent -> money"),
+        "(T, share, whole) -> T",
+        {"zh": "金额、整数或比例按份额取整（舍去）", "en": "an amount, a whole number or basis points x share / whole, rounded towards zero"},
+        _portion_typing,
         _portion,
     ),
 )

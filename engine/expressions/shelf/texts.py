@@ -137,6 +137,15 @@ def _edit_distance(left: Value, right: Value) -> Value:
     return min(row[-1], _FAR)
 
 
+def _edit_distance_typing(function: Function, site: Site, column: int, args: tuple[Node, ...]) -> Node:
+    """Of two texts, or of two values encrypted alike: how far apart they are says neither."""
+    count(function, column, args, 2, 2)
+    kinds = {node.type.sealed for node in args}
+    if len(kinds) == 1 and kinds != {""}:
+        return function.call(INTEGER, column, args)
+    return function.call(INTEGER, column, [site.coercion.to(node, TEXT) for node in args])
+
+
 def _length_sql(face: SqlFace, call: Call) -> Column:
     return sa.func.length(face.value(call.args[0]), type_=sa.BigInteger)
 
@@ -207,8 +216,8 @@ TEXTS = (
     Function(
         "edit_distance",
         "(text, text) -> integer",
-        {"zh": "编辑距离，3 表示三次或更多", "en": "edit distance, 3 meaning three or more"},
-        declared("text, text -> integer"),
+        {"zh": "编辑距离，3 表示三次或更多；两个同样加密的值也能比", "en": "edit distance, 3 meaning three or more; of two values encrypted alike, too"},
+        _edit_distance_typing,
         _edit_distance,
     ),
 )

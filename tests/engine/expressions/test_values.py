@@ -149,6 +149,7 @@ def test_a_condition_is_true_or_false_even_of_empties(text, empty, one):
         ("portion(amount, 1, 3)", {"amount": 100}, 33),
         ("portion(amount, 1, 3)", {"amount": -100}, -33),
         ("portion(amount, 1, n)", {"amount": 100}, None),
+        ("portion(10000, n, 3)", {"n": 2}, 6666),
         ("part(amount, 3333)", {"amount": 2**53 - 1}, ((2**53 - 1) * 3333 * 2 + 10_000) // 20_000),
     ],
 )

@@ -54,13 +54,20 @@ DOCUMENTS: dict[tuple[str, str], Any] = {
         {"find": "all_", "as": "some", "take": 50, "where": "bp > 2000 and deal.total > 0", "sort": ["-bp"]},
         give="some.name",
     ),
+    ("rule", "named"): rule(
+        "deal.named",
+        {"find": "share", "as": "row", "where": "deal == record", "sort": ["id"]},
+        {"let": {"expression": "row.bp", "entity": "row.name", "needed": 1, "self": 2}},
+        {"find": "share", "as": "evaluator", "take": "count", "where": "deal == record and bp > expression and name != entity and bp > needed + self"},
+        give="list(evaluator, expression)",
+    ),
 }
 
 
 @pytest.fixture
 def site(make_site, database_kind):
     grants = {"*": {"read": True, "create": True, "update": True}}
-    grants["deal"] = {**grants["*"], "actions": dict.fromkeys(("shown", "results", "records"), True)}
+    grants["deal"] = {**grants["*"], "actions": dict.fromkeys(("shown", "results", "records", "named"), True)}
     return make_site(database_kind, {**DOCUMENTS, **{("role", key): {"title": key, "grants": grants} for key in ("seller", "boss")}})
 
 
@@ -81,6 +88,10 @@ def test_results_of_actions_are_looked_in_by_their_columns(site):
 
 def test_records_found_are_looked_in_by_their_fields(site):
     assert result(site, "records") == ["c", "b"]
+
+
+def test_a_step_may_be_named_like_anything_the_engine_calls_its_own(site):
+    assert result(site, "named") == [2, 2000]
 
 
 @pytest.mark.parametrize(
