@@ -188,6 +188,7 @@ class Database:
             if self._asker is not None:
                 self._asker.close()
             self._asker = None
+        self._answers = (0, {})
         self._close()
 
 

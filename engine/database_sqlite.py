@@ -152,8 +152,8 @@ def open_sqlite(path: Path, settings: Settings) -> Database:
 
     def close() -> None:
         watch.close()
-        read.dispose()
-        write.dispose()
+        for engine in (read, write):
+            engine.pool.dispose()  # not the engine: it would put another pool in its place, which the snapshots would not share
 
     return Database(
         "sqlite", engines, path=path, lock=FairLock(), timeout=settings.busy_timeout, synchronous=settings.sqlite_synchronous, watch=watch, close=close

@@ -114,11 +114,27 @@ class Home:
     def close(self) -> None:
         """Close every connection."""
         self.bell.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         for opened in self._opened.values():
             opened.database.close()
         self.database.close()
         if self._server is not None:
             self._server.close()
+
+    def refill(self, put: Callable[[], None]) -> None:
+        """Let go of every connection while ``put`` lays other contents of the same databases under them, and forget what was read of the old ones.
+
+        What was made of definitions stays, where version and settings are the same: a copy of a workspace need not be compiled again.
+        """
+        self._let_go()
+        put()
+        self.token_logins = {}
+        for opened in self._opened.values():
+            if opened.workspace is not None:
+                opened.workspace = opened.workspace.unread()
+            opened.looked = float("-inf")
 
     # -- releases
 

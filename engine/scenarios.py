@@ -1,6 +1,6 @@
 """Scenarios run: what a set of definitions promises, played through in throw-away sandboxes; what does not come true is a problem with its place and words.
 
-A sandbox is a SQLite home in a temporary folder, made once for the definitions and copied for each scenario. What a step does is scenario_steps.py's.
+A sandbox is a SQLite home in a temporary folder, made once for the definitions and laid anew under the same home for each scenario. What a step does is scenario_steps.py's.
 """
 
 from __future__ import annotations
@@ -61,21 +61,22 @@ def run_scenarios(registry: Registry, bundle: Bundle, keys: Collection[str] | No
     if not chosen:
         return
     with TemporaryDirectory(prefix="scenarios-") as folder:
-        secret, template = token_hex(32), Path(folder) / "template"
-        home = _open(template, secret, registry)
+        template, stage = Path(folder) / "template", Path(folder) / "stage"
+        home = _open(stage, token_hex(32), registry)
         try:
             create_workspace(home, _TEMPLATE, bundle, sandbox=True, now=min(_begin(shared(documents, key)) for key in chosen), timezone=timezone)
+            home.refill(lambda: _lay(stage, template))
+            for key in chosen:
+                home.refill(lambda: _lay(template, stage))
+                yield run_scenario(home, home.workspace(_TEMPLATE), key, bundle)
         finally:
             home.close()
-        for key in chosen:
-            copy = Path(folder) / "copy"
-            shutil.copytree(template, copy)
-            home = _open(copy, secret, registry)
-            try:
-                yield run_scenario(home, home.workspace(_TEMPLATE), key, bundle)
-            finally:
-                home.close()
-                shutil.rmtree(copy)
+
+
+def _lay(source: Path, target: Path) -> None:
+    """Put a copy of an installation's folder in another's place."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
 
 
 def run_scenario(home: Home, workspace: Workspace, key: str, bundle: Bundle | None = None) -> Result:

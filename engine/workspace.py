@@ -6,7 +6,7 @@ The nouns; how they are made from definitions is workspace_compile.py's business
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Plans and expressions kept per version; when there are more, all are forgotten and made again.
 CACHE_LIMIT = 8192
+#: First words of the keys under which the cache holds what was read of a workspace's data.
+_OF_DATA = frozenset({"actors", "teams", "logins", "settings timeline", "published", "rule book of", "scenarios"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,10 @@ class Workspace:
     rules_off: frozenset[str] = frozenset()  # rules switched off here
     settings_raw: Mapping[str, Any] = field(default_factory=dict)  # values set in this workspace and in force, as JSON
     cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)  # plans and expressions of this version
+
+    def unread(self) -> Workspace:
+        """The same version with nothing of its data remembered: only what was made of definitions."""
+        return replace(self, cache={key: value for key, value in self.cache.items() if key[0] not in _OF_DATA})
 
     @property
     def roles(self) -> Mapping[str, Role]:

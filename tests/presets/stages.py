@@ -1,10 +1,9 @@
-"""Sandboxes of a preset for its scenarios, on either database: published once, copied for each. SQLite copies a folder, PostgreSQL a database."""
+"""Sandboxes of a preset for its scenarios, on either database: published once; a copy is laid under the same home for each. SQLite copies a folder, PostgreSQL a database."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -18,49 +17,45 @@ from engine.settings import Settings
 from metadata.bundle import Bundle
 
 WORKSPACE = "stage"
-_numbers = count(1)
 _SECRET = "k" * 40
 
 
 class Stage:
-    """A preset published in a home of its own kind of database. ``copy`` opens a home that is as that one was, and lets it go again."""
+    """A preset published in a home of its own kind of database. ``copy`` gives the home as it was then."""
 
     def __init__(self, folder: Path, registry: Registry, bundle: Bundle, server: Callable[[], str] | None) -> None:
         self.bundle = bundle
         self._folder, self._registry = folder, registry
         self._server: URL | None = make_url(server()).set(drivername="postgresql") if server is not None else None
-        self._template = self._make("template")
-        create_workspace(self._template, WORKSPACE, bundle, sandbox=True, now=BEGIN)
-        self._template.close()
+        self._home = self._open("stage")
+        create_workspace(self._home, WORKSPACE, bundle, sandbox=True, now=BEGIN)
+        self._home.refill(lambda: self._lay("stage", "template"))
 
     @contextmanager
     def copy(self) -> Iterator[Home]:
-        """A home that holds the preset and nothing else."""
-        name = f"copy{next(_numbers)}"
-        shutil.copytree(self._folder / "template", self._folder / name)
-        if self._server is not None:
-            self._admin(f'CREATE DATABASE "{self._database(name)}" TEMPLATE "{self._database("template")}" STRATEGY FILE_COPY')
-        home = self._open(name)
-        try:
-            yield home
-        finally:
-            home.close()
-            shutil.rmtree(self._folder / name)
-            if self._server is not None:
-                self._admin(f'DROP DATABASE "{self._database(name)}"')
+        """The home, holding the preset and nothing else."""
+        self._home.refill(lambda: self._lay("template", "stage"))
+        yield self._home
 
     def close(self) -> None:
-        """Take the template away."""
+        """Take it all away."""
+        self._home.close()
         if self._server is not None:
-            self._admin(f'DROP DATABASE "{self._database("template")}"')
+            for name in ("stage", "template"):
+                self._admin(f'DROP DATABASE IF EXISTS "{self._database(name)}" WITH (FORCE)')
 
-    def _make(self, name: str) -> Home:
+    def _lay(self, source: str, target: str) -> None:
+        """Put a copy of one installation in the other's place."""
+        shutil.rmtree(self._folder / target, ignore_errors=True)
+        shutil.copytree(self._folder / source, self._folder / target)
+        if self._server is not None:
+            self._admin(f'DROP DATABASE IF EXISTS "{self._database(target)}" WITH (FORCE)')
+            self._admin(f'CREATE DATABASE "{self._database(target)}" TEMPLATE "{self._database(source)}" STRATEGY FILE_COPY')
+
+    def _open(self, name: str) -> Home:
         (self._folder / name).mkdir(parents=True)
         if self._server is not None:
             self._admin(f'CREATE DATABASE "{self._database(name)}"')
-        return self._open(name)
-
-    def _open(self, name: str) -> Home:
         words = {"TANGRAM_HOME": str(self._folder / name), "TANGRAM_SECRET_KEY": _SECRET, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
         if self._server is not None:
             url = self._server.set(drivername="postgresql+psycopg", database=self._database(name))
