@@ -61,12 +61,13 @@ def advance(home: Home, workspace: str, to: datetime, worker: Worker, sources: S
     if to < state.now:
         raise Invalid("clock_backwards", now=state.now.isoformat(), to=to.isoformat())
     _run_due(home, workspace, worker, sources)
-    while True:
+    while to > state.now:
         coming = _next(home, workspace, sources)
         now = home.move_clock(workspace, to if coming is None or coming > to else coming)
         _run_due(home, workspace, worker, sources)
         if now >= to or monotonic() > until:
             return Advanced(now, ran_since(home, workspace, last))
+    return Advanced(state.now, ran_since(home, workspace, last))
 
 
 def _next(home: Home, workspace: str, sources: Sequence[Source]) -> datetime | None:

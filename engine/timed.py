@@ -315,15 +315,24 @@ def next_due(ctx: Context, book: RuleBook) -> datetime | None:
 
 
 def _next_value(ctx: Context, window: Window) -> datetime | None:
-    passed, column = _before(ctx, window, window.shift), window.field.column
-    if passed is None or column is None:
+    passed = _before(ctx, window, window.shift)
+    if passed is None:
         return None
-    rule = window.rule
-    holds = _condition(ctx.workspace, window) if not isinstance(rule.condition, Expression) or not rule.condition.volatile else []
-    select = engine_select(window.entity, sa.func.min(column, type_=column.type)).where(column > passed, *holds)
+    statement, needed = remember(ctx.workspace, ("due next", window.rule, window.field.key), lambda: _ahead(ctx.workspace, window))
     with ctx.workspace.database.snapshot(long=True) as connection:
-        found = connection.execute(select, bound(ctx, needed_of(select))).scalar_one_or_none()
+        found = connection.execute(statement, {"d_passed": passed, **bound(ctx, needed)}).scalar_one_or_none()
     return None if found is None else _due_at(ctx, window, _instant(ctx, found))
+
+
+def _ahead(workspace: Workspace, window: Window) -> tuple[sa.Select[Any], Mapping[str, Bound | ZoneBound]]:
+    """The earliest value of a window's field that is not due yet and whose condition holds, where time cannot change that."""
+    rule, column = window.rule, window.field.column
+    assert column is not None
+    holds = _condition(workspace, window) if not isinstance(rule.condition, Expression) or not rule.condition.volatile else []
+    kind = sa.Date() if window.by_day else Instant()
+    later = column > sa.bindparam("d_passed", type_=kind)
+    select = engine_select(window.entity, sa.func.min(column, type_=column.type)).where(later, *holds)
+    return select, needed_of(select)
 
 
 def _next_time(ctx: Context, window: Window) -> datetime | None:
