@@ -1,7 +1,7 @@
 """Lists as sites really keep them: the twenty messy rows give exactly what was agreed, and three thousand rows are each imported, merged or reported."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from engine.records import service
 from engine.records.query import Query, count, get, page
 from engine.records.record import Record
 from metadata.bundle import Bundle
-from tests.engine.homes import Homes
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT / "tests" / "data"
@@ -27,16 +26,9 @@ CHINA = timezone(timedelta(hours=8))
 CLOCK = datetime(2026, 3, 15, 10, 0, tzinfo=CHINA)
 
 
-@pytest.fixture(scope="module")
-def homes(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Homes]:
-    made = Homes(tmp_path_factory.mktemp("exchange"), lambda: request.getfixturevalue("new_postgres_database"))
-    yield made
-    made.close()
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def home(request: pytest.FixtureRequest, homes: Homes) -> Home:
-    return homes.home(request.param)
+def home(request: pytest.FixtureRequest, open_home: Callable[[str], Home]) -> Home:
+    return open_home(request.param)
 
 
 def site(home: Home, name: str) -> Context:
