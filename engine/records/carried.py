@@ -26,6 +26,14 @@ class Carrying:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._due: dict[Place, tuple[set[int], set[str]]] = {}
+        self._written: set[str] = set()  # entities of which this transaction has written rows
+        self._made: set[tuple[str, int]] = set()  # records it has made: nobody else's rows can link to them
+
+    def wrote(self, entity: str, made: int | None = None) -> None:
+        """A row of an entity was written, or made."""
+        self._written.add(entity)
+        if made is not None:
+            self._made.add((entity, made))
 
     def changed(self, entity: CompiledEntity, record_id: int, names: Iterable[str]) -> None:
         """Some fields of a record were written."""
@@ -37,11 +45,12 @@ class Carrying:
                 fields.add(name)
 
     def settle(self, connection: sa.Connection) -> None:
-        """Bring every row up to date, the deleted ones too: they may come back."""
+        """Bring every row up to date, the deleted ones too: they may come back. Records made here concern only entities of which rows were written here."""
         due, self._due = self._due, {}
         for (entity, link), (ids, fields) in sorted(due.items()):
             child = self._workspace.entities[entity]
-            ordered = sorted(ids)
+            target = child.fields[link].target
+            ordered = sorted(ids if entity in self._written else {one for one in ids if (target, one) not in self._made})
             for start in range(0, len(ordered), _CHUNK):
                 carry(self._workspace, connection, child, link, fields, ordered[start : start + _CHUNK])
 

@@ -149,6 +149,7 @@ class RowWriter:
     def insert(self, rows: Sequence[tuple[int, list[Any]]]) -> None:
         """Insert (id, cells); what the rows carry of the records they link to is put into the cells."""
         self._carry([cells for _, cells in rows])
+        self._work.brought(self._entity)
         at, head = self._layout.head.index("id"), self._head
         before, after = head[:at], head[at:]
         self._layout.inserter.insert(self._connection, [(*before, record_id, *after, *cells) for record_id, cells in rows], self._schema)

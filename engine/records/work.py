@@ -196,9 +196,14 @@ class Work:
         assert made is not None
         row.update(head, id=made[0])
         self.keep(entity.key, row, ours=True)
+        self._carrying.wrote(entity.key, row["id"])
         if entity.search_table is not None and is_searched(entity):
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, True)
         return int(row["id"])
+
+    def brought(self, entity: CompiledEntity) -> None:
+        """Rows of an entity were inserted beside this work, in its transaction."""
+        self._carrying.wrote(entity.key)
 
     def draw_ids(self, entity: CompiledEntity, many: int) -> list[int]:
         """New ids of a record table: from its sequence; on SQLite nobody else can write meanwhile."""
@@ -246,6 +251,7 @@ class Work:
         if statement.run(self.connection, {**binds, "p_id": before["id"], "p_version": before["version"]}) != 1:
             return False
         self.keep(entity.key, after, ours=True)
+        self._carrying.wrote(entity.key)
         self._carrying.changed(entity, before["id"], names)
         if searched and entity.search_table is not None:
             self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
