@@ -190,7 +190,8 @@ class Importer:
             outcomes[at].outcome = CREATED if number == 0 else MERGED
             outcomes[at].record = result.id
         if result.id is not None:
-            outcomes[target.drafts[0][0]].touched.append((self._entity, result.id, None, result.version or 1))
+            made = [(self._entity, result.id, result.version or 1), *result.more]
+            outcomes[target.drafts[0][0]].touched += [(entity, one, None, version) for entity, one, version in made]
             if self._dry:
                 self._would.update(dict.fromkeys(target.keys, result.id))
 

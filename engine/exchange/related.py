@@ -71,7 +71,7 @@ class ChildWriter:
                 faults = result.faults or (Fault("", result.code, dict(result.params)),)
                 outcome.warnings += tuple(Fault(f"/{child.entity}{fault.pointer}", fault.code, fault.params) for fault in faults)
             elif result.id is not None:
-                outcome.touched.append((child.entity, result.id, None, result.version or 1))
+                outcome.touched += [(entity, one, None, version) for entity, one, version in ((child.entity, result.id, result.version or 1), *result.more)]
         self._put_in_order(entity, child, places, outcomes)
 
     def _raw(self, entity: CompiledEntity, child: Child, item: _Wanted, parent: Mapping[str, Any], before: bool) -> dict[str, Any]:

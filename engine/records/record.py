@@ -84,6 +84,7 @@ class RowResult:
     code: str = ""
     faults: tuple[Fault, ...] = ()
     params: Mapping[str, object] = field(default_factory=lambda: _NONE)
+    more: tuple[tuple[str, int, int], ...] = ()  # what rules made of it: (entity, id, version)
 
     @property
     def refused(self) -> bool:

@@ -78,13 +78,17 @@ class Ruling:
         for rule in rules:
             self._run(rule, start)
 
+    def _meant(self, rules: Sequence[CompiledRule]) -> Sequence[CompiledRule]:
+        """The rules that are meant for what goes on: in an import, not those that say they are not for imports."""
+        return rules if self.saving.work.ctx.cause.kind != "import" else [rule for rule in rules if rule.trigger.imports]
+
     def _before_rules(self, proposal: Proposal, verb: str) -> Sequence[CompiledRule]:
         entity, before = proposal.entity, proposal.before
-        rules: list[CompiledRule] = list(self.book.before.get((entity.key, verb), ()))
+        rules: list[CompiledRule] = list(self._meant(self.book.before.get((entity.key, verb), ())))
         if before is not None and rules:
             changed = set(proposal.changed)
             rules = [rule for rule in rules if not rule.trigger.fields or rule.trigger.fields & changed]
-        if before is not None and (staged := self.book.before.get((entity.key, "stage"))):
+        if before is not None and (staged := self._meant(self.book.before.get((entity.key, "stage"), ()))):
             stage = entity.stages.field if entity.stages is not None else ""
             old, new = before.get(stage), proposal.after.get(stage)
             rules += [rule for rule in staged if old != new and _moves(rule, old, new)]
@@ -92,7 +96,7 @@ class Ruling:
 
     def before_delete(self, entity: CompiledEntity, row: Row) -> None:
         """The rules before a record goes."""
-        for rule in self.book.before.get((entity.key, "delete"), ()):
+        for rule in self._meant(self.book.before.get((entity.key, "delete"), ())):
             self._run(rule, Start(Handle(entity.key, row["id"], self.saving.work.row), row))
 
     # --- after a write ----------------------------------------------------------------------------------------------------------------------
@@ -145,9 +149,9 @@ class Ruling:
         """The rules that a change concerns, in their order."""
         entity = change.entity
         if change.kind == "computed":
-            return [rule for rule in rules.get((entity, "update"), ()) if rule.trigger.fields & change.after.keys()]
-        found = [rule for rule in rules.get((entity, change.kind), ()) if not rule.trigger.fields or rule.trigger.fields & change.after.keys()]
-        staged = rules.get((entity, "stage"))
+            return [rule for rule in self._meant(rules.get((entity, "update"), ())) if rule.trigger.fields & change.after.keys()]
+        found = [rule for rule in self._meant(rules.get((entity, change.kind), ())) if not rule.trigger.fields or rule.trigger.fields & change.after.keys()]
+        staged = self._meant(rules.get((entity, "stage"), ()))
         if staged and change.kind in ("create", "update"):
             stages = self.saving.work.entity(entity).stages
             if stages is not None and stages.field in change.after:

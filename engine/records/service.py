@@ -17,7 +17,8 @@ from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.fields.base import Value
 from engine.records import loading
-from engine.records.record import ANY, Record, RowResult, Saved, Version
+from engine.records.record import ANY, Change, Record, RowResult, Saved, Version
+from engine.records.ruling_log import RunLog
 from engine.records.ruling_press import Acted, press
 from engine.records.saving import Saving
 from engine.records.seen import seen_record, whole_record
@@ -146,18 +147,53 @@ def _open_result(ctx: Context, kept: str) -> Value:
 def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[loading.ReadRow] = ()) -> list[RowResult]:
     """Make many records at once, set by set: the same checks, history, tokens and derived values at import speed; a refused row leaves the others alone.
 
-    ``trusted``: links are known to be there (demo data made in the same run). Rows hold entered fields only, no child lines. Where rules follow a
-    creation each row is saved for itself, so that they run (``trusted`` ones set none off). ``read``: for each row the
-    values that the fields' own readers gave already (of cells); a row's raw inputs win over them.
+    ``trusted``: links are known to be there (demo data made in the same run), and no rules are set off. Rows hold entered fields only, no child lines.
+    Rules after a creation run when all rows stand; where others are to run, or one of these refuses a row, each row is saved for itself.
+    ``read``: for each row the values that the fields' own readers gave already (of cells); a row's raw inputs win over them.
     """
 
     def work(ctx: Context) -> list[RowResult]:
         compiled, given = _entity(ctx, entity), list(rows)
-        if trusted or not rule_book(ctx.workspace).on_creation(entity):
+        moments = frozenset[str]() if trusted else rule_book(ctx.workspace).on_creation(entity, importing=ctx.cause.kind == "import")
+        if not moments:
             return loading.load(Work(ctx), compiled, given, trusted=trusted, read=read)
+        if moments == {"after"}:
+            try:
+                with ctx.open.begin_nested():
+                    return _followed(ctx, compiled, loading.load(Work(ctx), compiled, given, read=read))
+            except LostRace:
+                raise
+            except Refusal:
+                pass  # found out below whose it is
         return [_load_one(ctx, compiled, index, raw, read[index].values if read else None) for index, raw in enumerate(given)]
 
     return _transact(ctx, work)
+
+
+def _followed(ctx: Context, entity: CompiledEntity, results: Sequence[RowResult]) -> list[RowResult]:
+    """Rows that were made, when the rules after their creation have run: each with its version then, and with what the rules have made of it."""
+    work = Work(ctx)
+    log, found = RunLog(work), []
+    work.fetch(entity.key, [result.id for result in results if result.id is not None], lock=True)
+    for result in results:
+        row = None if result.id is None else work.row(entity.key, result.id)
+        if row is not None:
+            saving = Saving(work.next(ctx), log)
+            saving.work.changes.append(Change(entity.key, row["id"], "create", row["version"], {}, row, ctx.now))
+            saving.follow()
+            result = _with_what_followed(saving, entity, result)
+        found.append(result)
+    work.finish()
+    log.finish()
+    return found
+
+
+def _with_what_followed(saving: Saving, entity: CompiledEntity, result: RowResult) -> RowResult:
+    """With the version the record has when the rules have ended, and with what they have made."""
+    made = dict.fromkeys((change.entity, change.id) for change in saving.work.changes if change.kind == "create")
+    rows = {place: row for place in made if (row := saving.work.row(*place)) is not None}
+    own = rows.pop((entity.key, int(result.id or 0)))
+    return replace(result, version=own["version"], more=tuple((*place, row["version"]) for place, row in rows.items()))
 
 
 def _load_one(ctx: Context, entity: CompiledEntity, index: int, raw: Raw, read: Mapping[str, Value] | None) -> RowResult:
@@ -167,7 +203,7 @@ def _load_one(ctx: Context, entity: CompiledEntity, index: int, raw: Raw, read: 
             saving = Saving(Work(ctx))
             row = saving.create(entity, raw, read)
             saving.finish()
-            return RowResult(index, "created", row["id"], row["version"])
+            return _with_what_followed(saving, entity, RowResult(index, "created", row["id"], row["version"]))
     except LostRace:
         raise
     except (Invalid, Denied, NotFound, Conflict) as refusal:

@@ -37,6 +37,7 @@ class Trigger:
     cron: str = ""
     name: str = ""
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    imports: bool = True  # whether rows of an import set it off
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,11 @@ class RuleBook:
     intake: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
     events: Mapping[str, tuple[CompiledRule, ...]] = field(default_factory=dict)
 
-    def on_creation(self, entity: str) -> bool:
-        """Whether making a record of an entity sets any rule off."""
-        return any((entity, verb) in rules for rules in (self.before, self.after, self.later) for verb in ("create", "stage"))
+    def on_creation(self, entity: str, *, importing: bool = False) -> frozenset[str]:
+        """When making a record of an entity sets rules off: before, after, later. ``importing``: as a row of an import."""
+        moments = {"before": self.before, "after": self.after, "later": self.later}
+        return frozenset(
+            kind
+            for kind, rules in moments.items()
+            if any(rule.trigger.imports or not importing for verb in ("create", "stage") for rule in rules.get((entity, verb), ()))
+        )

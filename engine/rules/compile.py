@@ -159,6 +159,7 @@ class _Maker:
             str(on.get("cron", "")),
             str(on[kind]) if kind in ("action", "intake", "event") else "",
             on.get("with", {}),
+            bool(on.get("imports", True)),
         )
 
     def _steps(self, key: str, items: Sequence[Mapping[str, Any]], at: tuple[str | int, ...], above: str) -> tuple[Step, ...]:

@@ -16,9 +16,9 @@ from metadata.words import closest, key_problem
 
 _TRIGGERS = ("before", "after", "later", "due", "cron", "action", "intake", "event")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "before": ("entity", "fields", "from", "to", "actions", "where"),
-    "after": ("entity", "fields", "from", "to", "actions", "where"),
-    "later": ("entity", "fields", "from", "to", "where"),
+    "before": ("entity", "fields", "from", "to", "actions", "where", "imports"),
+    "after": ("entity", "fields", "from", "to", "actions", "where", "imports"),
+    "later": ("entity", "fields", "from", "to", "where", "imports"),
     "due": ("shift", "repeat", "calendar", "where"),
     "cron": ("for_each", "where", "calendar"),
     "action": ("entity", "with"),

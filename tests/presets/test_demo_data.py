@@ -135,3 +135,13 @@ def test_filling_twice_with_another_seed_adds_customers_and_no_second_people(fil
     before = len(rows(filled, "person"))
     again = fill(filled.home, filled.name, "S", seed=2)
     assert again.made["customer"] == 1000 and len(rows(filled, "person")) == before
+
+
+def test_a_held_customer_has_one_open_spell_of_its_owner_and_a_free_one_none(filled: Site) -> None:
+    owners = {row["id"]: number(row["owner"]) for row in rows(filled, "customer", "id", "owner") if row["owner"] is not None}
+    open_spells = [
+        (number(row["customer"]), number(row["consultant"])) for row in rows(filled, "ownership_spell", "customer", "consultant", where="empty(end_at)")
+    ]
+    assert len(open_spells) == len(owners) > 50 and dict(open_spells) == owners
+    ended = rows(filled, "ownership_spell", "start_at", "end_at", "end_reason", where="exists(end_at)")
+    assert len(ended) > 500 and all(row["start_at"] <= row["end_at"] and row["end_reason"] for row in ended)

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from engine import clock
 from engine import system_tables_rules as tables
+from engine.context import Cause
 from engine.errors import Conflict, Denied, Invalid, NotFound
 from engine.jobs import table_for
 from engine.messages import sentence, told
@@ -271,6 +272,36 @@ def test_a_let_that_leads_to_a_record_is_that_record_for_the_steps_after_it(make
     follow(site, customer, "客户想看南向三居，周末带父母来")
     (task,) = [row for row in site.rows("task") if row["title"].endswith("的")]
     assert task["customer"] == customer and task["title"] == f"{site.row('person', site.person('s1'))['name']}的"
+
+
+LOADED = {
+    "title": "任务的客户",
+    "on": {"after": "create", "entity": "task"},
+    "then": [{"refuse": "TOO_POOR", "if": "amount < 100"}, {"create": "customer", "as": "made", "values": {"name": "title"}}, {"set": {"customer": "made"}}],
+}
+
+
+def test_rows_loaded_at_once_set_off_the_rules_after_their_creation_and_say_what_was_made(make_site, database_kind):
+    """All rows are written together, then each is followed; one that a rule refuses leaves the others."""
+    site = make_site(database_kind, {("rule", "loaded"): LOADED})
+    results = service.load(site.ctx(), "task", [{"title": name} for name in ("甲", "乙", "丙")])
+    assert [(result.outcome, result.version, [entity for entity, _, _ in result.more]) for result in results] == [("created", 2, ["customer"])] * 3
+    assert [row["name"] for row in site.rows("customer")] == ["甲", "乙", "丙"]
+    assert [row["customer"] for row in site.rows("task")] == [result.more[0][1] for result in results]
+    results = service.load(site.ctx(), "task", [{"title": "丁"}, {"title": "戊", "amount": "0.5"}, {"title": "己"}])
+    assert [(result.outcome, result.code) for result in results] == [("created", ""), ("refused", "TOO_POOR"), ("created", "")]
+    assert len(site.rows("customer")) == len(site.rows("task")) == len(site.runs("loaded")) == 5
+
+
+def test_a_rule_that_is_not_for_imports_is_set_off_by_every_save_but_an_imports(make_site, database_kind):
+    quiet = {**LOADED, "on": {**LOADED["on"], "imports": False}}
+    site = make_site(database_kind, {("rule", "loaded"): quiet})
+    importing = site.ctx().because(Cause("import", "list.xlsx"))
+    assert [result.more for result in service.load(importing, "task", [{"title": "甲"}, {"title": "乙"}])] == [(), ()]
+    service.create(importing, "task", {"title": "丙"})
+    assert site.rows("customer") == [] and len(site.rows("task")) == 3
+    service.create(site.ctx(), "task", {"title": "丁"})
+    assert [row["name"] for row in site.rows("customer")] == ["丁"]
 
 
 def test_a_run_is_logged_with_its_condition_and_steps_and_a_false_one_is_not(site):
