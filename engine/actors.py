@@ -33,6 +33,7 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "outbox": "messages to the outside",
     "intake": "messages from the outside",
     "merging": "links made while two records became one",
+    "replay": "what rules would have done",
 }
 TOKEN_PREFIX = "tgm_"
 _token_of_digest = StateBeside(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from engine import asks_timed, delivery, erasures, many, merge_jobs, rehearsal, rule_apart, timed_settings, upkeep
+from engine import asks_timed, delivery, erasures, many, merge_jobs, rehearsal, replay_kept, rule_apart, timed_settings, upkeep
 from engine.actors import enter_as
 from engine.exchange import batches
 from engine.jobs import JobKind
@@ -34,6 +34,7 @@ def kinds() -> dict[str, JobKind]:
         many.KIND,
         merge_jobs.KIND,
         rule_apart.KIND,
+        replay_kept.KIND,
         asks_timed.KIND,
         RuleJobs().kind(),
     )

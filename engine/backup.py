@@ -38,7 +38,7 @@ from engine.workspace_load import shapes_of
 FORMAT = 1
 MANIFEST = "manifest.json"
 #: What another installation must not get, and what is only of this moment.
-LEFT_OUT = frozenset({"api_token", "source_key", "job", "idempotency", "workspace_state"})
+LEFT_OUT = frozenset({"api_token", "source_key", "job", "idempotency", "workspace_state", "replay", "replay_finding"})
 #: Columns of kept tables that are secrets of this installation.
 BLANKED: Mapping[str, frozenset[str]] = {"connector": frozenset({"secret"})}
 _MEMBER = re.compile(r"tables/[a-z_]{1,60}\.jsonl|records/[a-z][a-z0-9_]{0,39}\.jsonl|files/[A-Za-z0-9_-]{1,64}")

@@ -39,6 +39,14 @@ class Schedule:
         """The latest tick not later than a moment."""
         return next((tick for tick in self._ticks(moment, zone, forwards=False) if tick <= moment), None)
 
+    def between(self, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+        """The ticks from one moment on, before another, in order."""
+        for tick in self._ticks(since, zone, forwards=True):
+            if tick >= until:
+                return
+            if tick >= since:
+                yield tick
+
     def _ticks(self, moment: datetime, zone: ZoneInfo, *, forwards: bool) -> Iterator[datetime]:
         """Ticks day by day, from the day before (after) the moment's, since one may have been moved over midnight."""
         step = _DAY if forwards else -_DAY

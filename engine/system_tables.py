@@ -7,6 +7,7 @@ from engine.storage import Instant, JsonList, JsonValue
 from engine.system_tables_base import HOME as HOME
 from engine.system_tables_base import WORKSPACE as WORKSPACE
 from engine.system_tables_base import key_column, numbered
+from engine.system_tables_replay import REPLAY_TABLES as REPLAY_TABLES
 from engine.system_tables_rules import RULE_TABLES as RULE_TABLES
 
 # --- home: one per installation ------------------------------------------------------------------------------------------------------

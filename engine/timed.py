@@ -106,10 +106,11 @@ def due_windows(ctx: Context, book: RuleBook) -> list[Window]:
         return []
     with ctx.reading() as ctx:
         off = set(ctx.open.execute(sa.select(rule_switch.c.rule).where(rule_switch.c.off_at.is_not(None))).scalars())
-    return [window for rule in book.due if rule.key not in off for window in _windows(ctx.workspace, rule)]
+    return [window for rule in book.due if rule.key not in off for window in windows_of(ctx.workspace, rule)]
 
 
-def _windows(workspace: Workspace, rule: CompiledRule) -> Iterator[Window]:
+def windows_of(workspace: Workspace, rule: CompiledRule) -> Iterator[Window]:
+    """The fields and shifts a due rule waits for."""
     entity, shifts = workspace.entities.get(rule.entity), rule.trigger.shifts
     for key in rule.trigger.due if entity is not None else ():
         field = entity.fields.get(key) if entity is not None else None
@@ -131,9 +132,9 @@ def found_in(ctx: Context, window: Window) -> Iterator[Found]:
         with ctx.workspace.database.snapshot(long=True) as connection:
             rows = connection.execute(statement, binds).all()
         for record, stored in rows:
-            at = _due_at(ctx, window, _instant(ctx, stored))
+            at = due_at(ctx, window, as_instant(ctx, stored))
             if at is not None:
-                yield Found(at, window, record, _instant(ctx, stored))
+                yield Found(at, window, record, as_instant(ctx, stored))
         if len(rows) < BATCH:
             return
         after = (rows[-1][1], rows[-1][0])
@@ -213,7 +214,7 @@ def _before(ctx: Context, window: Window, shift: int) -> datetime | date | None:
     return limit.astimezone(ctx.workspace.timezone).date() if window.by_day else limit
 
 
-def _due_at(ctx: Context, window: Window, instant: datetime) -> datetime | None:
+def due_at(ctx: Context, window: Window, instant: datetime) -> datetime | None:
     """When a value falls due."""
     calendar = calendar_of(ctx, window.rule)
     if calendar is None:
@@ -228,7 +229,7 @@ def _within(moment: datetime, seconds: int) -> datetime:
         return _LAST if seconds > 0 else _FIRST
 
 
-def _instant(ctx: Context, stored: datetime | date) -> datetime:
+def as_instant(ctx: Context, stored: datetime | date) -> datetime:
     """A stored value as an instant: a date as its local midnight."""
     if isinstance(stored, datetime):
         return stored
@@ -310,7 +311,7 @@ def next_due(ctx: Context, book: RuleBook) -> datetime | None:
     found = [instant for window in due_windows(ctx, book) for instant in (_next_value(ctx, window), _next_time(ctx, window)) if instant is not None]
     if any(isinstance(rule.condition, Expression) and rule.condition.volatile for rule in book.due):
         tomorrow = ctx.now.astimezone(ctx.workspace.timezone).date() + timedelta(days=1)
-        found.append(_instant(ctx, tomorrow))
+        found.append(as_instant(ctx, tomorrow))
     return min((instant for instant in found if instant > ctx.now), default=None)
 
 
@@ -321,7 +322,7 @@ def _next_value(ctx: Context, window: Window) -> datetime | None:
     statement, needed = remember(ctx.workspace, ("due next", window.rule, window.field.key), lambda: _ahead(ctx.workspace, window))
     with ctx.workspace.database.snapshot(long=True) as connection:
         found = connection.execute(statement, {"d_passed": passed, **bound(ctx, needed)}).scalar_one_or_none()
-    return None if found is None else _due_at(ctx, window, _instant(ctx, found))
+    return None if found is None else due_at(ctx, window, as_instant(ctx, found))
 
 
 def _ahead(workspace: Workspace, window: Window) -> tuple[sa.Select[Any], Mapping[str, Bound | ZoneBound]]:

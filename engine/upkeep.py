@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine import delivery, erasures, files, jobs, provenance
+from engine import delivery, erasures, files, jobs, provenance, replay_kept
 from engine.actors import enter_as
 from engine.jobs import JobKind, JobRun
 from engine.publishing import finish_preparing
@@ -42,6 +42,7 @@ def run(job: JobRun) -> Mapping[str, Any]:
         "keys": _forget_keys(ctx),
         "jobs": _forget_jobs(ctx),
         "imports": _forget_imports(ctx),
+        "replays": replay_kept.forget(ctx),
         "finished": waiting.number if waiting else None,
     }
 

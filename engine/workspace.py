@@ -184,6 +184,7 @@ class Workspace:
     settings_version: int = 0
     rules_off: frozenset[str] = frozenset()  # rules switched off here
     settings_raw: Mapping[str, Any] = field(default_factory=dict)  # values set in this workspace and in force, as JSON
+    settings_held: Mapping[str, Value] = field(default_factory=dict)  # values that hold at any instant: only where somebody asks what if
     cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)  # plans and expressions of this version
 
     def unread(self) -> Workspace:

@@ -123,7 +123,8 @@ def settings_at(connection: sa.Connection, workspace: Workspace, at: datetime) -
     if number not in timeline.made:
         raw = dict(timeline.changes[:number])
         timeline.made[number] = settings_values(workspace.bundle, raw, workspace.registry.field_types, workspace.scope)
-    return timeline.made[number]
+    found = timeline.made[number]
+    return {**found, **workspace.settings_held} if workspace.settings_held else found
 
 
 @dataclass(frozen=True, slots=True)

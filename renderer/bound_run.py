@@ -201,9 +201,9 @@ def plain_text(ctx: Context, value: Any) -> str:
     return _("values") if isinstance(value, Mapping) else str(value)
 
 
-def step_views(ctx: Context, run: Run) -> list[StepView]:
-    """The steps of a run with how each went; steps of another version that are there no more by their keys."""
-    rule = rule_book(ctx.workspace).rules.get(run.rule)
+def step_views(ctx: Context, run: Run, rule: CompiledRule | None = None) -> list[StepView]:
+    """The steps of a run (of a rule that is not the published one) with how each went; steps of another version that are there no more by their keys."""
+    rule = rule or rule_book(ctx.workspace).rules.get(run.rule)
     found, told = [], set()
     for line in lines(rule, labels_of(ctx.workspace, ctx.locale)) if rule is not None else ():
         if line.part not in ("step", "branch"):

@@ -113,6 +113,8 @@ LEVELS = (
         "engine.scenario_expecting",
         "engine.releasing",
         "engine.trial",
+        "engine.replay",
+        "engine.rule_drafts",
     ),
     ("engine.api",),
 )

@@ -20,6 +20,7 @@ from engine.records.derived import own_values
 from engine.records.personal import belonging, personal_fields
 from engine.records.work import Row
 from engine.system_tables import file, history, import_row
+from engine.system_tables_replay import replay_finding
 from engine.system_tables_rules import ask, ask_person, notice, outgoing, run
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def _empty_notes(work: Work, entity: str, ids: Sequence[int]) -> None:
     empty: dict[str, Any] = {"frame": None, "sealed": None, "said": None, "state": dead}
     run_sql(sa.update(outgoing).where(outgoing.c.entity == entity, outgoing.c.record.in_(ids)).values(empty))
     run_sql(sa.update(run).where(run.c.entity == entity, run.c.record.in_(ids)).values(condition=None, steps=None, error=None))
+    run_sql(sa.update(replay_finding).where(replay_finding.c.entity == entity, replay_finding.c.record.in_(ids)).values(condition=None, steps=None))
     run_sql(sa.update(import_row).where(import_row.c.entity == entity, import_row.c.record.in_(ids)).values(raw=None, faults=None))
     about = sa.or_(sa.and_(ask.c.entity == entity, ask.c.record.in_(ids)), sa.and_(ask.c.about_entity == entity, ask.c.about.in_(ids)))
     run_sql(sa.update(ask_person).where(ask_person.c.ask.in_(sa.select(ask.c.id).where(about))).values(opinion=None))

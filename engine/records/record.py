@@ -1,7 +1,7 @@
 """What the records room hands out: a record, a change, what a save gave. Data only; reading is query.py, writing is service.py."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -51,6 +51,25 @@ class Change:
     before: Mapping[str, Value]
     after: Mapping[str, Value]
     at: datetime
+
+
+def told_as_one(changes: Sequence[Change], number: int) -> tuple[Change, list[int]]:
+    """A computed change with those of the same record that came after it, and their numbers: rules see a derived value go from where it was to where it is.
+    Any other change alone."""
+    first = changes[number]
+    if first.kind != "computed":
+        return first, []
+    more = [
+        later
+        for later in range(number + 1, len(changes))
+        if changes[later].kind == "computed" and (changes[later].entity, changes[later].id) == (first.entity, first.id)
+    ]
+    before, after = dict(first.before), dict(first.after)
+    for later in more:
+        before = {**changes[later].before, **before}
+        after.update(changes[later].after)
+    names = [name for name in after if before.get(name) != after[name]]
+    return replace(first, before={name: before.get(name) for name in names}, after={name: after[name] for name in names}), more
 
 
 @dataclass(frozen=True, slots=True)

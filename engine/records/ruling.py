@@ -17,7 +17,7 @@ from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.jobs import put
 from engine.records.proposal import Proposal
-from engine.records.record import Change
+from engine.records.record import Change, told_as_one
 from engine.records.ruling_effects import APPLIES, Applier
 from engine.records.ruling_eyes import RuleEyes, seen_values
 from engine.records.ruling_press import why_not_now
@@ -48,6 +48,11 @@ class Proposed(Handle):
     def __init__(self, proposal: Proposal) -> None:
         super().__init__(proposal.entity.key, proposal.before["id"] if proposal.before is not None else 0, lambda entity, record: proposal.after)
         self.proposal = proposal
+
+    @property
+    def number(self) -> int:
+        """Its id, of a new record once it is made."""
+        return int(self.proposal.after.get("id") or self.id)
 
 
 @dataclass(slots=True)
@@ -109,26 +114,10 @@ class Ruling:
             number = self._done
             self._done += 1
             if number not in self._told:
-                self._follow(self._whole(changes, number), self._chains.get(number, ()))
+                change, more = told_as_one(changes, number)
+                self._told.update(more)
+                self._follow(change, self._chains.get(number, ()))
                 self.saving.settling.settle()
-
-    def _whole(self, changes: Sequence[Change], number: int) -> Change:
-        """A computed change with those of the same record that came after it: rules see a derived value go from where it was to where it is."""
-        first = changes[number]
-        if first.kind != "computed":
-            return first
-        more = [
-            later
-            for later in range(number + 1, len(changes))
-            if changes[later].kind == "computed" and (changes[later].entity, changes[later].id) == (first.entity, first.id)
-        ]
-        self._told.update(more)
-        before, after = dict(first.before), dict(first.after)
-        for later in more:
-            before = {**changes[later].before, **before}
-            after.update(changes[later].after)
-        names = [name for name in after if before.get(name) != after[name]]
-        return replace(first, before={name: before.get(name) for name in names}, after={name: after[name] for name in names})
 
     def _follow(self, change: Change, chain: tuple[str, ...]) -> None:
         after = self._listening(self.book.after, change) if self.book.after else ()

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from engine import system_tables_rules as tables
 from engine.database_ready import Ready
 from engine.rules.book import CompiledRule
+from engine.rules.effects import Handle
 from engine.rules.frame import Frame
 from engine.scope import among, ids_value
 
@@ -48,7 +49,7 @@ class RunLog:
 
     work: Work
     ahead: int = 0
-    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _rows: list[tuple[Handle | None, dict[str, Any]]] = field(default_factory=list)
     _known: dict[tuple[str, str], bool] = field(default_factory=dict)  # (rule, occurrence) -> whether it ran
 
     def draw(self) -> int:
@@ -77,34 +78,33 @@ class RunLog:
         self.ahead = len(asked)
 
     def note(self, rule: CompiledRule, frame: Frame, occurrence: str | None, chain: Sequence[str], ctx: Context, micros: int, job: int | None = None) -> None:
-        """Keep a run that has ended well; it is written with the transaction's end."""
+        """Keep a run that has ended well; it is written with the transaction's end, when a record that was being made has its id."""
         if occurrence is not None:
             self._known[rule.key, occurrence] = True
         record = frame.record
-        self._rows.append(
-            {
-                "id": frame.run,
-                "rule": rule.key,
-                "version": ctx.workspace.version,
-                "settings": ctx.workspace.settings_version,
-                "trigger": rule.trigger.kind,
-                "entity": record.entity if record is not None else None,
-                "record": record.id if record is not None else None,
-                "occurrence": occurrence,
-                "at": ctx.now,
-                "person": ctx.actor.person_id,
-                "cause": list(chain),
-                "state": "done",
-                "condition": frame.trace.condition or None,
-                "steps": frame.trace.steps or None,
-                "error": None,
-                "micros": micros,
-                "job": job,
-            }
-        )
+        row = {
+            "id": frame.run,
+            "rule": rule.key,
+            "version": ctx.workspace.version,
+            "settings": ctx.workspace.settings_version,
+            "trigger": rule.trigger.kind,
+            "entity": record.entity if record is not None else None,
+            "occurrence": occurrence,
+            "at": ctx.now,
+            "person": ctx.actor.person_id,
+            "cause": list(chain),
+            "state": "done",
+            "condition": frame.trace.condition or None,
+            "steps": frame.trace.steps or None,
+            "error": None,
+            "micros": micros,
+            "job": job,
+        }
+        self._rows.append((record, row))
 
     def finish(self) -> None:
         """Write the runs, all in one statement."""
         if self._rows:
-            _INSERT.run_each(self.work.connection, self._rows)
+            rows = [{**row, "record": None if record is None else getattr(record, "number", record.id)} for record, row in self._rows]
+            _INSERT.run_each(self.work.connection, rows)
             self._rows = []

@@ -44,6 +44,11 @@ def compile_rules(workspace: Workspace, bundle: Bundle) -> RuleBook:
     return _sorted_in(rules)
 
 
+def book_with(book: RuleBook, rule: CompiledRule) -> RuleBook:
+    """A book in which a rule stands as given, in place of the one of its key."""
+    return _sorted_in(dict(sorted({**book.rules, rule.key: rule}.items())))
+
+
 def decision_of(workspace: Workspace, key: str) -> Decision:
     """A decision table of the workspace's version."""
 
