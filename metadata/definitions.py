@@ -238,6 +238,23 @@ class Tint:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Records as cells: a picture per value of ``sections`` ('' = one picture), rows and columns by fields, coloured by a choice."""
+
+    rows: str
+    columns: tuple[str, ...]
+    colour: str
+    cell: tuple[str, ...]
+    sections: str = ""
+    descending: bool = False
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field it reads, each once."""
+        return tuple(dict.fromkeys(name for name in (self.sections, self.rows, *self.columns, self.colour, *self.cell) if name))
+
+
+@dataclass(frozen=True, slots=True)
 class ListView(Definition):
     """A way to look at records of one entity."""
 
@@ -251,7 +268,8 @@ class ListView(Definition):
     mobile: Mapping[str, str] = field(default_factory=dict)  # lead, title, state, sub, due -> field
     kanban: str = ""  # choice field
     calendar: str = ""  # date or instant field
-    view: str = "table"  # table | kanban | calendar : the first one shown
+    grid: Grid | None = None
+    view: str = "table"  # table | kanban | calendar | grid : the first one shown
     inline: tuple[str, ...] = ()  # fields edited in place
     actions: tuple[str, ...] = ()
     bulk: tuple[str, ...] = ()

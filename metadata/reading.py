@@ -12,6 +12,7 @@ from metadata.definitions import (
     EntityGrant,
     FieldGrant,
     Form,
+    Grid,
     Item,
     ListView,
     Loose,
@@ -121,6 +122,7 @@ def _read_list(key: str, doc: Document) -> ListView:
         mobile=doc.get("mobile", {}),
         kanban=doc.get("kanban", ""),
         calendar=doc.get("calendar", ""),
+        grid=_read_grid(doc["grid"]) if "grid" in doc else None,
         view=doc.get("view", "table"),
         inline=tuple(doc.get("inline", ())),
         actions=tuple(doc.get("actions", ())),
@@ -130,6 +132,10 @@ def _read_list(key: str, doc: Document) -> ListView:
         above=tuple(doc.get("above", ())),
         refresh=doc.get("refresh", ""),
     )
+
+
+def _read_grid(doc: Document) -> Grid:
+    return Grid(doc["rows"], tuple(doc["columns"]), doc["colour"], tuple(doc["cell"]), doc.get("sections", ""), doc.get("descending", False))
 
 
 def _read_grant(doc: Document) -> EntityGrant:

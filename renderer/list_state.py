@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from metadata.definitions import ListView
 
-KINDS = ("table", "kanban", "calendar")
+KINDS = ("table", "kanban", "calendar", "grid")
 PERIODS = ("overdue", "today", "tomorrow", "week", "month", "none")
 #: Parameters that are not fields (the same words the record API keeps free of fields).
 OWN = ("q", "where", "sort", "fields", "view", "page", "cursor", "count", "limit")
@@ -21,7 +21,7 @@ OWN = ("q", "where", "sort", "fields", "view", "page", "cursor", "count", "limit
 class ListState:
     """One way a list is looked at. ``equals``: values by quick-filter field; ``where``: the and/or conditions as expression text.
 
-    ``view``: id of the saved view it began with, 0 = the list itself. ``kind``: table, kanban or calendar. ``seen``: rows shown before this page.
+    ``view``: id of the saved view it began with, 0 = the list itself. ``kind``: table, kanban, calendar or grid. ``seen``: rows shown before this page.
     """
 
     kind: str = "table"

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Rows a page may hold at most.
 PAGE_LIMIT = 200
+#: Rows a picture of everything (a grid) may hold at most.
+WHOLE_LIMIT = 5_000
 _AT_ONCE = 500
 Item = TypeVar("Item", bound=dict[str, Any])
 
@@ -44,7 +46,7 @@ class Query:
     """What a list asks. ``where``: expression texts that must all hold; ``equals``: exact matches by field (``FIELD=VALUE``; several: any of them).
 
     ``fields``: None = all readable ones. ``count``: None, "capped" (at 1,000) or "exact". ``labels``: False leaves links as ids.
-    ``verb``: only rows that this verb (export, update…) reaches as well.
+    ``verb``: only rows that this verb (export, update…) reaches as well. ``whole``: up to WHOLE_LIMIT rows at once, for a picture of all of them.
     """
 
     entity: str
@@ -58,6 +60,7 @@ class Query:
     equals: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     labels: bool = True
     verb: str = "read"
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def page_as(face: Face[Item], ctx: Context, query: Query) -> Page[Item]:
 
 def _page(face: Face[Item], ctx: Context, query: Query, asked: _Asked) -> Page[Item]:
     """Several statements about the rows see one state; where one is enough, no transaction is opened for it."""
-    plan, keeps, limit = asked.plan, asked.keeps, max(1, min(query.limit, PAGE_LIMIT))
+    plan, keeps, limit = asked.plan, asked.keeps, max(1, min(query.limit, WHOLE_LIMIT if query.whole else PAGE_LIMIT))
     start = read_cursor(query.cursor, plan.name, ctx.workspace.cipher) if query.cursor else None
     if not query.count and keeps is None:
         with ctx.reading() as reading:

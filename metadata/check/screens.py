@@ -11,6 +11,7 @@ from metadata.vocabulary import ExpressionPlace
 from metadata.words import key_problem
 
 _UNSORTED = ("json", "file", "files", "image", "rich_text", "long_text", "choices", "tags", "links", "people")
+_GRID_TYPES = ("text", "integer", "choice", "link", "person", "team", "date")
 
 
 def forms(findings: Findings) -> None:
@@ -146,7 +147,7 @@ def _tint(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
 
 
 def _views(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
-    """Kanban by a choice, calendar by a date or an instant; the first view must be one of those there are."""
+    """Kanban by a choice, calendar by a date or an instant, a grid by fields with one value; the first view must be one of those there are."""
     for word, types in (("kanban", ("choice",)), ("calendar", ("date", "instant"))):
         if word in document:
             field = spot.findings.own_field(spot / word, entity, document[word])
@@ -155,3 +156,24 @@ def _views(spot: Spot, entity: str, document: Mapping[str, Any]) -> None:
                 (spot / word).report("field_of_type", name=document[word], type=carried.type, wants=" / ".join(types))
         elif document.get("view") == word:
             (spot / "view").report("view_without_field", view=word)
+    if "grid" in document:
+        _grid(spot / "grid", entity, document["grid"])
+    elif document.get("view") == "grid":
+        (spot / "view").report("view_without_field", view="grid")
+
+
+def _grid(spot: Spot, entity: str, grid: Mapping[str, Any]) -> None:
+    """Rows, columns and sections need one value per record that can be put in order; the colour is a choice."""
+    named = [(spot / word, grid[word]) for word in ("rows", "sections", "colour") if word in grid]
+    named += [(spot / "columns" / number, name) for number, name in numbered(grid["columns"])]
+    for at, name in named:
+        field = at.findings.own_field(at, entity, name)
+        carried = at.findings.carried(entity, field) if field else None
+        if carried is None:
+            continue
+        if name == grid["colour"] and carried.type != "choice":
+            at.report("field_of_type", name=name, type=carried.type, wants="choice")
+        elif carried.type not in _GRID_TYPES or carried.encrypted:
+            at.report("field_of_type", name=name, type=carried.type, wants=" / ".join(_GRID_TYPES))
+    for number, name in numbered(grid["cell"]):
+        spot.findings.own_field(spot / "cell" / number, entity, name)

@@ -18,7 +18,7 @@ from engine.records.query import get, page
 from engine.records.ruling_press import short_name
 from engine.saved_views import SavedView, may_share, views_of
 from metadata.text import label_text
-from renderer import board, errors
+from renderer import board, errors, grid
 from renderer.above import above
 from renderer.bound_action import icon_of, named
 from renderer.bound_field import Surroundings, bound_field
@@ -108,7 +108,7 @@ def _head(visit: Visit, shown: Shown) -> dict[str, Any]:
     """What stands above the filters: tabs, kinds of view, buttons."""
     ctx, definition = visit.ctx, shown.definition
     tabs = [(view, list_title(ctx.workspace, view, visit.locale)) for view in open_lists(ctx, definition.entity)]
-    kinds = {"table": (_("List"), "list"), "kanban": (_("Board"), "layout-kanban"), "calendar": (_("Calendar"), "calendar")}
+    kinds = {"table": (_("List"), "list"), "kanban": (_("Board"), "layout-kanban"), "calendar": (_("Calendar"), "calendar"), "grid": (_("Grid"), "layout-grid")}
     title = label_text(shown.entity.title, visit.locale, definition.entity)
     return {
         "tabs": tabs,
@@ -161,6 +161,7 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         "rows": None,
         "lanes": (),
         "month": None,
+        "grid": None,
     }
 
 
@@ -177,6 +178,8 @@ def _creates(visit: Visit, shown: Shown) -> list[tuple[str, str]]:
 def _records(visit: Visit, shown: Shown, layout: Layout) -> dict[str, Any]:
     if shown.state.kind == "kanban":
         return {"lanes": board.lanes(visit.ctx, layout, shown.state, visit.base)}
+    if shown.state.kind == "grid":
+        return {"grid": grid.bind(visit.ctx, layout, shown.state, visit.base)}
     if shown.state.kind == "calendar":
         return {"month": board.month(visit.ctx, layout, shown.state, visit.base, visit.request.query_params.get("cursor", ""))}
     return {**_table(visit, shown, layout), "heads": _heads(shown, layout)}

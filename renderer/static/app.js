@@ -192,6 +192,28 @@
     move(card, lane, () => from.insertBefore(card, before));
   });
 
+  // ---- a grid of cells: one stop for the tab key, arrows between cells, a tap opens what can be done
+  const firstCells = () => all("[data-cells]").forEach(grid => { const cell = one("a.cell", grid); if (cell && !one("a.cell[tabindex='0']", grid)) cell.tabIndex = 0; });
+  on("click", event => {
+    const cell = event.target.closest("[data-cells] a.cell");
+    if (!cell || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    htmx.ajax("GET", cell.closest("[data-cells]").dataset.cells + cell.getAttribute("href").split("/").pop(), { source: cell, target: "#dialog", swap: "innerHTML" });
+  });
+  on("keydown", event => {
+    const cell = event.target.closest?.("[data-cells] a.cell");
+    const [across, down] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [0, 0];
+    if (!cell || (!across && !down)) return;
+    event.preventDefault();
+    let row = cell.closest("tr"), index = cell.closest("td").cellIndex, next = null;
+    while (!next) {
+      if (across) index += across; else row = down > 0 ? row.nextElementSibling : row.previousElementSibling;
+      if (!row || index < 1 || index >= row.cells.length) return;
+      next = one("a.cell", row.cells[index]);
+    }
+    cell.tabIndex = -1; next.tabIndex = 0; next.focus();
+  });
+
   // ---- pickers: one or many records, tags
   const label = (text, template) => { const made = template.content.firstElementChild.cloneNode(true); one("[data-text]", made).textContent = text; return made; };
   const pick = (box, value, text) => {
@@ -384,7 +406,7 @@
     chooseTab(tabs[event.key === "Home" ? 0 : event.key === "End" ? last : event.key === "ArrowRight" ? (at + 1) % tabs.length : (at + last) % tabs.length], true);
   });
 
-  htmx.onLoad(root => { sortables(root); rich(root); showLook(); bulk(); });
+  htmx.onLoad(root => { sortables(root); rich(root); firstCells(); showLook(); bulk(); });
   all("dialog[data-show]").forEach(dialog => dialog.showModal());
   all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind, undo: item.dataset.undo }); item.remove(); });
   document.documentElement.dataset.ready = "1";
