@@ -135,7 +135,9 @@ def _mine() -> tuple[sa.ColumnElement[bool], ...]:
 
 
 _first_unread = sa.select(notice.c.id).where(*_mine(), notice.c.read_at.is_(None)).limit(MOST_COUNTED)
-_unread = Ready(sa.select(sa.func.count()).select_from(_first_unread.subquery()))
+#: How many messages wait for ``p_person`` at ``p_now``.
+UNREAD = sa.select(sa.func.count()).select_from(_first_unread.subquery())
+_unread = Ready(UNREAD)
 
 
 def _binds(ctx: Context) -> dict[str, Any]:

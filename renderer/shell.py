@@ -10,8 +10,7 @@ from markupsafe import escape
 
 from engine.access import grant_of, remember
 from engine.context import Context
-from engine.notices import unread
-from engine.records.asks import waiting_for
+from engine.records.asks import waiting_with_unread
 from engine.workspace import Workspace
 from metadata.definitions import ListView
 from metadata.text import label_text
@@ -101,6 +100,7 @@ def page_view(visit: Visit) -> PageView:
     ctx = visit.ctx
     shown = frame(ctx, visit.base)
     roles = ("、" if visit.locale == "zh" else ", ").join(label_text(ctx.workspace.roles[key].title, visit.locale, key) for key in ctx.actor.roles)
+    waiting, unread = waiting_with_unread(ctx)
     return PageView(
         visit.locale,
         visit.csrf(),
@@ -115,8 +115,8 @@ def page_view(visit: Visit) -> PageView:
         flash,
         ctx.now,
         shown.here(path),
-        visit.site.pages.bell(visit.base, unread(ctx)),
-        visit.site.pages.asks(visit.base, waiting_for(ctx), current=path.startswith(f"{visit.base}/approvals")),
+        visit.site.pages.bell(visit.base, unread),
+        visit.site.pages.asks(visit.base, waiting, current=path.startswith(f"{visit.base}/approvals")),
     )
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from engine.database_ready import Ready
 from engine.errors import NotFound
 from engine.fields.base import Value
-from engine.notices import notify_asked
+from engine.notices import UNREAD, notify_asked
 from engine.records.query_labels import labels
 from engine.rules.book import CompiledRule
 from engine.rules.carrying import carry, revive
@@ -218,11 +218,19 @@ def waiting_for(ctx: Context) -> int:
         return int(found[0]) if found is not None else 0
 
 
-_waiting = Ready(
+def waiting_with_unread(ctx: Context) -> tuple[int, int]:
+    """How many approvals and how many unread messages wait for the actor: both numbers of every page, in one statement."""
+    with ctx.reading() as ctx:
+        found = _both.first(ctx.open, {"p_person": ctx.actor.person_id or 0, "p_now": ctx.now})
+        return (int(found[0]), int(found[1])) if found is not None else (0, 0)
+
+
+_waits = (
     sa.select(sa.func.count())
     .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))
     .where(ask_person.c.person == sa.bindparam("p_person", type_=sa.BigInteger), ask_person.c.state == OPEN, ask.c.state == OPEN)
 )
+_waiting, _both = Ready(_waits), Ready(sa.select(_waits.scalar_subquery(), UNREAD.scalar_subquery()))
 
 
 def asked_about(ctx: Context, entity: str, record: int, limit: int = 20) -> list[Asked]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -15,8 +16,9 @@ from engine.expressions.problems import ExpressionRefused
 from engine.fields.values import Masked
 from engine.records import query, service
 from engine.records.query import Query
+from engine.records.query_labels import labels
 from engine.system_tables import access_log
-from tests.engine.records.conftest import World
+from tests.engine.records.conftest import SELLER, World
 
 SORTABLE = ("next_at", "born", "lucky", "budget", "grade", "created_at", "name")
 
@@ -177,6 +179,25 @@ def test_labels_of_links_obey_the_readers_grant_on_the_target(world: World):
     assert query.get(ctx, "visit", visit.id)["customer"] == (mine.id, "张*")
     service.update(world.ctx(), "customer", mine.id, {"owner": world.person("s3")}, service.ANY)
     assert query.get(ctx, "visit", visit.id)["customer"] == (mine.id, None)
+
+
+def test_what_the_reader_is_called_is_known_and_asks_nothing_unless_it_may_not_be_read(world: World, make_world, statements, database_kind: str):
+    """After a change of the name it is the new one at once; a role that may not read people's names sees none, its own included."""
+
+    def label(world: World) -> tuple[dict[int, str], int]:
+        with world.ctx("s1").reading() as ctx, statements(world) as seen:
+            return labels(ctx, "person", [ctx.actor.person_id]), len([one for one in seen if "r_person" in one])
+
+    me = world.person("s1")
+    assert label(world) == ({me: "人s1"}, 0)
+    service.update(world.ctx(), "person", me, {"name": "新名"}, service.ANY)
+    assert label(world) == ({me: "新名"}, 0)
+    with world.ctx("s1").writing() as ctx:
+        service.update(replace(ctx, actor=world.ctx().actor), "person", me, {"name": "更新的名"}, service.ANY)
+        assert labels(ctx, "person", [me]) == {me: "更新的名"}
+    for person in ({"read": False}, {"read": "name == 'x'"}, {"read": True, "fields": {"name": {"mask": True}}}):
+        changed = make_world(database_kind, {("role", "seller"): {**SELLER, "grants": {**SELLER["grants"], "person": person}}})
+        assert label(changed)[0].get(changed.person("s1")) != "人s1", person
 
 
 def test_a_condition_over_a_link_sees_only_what_its_asker_sees(world: World):
