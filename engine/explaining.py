@@ -71,10 +71,11 @@ def rules_about(ctx: Context, entity: str) -> list[CompiledRule]:
     return [rule for _key, rule in sorted(rule_book(ctx.workspace).rules.items()) if rule.entity == entity]
 
 
-def explain_rule(ctx: Context, rule: CompiledRule, record_id: int) -> Explained:
-    """Why a rule would run for a record or not. Raises NotFound for records the reader may not see."""
+def explain_rule(ctx: Context, rule: CompiledRule, record_id: int, *, old: Mapping[str, Value] | None = None) -> Explained:
+    """Why a rule would run for a record or not. ``old``: the record as it was before a change (None: nothing changed). Raises NotFound for records the
+    reader may not see."""
     with ctx.snapshot() as ctx:
-        return _Desk.at(ctx, rule.entity, record_id).explained(rule)
+        return replace(_Desk.at(ctx, rule.entity, record_id), old=old).explained(rule)
 
 
 def explain_all(ctx: Context, entity: str, record_id: int) -> list[Explained]:
@@ -109,6 +110,7 @@ class _Desk:
     entity: CompiledEntity
     row: Mapping[str, Value]
     clear: frozenset[str]  # fields the reader sees in clear in this record
+    old: Mapping[str, Value] | None = None
 
     @staticmethod
     def at(ctx: Context, key: str, record_id: int) -> _Desk:
@@ -138,7 +140,7 @@ class _Desk:
         evaluator = self.work.evaluator
 
         def value(node: Node) -> Value:
-            return evaluator.of_node(node, row, old=row, spaces=spaces)
+            return evaluator.of_node(node, row, old=row if self.old is None else self.old, spaces=spaces)
 
         around = replace(around_of(rule, labels_of(self.ctx.workspace, self.ctx.locale)), timezone=self.ctx.workspace.timezone)
         return explain(condition.tree, around, Witness(value, self._may, self._show))

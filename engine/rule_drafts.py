@@ -51,9 +51,8 @@ def rule_of(workspace: Workspace, key: str, body: Mapping[str, Any] | None = Non
     bundle = workspace.bundle.replace({(KIND, key): body})
     wrong = [item for item in check(bundle, workspace.registry.vocabulary()) if item.severity == "error" and item.file == file_of(KIND, key)]
     if wrong or body.get("retired"):
-        raise Invalid(
-            "rule_wrong", faults=[Fault(item.pointer, item.code, dict(item.params)) for item in wrong] or [Fault("/retired", "unknown_rule", {"rule": key})]
-        )
+        faults = [Fault(item.pointer, item.code, dict(item.params)) for item in wrong]
+        raise Invalid("rule_wrong", problems=wrong, faults=faults or [Fault("/retired", "unknown_rule", {"rule": key})])
     return compile_rules(workspace, bundle).rules[key]
 
 

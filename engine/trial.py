@@ -24,6 +24,7 @@ from engine.records.ruling_press import parameters_of, press, read_given
 from engine.records.saving import Saving
 from engine.records.work import Work
 from engine.rules.book import CompiledRule
+from engine.rules.compile import book_with, rule_book
 from engine.rules.effects import Handle
 from engine.rules.frame import Frame, Start
 from engine.rules.wording import Wording, told
@@ -58,7 +59,8 @@ class TriedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How a try ended: ``state`` done, skipped (its condition does not hold, told in ``why``) or refused (``refusal``). ``steps``: facts by path, as in the log.
+    """How a try ended: ``state`` done, skipped (its condition does not hold, told in ``why``), unheard (what changes does not set it off) or refused
+    (``refusal``). ``steps``: facts by path, as in the log.
 
     ``followed``: the rules that it would set off.
     """
@@ -87,6 +89,17 @@ class _Watched(Ruling):
     """Rules at work whose runs can be looked at even when they were refused."""
 
     frames: list[Frame] = field(default_factory=list)
+    judged: set[CompiledRule] = field(default_factory=set)
+    old: Mapping[str, Any] = field(default_factory=dict)
+
+    def _fires(self, rule: CompiledRule, start: Start) -> bool:
+        """As ever, and remembered."""
+        self.judged.add(rule)
+        return Ruling._fires(self, rule, start)
+
+    def heard(self, change: Change) -> list[CompiledRule]:
+        """The rules after commit that a change concerns."""
+        return self._listening(self.book.later, change)
 
     def framed(self, rule: CompiledRule, start: Start, chain: tuple[str, ...]) -> tuple[Frame, Saving]:
         """As ever, and remembered."""
@@ -95,8 +108,18 @@ class _Watched(Ruling):
         return frame, saving
 
 
-def try_rule(ctx: Context, rule: CompiledRule, record: int | None, *, person: int | None = None, params: Mapping[str, Any] | None = None) -> Tried:
-    """Run a rule on a record for ``ctx``, who looks, as a person (None: as the clock does). ``params`` as forms give them; a rule that is off runs as well.
+def try_rule(
+    ctx: Context,
+    rule: CompiledRule,
+    record: int | None,
+    *,
+    person: int | None = None,
+    params: Mapping[str, Any] | None = None,
+    values: Mapping[str, object] | None = None,
+) -> Tried:
+    """Run a rule (the published one, or a draft of it) on a record for ``ctx``, who looks, as a person (None: as the clock does); one that is off runs as well.
+
+    ``params`` as forms give them. ``values``: of a rule that listens to writes, what the record is changed to, so that ``old`` is as it stands.
 
     Raises NotFound for a record whoever looks may not see, or none where the rule is about one, or a person who may not enter.
     """
@@ -107,7 +130,8 @@ def try_rule(ctx: Context, rule: CompiledRule, record: int | None, *, person: in
     acting = enter_as(ctx.home, name, "clock") if person is None else enter_id(ctx.home, name, person, locale=ctx.locale)
 
     def work(connection: sa.Connection) -> None:
-        raise _Undone(_tried(ctx.within(connection), _with_rule_on(acting.within(connection), rule), rule, record, params or {}, why))
+        asked = _Asked(rule, record, params or {}, values or {})
+        raise _Undone(_tried(ctx.within(connection), _with_rule_on(acting.within(connection), rule), asked, why))
 
     try:
         ctx.workspace.database.transact(work)
@@ -117,21 +141,35 @@ def try_rule(ctx: Context, rule: CompiledRule, record: int | None, *, person: in
 
 
 def _with_rule_on(ctx: Context, rule: CompiledRule) -> Context:
-    return replace(ctx, workspace=replace(ctx.workspace, rules_off=ctx.workspace.rules_off - {rule.key}))
+    workspace = replace(ctx.workspace, rules_off=ctx.workspace.rules_off - {rule.key})
+    published = rule_book(ctx.workspace).rules.get(rule.key) is rule
+    return replace(ctx, workspace=workspace if published else replace(workspace, cache={}))  # what is kept by the rule's key is of the published one
 
 
-def _tried(viewer: Context, acting: Context, rule: CompiledRule, record: int | None, params: Mapping[str, Any], why: Explained | None) -> Tried:
-    saving = Saving(Work(acting))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is tried on which record, with what."""
+
+    rule: CompiledRule
+    record: int | None
+    params: Mapping[str, Any]
+    values: Mapping[str, object]
+
+
+def _tried(viewer: Context, acting: Context, asked: _Asked, why: Explained | None) -> Tried:
+    saving, rule = Saving(Work(acting)), asked.rule
     watched = saving.ruling = _Watched(saving)
+    watched.book = book_with(watched.book, rule)
     state, refusal = "done", None
     try:
-        if not _begin(saving, rule, record, params):
-            state = "skipped"
+        if not _begin(saving, watched, asked):
+            state = "skipped" if rule in watched.judged else "unheard"
+            why = _why_changed(viewer, asked, watched.old) if asked.values and state == "skipped" else why
         saving.finish()
     except Refusal as stopped:
         state, refusal = "refused", stopped
     own = next((frame for frame in watched.frames if frame.rule is rule), None)
-    found = Tried(rule, state, why, refusal=refusal)
+    found = Tried(rule, state, None if asked.values and state == "done" else why, refusal=refusal)
     if own is None:
         return found
     found = replace(found, condition=own.trace.condition, steps=own.trace.steps)
@@ -142,18 +180,51 @@ def _tried(viewer: Context, acting: Context, rule: CompiledRule, record: int | N
     return replace(found, changes=_changes(viewer, saving.work.changes), messages=_messages(viewer, runs), followed=followed)
 
 
-def _begin(saving: Saving, rule: CompiledRule, record: int | None, params: Mapping[str, Any]) -> bool:
+def _begin(saving: Saving, watched: _Watched, asked: _Asked) -> bool:
     """Set the rule off as its trigger would; whether its condition held."""
-    work = saving.work
+    work, rule, record = saving.work, asked.rule, asked.record
     if rule.trigger.kind == "action" and record is not None:
-        press(saving, work.entity(rule.entity), record, rule.trigger.name.rpartition(".")[2], params)
+        press(saving, work.entity(rule.entity), record, rule.trigger.name.rpartition(".")[2], asked.params)
         return True
     handle = Handle(rule.entity, record, work.row) if record is not None and rule.entity else None
+    if asked.values and handle is not None and listens_to_values(rule):
+        return _changed(saving, watched, asked, handle)
     known = parameters_of(work.workspace, rule)
-    spaces = {"param": read_given(work, known, params)} if known else {}
+    spaces = {"param": read_given(work, known, asked.params)} if known else {}
     due = rule.trigger.due[0] if rule.trigger.due else ""
     start = Start(handle, None if handle is None else handle.row(), spaces, due=due)
     return saving.ruling.start(rule, start) is not None
+
+
+def listens_to_values(rule: CompiledRule) -> bool:
+    """Whether a rule can be tried with a record's values changed."""
+    return rule.trigger.kind in ("before", "after", "later") and rule.trigger.verb in ("create", "update", "save", "stage")
+
+
+def _changed(saving: Saving, watched: _Watched, asked: _Asked, handle: Handle) -> bool:
+    """Save the record with its values changed; whether that set the rule off. What follows a creation or a commit is begun by hand."""
+    rule = asked.rule
+    watched.old = dict(handle.row())
+    entity = saving.work.entity(rule.entity)
+    held = saving.hold(entity, handle.id, "update")
+    saving.update(entity, handle.id, asked.values, held.row["version"])
+    watched.drain()
+    if any(frame.rule is rule for frame in watched.frames):
+        return True
+    if rule.trigger.verb != "create" and rule.trigger.kind != "later":
+        return False
+    change = next((one for one in saving.work.changes if (one.entity, one.id) == (rule.entity, handle.id)), None)
+    if rule.trigger.verb != "create" and (change is None or rule not in watched.heard(change)):
+        return False
+    return watched.start(rule, Start(handle, watched.old if rule.trigger.verb != "create" else {})) is not None
+
+
+def _why_changed(viewer: Context, asked: _Asked, old: Mapping[str, Any]) -> Explained | None:
+    """Why the rule would not run for the record as changed, as far as whoever looks may see."""
+    try:
+        return explain_rule(viewer, asked.rule, asked.record, old=old) if asked.record is not None else None
+    except NotFound:
+        return None
 
 
 def _changes(viewer: Context, changes: Sequence[Change]) -> tuple[TriedChange, ...]:

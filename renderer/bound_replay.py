@@ -41,12 +41,12 @@ class SettingAsked:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Findings of one owner or day. ``parts``: verdict, its word, how many."""
+    """Findings of one owner or day. ``parts``: verdict, how many, its colour."""
 
     key: str
     title: str
     total: int
-    parts: tuple[tuple[str, int], ...]
+    parts: tuple[tuple[str, int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _day(text: str) -> str:
 
 
 def _sum(key: str, title: str, one: Counted) -> Sum:
-    return Sum(key, title, one.total, tuple((verdict, one.counts[verdict]) for verdict in VERDICTS))
+    return Sum(key, title, one.total, tuple((verdict, one.counts[verdict], COLOURS[verdict]) for verdict in VERDICTS))
 
 
 def finding_views(ctx: Context, entity: str, found: Sequence[tuple[int, Finding]], base: str) -> list[FindingView]:

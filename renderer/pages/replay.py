@@ -20,6 +20,7 @@ from engine.rules.sentences import labels_of, lines
 from metadata.messages import describe
 from metadata.text import label_text
 from renderer.bound_replay import (
+    COLOURS,
     changed_settings,
     day_sums,
     doubt_words,
@@ -176,6 +177,7 @@ def _found(visit: Visit, kept: Kept, rule: CompiledRule, here: str) -> dict[str,
     owners = owner_sums(ctx, replay_kept.counts(ctx, kept.id, "owner")) if kept.owner else []
     return {
         "words": verdict_words(),
+        "colours": COLOURS,
         "whole": whole,
         "approximate": replay_kept.approximate(ctx, kept.id),
         "doubts": list(doubt_words().values()),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import Response
 
 from engine.context import Context
-from engine.errors import NotFound, Refusal
+from engine.errors import Refusal
 from engine.records import query
 from engine.records.query_labels import labels
-from engine.records.ruling_press import parameter_fields, parameters_of
+from engine.records.ruling_press import Parameter, parameter_fields, parameters_from
+from engine.rule_drafts import drafted, rule_of
 from engine.rules.book import CompiledRule
 from engine.rules.compile import rule_book
 from engine.rules.labels import Labels
@@ -21,6 +23,7 @@ from engine.trial import Tried, TriedChange, try_rule
 from renderer.bound_action import ParameterBinder, typed_of
 from renderer.bound_rule import part_views, rule_title
 from renderer.bound_run import condition_seen, error_text, field_text, step_views
+from renderer.bound_values import bound_values, values_given
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
 from renderer.translations import _
@@ -43,24 +46,37 @@ class ChangeView:
 @routes.get("/w/{ws}/rules/{key}/try", SETTINGS)
 def ask(visit: Visit) -> Response:
     """Which record, as whom, with what."""
-    asked = str(visit.request.query_params.get("record", ""))
-    return _page(visit, _rule(visit), _number(asked), None if _by_clock(_rule(visit)) else visit.ctx.actor.person_id)
+    asked, rule = str(visit.request.query_params.get("record", "")), _rule(visit, str(visit.request.query_params.get("which", "")))
+    return _page(visit, rule, _number(asked), None if _by_clock(rule) else visit.ctx.actor.person_id)
+
+
+@routes.get("/w/{ws}/rules/{key}/values", SETTINGS)
+def values(visit: Visit) -> Response:
+    """What a record holds that might be changed."""
+    given = visit.request.query_params
+    rule = _rule(visit, str(given.get("which:", "")))
+    with visit.ctx.snapshot() as ctx:
+        return visit.part("_try_values.html", values=bound_values(ctx, rule, _number(str(given.get("record:", ""))), visit.base))
 
 
 @routes.post("/w/{ws}/rules/{key}/try", SETTINGS)
 def run(visit: Visit) -> Response:
     """Try it, and tell."""
-    rule = _rule(visit)
+    rule, given = _rule(visit, visit.text("which:")), visit.raw()
     record, person = _number(visit.text("record:")), _number(visit.text("person:"))
-    raw = typed_of(parameter_fields(parameters_of(visit.ctx.workspace, rule)), visit.raw())
-    return _page(visit, rule, record, person, raw, try_rule(visit.ctx, rule, record, person=person, params=raw))
+    raw = typed_of(parameter_fields(_parameters(visit, rule)), given)
+    tried = try_rule(visit.ctx, rule, record, person=person, params=raw, values=values_given(visit.ctx, rule, record, given))
+    return _page(visit, rule, record, person, raw, tried, given)
 
 
-def _rule(visit: Visit) -> CompiledRule:
-    found = rule_book(visit.ctx.workspace).rules.get(str(visit.path["key"]))
-    if found is None:
-        raise NotFound("unknown_rule", rule=str(visit.path["key"])[:60])
-    return found
+def _rule(visit: Visit, which: str) -> CompiledRule:
+    """The published rule, or as it is drafted. Raises NotFound, Invalid for a draft that is wrong."""
+    ctx, key = visit.ctx, str(visit.path["key"])
+    return rule_of(ctx.workspace, key, drafted(ctx, key) if which == "draft" else None)
+
+
+def _parameters(visit: Visit, rule: CompiledRule) -> Mapping[str, Parameter]:
+    return parameters_from(visit.ctx.workspace, rule.entity, rule.trigger.params)
 
 
 def _number(text: str) -> int | None:
@@ -71,16 +87,30 @@ def _by_clock(rule: CompiledRule) -> bool:
     return rule.trigger.kind in ("due", "cron", "intake", "event")
 
 
-def _page(visit: Visit, rule: CompiledRule, record: int | None, person: int | None, raw: dict[str, Any] | None = None, tried: Tried | None = None) -> Response:
+def _page(
+    visit: Visit,
+    rule: CompiledRule,
+    record: int | None,
+    person: int | None,
+    raw: dict[str, Any] | None = None,
+    tried: Tried | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Response:
     with visit.ctx.snapshot() as ctx:
+        records = _records(ctx, rule.entity, record)
+        record = record if record is not None or not records else records[0][0]
+        published = rule_book(ctx.workspace).rules.get(rule.key)
         said = lines(rule, labels_of(ctx.workspace, visit.locale))
-        binder = ParameterBinder(ctx, parameters_of(ctx.workspace, rule), rule.trigger.name or rule.key, rule.entity, visit.base, raw=raw)
+        binder = ParameterBinder(ctx, _parameters(visit, rule), rule.trigger.name or rule.key, rule.entity, visit.base, raw=raw)
         return visit.page(
             "trial.html",
             title=rule_title(ctx, rule.key),
             when=said[0].text,
             about=Labels(ctx.workspace.bundle, visit.locale).entity(rule.entity) if rule.entity else "",
-            records=_records(ctx, rule.entity, record),
+            records=records,
+            drafted=drafted(ctx, rule.key) is not None,
+            which="" if rule is published else "draft",
+            values=bound_values(ctx, rule, record, visit.base, given),
             record=record,
             people=_people(ctx),
             person=person,
@@ -117,6 +147,7 @@ def _result(ctx: Context, tried: Tried, record: int | None, person: int | None) 
     words = {
         "done": (_("It would run"), "green"),
         "skipped": (_("It would not run: its condition does not hold"), "amber"),
+        "unheard": (_("It would not run: what changes does not set it off"), "amber"),
         "refused": (_("It would be refused"), "red"),
     }
     return {
@@ -125,7 +156,7 @@ def _result(ctx: Context, tried: Tried, record: int | None, person: int | None) 
         "parts": part_views((why.where, why.condition)) if why is not None else [],
         "seen": condition_seen(ctx, run),
         "errors": _errors(ctx, run, tried.refusal),
-        "steps": step_views(ctx, run) if tried.steps else [],
+        "steps": step_views(ctx, run, rule) if tried.steps else [],
         "changes": [_change(ctx, change) for change in tried.changes],
         "messages": [(names.get(item.person) or _("Somebody") if item.person else item.connector, item.text or item.connector) for item in tried.messages],
         "followed": [rule_title(ctx, key) for key in tried.followed],

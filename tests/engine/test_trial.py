@@ -10,6 +10,7 @@ from engine.actors import enter_person
 from engine.errors import NotFound
 from engine.jobs import table_for
 from engine.records import service
+from engine.rule_drafts import rule_of
 from engine.rule_jobs import switch
 from engine.rules.compile import rule_book
 from engine.system_tables import counter, history
@@ -119,3 +120,66 @@ def test_whoever_looks_sees_only_records_they_may_read(site):
     assert (task.readable, task.label, task.after) == (False, "", {})
     with pytest.raises(NotFound):
         tried(site, "release", customer, viewer="s2")
+
+
+GROWN = {
+    "title": "变大",
+    "on": {"after": "update", "entity": "customer", "fields": ["calls"]},
+    "if": "calls > old.calls",
+    "then": [{"set": {"note": "'grown'"}}],
+}
+CAPPED = {"title": "封顶", "on": {"before": "update", "entity": "customer"}, "if": "calls > 9", "then": [{"set": {"calls": 9}}]}
+MADE = {"title": "新建后", "on": {"after": "create", "entity": "customer"}, "if": "calls > 4", "then": [{"set": {"note": "'made'"}}]}
+ASKED = {
+    "title": "随后看",
+    "on": {"later": "update", "entity": "customer", "fields": ["calls"]},
+    "if": "calls > old.calls",
+    "then": [{"set": {"note": "'later'"}}],
+}
+CHANGED = {**DOCUMENTS, ("rule", "grown"): GROWN, ("rule", "capped"): CAPPED, ("rule", "made"): MADE, ("rule", "asked"): ASKED}
+
+
+def changed(site: Site, key: str, record: int, body: dict[str, Any] | None = None, **values: Any) -> Tried:
+    """A rule (with another text) tried with a record's values changed; nothing may be left behind."""
+    before = everything(site)
+    rule = rule_of(site.workspace, key, body)
+    found = try_rule(enter_person(site.home, site.name, "b1"), rule, record, person=site.person("b1"), values=values)
+    assert everything(site) == before
+    return found
+
+
+@pytest.fixture
+def watched(make_site: Callable[..., Site], database_kind: str) -> Site:
+    return make_site(database_kind, CHANGED)
+
+
+def test_rules_around_a_write_are_tried_with_the_values_it_would_bring(watched):
+    customer = watched.customer(calls=4)
+    grown = changed(watched, "grown", customer, calls=6)
+    assert grown.state == "done" and grown.condition == {"calls": 6, "old.calls": 4}
+    assert {name: (one.before[name], one.after[name]) for one in grown.changes for name in one.after} == {"calls": (4, 6), "note": (None, "grown")}
+    smaller = changed(watched, "grown", customer, calls=2)
+    assert smaller.state == "skipped" and smaller.why is not None and smaller.why.reason is not None
+    assert changed(watched, "grown", customer, budget=100).state == "unheard"
+    capped = changed(watched, "capped", customer, calls=12)
+    assert capped.state == "done" and capped.changes[0].after["calls"] == 9
+    assert changed(watched, "made", customer, calls=5).state == "done"
+    assert changed(watched, "asked", customer, calls=5).state == "done" and changed(watched, "asked", customer, budget=5).state == "unheard"
+    assert changed(watched, "grown", customer, calls="many").state == "refused"
+
+
+def test_a_draft_of_a_rule_is_tried_and_the_published_one_stays(watched):
+    customer = watched.customer(calls=4)
+    assert changed(watched, "grown", customer, {**GROWN, "if": "calls < old.calls"}, calls=2).state == "done"
+    assert changed(watched, "grown", customer, calls=2).state == "skipped"
+    held = watched.customer("李四")
+    body = {
+        "title": "直接",
+        "if": "pooled",
+        "on": {"action": "customer.claim", "with": {"why": {"type": "text", "required": True}}},
+        "then": [{"set": {"note": "param.why"}}],
+    }
+    rule = rule_of(watched.workspace, "claim", body)
+    found = try_rule(enter_person(watched.home, watched.name, "b1"), rule, held, person=watched.person("s1"), params={"why": "就是想要"})
+    assert found.state == "done" and found.changes[0].after == {"note": "就是想要"}
+    assert tried(watched, "claim", held, "s1", reason="老客户转介绍来的").state == "done"

@@ -13,6 +13,8 @@ from engine.actors import enter_as
 from engine.home import Home
 from engine.records.query import Query, page
 from engine.rules.compile import rule_book
+from engine.system_tables import draft
+from metadata.canonical import canonical
 from renderer.app import create_app
 from renderer.security import make_csrf
 from tests.renderer.clinic import open_home
@@ -86,3 +88,38 @@ def test_the_record_page_leads_to_a_try_on_that_record(client_of):
     assert f'href="{HERE}/release/try?record=1"' in text
     assert '<option value="1" selected>' in client_of("ada").get(f"{HERE}/release/try?record=1").text
     assert "/try" not in client_of("nora").get("/w/station/r/guest/1/rules").text
+
+
+def test_a_rule_around_a_write_is_tried_with_values_typed_into_the_page(client_of, station):
+    ada = client_of("ada")
+    ctx = enter_as(station, "station", "operator")
+    visit = page(ctx, Query("visit", sort=("-id",), limit=1)).items[0].id
+    form = ada.get(f"{HERE}/judge/try?record={visit}").text
+    assert 'name="values~said"' in form and "改成" in form
+    assert 'name="values~said"' in ada.get(f"{HERE}/judge/values?record:={visit}").text
+    text = _words(ada.post(f"{HERE}/judge/try", data={"record:": str(visit), "person:": "", "values~said": "精神很好，饮食也正常"}).text)
+    assert "会执行" in text and "没有保留任何改动" in text
+
+
+def test_a_drafted_rule_is_offered_beside_the_published_one(client_of, station):
+    ada, ctx = client_of("ada"), enter_as(station, "station", "operator")
+    assert 'id="which"' not in ada.get(f"{HERE}/release/try").text
+    body = {**ctx.workspace.bundle.documents["rule", "release"], "if": "empty(nurse)"}
+    with ctx.writing() as inner:
+        inner.open.execute(
+            draft.insert().values(
+                kind="rule",
+                key="release",
+                number=1,
+                text=canonical("rule", body),
+                base_version=inner.workspace.version,
+                base_text=canonical("rule", ctx.workspace.bundle.documents["rule", "release"]),
+                at=inner.now,
+                by=None,
+            )
+        )
+    assert 'id="which"' in ada.get(f"{HERE}/release/try").text
+    published = _words(ada.post(f"{HERE}/release/try", data={"record:": "2", "person:": ""}).text)
+    drafted = _words(ada.post(f"{HERE}/release/try", data={"record:": "2", "person:": "", "which:": "draft"}).text)
+    assert "不会执行" in published and "会执行" in drafted and "不会执行" not in drafted
+    assert "草稿" in ada.get(f"{HERE}/release/replay").text
