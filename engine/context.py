@@ -68,6 +68,12 @@ class Actor:
         }
         object.__setattr__(self, "me", known)
 
+    def acting_as(self, principal: str) -> Actor:
+        """A named principal with this person's ``me``: what it does has its authority, what it says names the person."""
+        found = replace(self, name=principal, kind="system")
+        object.__setattr__(found, "me", self.me)
+        return found
+
     @property
     def caller(self) -> str:
         """A short stable name of this actor, for idempotency keys and rates."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import orjson
 import sqlalchemy as sa
 
-from engine.fields.base import EMPTY, FILLED, INTEGER_LIMIT, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.base import EMPTY, FILLED, INTEGER_LIMIT, FieldType, Operator, Reader, Value, Wrong, option, stored_as
 from engine.fields.scope import FieldScope
 from engine.fields.storage import JsonValue
 from engine.fields.text import checked_text
@@ -18,6 +18,8 @@ from metadata.text import Label
 
 DEEPEST = 20
 LARGEST = 65_536
+#: What a field may ask for at most, in bytes.
+LARGEST_OF_ALL = 16 * 1024 * 1024
 
 
 def checked_json(value: object, depth: int = 0) -> object:
@@ -55,7 +57,13 @@ class JsonType(FieldType):
     schema_is_wider = True
     json_types = (dict, list, str, int, float, bool)
     operators: ClassVar[tuple[Operator, ...]] = (EMPTY, FILLED)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "maxBytes": option(
+            {"type": "integer", "minimum": 1, "maximum": LARGEST_OF_ALL},
+            ("最多字节", "Bytes at most"),
+            ("写成 JSON 的长度，不写为 65536", "As JSON text; 65,536 where nothing is said"),
+        )
+    }
 
     def expression_type(self, field: Field) -> str:
         """json"""
@@ -68,14 +76,16 @@ class JsonType(FieldType):
     def reader(self, field: Field, scope: FieldScope) -> Reader:
         """Any JSON value within depth and size. A text that begins like an object or a list is parsed: it is what a form sends."""
 
+        largest = int(field.options.get("maxBytes") or LARGEST)
+
         def read(raw: object) -> Value:
             if raw is None or raw == "":
                 return None
             if isinstance(raw, str) and raw.lstrip()[:1] in ("{", "["):
-                raw = parsed(raw)
+                raw = parsed(raw, largest)
             value = checked_json(raw)
-            if len(orjson.dumps(value)) > LARGEST:
-                raise Wrong("json_too_large", maximum=LARGEST)
+            if len(orjson.dumps(value)) > largest:
+                raise Wrong("json_too_large", maximum=largest)
             return value
 
         return read
@@ -129,10 +139,10 @@ class JsonType(FieldType):
         return "" if value is None else "***"
 
 
-def parsed(text: str) -> object:
+def parsed(text: str, largest: int = LARGEST) -> object:
     """The JSON value of a text; Wrong when it is none."""
-    if len(text) > LARGEST:
-        raise Wrong("json_too_large", maximum=LARGEST)
+    if len(text) > largest:
+        raise Wrong("json_too_large", maximum=largest)
     try:
         return orjson.loads(text)
     except (orjson.JSONDecodeError, UnicodeEncodeError):

@@ -23,7 +23,7 @@ from engine.records.ruling_eyes import RuleEyes, seen_values
 from engine.records.ruling_press import why_not_now
 from engine.records.values import storage
 from engine.records.work import Row
-from engine.rules.actions import arguments, perform
+from engine.rules.actions import arguments, formats, perform
 from engine.rules.book import CompiledRule, RuleBook, Step
 from engine.rules.compile import rule_book
 from engine.rules.effects import Effect, Handle
@@ -205,7 +205,9 @@ class Ruling:
             raise NotFound("unknown_action", name=name)
         eyes = within.eyes
         assert isinstance(eyes, RuleEyes)
-        read = self.saving.work.row
+        read, subject = self.saving.work.row, name.rpartition(".")[0]
+        if record is not None and subject in formats(action.word, "record") and subject not in params:
+            params = {**params, subject: record}  # the record it is called on is the parameter of that name
         given = arguments(action, params, {}, read)
         effects = perform(action, self.saving.work.workspace.registry.origin.get(("actions", name), ""), eyes.action_context(within), record, given)
         return self._drive(within, eyes.saving, effects, admitted=True)
@@ -329,7 +331,7 @@ def acting_as(ctx: Context, rule: CompiledRule, run: int, chain: Sequence[str]) 
 
 def rule_actor(person: Actor, rule: str) -> Actor:
     """The principal of a rule: named ``rule:KEY``; whoever set it off stays its person, so that ``me`` and history name them."""
-    return replace(person, name=f"rule:{rule}", kind="system")
+    return person.acting_as(f"rule:{rule}")
 
 
 def _moves(rule: CompiledRule, old: Value, new: Value) -> bool:

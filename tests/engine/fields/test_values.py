@@ -508,6 +508,8 @@ def test_json_is_kept_whole_within_its_limits():
     assert (
         refused(deep, type="json") == "json_too_deep"
         and refused(["x" * 70_000], type="json") == "json_too_large"
+        and read(["x" * 70_000], type="json", maxBytes=100_000) == ["x" * 70_000]
+        and refused(["x" * 99_999], type="json", maxBytes=100_000) == "json_too_large"
         and refused({"a": "\0"}, type="json") == "text_broken"
     )
     assert refused([2**60], type="json") == refused(float("nan"), type="json") == "json_number" and refused("{", type="json") == "json_invalid"

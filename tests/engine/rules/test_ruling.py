@@ -16,6 +16,8 @@ from engine.records.runs import Asked
 from engine.rules.compile import rule_book
 from tests.engine.homes import run_rule
 
+from .conftest import DOCUMENTS_OF_SITE
+
 
 def follow(site, customer, content, **values):
     return service.create(site.ctx("s1"), "follow_up", {"customer": customer, "content": content, **values}).record
@@ -403,3 +405,14 @@ def test_nothing_encrypted_stands_in_clear_in_the_log_or_in_jobs(make_site, data
     with site.workspace.database.read() as connection:
         jobs = [dict(row) for row in connection.execute(sa.select(table_for(connection.dialect.name))).mappings()]
     assert "1390000000" not in str([site.runs(), [job["args"] for job in jobs], site.rows("visit"), site.rows("customer")])
+
+
+def test_a_built_in_action_takes_the_record_its_rule_is_of_as_the_parameter_of_that_name(make_site, database_kind):
+    rule = {"title": "离职", "on": {"action": "person.leave"}, "if": "active", "then": [{"do": "person.disable", "with": {"person": "record"}}]}
+    boss = DOCUMENTS_OF_SITE["role", "boss"]
+    boss = {**boss, "grants": {**boss["grants"], "person": {"read": True, "actions": {"leave": True}}}}
+    site = make_site(database_kind, {("rule", "leave"): rule, ("role", "boss"): boss})
+    service.act(site.ctx("b1"), "person", site.person("s1"), "leave", {})
+    assert site.row("person", site.person("b1"))["active"] is True
+    with pytest.raises(NotFound):
+        site.ctx("s1")
