@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from engine import passwords
-from engine.clock import wall
+from engine.clock import State, StateBeside, wall
 from engine.database_ready import Ready
 from engine.errors import Conflict, Fault, Invalid, NotFound, Unavailable
-from engine.home import Home
+from engine.home import HOME_SCHEMA, Home
 from engine.system_tables import account, one_time, session
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
 
 LINK_LIFE = timedelta(minutes=20)
 INVITATION_LIFE = timedelta(hours=72)
@@ -70,7 +73,12 @@ def normal_login(login: str) -> str:
 # --- accounts ----------------------------------------------------------------------------------------------------------------------------
 
 
-_columns = (account.c.id, account.c.login, account.c.name, account.c.locale, account.c.disabled_at.is_not(None), account.c.password_hash.is_(None))
+def _columns_of(table: sa.Table) -> tuple[sa.ColumnElement[Any], ...]:
+    found = table.c
+    return found.id, found.login, found.name, found.locale, found.disabled_at.is_not(None), found.password_hash.is_(None)
+
+
+_columns = _columns_of(account)
 
 
 def find_account(home: Home, login: str) -> Account | None:
@@ -249,18 +257,41 @@ def start_session(home: Home, account_id: int, *, ip: str = "", agent: str = "")
     return token
 
 
-_session_columns = (session.c.digest, session.c.created_at, session.c.seen_at, session.c.expires_at, session.c.ip, session.c.agent)
-_session_select = sa.select(*_session_columns, *_columns).join(account, account.c.id == session.c.account).where(account.c.disabled_at.is_(None))
+_SESSION = ("digest", "created_at", "seen_at", "expires_at", "ip", "agent")
+_session_select = sa.select(*(session.c[name] for name in _SESSION), *_columns).join(account, account.c.id == session.c.account)
+_session_select = _session_select.where(account.c.disabled_at.is_(None))
 _session_of_digest = Ready(_session_select.where(session.c.digest == sa.bindparam("d", required=True)))
+
+
+def _beside() -> StateBeside:
+    """A workspace's state and a session of home, where home is a schema of the same database (PostgreSQL)."""
+    metadata = sa.MetaData()
+    mine, whose = (table.to_metadata(metadata, schema=HOME_SCHEMA) for table in (session, account))
+    here = sa.and_(mine.c.digest == sa.bindparam("d"), whose.c.disabled_at.is_(None))
+    return StateBeside(mine.join(whose, whose.c.id == mine.c.account), here, *(mine.c[name] for name in _SESSION), *_columns_of(whose))
+
+
+_session_beside = _beside()
 
 
 def read_session(home: Home, token: str, *, used: bool = True) -> Session | None:
     """The session of a token while it lasts (idle and absolute limits); one indexed read. Use is noted about once a minute, unless it is not ``used``."""
-    now, digest = wall(), digest_of(token)
-    row = home.database.kept(("session", digest), lambda connection: _session_of_digest.first(connection, {"d": digest}))
+    digest = digest_of(token)
+    return _lasting(home, home.database.kept(("session", digest), lambda connection: _session_of_digest.first(connection, {"d": digest})), used=used)
+
+
+def read_session_in(home: Home, workspace: str, token: str, *, used: bool = True) -> tuple[Session | None, tuple[Workspace, State] | None]:
+    """As ``read_session``, with the workspace as it is now where one statement tells both: on PostgreSQL, once this process has it open."""
+    if home.database.dialect != "postgresql" or not home.has_open(workspace):
+        return read_session(home, token, used=used), None
+    found, state, row = home.look_beside(workspace, _session_beside, d=digest_of(token))
+    return _lasting(home, row if row[0] is not None else None, used=used), (found, state)
+
+
+def _lasting(home: Home, row: Sequence[Any] | None, *, used: bool) -> Session | None:
     if row is None:
         return None
-    found = _session(row)
+    found, now = _session(row), wall()
     if found.expires_at <= now or found.seen_at + timedelta(hours=home.settings.session_idle_hours) <= now:
         return None
     if used and now - found.seen_at > _SEEN_EVERY:

@@ -203,9 +203,21 @@ def _column(workspace: Workspace, entity: str, field: str) -> sa.Column[Any]:
 # --- ways in -------------------------------------------------------------------------------------------------------------------------------------
 
 
-def enter(home: Home, workspace_name: str, who: accounts.Account, *, locale: str = "", cause: Cause | None = None, ip: str = "") -> Context:
-    """A context for a logged-in account. Raises NotFound when there is no such workspace, or no person of that login in it."""
-    workspace, state = home.look(workspace_name)
+def enter(
+    home: Home,
+    workspace_name: str,
+    who: accounts.Account,
+    *,
+    locale: str = "",
+    cause: Cause | None = None,
+    ip: str = "",
+    looked: tuple[Workspace, State] | None = None,
+) -> Context:
+    """A context for a logged-in account; ``looked``: the workspace as this request has just found it.
+
+    Raises NotFound when there is no such workspace, or no person of that login in it.
+    """
+    workspace, state = looked or home.look(workspace_name)
     person_id = _person_of_login(workspace, state, who.login)
     if person_id is None:
         raise NotFound("unknown_workspace", name=workspace_name)

@@ -85,7 +85,7 @@ def read_state(connection: sa.Connection, *, lock: bool = False) -> State:
 class StateBeside:
     """Reads the state together with one row of another system table, in one statement. ``on``: which row; its binds are given when it is read."""
 
-    def __init__(self, table: sa.Table | None = None, on: sa.ColumnElement[bool] | None = None, *columns: sa.ColumnElement[Any]) -> None:
+    def __init__(self, table: sa.FromClause | None = None, on: sa.ColumnElement[bool] | None = None, *columns: sa.ColumnElement[Any]) -> None:
         self._selects = {
             name: Ready(select if table is None or on is None else select.add_columns(*columns).select_from(_state.outerjoin(table, on)))
             for name, select in (("sqlite", _select_sqlite), ("postgresql", _select_postgresql))

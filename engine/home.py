@@ -311,6 +311,10 @@ class Home:
             database.close()
         return opened
 
+    def has_open(self, name: str) -> bool:
+        """Whether this process has a workspace open: then it is there, and its tables are of this release."""
+        return name in self._opened
+
     def database_of(self, name: str) -> Database:
         """The database of a workspace. Raises NotFound."""
         return self._open(name).database

@@ -19,9 +19,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from engine import accounts, actors
+from engine.clock import State
 from engine.context import Cause, Context
 from engine.errors import Denied, Invalid, NotFound, Refusal
 from engine.home import Home
+from engine.workspace import Workspace
 from renderer import errors, shell
 from renderer.security import MEMBER, SAFE_METHODS, NotLoggedIn, Pace, Permission, csrf_matches, make_csrf, permission_of, same_origin
 from renderer.templates import Pages
@@ -68,6 +70,7 @@ class Visit:
     permission: Permission
     session: accounts.Session | None = None
     token: str = ""
+    looked: tuple[Workspace, State] | None = None
     context: Context | None = None
     form: FormData = field(default_factory=FormData)
     new_cookies: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -272,7 +275,11 @@ def _answer(request: Request, permission: Permission, handler: Handler, form: Fo
 def _identify(visit: Visit) -> None:
     token = visit.request.cookies.get(visit.site.session_cookie, "")
     if token:
-        visit.session = accounts.read_session(visit.home, token, used=not visit.permission.quiet)
+        used = not visit.permission.quiet
+        if visit.permission.door == "member":
+            visit.session, visit.looked = accounts.read_session_in(visit.home, str(visit.path["ws"]), token, used=used)
+        else:
+            visit.session = accounts.read_session(visit.home, token, used=used)
         visit.token = token if visit.session else ""
     visit.locale = _locale(visit.request, visit.session)
 
@@ -289,8 +296,9 @@ def _admit(visit: Visit) -> None:
         if not same_origin(request.headers, request.headers.get("host", "")) or not csrf_matches(secret, sent):
             raise Denied("csrf_failed")
     if permission.door == "member" and visit.session is not None:
+        ip = client_ip(visit.site, request)
         visit.context = actors.enter(
-            visit.home, str(visit.path["ws"]), visit.session.account, locale=visit.locale, cause=Cause("person"), ip=client_ip(visit.site, request)
+            visit.home, str(visit.path["ws"]), visit.session.account, locale=visit.locale, cause=Cause("person"), ip=ip, looked=visit.looked
         )
         if permission.right and permission.right not in visit.context.actor.rights:
             raise Denied("right_missing", right=permission.right)
@@ -380,14 +388,14 @@ def api_context(request: Request) -> Context:
             raise NotLoggedIn("not_logged_in") from refusal
     else:
         token = request.cookies.get(site.session_cookie, "")
-        session = accounts.read_session(site.home, token) if token else None
+        session, looked = accounts.read_session_in(site.home, workspace, token) if token else (None, None)
         if session is None:
             raise NotLoggedIn("not_logged_in")
         if request.method not in SAFE_METHODS and not (
             same_origin(request.headers, request.headers.get("host", "")) and csrf_matches(token, request.headers.get("x-csrf-token", ""))
         ):
             raise Denied("csrf_failed")
-        ctx = actors.enter(site.home, workspace, session.account, locale=locale, cause=Cause("api"), ip=ip)
+        ctx = actors.enter(site.home, workspace, session.account, locale=locale, cause=Cause("api"), ip=ip, looked=looked)
     site.pace.take(f"person:{workspace}:{ctx.actor.person_id}")
     request.state.context = ctx
     if permission.right and permission.right not in ctx.actor.rights:

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from engine import accounts, actors
+from engine.clock import wall
 from engine.errors import Conflict, Invalid, NotFound
 from engine.home import Home
 from engine.members import add_member
 from engine.records import service
 from engine.records.record import ANY
+from engine.system_tables import session
 from tests.engine.homes import Place, opened_home, small_place
 
 GUEST = {("role", "guest"): {"title": {"zh": "访客"}, "grants": {"plant": {"read": "owner == me"}}}}
@@ -67,6 +69,37 @@ def test_an_actor_knows_team_teams_below_lead_roles_and_rights(home, place):
     above = actors.enter_person(home, place.name, "boss").actor
     assert above.lead == boss and len(above.teams) == 3 and above.roles == ("admin", "guest") and "people" in above.rights
     assert ctx.locale == "zh" and ctx.now == place.ctx.now
+
+
+def test_a_session_read_with_its_workspace_lasts_as_long_as_by_itself(home, place):
+    who = accounts.ensure_account(home, "li.na", "李娜")
+    token, now = accounts.start_session(home, who.id), wall()
+    home.look(place.name)
+
+    def read(given: str = token) -> tuple[accounts.Session | None, object]:
+        alone = accounts.read_session(home, given, used=False)
+        beside, looked = accounts.read_session_in(home, place.name, given, used=False)
+        assert beside == alone and (looked is not None) == (home.database.dialect == "postgresql"), "one statement where both lie in one database"
+        return beside, looked
+
+    def age(**values: object) -> bool:
+        with home.database.write() as connection:
+            connection.execute(session.update().values(**values))
+        return read()[0] is not None
+
+    assert read(token + "x")[0] is None
+    found, before = read()
+    assert found is not None and found.account == who
+    add_member(home, place.name, "li.na", ["guest"])
+    _, after = read()
+    if before is not None:
+        assert after[0] is home.workspace(place.name) and after[1].permission_version > before[1].permission_version
+    ctx = actors.enter(home, place.name, who, looked=after)
+    assert ctx.actor.roles == ("guest",) and ctx.actor == actors.enter(home, place.name, who).actor
+    assert not age(seen_at=now - timedelta(hours=8, seconds=1)) and not age(seen_at=now, expires_at=now - timedelta(seconds=1))
+    assert age(expires_at=now + timedelta(days=1))
+    accounts.set_disabled(home, who.id, True)
+    assert read()[0] is None and accounts.read_session_in(home, "nowhere", token) == (None, None)
 
 
 def test_a_ring_of_teams_ends(home, place):
