@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,10 @@ class Rehearsal:
     document: Mapping[str, Any]
     names: dict[str, Named] = field(default_factory=dict)
     teams: dict[str, Named] = field(default_factory=dict)
+
+    def again(self) -> Rehearsal:
+        """The same rehearsal with names of its own from here on."""
+        return replace(self, names=dict(self.names), teams=dict(self.teams))
 
     @property
     def now(self) -> datetime:

@@ -6,7 +6,7 @@ A sandbox is a SQLite home in a temporary folder, made once for the definitions 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from engine.registry import Registry
 from engine.scenario_steps import Rehearsal, Unmet
 from engine.settings import Settings
 from metadata.bundle import Bundle, file_of
-from metadata.scenario_base import shared, steps
+from metadata.scenario_base import chain, shared, steps
 from metadata.text import Label
 from metadata.vocabulary import Problem
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 #: Where a scenario's clock stands when it does not say.
 BEGIN = datetime(2026, 1, 1, 1, 0, tzinfo=UTC)
-_TEMPLATE = "scenario"
+_WORKSPACE, _PUBLISHED = "scenario", "published"
+#: The contents a stage's home itself has.
+OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,45 +63,98 @@ def run_scenarios(registry: Registry, bundle: Bundle, keys: Collection[str] | No
     if not chosen:
         return
     with TemporaryDirectory(prefix="scenarios-") as folder:
-        template, stage = Path(folder) / "template", Path(folder) / "stage"
-        home = _open(stage, token_hex(32), registry)
+        home = _open(Path(folder) / OWN, token_hex(32), registry)
         try:
-            create_workspace(home, _TEMPLATE, bundle, sandbox=True, now=min(_begin(shared(documents, key)) for key in chosen), timezone=timezone)
-            home.refill(lambda: _lay(stage, template))
+            create_workspace(home, _WORKSPACE, bundle, sandbox=True, now=min(_begin(shared(documents, key)) for key in chosen), timezone=timezone)
+            stage = Stage(home, _WORKSPACE, lambda source, target: lay_folder(Path(folder) / source, Path(folder) / target))
             for key in chosen:
-                home.refill(lambda: _lay(template, stage))
-                yield run_scenario(home, home.workspace(_TEMPLATE), key, bundle)
+                yield stage.run(key, bundle)
         finally:
             home.close()
 
 
-def _lay(source: Path, target: Path) -> None:
+def lay_folder(source: Path, target: Path) -> None:
     """Put a copy of an installation's folder in another's place."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)
 
 
+class Stage:
+    """One open home whose contents are laid anew for each scenario: its sandbox as it was published, or as a base that several scenarios share leaves it.
+
+    ``lay(source, target)`` copies contents by name; OWN are the home's. The sandbox's clock must not be ahead of any scenario's.
+    """
+
+    def __init__(self, home: Home, workspace: str, lay: Callable[[str, str], None]) -> None:
+        self.home = home
+        self._workspace, self._lay = workspace, lay
+        self._bases: dict[str, Rehearsal] = {}
+        self._keep(_PUBLISHED)
+
+    def fresh(self) -> Home:
+        """The home as it was published."""
+        self.home.refill(lambda: self._lay(_PUBLISHED, OWN))
+        return self.home
+
+    def run(self, key: str, bundle: Bundle | None = None) -> Result:
+        """Run one scenario, as ``run_scenario``."""
+        documents = scenarios_of(self.home.workspace(self._workspace).bundle)
+        document, bases = shared(documents, key), chain(documents, key)[:-1]
+        same = [of for of in bases if shared(documents, of) == document]  # one with other people or another clock is played anew
+        known = next((of for of in reversed(same) if of in self._bases), None)
+        if known is None:
+            self.fresh()
+            return _play(Rehearsal(self.home, self._workspace, document), key, bundle, (), lambda of, rehearsal: self._keep_base(of, rehearsal, same))
+        self.home.refill(lambda: self._lay(known, OWN))
+        behind = bases[: bases.index(known) + 1]
+        return _play(self._bases[known].again(), key, bundle, behind, lambda of, rehearsal: self._keep_base(of, rehearsal, same))
+
+    def _keep_base(self, of: str, rehearsal: Rehearsal, same: Collection[str]) -> None:
+        if of in same:
+            self._keep(of)
+            self._bases[of] = rehearsal.again()
+
+    def _keep(self, name: str) -> None:
+        self.home.refill(lambda: self._lay(OWN, name))
+
+
 def run_scenario(home: Home, workspace: Workspace, key: str, bundle: Bundle | None = None) -> Result:
     """Run one scenario in an empty sandbox of its definitions, whose clock is not ahead of the scenario's. ``bundle``: the definitions as read from files,
     so that lines are known. Stops where something given or done fails; every expectation of ``then`` is looked at."""
-    begin, documents = perf_counter(), scenarios_of(workspace.bundle)
-    document = shared(documents, key)
-    rehearsal, problems, played, of = Rehearsal(home, workspace.name, document), [], 0, key
+    return _play(Rehearsal(home, workspace.name, shared(scenarios_of(workspace.bundle), key)), key, bundle)
+
+
+def _play(
+    rehearsal: Rehearsal,
+    key: str,
+    bundle: Bundle | None,
+    behind: Collection[str] = (),
+    after_base: Callable[[str, Rehearsal], None] = lambda of, rehearsal: None,
+) -> Result:
+    """Play what is not ``behind`` already (bases, their people included); ``after_base`` is called where one of the bases ends."""
+    begin, own, problems, of = perf_counter(), rehearsal.home.workspace(rehearsal.workspace).bundle, list[Problem](), key
+    documents = scenarios_of(own)
+    everything = list(steps(documents, key))
 
     def note(unmet: Unmet) -> None:
-        problems.append(_problem(bundle or workspace.bundle, of, unmet))
+        problems.append(_problem(bundle or own, of, unmet))
 
+    played = sum(step.scenario in behind for step in everything)
     try:
-        home.move_clock(workspace.name, max(_begin(document), rehearsal.now))
-        rehearsal.people()
-        for step in steps(documents, key):
-            played, of = played + 1, step.scenario
-            try:
-                rehearsal.play(step)
-            except Unmet as unmet:
-                if step.part != "then":
-                    raise
-                note(unmet)
+        if not behind:
+            rehearsal.home.move_clock(rehearsal.workspace, max(_begin(rehearsal.document), rehearsal.now))
+            rehearsal.people()
+        for of in [one for one in chain(documents, key) if one not in behind]:
+            for step in (step for step in everything if step.scenario == of):
+                played += 1
+                try:
+                    rehearsal.play(step)
+                except Unmet as unmet:
+                    if step.part != "then":
+                        raise
+                    note(unmet)
+            if of != key:
+                after_base(of, rehearsal)
     except Unmet as unmet:
         note(unmet)
     return Result(key, documents[key].get("title", key), tuple(problems), played, perf_counter() - begin)

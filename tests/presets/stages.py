@@ -1,9 +1,7 @@
 """Sandboxes of a preset for its scenarios, on either database: published once; a copy is laid under the same home for each. SQLite copies a folder, PostgreSQL a database."""
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -12,7 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.registry import Registry
-from engine.scenarios import BEGIN
+from engine.scenarios import BEGIN, OWN, Stage, lay_folder
 from engine.settings import Settings
 from metadata.bundle import Bundle
 
@@ -20,34 +18,29 @@ WORKSPACE = "stage"
 _SECRET = "k" * 40
 
 
-class Stage:
-    """A preset published in a home of its own kind of database. ``copy`` gives the home as it was then."""
+class Theatre:
+    """A preset published in a home of its own kind of database. ``stage`` plays its scenarios."""
 
     def __init__(self, folder: Path, registry: Registry, bundle: Bundle, server: Callable[[], str] | None) -> None:
         self.bundle = bundle
         self._folder, self._registry = folder, registry
         self._server: URL | None = make_url(server()).set(drivername="postgresql") if server is not None else None
-        self._home = self._open("stage")
+        self._home = self._open(OWN)
+        self._names = {OWN}
         create_workspace(self._home, WORKSPACE, bundle, sandbox=True, now=BEGIN)
-        self._home.refill(lambda: self._lay("stage", "template"))
-
-    @contextmanager
-    def copy(self) -> Iterator[Home]:
-        """The home, holding the preset and nothing else."""
-        self._home.refill(lambda: self._lay("template", "stage"))
-        yield self._home
+        self.stage = Stage(self._home, WORKSPACE, self._lay)
 
     def close(self) -> None:
         """Take it all away."""
         self._home.close()
         if self._server is not None:
-            for name in ("stage", "template"):
+            for name in self._names:
                 self._admin(f'DROP DATABASE IF EXISTS "{self._database(name)}" WITH (FORCE)')
 
     def _lay(self, source: str, target: str) -> None:
         """Put a copy of one installation in the other's place."""
-        shutil.rmtree(self._folder / target, ignore_errors=True)
-        shutil.copytree(self._folder / source, self._folder / target)
+        lay_folder(self._folder / source, self._folder / target)
+        self._names.add(target)
         if self._server is not None:
             self._admin(f'DROP DATABASE IF EXISTS "{self._database(target)}" WITH (FORCE)')
             self._admin(f'CREATE DATABASE "{self._database(target)}" TEMPLATE "{self._database(source)}" STRATEGY FILE_COPY')
