@@ -77,8 +77,12 @@ class Order:
         return found.trigger.kind if found is not None else ""
 
     def _settled(self, chain: tuple[str, ...]) -> tuple[str, ...]:
-        """The rules of a chain that were set off by changes; actions and rules before a write are part of what calls them."""
-        return tuple(key for key in chain if self._kind(key) not in _INSIDE)
+        """The rules of a chain that were set off by changes; actions, rules around them and rules before a write are part of what calls them."""
+        return tuple(key for key in chain if not self._is_inside(key))
+
+    def _is_inside(self, rule: str) -> bool:
+        found = self.desk.book.rules.get(rule)
+        return found is not None and (found.trigger.kind in _INSIDE or found.trigger.verb == "action")
 
     def _chain(self, entry: Entry) -> tuple[str, ...]:
         """The chain that led to a change; a derived value follows what was written before it."""

@@ -1,7 +1,7 @@
 """Imports of many rows on both databases: read ahead and written in chunks, each row accounted for, whatever the chunks and whatever happens between them."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from engine import jobs
+from engine.background import worker_of
 from engine.exchange import batches, reading
+from engine.jobs import JobRun
 from engine.records import loading, service
 from engine.records.query import Query, count, page
 from engine.records.work import Work
@@ -140,6 +143,45 @@ def test_an_import_killed_half_way_goes_on_where_its_last_chunk_was_committed(pl
     assert {key: ended.counts[key] for key in ("rows", "created", "merged", "refused")} == {
         key: whole.counts[key] for key in ("rows", "created", "merged", "refused")
     }
+
+
+def test_an_import_whose_worker_dies_five_times_ends_as_one_that_never_died(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "PIECE", 40)
+    monkeypatch.setattr(reading, "SHORT_WRITE", 0.0)
+    whole = batches.run(place.ctx, begun(place, tmp_path, plants(600)).id)
+    other = small_place(place.home, changes={("entity", "plant"): PLANT})
+    batch = begun(other, tmp_path, plants(600))
+    job = batches.start(other.ctx, batch.id)
+    table, keep, reached = jobs.table_for(other.workspace.database.dialect), JobRun.checkpoint, list[int]()
+
+    def dying(before: bool, at: int) -> Callable[..., None]:
+        seen = [0]
+
+        def checkpoint(run: JobRun, connection: sa.Connection, progress: Mapping[str, Any]) -> None:
+            seen[0] += 1
+            if seen[0] == at and before:
+                raise Killed
+            keep(run, connection, progress)
+            if seen[0] == at:
+                raise Killed  # what this transaction wrote is not committed
+            reached.append(progress["done"])
+
+        return checkpoint
+
+    for life in range(5):
+        monkeypatch.setattr(JobRun, "checkpoint", dying(life % 2 == 0, 2 + life % 3))
+        with pytest.raises(Killed):
+            worker_of(other.home).drain(other.name)
+        with other.workspace.database.write() as connection:  # the lease of the dead worker ends
+            connection.execute(table.update().where(table.c.id == job).values(run_at=jobs.moment(connection)))
+    monkeypatch.setattr(JobRun, "checkpoint", keep)
+    assert reached == sorted(set(reached)) and 0 < reached[-1] < 600
+    worker_of(other.home).drain(other.name)
+    done = jobs.find(other.workspace.database, other.name, job)
+    assert (done.state, done.attempts) == ("done", 6)
+    assert told(place, whole.id) == told(other, batch.id) and values(place) == values(other)
+    ended = batches.find(other.ctx, batch.id)
+    assert [ended.counts[key] for key in ("rows", "created", "merged", "refused")] == [whole.counts[key] for key in ("rows", "created", "merged", "refused")]
 
 
 def test_a_rule_published_while_rows_are_read_ahead_holds_for_those_not_yet_written(place, tmp_path, monkeypatch):
