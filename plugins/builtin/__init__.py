@@ -16,6 +16,7 @@ PLUGIN = Plugin(
         "plugins.builtin.ledgers",
         "plugins.builtin.records",
         "plugins.builtin.outside",
+        "plugins.builtin.tiers",
     ),
     description={
         "zh": "语言自带的动作、评分字段、年龄函数和常用的发送连接",

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import Invalid
-from plugins.builtin.amounts import adjust, allocate, rounded, tiers
+from plugins.builtin.amounts import adjust, allocate, rounded
+from plugins.builtin.tiers import tiers
 from tests.plugins.calls import call
 
 MANY = 100_000 if os.environ.get("TANGRAM_TEST_SIZE") == "full" else 150
@@ -56,6 +57,21 @@ def test_several_amounts_are_each_shared_out_as_one_alone(several, shares):
     found, _ = call(allocate, {"amounts": rows, "shares": [{"who": number, "weight": weight} for number, weight in enumerate(shares)]})
     expected = [(row["who"], part, amount) for row in rows for part, amount in enumerate(parts(row["amount"], shares))]
     assert [(row["who"], row["part"], row["amount"]) for row in found] == expected
+
+
+@settings(max_examples=MANY, deadline=None)
+@given(st.lists(st.integers(0, 10**12), max_size=6), weights)
+def test_added_up_one_more_amount_lowers_nobodys_part(several, shares):
+    """Which sharing out a grown sum anew would: by largest remainders 5 of 45/45/10 gives 2, 2, 1 but 6 gives 3, 3, 0."""
+    rows = [{"who": place, "amount": amount} for place, amount in enumerate(several)]
+    given_shares = [{"who": number, "weight": weight} for number, weight in enumerate(shares)]
+    before = [0] * len(shares)
+    for end in range(len(rows) + 1):
+        found, _ = call(allocate, {"amounts": rows[:end], "shares": given_shares, "add_up": True})
+        now = [row["amount"] for row in found]
+        assert sum(now) == sum(several[:end]) and all(after >= part for after, part in zip(now, before, strict=True))
+        before = now
+    assert parts(5, [45, 45, 10]) == [2, 2, 1] and parts(6, [45, 45, 10]) == [3, 3, 0]
 
 
 def test_one_amount_or_several_are_shared_out_not_both_and_not_none():

@@ -6,7 +6,8 @@ import random
 from fractions import Fraction
 
 from engine.expressions.shelf import FUNCTIONS
-from plugins.builtin.amounts import PPM, rounded, shared, tiers
+from plugins.builtin.amounts import PPM, rounded, shared
+from plugins.builtin.tiers import tiers
 from tests.plugins.calls import CTX
 
 MANY = 1_000_000 if os.environ.get("TANGRAM_TEST_SIZE") == "full" else 20_000

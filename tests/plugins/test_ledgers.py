@@ -13,8 +13,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from engine.errors import Invalid
 from engine.rules.effects import CreateRecord, Effect, Engine, Handle, Lock
 from metadata.definitions import Entity
-from plugins.builtin.amounts import allocate, tiers
+from plugins.builtin.amounts import allocate
 from plugins.builtin.ledgers import balances, reach
+from plugins.builtin.tiers import tiers
 from tests.plugins.calls import CTX, call
 
 HISTORIES = 3_000 if os.environ.get("TANGRAM_TEST_SIZE") == "full" else 60
