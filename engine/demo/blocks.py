@@ -48,11 +48,11 @@ def read_block(doc: Mapping[str, Any], world: World, seed: str, pointer: str, *,
         for number, item in enumerate(doc.get("children", ()))
         if (block := read_block(item, world, seed, f"{pointer}/children/{number}", factor=factor, scale=scale, parent=entity)) is not None
     )
-    rows = doc.get("rows", 1)
+    rows, grid = doc.get("rows", 1), {name: _axis(item, scale) for name, item in doc.get("grid", {}).items()}
     if not parent:
         count = max(int(doc.get("least", 0)), round(rows * factor)) if isinstance(rows, int) else 0
-        return Block(entity, "", lambda row: count, let, fields, doc.get("grid", {}), children)
-    return Block(entity, str(doc.get("link", parent)), kitchen.recipe(rows, f"{pointer}/rows"), let, fields, doc.get("grid", {}), children)
+        return Block(entity, "", lambda row: count, let, fields, grid, children)
+    return Block(entity, str(doc.get("link", parent)), kitchen.recipe(rows, f"{pointer}/rows"), let, fields, grid, children)
 
 
 class Walk:
@@ -114,6 +114,11 @@ class Walk:
 
 def _link_of(block: Block, row: Row) -> Row:
     return {block.link: row[block.link]} if block.link else {}
+
+
+def _axis(item: Any, scale: str) -> Any:
+    """A grid axis, which may be another for each scale."""
+    return item[scale] if isinstance(item, Mapping) and scale in item else item
 
 
 def _items(item: Any) -> Sequence[Any]:

@@ -19,7 +19,7 @@ Draw = Callable[[Row], Any]
 Test = Callable[[Row], bool]
 Sample = Callable[[str, str, Random], Any]
 
-_MODIFIERS = frozenset({"chance", "if", "min", "max", "step", "profile", "gender", "among", "zipf", "where", "rows", "future", "skew", "note"})
+_MODIFIERS = frozenset({"chance", "if", "min", "max", "step", "profile", "gender", "among", "zipf", "where", "rows", "future", "skew", "once", "of", "note"})
 
 
 @dataclass(slots=True)
@@ -29,6 +29,8 @@ class Pool:
     ids: list[int] = field(default_factory=list)
     rows: list[Mapping[str, Any]] = field(default_factory=list)
     groups: dict[tuple[str, ...], dict[tuple[Any, ...], list[int]]] = field(default_factory=dict)
+    places: dict[int, int] = field(default_factory=dict)
+    left: dict[tuple[tuple[str, ...], tuple[Any, ...]], list[int]] = field(default_factory=dict)
 
     def among(self, fields: tuple[str, ...], values: tuple[Any, ...]) -> Sequence[int]:
         """Ids of the records whose fields have these values."""
@@ -41,6 +43,21 @@ class Pool:
                 group.setdefault(tuple(row.get(name) for name in fields), []).append(record)
             self.groups[fields] = group
         return group.get(values, ())
+
+    def value(self, record: int, name: str) -> Any:
+        """A kept value of a record; None where nothing is known of it."""
+        if len(self.places) != len(self.ids):
+            self.places = {number: place for place, number in enumerate(self.ids)}
+        place = self.places.get(record)
+        return None if place is None else self.rows[place].get(name)
+
+    def take(self, fields: tuple[str, ...], values: tuple[Any, ...], random: Random) -> int | None:
+        """One of those with these values that nobody has taken yet, out of those there were at the first time."""
+        key = (fields, values)
+        if key not in self.left:
+            self.left[key] = list(self.among(fields, values))
+            random.shuffle(self.left[key])
+        return self.left[key].pop() if self.left[key] else None
 
 
 @dataclass(slots=True)
@@ -56,6 +73,7 @@ class World:
     sample: Sample
     pools: dict[str, Pool] = field(default_factory=dict)
     kept: dict[str, set[str]] = field(default_factory=dict)  # entity -> fields its pool keeps
+    counters: dict[str, int] = field(default_factory=dict)
 
     def pool(self, entity: str) -> Pool:
         return self.pools.setdefault(entity, Pool())

@@ -96,7 +96,8 @@ def _multiply(kitchen: Kitchen, value: Sequence[Any], doc: Mapping[str, Any], po
 
 
 def _link(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
-    """One record made before; ``where``: {its field: a value, or {"same": path}}; ``zipf``: earlier ones more often; ``rows``: a list of several."""
+    """One record made before; ``where``: {its field: a value, or {"same": path}}; ``zipf``: earlier ones more often; ``rows``: a list of several;
+    ``once``: each record at most once, whichever recipe asks."""
     where = doc.get("where", {})
     fields = tuple(where)
     values = [kitchen.recipe(item, f"{pointer}/where/{name}") for name, item in where.items()]
@@ -104,6 +105,8 @@ def _link(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) ->
     pool, random, skew = kitchen.world.pool(value), kitchen.random, float(doc.get("zipf", 0))
 
     def one(row: Row) -> int | None:
+        if doc.get("once"):
+            return pool.take(fields, tuple(draw(row) for draw in values), random)
         found = pool.among(fields, tuple(draw(row) for draw in values))
         if not found:
             return None
@@ -113,6 +116,25 @@ def _link(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) ->
         return one
     count = kitchen.recipe(doc["rows"], f"{pointer}/rows")
     return lambda row: [record for record in dict.fromkeys(one(row) for _ in range(count(row) or 0)) if record is not None]
+
+
+def _look(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
+    """A value of a record made before: ``ENTITY.NAME``, ``of`` a path with its id; NAME is a field or a ``let`` of its block."""
+    entity, _, name = value.partition(".")
+    kitchen.world.kept.setdefault(entity, set()).add(name)
+    pool, read = kitchen.world.pool(entity), reader(str(doc["of"]), kitchen.world)
+    return lambda row: None if (record := read(row)) is None else pool.value(record, name)
+
+
+def _next(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
+    """1, 2, 3, … over the whole run, by name."""
+    counters = kitchen.world.counters
+
+    def draw(row: Row) -> int:
+        counters[value] = counters.get(value, 0) + 1
+        return counters[value]
+
+    return draw
 
 
 def _person(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
@@ -212,6 +234,8 @@ VERBS: Mapping[str, Verb] = {
     "add": _add,
     "multiply": _multiply,
     "link": _link,
+    "look": _look,
+    "next": _next,
     "person": _person,
     "moment": _moment,
     "day_end": _day_end,

@@ -129,6 +129,26 @@ def test_links_keep_to_their_condition() -> None:
     assert {row["ward"] for row in memory.rows["patient"]} <= eyes | {None}
 
 
+def test_who_is_taken_once_is_taken_by_nobody_else_and_is_looked_at_and_counted() -> None:
+    bed = {
+        "entity": "bed",
+        "grid": {"floor": {"S": [1, 2], "M": {"from": 1, "to": 4}}, "place": {"from": 1, "to": 40}},
+        "let": {
+            "cured": {"link": "patient", "where": {"step": "cured"}, "once": True},
+            "other": {"link": "patient", "where": {"step": "treated"}, "once": True, "if": {"cured": None}},
+            "who": {"cases": [{"if": {"cured": True}, "then": {"same": "cured"}}, {"then": {"same": "other"}}]},
+        },
+        "fields": {"patient": {"same": "who"}, "name": {"look": "patient.name", "of": "who"}, "no": {"next": "bed"}},
+    }
+    rows = run({**CLINIC, "blocks": [*CLINIC["blocks"], bed]}).rows
+    patients, beds = rows["patient"], rows["bed"]
+    taken = [row["patient"] for row in beds if row["patient"] is not None]
+    steps = Counter(patients[number - 1]["step"] for number in taken)
+    assert len(beds) == 80 == len(taken) == len(set(taken)) and set(steps) == {"cured", "treated"}
+    assert steps["cured"] == sum(row["step"] == "cured" for row in patients)
+    assert [row["name"] for row in beds] == [patients[row["patient"] - 1]["name"] for row in beds] and [row["no"] for row in beds] == list(range(1, 81))
+
+
 def test_nothing_happens_after_now_unless_it_is_to_come() -> None:
     stays = run(scale="M").rows["stay"]
     assert all(row["at"] <= NOW for row in stays)
