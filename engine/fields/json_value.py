@@ -18,6 +18,8 @@ from metadata.text import Label
 
 DEEPEST = 20
 LARGEST = 65_536
+#: Characters of it that are shown.
+LONGEST_SHOWN = 400
 #: What a field may ask for at most, in bytes.
 LARGEST_OF_ALL = 16 * 1024 * 1024
 
@@ -115,8 +117,9 @@ class JsonType(FieldType):
         return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if isinstance(value, dict | list) else value
 
     def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
-        """Its text."""
-        return "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+        """Its text, shortened: what is long is for reading as a file, not in a cell."""
+        text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+        return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
     def plain(self, value: Value, field: Field) -> str:
         """Its text."""
