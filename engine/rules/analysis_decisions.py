@@ -40,11 +40,14 @@ def _judged(workspace: Workspace, key: str, table: Decision, places: Places) -> 
     domains = {name: _domain(workspace, table, name, kinds[name]) for name in table.inputs}
     cases = list(islice(_cases(domains), MOST_CASES + 1))
     whole = len(cases) <= MOST_CASES
+    if not whole and any(row.condition is True for row in table.rows):
+        return  # nothing is said of rows, and there is one for every case
+    evaluator = Evaluator(Environment(_MOMENT, workspace.timezone, settings=workspace.settings))
     winners: dict[int, Case] = {}
     beaten: dict[int, tuple[Case, int]] = {}
     gap: Case | None = None
     for case in cases[:MOST_CASES]:
-        matching = [number for number, row in enumerate(table.rows) if _matches(workspace, row.condition, case)]
+        matching = [number for number, row in enumerate(table.rows) if _matches(evaluator, row.condition, case)]
         if not matching:
             gap = case if gap is None else gap
             continue
@@ -118,14 +121,10 @@ def _cases(domains: Mapping[str, Sequence[Any]]) -> Iterator[Case]:
         yield dict(zip(domains, values, strict=True))
 
 
-def _matches(workspace: Workspace, condition: object, case: Case) -> bool:
+def _matches(evaluator: Evaluator, condition: object, case: Case) -> bool:
     if not isinstance(condition, Expression):
         return condition is True
-    return _evaluator(workspace).truth(condition, {}, **{**case, "param": case})
-
-
-def _evaluator(workspace: Workspace) -> Evaluator:
-    return Evaluator(Environment(_MOMENT, workspace.timezone, settings=workspace.settings))
+    return evaluator.truth(condition, {}, **{**case, "param": case})
 
 
 def _told(workspace: Workspace, table: Decision, kinds: Mapping[str, Type], case: Case) -> dict[str, str]:

@@ -108,7 +108,7 @@ def _is_clean(kind: str, document: Any) -> bool:
     return not too_deep(document) and _is_clean_text(kind, json.dumps(document, ensure_ascii=False))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def _is_clean_text(kind: str, text: str) -> bool:
     parsed = parse_document(text)
     return not parsed.problems and not shape_problems(kind, parsed.document)
