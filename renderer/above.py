@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from engine.records.query import page
-from engine.scope import evaluator_of
 from metadata.definitions import ListView
 from renderer.board import title_text
 from renderer.bound_list import column_texts, layout_of, query_of
@@ -58,7 +57,7 @@ def above(ctx: Context, pages: Pages, definition: ListView, base: str) -> list[A
 def _part(ctx: Context, pages: Pages, view: ListView, base: str) -> AbovePart:
     layout = layout_of(ctx, pages, view, base)
     found = page(ctx, query_of(ctx, layout, ListState(), limit=CARDS, count="capped"))
-    buttons = buttons_writer(layout.buttons, evaluator_of(ctx))
+    buttons = buttons_writer(ctx, layout.entity, layout.buttons, found.items)
     columns = [column for column in layout.columns if not column.is_title and not column.hidden][:FACTS]
     cards = []
     for record, text in zip(found.items, column_texts(ctx, layout, found.items, base), strict=True):

@@ -13,7 +13,6 @@ from engine.errors import NotFound
 from engine.fields.values import Link, Masked
 from engine.records.query import group, page
 from engine.records.record import Record
-from engine.scope import evaluator_of
 from renderer import formats
 from renderer.bound_list import Column, Layout, column_texts, query_of
 from renderer.cells import COLOURS
@@ -158,7 +157,7 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
     board = layout.definition.kanban
     with ctx.snapshot() as ctx:
         texts = column_texts(ctx, layout, records, base)
-        buttons = buttons_writer(layout.buttons, evaluator_of(ctx))
+        buttons = buttons_writer(ctx, layout.entity, layout.buttons, records)
         pressed = [Markup(buttons(record, str(escape(title_text(layout, record))))) for record in records]
     lead, due = layout.slots.get("lead", ""), layout.slots.get("due", "")
     lines = [column for column in layout.columns if not column.is_title and not column.hidden and column.name not in (board, lead, due)][:CARD_LINES]

@@ -117,7 +117,6 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
     update = grant.condition("update")
     needed = {column.link or column.name for column in columns} | {field for column in columns for tint, _colour in column.tints for field in tint.fields}
     buttons = row_buttons(ctx, pages, entity, grant, definition, base)
-    needed |= {field for button in buttons for field in button.fields}
     needed |= set(entity.label_fields()) | {field for condition in (update if isinstance(update, tuple) else ()) for field in condition.fields}
     over: dict[str, tuple[str, ...]] = {}
     for column in columns:
@@ -264,7 +263,7 @@ def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> 
     pen = _Pen(ctx, layout, base)
     writers = [_writer(pen, column, _beyond(ctx, layout, column.link, records)) for column in layout.columns]
     label = next((column.name for column in layout.columns if column.is_title), "id")
-    choose, acts, admitted, buttons = escape(_("Choose")), _acts(layout, base), pen.admitted(), buttons_writer(layout.buttons, pen.evaluator)
+    choose, acts, admitted, buttons = escape(_("Choose")), _acts(layout, base), pen.admitted(), buttons_writer(ctx, layout.entity, layout.buttons, records)
     rows = []
     for record in records:
         number = record["id"]

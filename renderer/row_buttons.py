@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,13 @@ from markupsafe import escape
 from engine.access import Grant
 from engine.expressions.language import Expression
 from engine.records.ruling_press import parameters_of, short_name
+from engine.records.work import Work
 from engine.rules.book import CompiledRule
 from metadata.text import label_text
 from renderer.bound_action import icon_of, named
-from renderer.cells import Judge
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.expressions.evaluate import Evaluator
     from engine.records.record import Record
     from engine.workspace import CompiledEntity
     from metadata.definitions import ListView
@@ -36,17 +35,10 @@ class RowButton:
     granted: bool | tuple[Expression, ...]
     condition: Expression | None
 
-    @property
-    def fields(self) -> frozenset[str]:
-        """The fields its conditions read."""
-        conditions = [*(self.granted if isinstance(self.granted, tuple) else ()), *([self.condition] if self.condition is not None else [])]
-        return frozenset().union(*(condition.fields for condition in conditions))
-
-    def admits(self, evaluator: Evaluator) -> Callable[[Mapping[str, object]], bool]:
-        """Whether a record admits it; where a field it depends on is not there for the reader, it stands, and pressing it tells."""
-        granted = [Judge(evaluator, [(condition, "yes")]) for condition in self.granted] if isinstance(self.granted, tuple) else []
-        holds = [Judge(evaluator, [(self.condition, "yes")])] if self.condition is not None else []
-        return lambda record: (not granted or any(judge(record) != "" for judge in granted)) and all(judge(record) != "" for judge in holds)
+    def stands(self, truth: Callable[[Expression], bool]) -> bool:
+        """Whether it can be pressed on the row that ``truth`` looks at."""
+        granted = self.granted if isinstance(self.granted, bool) else any(truth(one) for one in self.granted)
+        return granted and (self.condition is None or truth(self.condition))
 
 
 def row_buttons(ctx: Context, pages: Pages, entity: CompiledEntity, grant: Grant, definition: ListView, base: str) -> tuple[RowButton, ...]:
@@ -61,10 +53,24 @@ def row_buttons(ctx: Context, pages: Pages, entity: CompiledEntity, grant: Grant
     )
 
 
-def buttons_writer(buttons: tuple[RowButton, ...], evaluator: Evaluator) -> Callable[[Record, str], str]:
-    """The closure that draws the buttons a record admits, given what it is called (as HTML)."""
-    drawn = [(button.admits(evaluator), button.html) for button in buttons]
-    return lambda record, label: "".join(html.replace(_ID, str(record["id"])).replace(_LABEL, label) for admits, html in drawn if admits(record))
+def buttons_writer(ctx: Context, entity: CompiledEntity, buttons: tuple[RowButton, ...], records: Sequence[Record]) -> Callable[[Record, str], str]:
+    """The closure that draws the buttons each of these records has now, given what it is called (as HTML).
+
+    Judged by whole rows, as on the record's own page: a condition may read what its reader does not see. Needs an open connection where there are buttons.
+    """
+    if not buttons:
+        return lambda record, label: ""
+    work = Work(ctx)
+    rows = work.fetch(entity.key, [record["id"] for record in records])
+
+    def draw(record: Record, label: str) -> str:
+        row = rows.get(record["id"])
+        if row is None:
+            return ""
+        truth, number = work.truth(entity, row), str(record["id"])
+        return "".join(button.html.replace(_ID, number).replace(_LABEL, label) for button in buttons if button.stands(truth))
+
+    return draw
 
 
 def _html(ctx: Context, pages: Pages, rule: CompiledRule, address: str) -> str:

@@ -15,7 +15,20 @@ from renderer.serving import all_words
 
 FOLDER = Path(__file__).parents[2] / "presets" / "real_estate"
 BUNDLE = Bundle.read_folder(FOLDER, DOCUMENTS)[0]
-ROLES = ("consultant", "supervisor", "manager", "director", "receptionist", "sales_admin", "channel_manager", "finance", "marketing", "auditor", "admin")
+ROLES = (
+    "consultant",
+    "supervisor",
+    "manager",
+    "director",
+    "receptionist",
+    "sales_admin",
+    "channel_manager",
+    "channel_agent",
+    "finance",
+    "marketing",
+    "auditor",
+    "admin",
+)
 OWN_KEYS = ("/grants", "/fields", "/values")  # below these, people's own keys: an entity called message, a field called title
 LABELS = {"title", "plural", "help", "message", "section", "group"}
 NUMBERS = {"customer": ("phone", "id_no", "id_other", "wechat"), "customer_phone": ("phone",), "member": ("phone",)}

@@ -44,6 +44,15 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "above": ["mine"],
         "refresh": "PT1S",
     },
+    ("list", "debts"): {
+        "entity": "guest",
+        "title": {"zh": "欠费", "en": "Debts"},
+        "sort": ["id"],
+        "columns": ["name", "level"],
+        "view": "kanban",
+        "kanban": "level",
+        "buttons": ["remit"],
+    },
     ("list", "mine"): {
         "entity": "guest",
         "title": {"zh": "我的病人", "en": "Mine"},
@@ -58,7 +67,16 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             **_NURSE["grants"],
             "guest": {
                 **_NURSE["grants"]["guest"],
-                "actions": {"take": True, "move": True, "waive": "nurse == me", "leave": True, "lend": True, "erase": "nurse == me", "subject_file": True},
+                "actions": {
+                    "take": True,
+                    "move": True,
+                    "waive": "nurse == me",
+                    "leave": True,
+                    "lend": True,
+                    "remit": True,
+                    "erase": "nurse == me",
+                    "subject_file": True,
+                },
             },
         },
     },
@@ -94,6 +112,12 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "on": {"action": "guest.leave"},
         "if": "state == 'in' and not hold",
         "then": [{"set": {"state": "'out'"}}],
+    },
+    ("rule", "remit"): {
+        "title": {"zh": "催缴", "en": "Ask to pay"},
+        "on": {"action": "guest.remit"},
+        "if": "debt > 0",
+        "then": [{"notify": "nurse", "message": {"zh": "请催缴", "en": "Ask to pay"}}],
     },
     ("rule", "waive"): {
         "title": {"zh": "申请减免欠费", "en": "Ask to waive the debt"},

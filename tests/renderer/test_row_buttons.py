@@ -38,6 +38,12 @@ def test_a_record_has_the_buttons_its_reader_may_press_there_now(counter_client)
     assert presses(card(page_of(counter_client("dana"), "/l/desk"), 1)) == ["move"]
 
 
+def test_a_condition_may_read_what_its_reader_does_not_see(counter_client, counter: Home):
+    """The nurses see no debt; a button that asks for one stands only where there is one."""
+    page = page_of(counter_client("rosa"), "/l/debts")
+    assert presses(card(page, 2)) == ["remit"] and presses(card(page, 1)) == [] and "5,000" not in page
+
+
 def test_buttons_stand_in_the_rows_of_a_table_too_and_say_whose_they_are(counter_client):
     page = page_of(counter_client("rosa"), "/l/desk?page=table")
     row = page.split('id="row-1"')[1].split("</tr>")[0]
