@@ -43,6 +43,7 @@ class Theatre:
         self._names.add(target)
         if self._server is not None:
             self._admin(f'DROP DATABASE IF EXISTS "{self._database(target)}" WITH (FORCE)')
+            self._admin(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self._database(source)}'")  # what its pool kept open
             self._admin(f'CREATE DATABASE "{self._database(target)}" TEMPLATE "{self._database(source)}" STRATEGY FILE_COPY')
 
     def _open(self, name: str) -> Home:
