@@ -113,16 +113,21 @@ class Befores(Saves):
         return [one for one in runs if one.rule == self._desk.rule.key or order.get(one.rule, -1) > own]
 
     def _without_trace(self, past: Past, record: int) -> Iterator[Occasion]:
-        """Runs before a write of which history says nothing: what was entered was set back, so that nothing changed."""
+        """Runs before a write of which history says nothing, or not what set them off: what was entered was set back by rules."""
         for did in self._log.of_record(record):
-            position = Position(did.at, 0, self._moments.before_run(did))
-            row = past.as_of(position)
-            if did.id in self._given or row is None:
-                continue
             own = next((one for one in self._ran.get((record, did.at), ()) if one.id == did.id), None)
-            seen = {} if own is None else {**_unset([own], row)[0], **own.seen}
-            proposed = Proposed(row, row, seen, {} if own is None else own.derived, whole=False)
-            yield Occasion(record, did.at, "update", position, did.key, did.person, proposed=proposed, doubts=("set_before",))
+            if did.id in self._given or own is None:
+                continue
+            number = next((at for at, entry in enumerate(past.entries) if entry.at == did.at and entry.chain == own.chain and _is_entered(entry)), None)
+            if number is not None:
+                position, before, saved = Position(did.at, past.entries[number].id - 1, past.entries[number].id), past.after(number), past.after(number + 1)
+            else:
+                position = Position(did.at, 0, self._moments.before_run(did))
+                before = saved = past.as_of(position)
+            if saved is not None:
+                seen = {**_unset([own], before)[0], **own.seen}
+                proposed = Proposed(before, saved, seen, own.derived, whole=False)
+                yield Occasion(record, did.at, "update", position, did.key, did.person, proposed=proposed, doubts=("set_before",))
 
     def _read(self, records: Sequence[int]) -> dict[tuple[int, datetime], list[_Ran]]:
         """What rules before a write did to these records, by record (0: of one being made, where the log does not say) and moment."""
@@ -153,6 +158,11 @@ def _unset(runs: Sequence[_Ran], before: Row | None) -> tuple[dict[str, Value], 
             unknown.add(name)
         found[name] = (before or {}).get(name) if seen is _UNKNOWN else seen
     return found, unknown
+
+
+def _is_entered(entry: Entry) -> bool:
+    """Whether a row of history is a save, not what followed from others."""
+    return entry.verb in ("create", "update") and not entry.derived
 
 
 def _fields_set(steps: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
