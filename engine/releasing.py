@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SKIPPED = "[scenarios skipped: {reason}]"
 _KEPT = "scenarios"
+#: Kinds of definition that say how things look: no scenario can tell one from another.
+_LOOKS = frozenset({"form", "list", "report", "dashboard"})
 
 
 def release(ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | None = None, skip_scenarios: str | None = None, wait: bool = True) -> Published:
@@ -37,8 +39,16 @@ def release(ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | No
     return publish(ctx, plan, note=note, expect_digest=expect_digest, wait=wait)
 
 
+def may_break(workspace: Workspace, plan: Plan) -> bool:
+    """Whether a plan changes anything that a scenario could tell."""
+    was, now = workspace.bundle.documents, plan.bundle.documents
+    return any(was.get(place) != now.get(place) for place in {*was, *now} if place[0] not in _LOOKS)
+
+
 def prove(workspace: Workspace, plan: Plan) -> tuple[Result, ...]:
-    """Play the scenarios of a plan that is ready; what came of the same definitions in this process is kept, so that looking and publishing play them once."""
+    """Play the scenarios of a plan that is ready, none where it changes looks only; what came of the same definitions in this process is kept, so that looking and publishing play them once."""
+    if not may_break(workspace, plan):
+        return ()
     kept = workspace.cache.get((_KEPT, plan.digest))
     if not isinstance(kept, tuple):
         kept = tuple(run_scenarios(workspace.registry, plan.bundle, timezone=str(workspace.timezone)))

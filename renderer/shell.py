@@ -28,7 +28,7 @@ _HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial", "be
 
 @dataclass(frozen=True, slots=True)
 class MenuItem:
-    """One line of the side bar. ``prefix``: addresses below it count as this item, too."""
+    """One line of the side bar. ``prefix``: addresses below it count as this item, too. ``group``: the caption it stands under, "" for none."""
 
     key: str
     title: str
@@ -36,6 +36,7 @@ class MenuItem:
     href: str
     prefix: str = ""
     entity: str = ""
+    group: str = ""
 
     def current(self, path: str) -> bool:
         """Whether a page at ``path`` belongs to this item."""
@@ -183,13 +184,15 @@ def _menus(ctx: Context, base: str) -> list[MenuItem]:
                 str(menu.get("icon", "point")),
                 f"{base}/l/{view.key}",
                 entity=view.entity,
+                group=label_text(menu.get("group"), ctx.locale),
             )
         )
     if not found and preset is not None and not preset.menus:
         found = [
             MenuItem(view.key, label_text(view.title, ctx.locale, view.key), "list", f"{base}/l/{view.key}", entity=view.entity) for view in open_lists(ctx)
         ]
-    return found
+    groups = list(dict.fromkeys(["", *(item.group for item in found)]))
+    return sorted(found, key=lambda item: groups.index(item.group))
 
 
 def _home(ctx: Context, menus: Sequence[MenuItem], base: str) -> str:

@@ -13,7 +13,7 @@ from engine.drafts_desk import key_of
 from engine.errors import Conflict, Fault, Invalid, NotFound, Refusal
 from engine.messages import catalogue
 from engine.records.query_labels import labels
-from engine.releasing import prove, release
+from engine.releasing import may_break, prove, release
 from engine.scenarios import scenarios_of
 from metadata.messages import describe
 from metadata.text import label_text
@@ -229,7 +229,7 @@ def plan(visit: Visit) -> Response:
             for item in past
         ],
         may_publish="publish" in visit.ctx.actor.rights,
-        scenarios=len(scenarios_of(found.bundle)) if found.ready and found.drafts else 0,
+        scenarios=len(scenarios_of(found.bundle)) if found.ready and found.drafts and may_break(visit.ctx.workspace, found) else 0,
     )
 
 

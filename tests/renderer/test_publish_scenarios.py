@@ -13,7 +13,8 @@ from engine.builtin import DOCUMENTS
 from engine.home import Home
 from engine.members import add_member
 from engine.provenance import versions
-from engine.publishing import create_workspace
+from engine.publishing import create_workspace, plan_publish
+from engine.releasing import may_break, prove, release
 from metadata.bundle import Bundle
 from renderer.app import create_app
 from renderer.security import make_csrf
@@ -72,3 +73,14 @@ def test_programs_meet_the_same_check(ada, garden):
     assert (refused.status_code, refused.json()["code"]) == (422, "publish_scenarios")
     done = ada.post("/api/garden/publish", json={"digest": digest_of(ada), "skip_scenarios": "power cut"})
     assert done.status_code == 200 and done.json()["version"] == 2
+
+
+def test_what_changes_looks_only_is_published_without_playing_any(ada, garden):
+    ctx = enter_as(garden, "garden", "operator")
+    form = dict(ctx.workspace.bundle.documents["form", "plant"])
+    plan = plan_publish(ctx, ctx.workspace.bundle.replace({("form", "plant"): {**form, "title": {"zh": "一株植物"}}}))
+    assert not may_break(ctx.workspace, plan) and prove(ctx.workspace, plan) == ()
+    assert release(ctx, plan).number == 2  # the scenario that does not hold is not asked
+    stage = dict(ctx.workspace.bundle.documents["entity", "plant"])
+    plan = plan_publish(ctx, ctx.workspace.bundle.replace({("entity", "plant"): {**stage, "title": {"zh": "树"}}}))
+    assert may_break(ctx.workspace, plan)
