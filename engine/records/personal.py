@@ -47,7 +47,7 @@ def _personal_fields(workspace: Workspace) -> Mapping[str, frozenset[str]]:
 
 
 def ways_to(workspace: Workspace, subject: str) -> Sequence[tuple[CompiledEntity, CompiledField]]:
-    """The links by which records belong to one of these persons."""
+    """The links by which records belong to one of these persons. Of persons themselves only those that are named: who was brought by another is not that other."""
     return remember(workspace, ("personal", "ways", subject), lambda: _ways_to(workspace, subject))
 
 
@@ -56,7 +56,8 @@ def _ways_to(workspace: Workspace, subject: str) -> Sequence[tuple[CompiledEntit
     for entity in workspace.entities.values():
         said = entity.definition.body.get("personal", {}).get("of")
         for name, item in entity.fields.items():
-            if item.definition.type == "link" and item.target == subject and item.column is not None and (said is None or name in said):
+            counts = name in said if said is not None else not entity.definition.subject
+            if item.definition.type == "link" and item.target == subject and item.column is not None and counts:
                 found.append((entity, item))
     return tuple(found)
 
