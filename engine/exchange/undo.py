@@ -83,7 +83,7 @@ def _touched(ctx: Context, batch: int) -> list[_Touched]:
         .order_by(table.c.id)
     )
     found: dict[tuple[str, int], _Touched] = {}
-    with ctx.reading() as inner:
+    with ctx.snapshot(long=True) as inner:
         for entity, record, versions in inner.open.execute(select):
             before, after = versions or (None, 0)
             known = found.get((entity, record))
