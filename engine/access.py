@@ -108,6 +108,10 @@ class Grant:
         """The rows on which a named action may be pressed, as ``condition``."""
         return any_of(clause.actions.get(name, False) for clause in self.clauses)
 
+    def presses(self, name: str, truth: Truth) -> bool:
+        """Whether a named action is granted on the row that ``truth`` looks at."""
+        return any(holds(clause.actions.get(name, False), truth) for clause in self.clauses)
+
     @property
     def actions(self) -> frozenset[str]:
         """Names of the actions granted on some row."""

@@ -159,8 +159,7 @@ def _outlived(ctx: Context, entity: CompiledEntity) -> Iterator[int]:
 def _later(moment: str, keep: str) -> str:
     """The expression of the end of a period that begins at a moment."""
     found = _DURATION.fullmatch(keep)
-    if found is None:
-        raise Invalid("duration_wrong", text=keep)
+    assert found is not None, keep  # the schema of entities says so
     years, months, weeks, days = (int(part or 0) for part in found.groups())
     return f"add_days(add_months({moment}, {12 * years + months}), {7 * weeks + days})"
 

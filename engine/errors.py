@@ -14,6 +14,10 @@ class Fault(NamedTuple):
     params: Mapping[str, object] = _NONE
 
 
+#: Codes of the database's state.
+_PASSING = frozenset({"database_busy", "database_lost", "lost_race"})
+
+
 class Refusal(Exception):
     """Base of the five families. ``code`` is a key of engine/messages.json, ``params`` fill its sentence."""
 
@@ -27,6 +31,18 @@ class Refusal(Exception):
         parts = [self.code, *(f"{key}={value!r}" for key, value in self.params.items())]
         parts += [f"{fault.pointer or '/'}: {fault.code} {dict(fault.params)!r}" for fault in self.faults]
         return " ".join(parts)
+
+    @property
+    def soft_codes(self) -> tuple[str, ...]:
+        """The codes by which a person may go on against it; none when it is final."""
+        if self.params.get("soft") is not True:
+            return ()
+        return tuple(dict.fromkeys(fault.code for fault in self.faults)) or (self.code,)
+
+    @property
+    def passing(self) -> bool:
+        """Whether it speaks of the database's state, not of what was asked: the same may succeed when it is tried again."""
+        return self.code in _PASSING
 
 
 class Invalid(Refusal):

@@ -16,7 +16,7 @@ from engine.actors import actor_behind, enter_as
 from engine.clock import read_state
 from engine.errors import NotFound, Refusal
 from engine.jobs import JobKind, JobRun, JobState
-from engine.messages import told, told_faults
+from engine.messages import told_together
 from engine.records import service
 from engine.records.record import ANY
 
@@ -30,8 +30,6 @@ AT_ONCE = 20
 MOST = 10_000
 #: Refused records kept by name; beyond that they are counted.
 NAMED = 200
-#: Codes that speak of the database's state, not of the record: the attempt fails and is made again.
-_PASSING = ("database_busy", "database_lost", "lost_race")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +73,15 @@ class Tally:
         """Count a refused record."""
         self.refused += 1
         if len(self.reasons) < NAMED:
-            self.reasons.append((record, _reason(refusal, locale)))
-        if refusal.params.get("soft") is True:
+            self.reasons.append((record, told_together(refusal, locale)))
+        if refusal.soft_codes:
             self.soft.append(record)
-            self.codes = list(dict.fromkeys([*self.codes, *(fault.code for fault in refusal.faults or ())] or [refusal.code]))
+            self.codes = list(dict.fromkeys([*self.codes, *refusal.soft_codes]))
 
     @property
     def through(self) -> int:
         """How many records have been seen to."""
         return self.done + self.refused
-
-
-def _reason(refusal: Refusal, locale: str) -> str:
-    faults = list(dict.fromkeys(text for _pointer, text in told_faults(refusal, locale)))
-    return ("；" if locale == "zh" else "; ").join(faults[:3]) or told(refusal, locale)
 
 
 def at_once(ctx: Context, step: Step, records: Sequence[int]) -> Tally:
@@ -149,7 +142,7 @@ def run(job: JobRun) -> Mapping[str, Any]:
             ctx.workspace.database.transact(one, background=True)
             tally.done += 1
         except Refusal as refusal:
-            if refusal.code in _PASSING:
+            if refusal.passing:
                 raise
             tally.note(record, refusal, ctx.locale)
             job.tell(_progress(tally))

@@ -54,7 +54,7 @@ def _item(ctx: Context, job: JobRun, number: int, item: Any, progress: dict[str,
         progress["done"] += 1
         return
     except Refusal as refusal:
-        if refusal.code in ("database_busy", "database_lost", "lost_race"):
+        if refusal.passing:
             raise
         code, word = refusal.code, "refused"
     except Exception as error:

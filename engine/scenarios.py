@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -102,14 +103,15 @@ class Stage:
         document, bases = shared(documents, key), chain(documents, key)[:-1]
         same = [of for of in bases if shared(documents, of) == document]  # one with other people or another clock is played anew
         known = next((of for of in reversed(same) if of in self._bases), None)
+        keep = partial(self._keep_base, same)
         if known is None:
             self.fresh()
-            return _play(Rehearsal(self.home, self._workspace, document), key, bundle, (), lambda of, rehearsal: self._keep_base(of, rehearsal, same))
+            return _play(Rehearsal(self.home, self._workspace, document), key, bundle, (), keep)
         self.home.refill(lambda: self._lay(known, OWN))
         behind = bases[: bases.index(known) + 1]
-        return _play(self._bases[known].again(), key, bundle, behind, lambda of, rehearsal: self._keep_base(of, rehearsal, same))
+        return _play(self._bases[known].again(), key, bundle, behind, keep)
 
-    def _keep_base(self, of: str, rehearsal: Rehearsal, same: Collection[str]) -> None:
+    def _keep_base(self, same: Collection[str], of: str, rehearsal: Rehearsal) -> None:
         if of in same:
             self._keep(of)
             self._bases[of] = rehearsal.again()

@@ -18,7 +18,6 @@ from engine.records.work import Work
 from engine.rules.book import CompiledRule
 from metadata.text import label_text
 from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors, shown_text
-from renderer.errors import soft_codes
 from renderer.form_input import one_each
 
 if TYPE_CHECKING:
@@ -147,5 +146,5 @@ def told_of(refusal: Refusal | None, locale: str) -> dict[str, tuple[str, ...]]:
 
 def confirm_codes(refusal: Refusal | None, confirmed: str) -> str:
     """What a form sends along so that the person goes on: the codes gone on against before, and those of this refusal; '' when it is final."""
-    codes = soft_codes(refusal) if refusal is not None else ()
+    codes = refusal.soft_codes if refusal is not None else ()
     return ",".join(dict.fromkeys([*filter(None, confirmed.split(",")), *codes])) if codes else ""

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from engine.context import Context
 from engine.drafts import DraftState
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal, Unavailable
-from engine.messages import sentence, told, told_faults
+from engine.messages import sentence, told, told_together
 from engine.records.jsonshape import record_json
 from engine.records.record import Record
 from engine.webhooks import Unsigned
@@ -52,27 +52,20 @@ def status_of(refusal: Refusal) -> int:
     """The HTTP status of a refusal."""
     if refusal.code in _CODES:
         return _CODES[refusal.code]
-    if soft_codes(refusal):
+    if refusal.soft_codes:
         return 409
     return next((status for family, status in _FAMILIES if isinstance(refusal, family)), 500)
 
 
-def soft_codes(refusal: Refusal) -> tuple[str, ...]:
-    """The codes by which a person may go on against a refusal; none for one that is final."""
-    if refusal.params.get("soft") is not True:
-        return ()
-    return tuple(dict.fromkeys(fault.code for fault in refusal.faults)) or (refusal.code,)
-
-
 def problem(refusal: Refusal, locale: str, ctx: Context | None = None) -> dict[str, Any]:
     """The problem document (RFC 9457) of a refusal. ``ctx``: whose request it was; what stands now is told in the form they read it in."""
-    status, soft = status_of(refusal), soft_codes(refusal)
+    status, soft = status_of(refusal), refusal.soft_codes
     code = soft[0] if soft else refusal.code
     found: dict[str, Any] = {
         "type": f"urn:tangram:{code}",
         "title": _TITLES.get(status, "Error"),
         "status": status,
-        "detail": sentences(refusal, locale) if soft else told(refusal, locale),
+        "detail": told_together(refusal, locale) if soft else told(refusal, locale),
         "code": code,
         **({"soft": True} if soft else {}),
         "errors": told_errors(refusal.faults or (Fault("", refusal.code, refusal.params),), locale),
@@ -110,12 +103,6 @@ def headers(refusal: Refusal) -> dict[str, str]:
     if "retry_after" in refusal.params:
         found["Retry-After"] = str(refusal.params["retry_after"])
     return found
-
-
-def sentences(refusal: Refusal, locale: str) -> str:
-    """A refusal with its faults as one text for a toast."""
-    parts = [text for _pointer, text in told_faults(refusal, locale)][:3]
-    return told(refusal, locale) if not parts else ("；" if locale == "zh" else "; ").join(dict.fromkeys(parts))
 
 
 def note_failure(error: BaseException, where: str) -> str:

@@ -23,6 +23,7 @@ from engine.clock import State
 from engine.context import Cause, Context
 from engine.errors import Denied, Invalid, NotFound, Refusal
 from engine.home import Home
+from engine.messages import told_together
 from engine.workspace import Workspace
 from renderer import errors, shell
 from renderer.security import MEMBER, SAFE_METHODS, NotLoggedIn, Pace, Permission, csrf_matches, make_csrf, permission_of, same_origin
@@ -344,7 +345,7 @@ def refused(visit: Visit, refusal: Refusal) -> Response:
         address = visit.request.url.path if visit.request.method == "GET" and not visit.wants_part else ""
         return visit.redirect("/login" + (f"?next={quote(address)}" if address not in ("", "/") else ""))
     status = errors.status_of(refusal)
-    text = errors.sentences(refusal, visit.locale)
+    text = told_together(refusal, visit.locale)
     with speaking(visit.locale):
         if visit.request.headers.get("hx-request") == "true":
             response = Response(status_code=status, headers={"HX-Reswap": "none", "HX-Trigger": toast_header(text, "error"), **errors.headers(refusal)})

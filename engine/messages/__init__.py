@@ -60,6 +60,12 @@ def told(refusal: Refusal, locale: str = "zh") -> str:
     return sentence(refusal.code, refusal.params, locale)
 
 
+def told_together(refusal: Refusal, locale: str = "zh") -> str:
+    """A refusal as one text: its first faults, or its own sentence where it has none."""
+    parts = [text for _pointer, text in told_faults(refusal, locale)][:3]
+    return told(refusal, locale) if not parts else ("；" if locale == "zh" else "; ").join(dict.fromkeys(parts))
+
+
 def told_faults(refusal: Refusal, locale: str = "zh") -> Iterator[tuple[str, str]]:
     """(pointer, sentence) of every fault of a refusal."""
     return ((fault.pointer, sentence(fault.code, fault.params, locale)) for fault in refusal.faults)

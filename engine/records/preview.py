@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.access import holds
 from engine.errors import Denied, Fault, NotFound
 from engine.expressions.language import Expression
 from engine.records.new_rows import propose_new
@@ -84,4 +83,4 @@ def granted(ctx: Context, entity: CompiledEntity, record_id: int) -> frozenset[s
     grant, truth = work.grant(entity), work.truth(entity, row)
     if not grant.admits("read", truth):
         return frozenset()
-    return frozenset(name for name in grant.actions if any(holds(clause.actions.get(name, False), truth) for clause in grant.clauses))
+    return frozenset(name for name in grant.actions if grant.presses(name, truth))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.records.derived import own_value
+from engine.records.erasing import VERB as ERASED
 from engine.records.values import storage
 from engine.records.work import Row, Work
 from engine.system_tables import history
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, Workspace
 
 LAST = 2**63 - 1
-#: The verb of a row of history that says personal values were emptied (records/erasing.py): what stands before it knows them no more.
-ERASED = "erase"
 _CHUNK = 400
 
 

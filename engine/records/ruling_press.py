@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.access import Truth, grant_of, remember
+from engine.access import grant_of, remember
 from engine.context import Context
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.expressions.language import Expression
@@ -111,16 +111,12 @@ def admitted(ctx: Context, entity: CompiledEntity, record_id: int) -> list[Compi
     granted, truth = work.grant(entity), work.truth(entity, row)
     if not granted.admits("read", truth):
         raise NotFound("no_such_record", entity=entity.key, id=record_id)
-    return [rule for rule in found if _admits(granted.action(short_name(rule)), truth)]
+    return [rule for rule in found if granted.presses(short_name(rule), truth)]
 
 
 def short_name(rule: CompiledRule) -> str:
     """The name of a rule's action within its entity."""
     return rule.trigger.name.rpartition(".")[2]
-
-
-def _admits(granted: bool | tuple[Expression, ...], truth: Truth) -> bool:
-    return granted if isinstance(granted, bool) else any(truth(one) for one in granted)
 
 
 def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, raw: Mapping[str, object], version: Version = ANY) -> Value:
@@ -130,7 +126,7 @@ def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, r
     if rule is None or rule.key in work.workspace.rules_off:
         raise NotFound("unknown_action", name=action)
     held = saving.hold(entity, record_id, "read")
-    if not _admits(work.grant(entity).action(short_name(rule)), work.truth(entity, held.row)):
+    if not work.grant(entity).presses(short_name(rule), work.truth(entity, held.row)):
         raise Denied("may_not_act", action=rule.title or action)
     if version is not ANY and version != held.row["version"]:
         raise Conflict("stale", entity=entity.key, id=record_id, version=held.row["version"], current=get(work.ctx, entity.key, record_id), mine=raw)

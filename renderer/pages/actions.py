@@ -9,6 +9,7 @@ from starlette.responses import Response
 from engine.context import Context
 from engine.errors import Conflict, Denied, Invalid, Refusal
 from engine.explaining import Explained, explain_rule
+from engine.messages import told_together
 from engine.records import service
 from engine.records.query import get
 from engine.records.ruling_press import admitted, parameter_fields, parameters_of, short_name
@@ -17,7 +18,6 @@ from metadata.text import label_text
 from renderer import errors
 from renderer.bound_action import ParameterBinder, icon_of, typed_of
 from renderer.bound_record import record_label
-from renderer.errors import soft_codes
 from renderer.pages.records import address, entity_of, list_address
 from renderer.requests import Routes, Visit
 from renderer.translations import _
@@ -59,9 +59,9 @@ def press(visit: Visit) -> Response:
 
 def _refused_at_once(visit: Visit, raw: dict[str, Any], refusal: Refusal) -> Response:
     """A refusal that is final is told beside the page, which is drawn anew: it was out of date; one that may be gone on against opens the form."""
-    if not soft_codes(refusal):
+    if not refusal.soft_codes:
         status = errors.status_of(refusal)
-        return visit.nothing(toast=errors.sentences(refusal, visit.locale), kind="error", events={"freshPage": True}, status=status)
+        return visit.nothing(toast=told_together(refusal, visit.locale), kind="error", events={"freshPage": True}, status=status)
     form = _form(visit, raw, refusal)
     form.headers["HX-Retarget"], form.headers["HX-Reswap"] = "#dialog", "innerHTML"
     return form

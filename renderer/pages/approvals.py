@@ -9,9 +9,9 @@ from typing import Any
 from starlette.responses import Response
 
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
+from engine.messages import told_together
 from engine.records import asks, asks_deciding
 from engine.records.ruling_press import parameter_fields, parameters_from
-from renderer import errors
 from renderer.bound_action import ParameterBinder, typed_of
 from renderer.bound_ask import BoundAsk, bound_ask
 from renderer.bound_record import Desk
@@ -112,7 +112,7 @@ def decide_many(visit: Visit) -> Response:
             asks_deciding.decide(visit.ctx, number, approve, opinion=opinion)
             done += 1
         except (Invalid, Conflict, Denied, NotFound) as refusal:
-            told.append(errors.sentences(refusal, visit.locale))
+            told.append(told_together(refusal, visit.locale))
     text = _("%(count)s decided", count=done)
     if told:
         text = f"{text}{'；' if visit.locale == 'zh' else '; '}" + _("%(count)s not: %(why)s", count=len(told), why=" ".join(dict.fromkeys(told)))

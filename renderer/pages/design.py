@@ -11,13 +11,12 @@ from starlette.responses import Response
 from engine import drafts, provenance, publishing
 from engine.drafts_desk import key_of
 from engine.errors import Conflict, Fault, Invalid, NotFound, Refusal
-from engine.messages import catalogue
+from engine.messages import catalogue, told_together
 from engine.records.query_labels import labels
 from engine.releasing import may_break, prove, release
 from engine.scenarios import scenarios_of
 from metadata.messages import describe
 from metadata.text import label_text
-from renderer import errors
 from renderer.bound_design import Designer
 from renderer.requests import Routes, Visit, toast_header
 from renderer.security import Permission
@@ -173,7 +172,7 @@ def _value(visit: Visit) -> Any:
 
 
 def _as_it_stands(visit: Visit, place: tuple[str, str], refusal: Refusal) -> Response:
-    return _designer(visit, drafts.state(visit.ctx, *place), status=409, toast=errors.sentences(refusal, visit.locale), kind="error")
+    return _designer(visit, drafts.state(visit.ctx, *place), status=409, toast=told_together(refusal, visit.locale), kind="error")
 
 
 @routes.post("/w/{ws}/design/{kind}/{key}/undo", DESIGN)

@@ -13,10 +13,10 @@ from engine import rates, saved_views
 from engine.clock import wall
 from engine.errors import Invalid
 from engine.exchange.exporting import export
+from engine.messages import told_together
 from engine.records.filters import FilterGroup, FilterRow
 from engine.records.preview import may
 from engine.records.query import get
-from renderer import errors
 from renderer.bound_action import presses
 from renderer.bound_list import query_of
 from renderer.filters_view import condition_views, filter_fields, filter_types, group_of, read_conditions, title_of, where_of
@@ -96,7 +96,7 @@ def change_filter(visit: Visit) -> Response:
         where = where_of(layout, read_conditions(visit.ctx, layout, visit.text("join"), given))
     except Invalid as refusal:
         rows = tuple(FilterRow(name, key, tuple(values)) for name, key, values in given)
-        return _filter_page(visit, shown, FilterGroup(visit.text("join", "and"), rows), problem=errors.sentences(refusal, visit.locale), status=422)
+        return _filter_page(visit, shown, FilterGroup(visit.text("join", "and"), rows), problem=told_together(refusal, visit.locale), status=422)
     return visit.nothing(events={"closeDialog": {}, "goto": shown.address(where=where)})
 
 
@@ -146,7 +146,7 @@ def save_view(visit: Visit) -> Response:
             status=422,
             address=shown.address(tool="save"),
             can_share=saved_views.may_share(visit.ctx),
-            problem=errors.sentences(refusal, visit.locale),
+            problem=told_together(refusal, visit.locale),
             title=visit.text("title"),
         )
     return visit.redirect(f"{visit.base}/l/{shown.definition.key}?view={number}", toast=_("The view is saved"))

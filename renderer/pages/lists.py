@@ -11,7 +11,7 @@ from starlette.responses import Response
 from engine.access import grant_of
 from engine.errors import Conflict, Denied, Invalid, NotFound, Refusal
 from engine.fields.durations import parse_duration
-from engine.messages import told
+from engine.messages import told, told_together
 from engine.records import service
 from engine.records.query import count as count_records
 from engine.records.query import get, page
@@ -129,7 +129,7 @@ def _body(visit: Visit, shown: Shown) -> dict[str, Any]:
     try:
         data |= _records(visit, shown, layout)
     except Invalid as refusal:
-        data |= {"problem": errors.sentences(refusal, visit.locale)}
+        data |= {"problem": told_together(refusal, visit.locale)}
     return data
 
 
@@ -290,7 +290,7 @@ def save_cell(visit: Visit) -> Response:
             raise
         return _fresh_row(visit, shown, number, told(refusal, visit.locale))
     except Invalid as refusal:
-        return _editor(visit, shown, number, column, raw if isinstance(raw, str) else None, errors.sentences(refusal, visit.locale), 422)
+        return _editor(visit, shown, number, column, raw if isinstance(raw, str) else None, told_together(refusal, visit.locale), 422)
     return visit.part("_html.html", html=_cell(visit, shown, number, name), toast=_("Saved"))
 
 
@@ -320,7 +320,7 @@ def move_card(visit: Visit) -> Response:
     try:
         service.update(visit.ctx, shown.entity.key, int(number), {field: visit.text("value") or None}, int(version) if version.isdigit() else 0)
     except Refusal as refusal:
-        return visit.nothing(toast=errors.sentences(refusal, visit.locale), kind="error", status=errors.status_of(refusal))
+        return visit.nothing(toast=told_together(refusal, visit.locale), kind="error", status=errors.status_of(refusal))
     layout = shown.layout()
     cards = board.cards(visit.ctx, layout, [get(visit.ctx, shown.entity.key, int(number), layout.fields, lines=False)], visit.base)
     lanes = board.lane_counts(visit.ctx, layout, shown.state)

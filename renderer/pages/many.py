@@ -200,7 +200,7 @@ def delete_many(visit: Visit) -> Response:
 def _do(visit: Visit, shown: Shown, step: Step, chosen: _Chosen) -> Response:
     """A few at once, more in the background."""
     if len(chosen.ids) > many.AT_ONCE:
-        return visit.redirect(f"{visit.base}/l/{shown.definition.key}/work/{many.start(visit.ctx, step, chosen.ids)}")
+        return visit.redirect(f"{visit.base}/l/{shown.definition.key}/batch/{many.start(visit.ctx, step, chosen.ids)}")
     tally = many.at_once(visit.ctx, step, chosen.ids)
     if not tally.refused:
         done = ngettext("%(num)s record done", "%(num)s records done", tally.done) % {"num": tally.done}
@@ -215,20 +215,20 @@ def _do(visit: Visit, shown: Shown, step: Step, chosen: _Chosen) -> Response:
     return response
 
 
-@routes.get("/w/{ws}/l/{list}/work/{id:int}")
+@routes.get("/w/{ws}/l/{list}/batch/{id:int}")
 def show_work(visit: Visit) -> Response:
     """How far it is, and at last what came of it; the moving part asks again by itself."""
     shown, number = Shown(visit), visit.number("id")
     state, step, tally = many.find(visit.ctx, number)
     if step.entity != shown.entity.key:
         raise NotFound("unknown_job", id=number)
-    here = f"{visit.base}/l/{shown.definition.key}/work/{number}"
+    here = f"{visit.base}/l/{shown.definition.key}/batch/{number}"
     failure = sentence(str(state.error["code"]), dict(state.error.get("params", {})), visit.locale) if state.state == "dead" and state.error else ""
     data = _told(visit, shown, step, tally) | {"carried": [], "action": here, "here": here, "working": state.state in WORKING, "failure": failure}
     return visit.part("_many_done.html", **data) if visit.target == "many-done" else visit.page("many_done.html", **data)
 
 
-@routes.post("/w/{ws}/l/{list}/work/{id:int}")
+@routes.post("/w/{ws}/l/{list}/batch/{id:int}")
 def go_on(visit: Visit) -> Response:
     """Go on with those whose refusal is soft, all the same."""
     shown = Shown(visit)

@@ -13,7 +13,7 @@ from engine.context import Actor
 from engine.errors import Conflict, Invalid, NotFound
 from engine.fields.values import Link
 from engine.members import add_member
-from engine.messages import told_faults
+from engine.messages import told_faults, told_together
 from engine.records import service
 from engine.records.query import Query, get, page
 from engine.records.record import Record
@@ -114,7 +114,7 @@ def add(visit: Visit) -> Response:
         made = add_member(visit.home, visit.ctx.workspace.name, given["login"], roles, name=given["name"], team=given["team"], ctx=visit.ctx)
     except (Invalid, Conflict) as refusal:
         problems = {pointer.strip("/").split("/")[0]: text for pointer, text in told_faults(refusal, visit.locale)}
-        return _page(visit, problems=problems or {"login": errors.sentences(refusal, visit.locale)}, given=given, status=errors.status_of(refusal))
+        return _page(visit, problems=problems or {"login": told_together(refusal, visit.locale)}, given=given, status=errors.status_of(refusal))
     if not made.token:
         return visit.redirect(f"{visit.base}/people", toast=_("%(name)s is added and logs in with the known password.", name=given["name"] or made.login))
     return _page(visit, link=_welcome(visit, made.token), name=given["name"] or made.login)

@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from engine import erasures
 from engine.errors import Conflict, Invalid
+from engine.messages import told_together
 from engine.records.jsonshape import record_json
 from engine.records.query_labels import labels
 from engine.records.record import Record
 from engine.subject_file import Look, SubjectFile, subject_file
 from engine.workspace import CompiledEntity
 from metadata.text import label_text
-from renderer import errors
 from renderer.bound_field import shown_text
 from renderer.bound_record import around
 from renderer.pages.records import address, entity_of
@@ -144,5 +144,5 @@ def erase(visit: Visit) -> Response:
     try:
         erasures.erase_now(visit.ctx, entity, number, visit.text("reason"))
     except (Invalid, Conflict) as refusal:
-        return _ask(visit, errors.sentences(refusal, visit.locale))
+        return _ask(visit, told_together(refusal, visit.locale))
     return visit.redirect(address(visit, entity, number), toast=_("Made anonymous"))

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from engine.access import grant_of
 from engine.errors import Conflict, Invalid, NotFound
+from engine.messages import told_together
 from engine.records.reveal import reveal
 from metadata.text import label_text
-from renderer import errors
 from renderer.bound_record import Desk, detail
 from renderer.pages.records import address, entity_of
 from renderer.requests import Routes, Visit
@@ -49,7 +49,7 @@ def show_clear(visit: Visit) -> Response:
     try:
         value = reveal(visit.ctx, entity, number, key, visit.text("reason"))
     except (Invalid, Conflict) as refusal:
-        return _reveal_dialog(visit, errors.sentences(refusal, visit.locale))
+        return _reveal_dialog(visit, told_together(refusal, visit.locale))
     compiled = visit.ctx.workspace.entities[entity]
     shown = detail(Desk(visit.ctx, visit.site.pages, visit.base), compiled, compiled.fields[key], value)
     response = visit.part("_revealed.html", shown=shown, key=key)

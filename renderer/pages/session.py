@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from engine import accounts, actors
 from engine.errors import Denied, Fault, Invalid, NotFound, Refusal
-from engine.messages import sentence, told_faults
+from engine.messages import sentence, told_faults, told_together
 from metadata.text import label_text
 from renderer import errors
 from renderer.requests import LOCALE_COOKIE, Routes, Visit, client_ip, is_loopback
@@ -99,7 +99,7 @@ def log_in(visit: Visit) -> Response:
     try:
         token = accounts.log_in(visit.home, login, visit.text("password"), ip=client_ip(visit.site, visit.request), agent=_agent(visit))
     except Refusal as refusal:
-        response = _login_page(visit, login=login, problem=errors.sentences(refusal, visit.locale), status=errors.status_of(refusal))
+        response = _login_page(visit, login=login, problem=told_together(refusal, visit.locale), status=errors.status_of(refusal))
         response.headers.update(errors.headers(refusal))
         return response
     return _begin(visit, token, _next(visit, visit.text("next", "/")))
@@ -205,7 +205,7 @@ def change_password(visit: Visit) -> Response:
             raise Invalid("password_differs", faults=[Fault("/again", "password_differs")])
         accounts.change_password(visit.home, account.id, visit.text("old"), visit.text("new"))
     except Invalid as refusal:
-        problems = {pointer.strip("/"): text for pointer, text in told_faults(refusal, visit.locale)} or {"new": errors.sentences(refusal, visit.locale)}
+        problems = {pointer.strip("/"): text for pointer, text in told_faults(refusal, visit.locale)} or {"new": told_together(refusal, visit.locale)}
         return _account_page(visit, problems, 422)
     token = accounts.start_session(visit.home, account.id, ip=client_ip(visit.site, visit.request), agent=_agent(visit))
     visit.session = None

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from engine import builtin, settings_values
+from starlette.testclient import TestClient
+
+from engine import accounts, builtin, settings_values
 from engine.actors import enter_as, enter_person
 from engine.background import advance
 from engine.context import Context
@@ -16,6 +18,7 @@ from engine.publishing import create_workspace
 from engine.records import service
 from engine.rule_jobs import switch
 from metadata.bundle import Bundle
+from renderer.security import make_csrf
 
 ALL = {"read": True, "create": True, "update": True, "delete": True, "export": True}
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -213,3 +216,14 @@ def work_station(home: Home, name: str = "worked") -> None:
     service.update(as_person(home, name, "nina2"), "guest", 2, {"state": "out"}, service.ANY)
     advance(home, name, NOW + timedelta(days=4))
     switch(ctx, "warn", on=False)
+
+
+def posting_client(home: Home, application: object, login: str) -> TestClient:
+    """A client of a person whose every request carries what a form of theirs would."""
+    client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, client=("127.0.0.1", 50000))  # type: ignore[arg-type]
+    account = accounts.find_account(home, login)
+    assert account is not None
+    token = accounts.start_session(home, account.id)
+    client.cookies.set("tangram", token)
+    client.headers.update({"x-csrf-token": make_csrf(token), "origin": "http://127.0.0.1", "accept-language": "zh"})
+    return client

@@ -13,7 +13,7 @@ from engine import many
 from engine.actors import enter_as
 from engine.background import worker_of
 from engine.clock import wall
-from engine.errors import Unavailable
+from engine.errors import Conflict, Unavailable
 from engine.home import Home
 from engine.jobs import table_for
 from engine.records import service
@@ -51,7 +51,7 @@ def crowd(counter: Home) -> list[int]:
 def begun(answer: Any) -> str:
     """The address of the work that a form began."""
     assert answer.status_code == 303, answer.text
-    assert re.fullmatch(rf"/w/{NAME}/l/guests/work/\d+", answer.headers["Location"])
+    assert re.fullmatch(rf"/w/{NAME}/l/guests/batch/\d+", answer.headers["Location"])
     return str(answer.headers["Location"])
 
 
@@ -148,3 +148,11 @@ def test_too_many_are_refused_and_nothing_chosen_is_told(counter_client, counter
     assert "20" in client.get(f"/w/{NAME}/l/guests/many/move?every:=1").text
     assert client.get(f"/w/{NAME}/l/guests/bulk?q=nobody-of-this-name&every:=1").status_code == 422
     assert many.MOST == 10_000
+
+
+def test_going_on_needs_every_code_that_came_up() -> None:
+    tally = many.Tally(2)
+    tally.note(1, Conflict("SPECIAL", soft=True), "zh")
+    tally.note(2, Conflict("LATE", soft=True), "zh")
+    tally.note(3, Conflict("HELD"), "zh")
+    assert (tally.codes, tally.soft, tally.refused) == (["SPECIAL", "LATE"], [1, 2], 3)

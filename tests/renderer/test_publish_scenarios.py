@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from engine import accounts, drafts
+from engine import drafts
 from engine.actors import enter_as
 from engine.builtin import DOCUMENTS
 from engine.home import Home
@@ -17,9 +17,9 @@ from engine.publishing import create_workspace, plan_publish
 from engine.releasing import may_break, prove, release
 from metadata.bundle import Bundle
 from renderer.app import create_app
-from renderer.security import make_csrf
 from tests.engine.homes import SMALL
 from tests.renderer.clinic import open_home
+from tests.renderer.station import posting_client
 
 HERE = "/w/garden/publish"
 
@@ -40,13 +40,7 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def ada(garden: Home) -> TestClient:
-    client = TestClient(create_app(garden), base_url="http://127.0.0.1", follow_redirects=False, client=("127.0.0.1", 50000))
-    account = accounts.find_account(garden, "ada")
-    assert account is not None
-    token = accounts.start_session(garden, account.id)
-    client.cookies.set("tangram", token)
-    client.headers.update({"x-csrf-token": make_csrf(token), "origin": "http://127.0.0.1", "accept-language": "zh"})
-    return client
+    return posting_client(garden, create_app(garden), "ada")
 
 
 def digest_of(client: TestClient) -> str:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from engine import accounts, jobs, run_log
+from engine import jobs, run_log
 from engine.actors import enter_as
 from engine.context import Context
 from engine.errors import NotFound
@@ -20,9 +20,8 @@ from engine.rules.compile import rule_book
 from engine.run_log import Wanted
 from engine.system_tables_rules import run
 from renderer.app import create_app
-from renderer.security import make_csrf
 from tests.renderer.clinic import open_home
-from tests.renderer.station import NOW, as_person, make_station, work_station
+from tests.renderer.station import NOW, as_person, make_station, posting_client, work_station
 
 HERE = "/w/worked"
 
@@ -43,16 +42,7 @@ def application(worked: Home) -> object:
 
 @pytest.fixture
 def client_of(worked: Home, application: object) -> Callable[[str], TestClient]:
-    def make(login: str) -> TestClient:
-        client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, client=("127.0.0.1", 50000))  # type: ignore[arg-type]
-        account = accounts.find_account(worked, login)
-        assert account is not None
-        token = accounts.start_session(worked, account.id)
-        client.cookies.set("tangram", token)
-        client.headers.update({"x-csrf-token": make_csrf(token), "origin": "http://127.0.0.1", "accept-language": "zh"})
-        return client
-
-    return make
+    return lambda login: posting_client(worked, application, login)
 
 
 def _words(text: str) -> str:

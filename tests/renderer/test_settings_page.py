@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from engine import accounts, settings_values
+from engine import settings_values
 from engine.actors import enter_as
 from engine.home import Home
 from engine.records import service
 from renderer.app import create_app
 from renderer.bound_setting import setting_text, typed_value
-from renderer.security import make_csrf
 from renderer.translations import speaking
 from tests.renderer.clinic import open_home
-from tests.renderer.station import NOW, make_station
+from tests.renderer.station import NOW, make_station, posting_client
 
 HERE = "/w/station/settings"
 
@@ -33,17 +32,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @pytest.fixture
 def client_of(station: Home) -> Callable[[str], TestClient]:
     application = create_app(station)
-
-    def make(login: str) -> TestClient:
-        client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, client=("127.0.0.1", 50000))
-        account = accounts.find_account(station, login)
-        assert account is not None
-        token = accounts.start_session(station, account.id)
-        client.cookies.set("tangram", token)
-        client.headers.update({"x-csrf-token": make_csrf(token), "origin": "http://127.0.0.1", "accept-language": "zh"})
-        return client
-
-    return make
+    return lambda login: posting_client(station, application, login)
 
 
 def _words(text: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from engine import accounts
 from engine.actors import enter_as
 from engine.home import Home
 from engine.records.query import Query, page
@@ -16,9 +15,8 @@ from engine.rules.compile import rule_book
 from engine.system_tables import draft
 from metadata.canonical import canonical
 from renderer.app import create_app
-from renderer.security import make_csrf
 from tests.renderer.clinic import open_home
-from tests.renderer.station import make_station, person
+from tests.renderer.station import make_station, person, posting_client
 
 HERE = "/w/station/rules"
 
@@ -34,17 +32,7 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @pytest.fixture
 def client_of(station: Home) -> Callable[[str], TestClient]:
     application = create_app(station)
-
-    def make(login: str) -> TestClient:
-        client = TestClient(application, base_url="http://127.0.0.1", follow_redirects=False, client=("127.0.0.1", 50000))
-        account = accounts.find_account(station, login)
-        assert account is not None
-        token = accounts.start_session(station, account.id)
-        client.cookies.set("tangram", token)
-        client.headers.update({"x-csrf-token": make_csrf(token), "origin": "http://127.0.0.1", "accept-language": "zh"})
-        return client
-
-    return make
+    return lambda login: posting_client(station, application, login)
 
 
 def _words(text: str) -> str:
