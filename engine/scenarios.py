@@ -90,12 +90,16 @@ class Stage:
         self.home = home
         self._workspace, self._lay = workspace, lay
         self._bases: dict[str, Rehearsal] = {}
-        self._keep(_PUBLISHED)
+        self.keep(_PUBLISHED)
 
-    def fresh(self) -> Home:
-        """The home as it was published."""
-        self.home.refill(lambda: self._lay(_PUBLISHED, OWN))
+    def fresh(self, name: str = _PUBLISHED) -> Home:
+        """The home as it was published, or as it was when it was kept under a name."""
+        self.home.refill(lambda: self._lay(name, OWN))
         return self.home
+
+    def keep(self, name: str) -> None:
+        """Keep what the home holds now under a name."""
+        self.home.refill(lambda: self._lay(OWN, name))
 
     def run(self, key: str, bundle: Bundle | None = None) -> Result:
         """Run one scenario, as ``run_scenario``."""
@@ -107,17 +111,14 @@ class Stage:
         if known is None:
             self.fresh()
             return _play(Rehearsal(self.home, self._workspace, document), key, bundle, (), keep)
-        self.home.refill(lambda: self._lay(known, OWN))
+        self.fresh(known)
         behind = bases[: bases.index(known) + 1]
         return _play(self._bases[known].again(), key, bundle, behind, keep)
 
     def _keep_base(self, same: Collection[str], of: str, rehearsal: Rehearsal) -> None:
         if of in same:
-            self._keep(of)
+            self.keep(of)
             self._bases[of] = rehearsal.again()
-
-    def _keep(self, name: str) -> None:
-        self.home.refill(lambda: self._lay(OWN, name))
 
 
 def run_scenario(home: Home, workspace: Workspace, key: str, bundle: Bundle | None = None) -> Result:

@@ -1,6 +1,6 @@
 """A sales site of the preset on each database: a sandbox on a Sunday morning with a few people, no customers yet."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -22,6 +22,8 @@ from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
 from renderer.serving import all_words
 
+from .stages import WORKSPACE, Theatre
+
 FOLDER = Path(__file__).parents[2] / "presets" / "real_estate"
 MORNING = datetime.fromisoformat("2026-03-15T11:00:00+08:00")
 PEOPLE = (
@@ -40,6 +42,8 @@ PEOPLE = (
     ("kai", "auditor", "site"),
     ("root", "admin", "site"),
 )
+TITLE = "云溪府"
+_PEOPLED = "peopled"
 _numbers = count(1)
 _phones = count(13_900_000_001)
 
@@ -105,10 +109,8 @@ def preset() -> Bundle:
     return Bundle.read_folder(FOLDER, DOCUMENTS)[0]
 
 
-def _site(home: Home, preset: Bundle, people: Mapping[str, Any] | None = None) -> Site:
-    name = f"site{next(_numbers)}"
-    create_workspace(home, name, preset, title="云溪府", sandbox=True, now=MORNING)
-    site = Site(home, name)
+def _peopled(site: Site) -> Site:
+    """Teams and people for a site."""
     ctx = site.ctx()
     teams = {"site": service.create(ctx, "team", {"name": "案场"}).id}
     teams |= {key: service.create(ctx, "team", {"name": key, "parent": teams["site"]}).id for key in ("one", "two")}
@@ -120,18 +122,38 @@ def _site(home: Home, preset: Bundle, people: Mapping[str, Any] | None = None) -
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def site(home_on: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
     """A site that the tests of a module share; each makes its own customers."""
-    return _site(home_on(request.param), preset)
+    name = f"site{next(_numbers)}"
+    create_workspace(home_on(request.param), name, preset, title=TITLE, sandbox=True, now=MORNING)
+    return _peopled(Site(home_on(request.param), name))
+
+
+@pytest.fixture(scope="session")
+def theatre_on(tmp_path_factory: pytest.TempPathFactory, preset: Bundle, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Theatre]]:
+    """A site with its people, published once per kind of database and laid anew for each test; PostgreSQL is only started when asked for."""
+    theatres: dict[str, Theatre] = {}
+
+    def make(kind: str) -> Theatre:
+        if kind not in theatres:
+            server = (lambda: str(request.getfixturevalue("postgres_url"))) if kind == "postgresql" else None
+            theatre = theatres[kind] = Theatre(tmp_path_factory.mktemp("sites"), all_words(), preset, server, now=MORNING, title=TITLE)
+            _peopled(Site(theatre.stage.fresh(), WORKSPACE))
+            theatre.stage.keep(_PEOPLED)
+        return theatres[kind]
+
+    yield make
+    for theatre in theatres.values():
+        theatre.close()
 
 
 @pytest.fixture
-def fresh_site(home_on: Callable[[str], Home], preset: Bundle, database_kind: str) -> Site:
+def fresh_site(theatre_on: Callable[[str], Theatre], database_kind: str) -> Site:
     """A site of a test's own, for those that move its clock."""
-    return _site(home_on(database_kind), preset)
+    return Site(theatre_on(database_kind).stage.fresh(_PEOPLED), WORKSPACE)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")
 def demo_site(home_on: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
     """An empty demo workspace."""
     name = f"demo{next(_numbers)}"
-    create_workspace(home_on(request.param), name, preset, title="云溪府", sandbox=True, demo=True, now=MORNING)
+    create_workspace(home_on(request.param), name, preset, title=TITLE, sandbox=True, demo=True, now=MORNING)
     return Site(home_on(request.param), name)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -21,13 +22,15 @@ _SECRET = "k" * 40
 class Theatre:
     """A preset published in a home of its own kind of database. ``stage`` plays its scenarios."""
 
-    def __init__(self, folder: Path, registry: Registry, bundle: Bundle, server: Callable[[], str] | None) -> None:
+    def __init__(
+        self, folder: Path, registry: Registry, bundle: Bundle, server: Callable[[], str] | None, *, now: datetime = BEGIN, title: str = WORKSPACE
+    ) -> None:
         self.bundle = bundle
         self._folder, self._registry = folder, registry
         self._server: URL | None = make_url(server()).set(drivername="postgresql") if server is not None else None
         self._home = self._open(OWN)
         self._names = {OWN}
-        create_workspace(self._home, WORKSPACE, bundle, sandbox=True, now=BEGIN)
+        create_workspace(self._home, WORKSPACE, bundle, title=title, sandbox=True, now=now)
         self.stage = Stage(self._home, WORKSPACE, self._lay)
 
     def close(self) -> None:
