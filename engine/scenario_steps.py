@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,18 @@ from datetime import datetime
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 
 from engine.actors import enter_as, enter_person
 from engine.background import advance
 from engine.errors import Refusal
 from engine.fields.values import link_id
+from engine.intake import accept
 from engine.messages import told, told_faults
 from engine.records import asks_deciding, query, service
 from engine.records.record import ANY
+from engine.records.reveal import reveal
 from engine.records.ruling_press import parameters_of
 from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
@@ -43,6 +47,8 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "clock": ("时钟拨到", "the clock moves to"),
     "setting": ("设置", "sets"),
     "answer": ("决定审批", "decides"),
+    "reveal": ("查看", "sees"),
+    "intake": ("外部消息", "receives from"),
     "sent": ("应有消息经", "expects a message through"),
     "together": ("同时", "together"),
     "expect": ("应有", "expects"),
@@ -176,6 +182,13 @@ class Rehearsal:
             self.home.look_again(self.workspace)
         elif "answer" in step:
             self._answer(ctx, pointer, said, step)
+        elif "reveal" in step:
+            path, _, field = step["reveal"].rpartition(".")
+            record = self._record(pointer, said, path)
+            reveal(ctx, record.entity, record.id, field, str(step.get("with", {}).get("reason", "")))
+        elif "intake" in step:
+            body = orjson.dumps(step.get("values", {}), option=orjson.OPT_SORT_KEYS)
+            accept(enter_as(self.home, self.workspace, "intake"), step["intake"], hashlib.sha256(body).hexdigest(), body, step.get("values", {}))
         else:
             advance(self.home, self.workspace, datetime.fromisoformat(step["clock"]))
 

@@ -11,7 +11,7 @@ from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
 from metadata.words import name_problem
 
-_VERBS = ("create", "update", "delete", "do", "clock", "expect", "together", "setting", "answer", "sent")
+_VERBS = ("create", "update", "delete", "do", "clock", "expect", "together", "setting", "answer", "sent", "reveal", "intake")
 
 
 def scenarios(findings: Findings) -> None:
@@ -83,6 +83,12 @@ def _step(spot: Spot, step: Mapping[str, Any], people: Mapping[str, Any], names:
         findings.among(spot / "do", "action", step["do"], actions)
     if "setting" in step and findings.bundle.settings.values:
         findings.among(spot / "setting", "setting", step["setting"], findings.bundle.settings.values)
+    if "intake" in step:
+        findings.among(spot / "intake", "name", step["intake"], _sources(findings))
+    if "reveal" in step and findings.among(spot / "reveal", "name", step["reveal"].split(".")[0], names):
+        record, _, field = step["reveal"].rpartition(".")
+        if names.get(record):
+            findings.own_field(spot / "reveal", names[record], field)
     for word in ("update", "delete", "on"):
         if word in step:
             findings.among(spot / word, "name", step[word].split(".")[0], names)
@@ -101,6 +107,11 @@ def _step(spot: Spot, step: Mapping[str, Any], people: Mapping[str, Any], names:
         if code := name_problem(step["name"]):
             (spot / "name").report(code, key=step["name"], proposal=f"{step['name']}_" if code in ("key_python", "key_name_space") else "")
         names[step["name"]] = entity
+
+
+def _sources(findings: Findings) -> frozenset[str]:
+    """What rules wait for from outside."""
+    return frozenset(str(on[word]) for _, document in own_documents(findings, "rule") for word in ("intake", "event") if word in (on := document.get("on", {})))
 
 
 def _entity(step: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -20,6 +20,11 @@ from tests.engine.rules.conftest import DOCUMENTS_OF_SITE, NOW, home_of
 
 __all__ = ["home_of"]
 
+LEAD = {
+    "title": "线索进来",
+    "on": {"intake": "lead", "with": {"name": {"type": "text", "required": True}, "phone": {"type": "phone", "encrypted": True}}},
+    "then": [{"create": "customer", "values": {"name": "param.name", "phone": "param.phone"}}],
+}
 PEOPLE = {"s1": "seller", "s2": "seller", "b1": {"role": "boss", "team": "一组"}, "s3": {"role": "seller", "team": "一组", "lead": "b1"}}
 HELD = [
     {"as": "b1", "create": "customer", "values": {"name": "张三", "phone": "13900000001", "grade": "A"}, "name": "k"},
@@ -188,6 +193,22 @@ SCENARIOS: dict[str, Any] = {
         ],
         "then": [{"expect": "spell", "where": "empty(end_at)", "count": 1}],
     },
+    "outside": {
+        "title": "外部消息进来一次，查看完整号码要写理由、要有权、留痕",
+        "people": PEOPLE,
+        "given": [
+            {"intake": "lead", "values": {"name": "张三", "phone": "13900000001"}},
+            {"intake": "lead", "values": {"name": "张三", "phone": "13900000001"}},
+            {"intake": "lead", "values": {"phone": "13900000002"}, "refused": "required"},
+            {"expect": "customer", "where": "name == '张三'", "count": 1, "name": "k"},
+        ],
+        "when": [
+            {"as": "b1", "reveal": "k.phone", "refused": "reason_required"},
+            {"as": "b1", "reveal": "k.phone", "with": {"reason": "回访"}},
+            {"as": "s2", "reveal": "k.phone", "with": {"reason": "回访"}, "refused": "may_not_reveal"},
+        ],
+        "then": [{"expect": "reveal", "where": "person == b1 and entity == 'customer' and record_id == k.id and field == 'phone'", "count": 1}],
+    },
     "asked": {
         "title": "审批同意之后写下意见",
         "people": PEOPLE,
@@ -208,7 +229,7 @@ BOSS["grants"] = {
     **BOSS["grants"],
     "customer": {**BOSS["grants"]["customer"], "actions": {"take_over": True, "claim": "pooled", "ask_reopen": True, "give_away": True}},
 }
-RULES = {("rule", "release"): RELEASE, ("rule", "ask_reopen"): ASKING, ("rule", "give_away"): GIVING}
+RULES = {("rule", "lead"): LEAD, ("rule", "release"): RELEASE, ("rule", "ask_reopen"): ASKING, ("rule", "give_away"): GIVING}
 SITE = {**DOCUMENTS_OF_SITE, **RULES, ("role", "boss"): BOSS, ("scenario", "held"): SCENARIOS["held"]}
 
 
