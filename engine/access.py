@@ -13,7 +13,7 @@ from metadata.definitions import EntityGrant, FieldGrant, Role
 
 if TYPE_CHECKING:
     from engine.context import Actor, Context
-    from engine.workspace import CompiledEntity, Workspace
+    from engine.workspace import CompiledEntity, CompiledField, Workspace
 
 #: True = every row, False = none, else the rows for which the expression holds.
 Rows = bool | Expression
@@ -176,7 +176,8 @@ def _build(workspace: Workspace, roles: tuple[str, ...], entity: CompiledEntity)
     if roles == _SYSTEM:
         everything = Clause("*", dict.fromkeys(VERBS, True), dict.fromkeys(VERBS, True), _Everything(), frozenset(), frozenset(), {})
         return Grant(entity.key, roles, (everything,), fields, fields, fields)
-    clauses = tuple(_clause(workspace, role, entity, given) for role, given in _given(workspace, roles, entity.key))
+    granted = () if workspace.is_off(entity.definition.body) else _given(workspace, roles, entity.key)
+    clauses = tuple(_clause(workspace, role, entity, given) for role, given in granted)
     reading = tuple(clause for clause in clauses if clause.rows["read"] is not False)
     readable = frozenset(name for name in fields if any(name not in clause.unread for clause in reading))
     writing = tuple(clause for clause in clauses if clause.rows["create"] is not False or clause.rows["update"] is not False)
@@ -209,7 +210,7 @@ def _clause(workspace: Workspace, role: Role, entity: CompiledEntity, given: Ent
         return workspace.expression(entity.key, value, wants="boolean")
 
     named: dict[str, FieldGrant] = {name: given.fields.get(name, given.fields.get("*", FieldGrant())) for name in entity.fields}
-    unread = frozenset(name for name, item in named.items() if not item.read)
+    unread = frozenset(name for name, item in named.items() if not item.read or _off(workspace, entity.fields[name]))
     reached = {verb: rows(getattr(given, verb)) for verb in VERBS}
     return Clause(
         role.key,
@@ -220,6 +221,12 @@ def _clause(workspace: Workspace, role: Role, entity: CompiledEntity, given: Ent
         unread | {name for name, item in named.items() if not item.write},
         {name: rows(item.mask) for name, item in named.items() if item.mask is not False and item.mask != "" and item.read},
     )
+
+
+def _off(workspace: Workspace, item: CompiledField) -> bool:
+    """Whether a field leads to records of a module that is off, or is gathered from them."""
+    sources = (item.target, item.lookup.entity if item.lookup else "", item.rollup.entity if item.rollup else "")
+    return any(key and workspace.is_off(workspace.entities[key].definition.body) for key in sources)
 
 
 def _over_carried(entity: CompiledEntity, rows: Rows) -> Rows:

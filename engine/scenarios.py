@@ -57,10 +57,17 @@ def scenarios_of(bundle: Bundle) -> dict[str, Mapping[str, Any]]:
     return {key: document for (kind, key), document in sorted(bundle.documents.items()) if kind == "scenario"}
 
 
+def _promised(bundle: Bundle) -> list[str]:
+    """The scenarios to be played: those of modules that are off promise nothing."""
+    modules = bundle.preset.modules if bundle.preset is not None else {}
+    off = {key for key, module in modules.items() if not module.get("default", True)}
+    return [key for key, document in scenarios_of(bundle).items() if document.get("module") not in off]
+
+
 def run_scenarios(registry: Registry, bundle: Bundle, keys: Collection[str] | None = None, *, timezone: str = "Asia/Shanghai") -> Iterator[Result]:
     """Run the scenarios of sound definitions (or some of them) one after the other, each in a sandbox of its own. Raises Invalid for definitions with errors."""
     documents = scenarios_of(bundle)
-    chosen = [key for key in documents if keys is None or key in keys]
+    chosen = [key for key in _promised(bundle) if keys is None or key in keys]
     if not chosen:
         return
     with TemporaryDirectory(prefix="scenarios-") as folder:

@@ -183,6 +183,7 @@ class Workspace:
     settings: Mapping[str, Value] = field(default_factory=dict)  # values in force, as expressions see them
     settings_version: int = 0
     rules_off: frozenset[str] = frozenset()  # rules switched off here
+    modules_set: Mapping[str, bool] = field(default_factory=dict)  # modules switched on or off here, whatever their default
     settings_raw: Mapping[str, Any] = field(default_factory=dict)  # values set in this workspace and in force, as JSON
     settings_held: Mapping[str, Value] = field(default_factory=dict)  # values that hold at any instant: only where somebody asks what if
     cache: dict[tuple[object, ...], object] = field(default_factory=dict, compare=False, repr=False)  # plans and expressions of this version
@@ -190,6 +191,16 @@ class Workspace:
     def unread(self) -> Workspace:
         """The same version with nothing of its data remembered: only what was made of definitions."""
         return replace(self, cache={key: value for key, value in self.cache.items() if key[0] not in _OF_DATA})
+
+    @property
+    def modules_off(self) -> frozenset[str]:
+        """The modules that are off: to people nothing of them is there, and their rules do not run. Their records and columns stay."""
+        known = self.bundle.preset.modules if self.bundle.preset is not None else {}
+        return frozenset(key for key, module in known.items() if not self.modules_set.get(key, module.get("default", True)))
+
+    def is_off(self, document: Mapping[str, Any]) -> bool:
+        """Whether a definition or a menu belongs to a module that is off."""
+        return "module" in document and document["module"] in self.modules_off
 
     @property
     def roles(self) -> Mapping[str, Role]:

@@ -39,7 +39,7 @@ def load_workspace(connection: sa.Connection, home: Home, database: Database, st
             sandbox=state.sandbox,
             demo=state.demo,
             settings_version=state.settings_version,
-            rules_off=_off(connection),
+            **_switches(connection),
             settings_raw=raw,
             cache={},
             settings=settings_values(made.bundle, raw, made.registry.field_types, made.scope),
@@ -49,7 +49,7 @@ def load_workspace(connection: sa.Connection, home: Home, database: Database, st
     raw = _in_force(connection, state.now)
     cipher = known.cipher if known is not None else _cipher(connection, home)
     ledger = read_ledger(connection, database.schema)
-    return replace(_compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known), rules_off=_off(connection))
+    return replace(_compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known), **_switches(connection))
 
 
 def _cipher(connection: sa.Connection, home: Home) -> Cipher:
@@ -146,9 +146,13 @@ class _Timeline:
         return bisect_right(self.instants, at)
 
 
-def _off(connection: sa.Connection) -> frozenset[str]:
-    """The rules that are switched off."""
-    return frozenset(connection.execute(sa.select(rule_switch.c.rule).where(rule_switch.c.off_at.is_not(None))).scalars())
+def _switches(connection: sa.Connection) -> dict[str, Any]:
+    """The rules that are switched off, and the modules whose switch was touched (kept beside them, in capitals, which no rule's key has)."""
+    rows = connection.execute(sa.select(rule_switch.c.rule, rule_switch.c.off_at)).all()
+    return {
+        "rules_off": frozenset(key for key, off_at in rows if off_at is not None and key.islower()),
+        "modules_set": {key.lower(): off_at is None for key, off_at in rows if not key.islower()},
+    }
 
 
 def settings_values(bundle: Bundle, raw: Mapping[str, Any], types: Mapping[str, FieldType], scope: FieldScope) -> dict[str, Any]:

@@ -20,7 +20,9 @@ def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> For
     forms = [
         item
         for item in ctx.workspace.bundle.forms.values()
-        if item.entity == entity and (not item.audience or set(item.audience) & set(ctx.actor.roles) or ctx.actor.kind == "system")
+        if item.entity == entity
+        and not ctx.workspace.is_off(item.body)
+        and (not item.audience or set(item.audience) & set(ctx.actor.roles) or ctx.actor.kind == "system")
     ]
     if key:
         named = next((item for item in forms if item.key == key), None)

@@ -175,7 +175,7 @@ def _menus(ctx: Context, base: str) -> list[MenuItem]:
     for menu in preset.menus if preset else ():
         audience = menu.get("for") or ()
         view = ctx.workspace.bundle.lists.get(str(menu.get("list", ""))) or first_list(ctx, str(menu.get("entity", "")))
-        if (audience and not set(audience) & set(ctx.actor.roles)) or view is None or not may_open(ctx, view):
+        if (audience and not set(audience) & set(ctx.actor.roles)) or view is None or ctx.workspace.is_off(menu) or not may_open(ctx, view):
             continue
         found.append(
             MenuItem(
@@ -205,7 +205,7 @@ def _home(ctx: Context, menus: Sequence[MenuItem], base: str) -> str:
 def may_open(ctx: Context, view: ListView) -> bool:
     """Whether a list is for one of the actor's roles and its entity is readable at all."""
     entity = ctx.workspace.entities.get(view.entity)
-    if entity is None or (view.audience and not set(view.audience) & set(ctx.actor.roles)):
+    if entity is None or ctx.workspace.is_off(view.body) or (view.audience and not set(view.audience) & set(ctx.actor.roles)):
         return False
     return grant_of(ctx.workspace, ctx.actor, entity).allowed("read")
 

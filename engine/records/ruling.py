@@ -174,6 +174,8 @@ class Ruling:
         rule = self.book.actions.get(name)
         if rule is None:
             return self._call_word(name, record, params, within)
+        if self.saving.work.workspace.is_off(rule.body):
+            return None
         missing = [key for key, item in rule.trigger.params.items() if item.get("required") is True and params.get(key) in (None, "", [])]
         if missing:
             raise Invalid("invalid", faults=[Fault(f"/{key}", "required") for key in missing])

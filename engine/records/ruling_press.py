@@ -94,7 +94,7 @@ def buttons(ctx: Context, entity: CompiledEntity) -> list[CompiledRule]:
     found = []
     for name, rule in rule_book(workspace).actions.items():
         owner, _, short = name.rpartition(".")
-        if owner == entity.key and rule.key not in workspace.rules_off and grant.action(short) is not False:
+        if owner == entity.key and rule.key not in workspace.rules_off and not workspace.is_off(rule.body) and grant.action(short) is not False:
             found.append(rule)
     return found
 
@@ -123,7 +123,7 @@ def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, r
     """Run an action on a record, as ``service.act`` says; gives its result."""
     work = saving.work
     rule = saving.ruling.book.actions.get(f"{entity.key}.{action.removeprefix(f'{entity.key}.')}")
-    if rule is None or rule.key in work.workspace.rules_off:
+    if rule is None or rule.key in work.workspace.rules_off or work.workspace.is_off(rule.body):
         raise NotFound("unknown_action", name=action)
     held = saving.hold(entity, record_id, "read")
     if not work.grant(entity).presses(short_name(rule), work.truth(entity, held.row)):

@@ -41,7 +41,7 @@ def compile_rules(workspace: Workspace, bundle: Bundle) -> RuleBook:
         return RuleBook()
     maker = _Maker(workspace, places(bundle, _vocabulary(workspace)))
     rules = {key: maker.rule(key, item.body, item.title) for key, item in sorted(bundle.rules.items()) if not item.body.get("retired")}
-    return _sorted_in(rules)
+    return _sorted_in(rules, frozenset(key for key, rule in rules.items() if workspace.is_off(rule.body)))
 
 
 def book_with(book: RuleBook, rule: CompiledRule) -> RuleBook:
@@ -66,10 +66,12 @@ def _vocabulary(workspace: Workspace) -> Vocabulary:
     return replace(workspace.registry.vocabulary(), record_of=lambda bundle, place, text: record_of(book, place, text, book.functions))
 
 
-def _sorted_in(rules: Mapping[str, CompiledRule]) -> RuleBook:
+def _sorted_in(rules: Mapping[str, CompiledRule], off: frozenset[str] = frozenset()) -> RuleBook:
+    """``off``: rules that nothing sets off; their actions are known, so that other rules may name them."""
     moments: dict[str, dict[tuple[str, str], list[CompiledRule]]] = {"before": {}, "after": {}, "later": {}}
     named: dict[str, dict[str, list[CompiledRule]]] = {"intake": {}, "event": {}}
-    for rule in rules.values():
+    live = [rule for key, rule in rules.items() if key not in off]
+    for rule in live:
         trigger = rule.trigger
         if trigger.kind in moments:
             for entity, verb in _moments_of(trigger):
@@ -82,8 +84,8 @@ def _sorted_in(rules: Mapping[str, CompiledRule]) -> RuleBook:
         ordered["before"],
         ordered["after"],
         ordered["later"],
-        tuple(rule for rule in rules.values() if rule.trigger.kind == "due"),
-        tuple(rule for rule in rules.values() if rule.trigger.kind == "cron"),
+        tuple(rule for rule in live if rule.trigger.kind == "due"),
+        tuple(rule for rule in live if rule.trigger.kind == "cron"),
         {rule.trigger.name: rule for rule in rules.values() if rule.trigger.kind == "action"},
         {name: tuple(found) for name, found in named["intake"].items()},
         {name: tuple(found) for name, found in named["event"].items()},

@@ -13,6 +13,7 @@ from engine.context import Context
 from engine.errors import Conflict, Fault, Invalid
 from engine.messages import sentence, told, told_faults
 from engine.records.query_labels import labels
+from engine.rule_jobs import switch_module
 from engine.rules.compile import rule_book
 from engine.rules.labels import Labels
 from engine.rules.reads import rules_reading
@@ -54,9 +55,19 @@ class SettingView:
     readers: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ModuleView:
+    """A part of the application that can be switched off as a whole."""
+
+    key: str
+    title: str
+    help: str
+    on: bool
+
+
 @routes.get("/w/{ws}/settings", SETTINGS)
 def settings(visit: Visit) -> Response:
-    """All parameters, by group."""
+    """The modules, then all parameters by group."""
     ctx = visit.ctx
     found = settings_values.current(ctx)
     people = _people(ctx, [change for item in found for change in (*item.coming, *([item.change] if item.change else ()))])
@@ -64,7 +75,25 @@ def settings(visit: Visit) -> Response:
     for item in found:
         group = label_text(item.setting.body.get("group"), visit.locale)
         groups.setdefault(group, []).append(_view(ctx, item, people))
-    return visit.page("settings.html", groups=sorted(groups.items(), key=lambda pair: (not pair[0], pair[0])))
+    return visit.page("settings.html", modules=_modules(ctx), groups=sorted(groups.items(), key=lambda pair: (not pair[0], pair[0])))
+
+
+@routes.post("/w/{ws}/modules/{key}/switch", SETTINGS)
+def turn(visit: Visit) -> Response:
+    """Switch a module on or off."""
+    ctx, key, on = visit.ctx, str(visit.path["key"]), visit.text("on") == "1"
+    switch_module(ctx, key, on=on)
+    words = {"name": next(item.title for item in _modules(ctx) if item.key == key)}
+    return visit.redirect(f"{visit.base}/settings", toast=_("%(name)s is on", **words) if on else _("%(name)s is off", **words))
+
+
+def _modules(ctx: Context) -> list[ModuleView]:
+    preset, off = ctx.workspace.bundle.preset, ctx.workspace.modules_off
+    known = preset.modules if preset is not None else {}
+    return [
+        ModuleView(key, label_text(module.get("title"), ctx.locale, key), label_text(module.get("description"), ctx.locale), key not in off)
+        for key, module in known.items()
+    ]
 
 
 def _view(ctx: Context, item: Current, people: dict[int, str]) -> SettingView:

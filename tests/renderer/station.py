@@ -28,6 +28,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "name": "station",
         "version": "1.0.0",
         "title": {"zh": "护理站", "en": "Station"},
+        "modules": {"billing": {"title": {"zh": "收费", "en": "Billing"}, "description": {"zh": "押金与结算", "en": "Deposits and bills"}}},
         "menus": [{"key": "guests", "title": {"zh": "病人", "en": "Guests"}, "icon": "user-heart", "list": "guests"}],
     },
     ("settings", "settings"): {

@@ -146,3 +146,15 @@ def test_values_read_the_same_in_english(station):
 def test_an_empty_line_of_a_map_follows_the_others_and_an_empty_else_is_off(station):
     setting = enter_as(station, "station", "operator").workspace.bundle.settings.values["idle_days"]
     assert typed_value(setting, {"value.a": "3", "value.b": "", "value.c": "9", "off.c": "1", "value.else": ""}) == {"a": "3", "c": None, "else": None}
+
+
+def test_a_module_is_switched_off_and_on_by_who_keeps_settings(client_of, station):
+    ada, address = client_of("ada"), "/w/station/modules/billing/switch"
+    assert "收费 押金与结算 已开启" in _words(ada.get(HERE).text)
+    assert ada.post(address, data={"on": "0"}).status_code == 303
+    assert enter_as(station, "station", "operator").workspace.modules_off == {"billing"}
+    assert "收费 押金与结算 已关闭：菜单、字段、规则都不出现，数据仍在" in _words(ada.get(HERE).text)
+    assert ada.post(address, data={"on": "1"}).status_code == 303
+    assert not enter_as(station, "station", "operator").workspace.modules_off
+    assert ada.post("/w/station/modules/nothing/switch", data={"on": "0"}).status_code == 404
+    assert client_of("nora").post(address, data={"on": "0"}).status_code == 403
