@@ -1,10 +1,9 @@
 """One database, SQLite file or PostgreSQL schema: connections to read, to read consistently, to write. The only commit of the house is here."""
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from engine.bell import was_asked
 from engine.database_faults import LostRace, told_plainly
 from engine.database_lock import FairLock
 from engine.database_ready import run_text
+from engine.database_resting import Resting
 from engine.database_watch import Watch
 from engine.errors import Unavailable
 
@@ -30,6 +30,8 @@ class Try(NamedTuple):
 
 
 _MOST_ANSWERS = 5000
+#: What begins a read-only transaction that sees one state.
+_ONE_STATE = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 #: Where a SQLite connection's ``info`` tells how its commits wait for the disc.
 _SYNCHRONOUS = "synchronous"
 #: How a commit that need not outlive a power failure waits instead.
@@ -38,10 +40,9 @@ _LAX = {"FULL": "NORMAL", "EXTRA": "NORMAL"}
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Pools of one SQLite file or one PostgreSQL schema. ``long`` reads without a time limit, ``direct`` passes by a pooler."""
+    """Pools of one SQLite file or one PostgreSQL schema. ``long`` reads one state without a time limit, ``direct`` passes by a pooler."""
 
     read: sa.Engine
-    snapshot: sa.Engine
     long: sa.Engine
     write: sa.Engine
     direct: sa.Engine
@@ -54,12 +55,13 @@ class Database:
     at the end of the block, rolled back by any exception. Driver errors about the database's state become refusals (database_faults).
     """
 
-    __slots__ = ("_answers", "_asker", "_asking", "_close", "_engines", "_lock", "_synchronous", "_timeout", "_watch", "dialect", "path", "ring", "schema")
+    __slots__ = ("_answers", "_close", "_engines", "_lock", "_resting", "_synchronous", "_timeout", "_watch", "dialect", "path", "ring", "schema")
 
     def __init__(
         self,
         dialect: Dialect,
         engines: Engines,
+        resting: Resting,
         *,
         schema: str | None = None,
         path: Path | None = None,
@@ -73,20 +75,19 @@ class Database:
         self.schema = schema
         self.path = path
         self._engines = engines
+        self._resting = resting
         self._lock = lock
         self._timeout = timeout
         self._synchronous = synchronous  # how SQLite commits what must outlive a power failure
         self._watch = watch
         self._answers: tuple[int, dict[Hashable, Any]] = (0, {})
-        self._asker: sa.Connection | None = None
-        self._asking = Lock()
         self._close = close
         self.ring: Callable[[], None] = lambda: None  # called after a commit that asked for work
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Autocommit: for one statement, or several that need not agree. Nothing can be written through it."""
-        with told_plainly(), self._engines.read.connect() as connection:
+        with told_plainly(), self._resting.lend(self._engines.read) as connection:
             yield connection
 
     def kept(self, key: Hashable, ask: Callable[[sa.Connection], T]) -> T:
@@ -103,27 +104,28 @@ class Database:
         if answers[0] != mark or len(answers[1]) > _MOST_ANSWERS:
             answers = self._answers = (mark, {})
         if key not in answers[1]:
-            answers[1][key] = self._asked(ask)
+            with self.read() as connection:
+                answers[1][key] = ask(connection)
         found: T = answers[1][key]
         return found
-
-    def _asked(self, ask: Callable[[sa.Connection], T]) -> T:
-        """On a connection that is never given back: after a commit every request asks, and taking one costs more than the answer. One at a time."""
-        with self._asking:
-            asker = self._asker = self._asker or self._engines.read.connect()
-            try:
-                with told_plainly():
-                    return ask(asker)
-            except BaseException:
-                self._asker = None
-                asker.close()
-                raise
 
     @contextmanager
     def snapshot(self, *, long: bool = False) -> Iterator[sa.Connection]:
         """One read-only state for several statements. ``long``: without the time limit of requests, for exports and reports."""
-        with told_plainly(), (self._engines.long if long else self._engines.snapshot).connect() as connection:
-            yield connection
+        if long:
+            with told_plainly(), self._engines.long.connect() as connection:
+                yield connection
+            return
+        with told_plainly(), self._resting.lend(self._engines.read) as connection:
+            run_text(connection, _ONE_STATE[self.dialect])
+            try:
+                yield connection
+            except BaseException:
+                with suppress(sa.exc.DBAPIError):  # what ended the transaction by itself
+                    if not connection.invalidated:
+                        run_text(connection, "ROLLBACK")
+                raise
+            run_text(connection, "COMMIT")  # after a rollback psycopg would forget its prepared statements, and every page would be planned anew
 
     @contextmanager
     def write(self, *, background: bool = False, direct: bool = False, lasting: bool = True) -> Iterator[sa.Connection]:
@@ -134,7 +136,7 @@ class Database:
         if self._lock is not None and not self._lock.acquire(self._timeout, background=background):
             raise Unavailable("database_busy")
         try:
-            with told_plainly(), (self._engines.direct if direct else self._engines.write).connect() as connection:
+            with told_plainly(), self._writer(direct) as connection:
                 if self._synchronous:
                     _wait_for_disc(connection, self._synchronous if lasting else _LAX.get(self._synchronous, self._synchronous))
                 with connection.begin():
@@ -147,6 +149,9 @@ class Database:
                 self._lock.release()
         if asked:
             self.ring()
+
+    def _writer(self, direct: bool) -> AbstractContextManager[sa.Connection]:
+        return self._engines.direct.connect() if direct else self._resting.lend(self._engines.write)
 
     @contextmanager
     def outside(self) -> Iterator[sa.Connection]:
@@ -184,10 +189,7 @@ class Database:
 
     def close(self) -> None:
         """Close idle connections; those in use close when given back."""
-        with self._asking:
-            if self._asker is not None:
-                self._asker.close()
-            self._asker = None
+        self._resting.let_go(self._engines.read, self._engines.write)
         self._answers = (0, {})
         self._close()
 

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 from engine.database import Database, Engines
 from engine.database_faults import refuse_unscoped, told_plainly
 from engine.database_ready import execute_anew
+from engine.database_resting import Resting
 from engine.settings import Settings
 from engine.storage import to_json
 
@@ -26,18 +27,30 @@ def _keep_alive(engine: sa.Engine) -> None:
         record.info["rested"] = monotonic()
 
     def taken(connection: psycopg.Connection[Any], record: Any, proxy: Any) -> None:
-        if monotonic() - record.info.get("rested", float("inf")) < _PING_AFTER or "rested" not in record.info:
-            return
-        try:
-            autocommit = connection.autocommit
-            connection.autocommit = True
-            connection.execute("SELECT 1").close()
-            connection.autocommit = autocommit
-        except psycopg.Error as error:
-            raise sa.exc.DisconnectionError from error
+        if "rested" in record.info and monotonic() - record.info["rested"] >= _PING_AFTER:
+            _ask(connection)
 
     sa.event.listen(engine, "checkin", given_back)
     sa.event.listen(engine, "checkout", taken)
+
+
+def _ask(connection: psycopg.Connection[Any]) -> None:
+    """Raises DisconnectionError when the server no longer knows the connection."""
+    try:
+        autocommit = connection.autocommit
+        connection.autocommit = True
+        connection.execute("SELECT 1").close()
+        connection.autocommit = autocommit
+    except psycopg.Error as error:
+        raise sa.exc.DisconnectionError from error
+
+
+def _alive(connection: sa.Connection) -> bool:
+    try:
+        _ask(connection.connection.driver_connection)  # type: ignore[arg-type]
+    except sa.exc.DisconnectionError:
+        return False
+    return True
 
 
 def _execute_anew(cursor: psycopg.Cursor[Any], statement: Any, parameters: Any, context: Any) -> bool:
@@ -57,6 +70,7 @@ class PostgresServer:
         self._direct = self._engine(settings, settings.direct_database_url or settings.database_url, "", poolclass=NullPool)
         for engine in (self._read, self._write):
             _keep_alive(engine)
+        self._resting = Resting(settings.pool_size // 2, _alive, _PING_AFTER)
         sa.event.listen(self._read, "do_execute", _execute_anew)
 
     @staticmethod
@@ -76,8 +90,8 @@ class PostgresServer:
             return engine.execution_options(schema_translate_map={None: schema}, **options)
 
         one_state = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        engines = Engines(at(self._read), at(self._read, **one_state), at(self._write, **one_state), at(self._write), at(self._direct))
-        return Database("postgresql", engines, schema=schema)
+        engines = Engines(at(self._read), at(self._write, **one_state), at(self._write), at(self._direct))
+        return Database("postgresql", engines, self._resting, schema=schema)
 
     def schemas(self) -> set[str]:
         """The schemas there are. Raises Unavailable when the server cannot be reached."""
@@ -101,5 +115,6 @@ class PostgresServer:
 
     def close(self) -> None:
         """Close idle connections."""
+        self._resting.let_go()
         for engine in (self._read, self._write):
             engine.dispose()

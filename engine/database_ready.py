@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
@@ -178,20 +179,23 @@ def _touched(cursor: Any) -> int:
 
 
 def run_text(connection: sa.Connection, text: str) -> None:
-    """Send SQLite a word that takes no value and gives no answer (BEGIN)."""
+    """Send a word that takes no value and gives no answer (BEGIN)."""
     driver: Any = connection.connection.driver_connection
     try:
-        driver.execute(text).close()
-    except sqlite3.Error as error:
+        if isinstance(driver, psycopg.Connection):
+            _cursor(connection).execute(text, prepare=False)
+        else:
+            driver.execute(text).close()
+    except (sqlite3.Error, psycopg.Error) as error:
         raise _told(connection, text, error) from error
 
 
 def execute_anew(cursor: psycopg.Cursor[Any], text: Any, parameters: Any) -> None:
-    """Run a statement; outside a transaction a plan prepared before a publish is forgotten and the statement run again (a write rolls back instead)."""
+    """Run a statement; outside a transaction a plan prepared before a publish is forgotten and the statement run again (a transaction is rolled back instead)."""
     try:
         cursor.execute(text, parameters)
     except psycopg.errors.FeatureNotSupported as error:
-        if not cursor.connection.autocommit or "cached plan" not in str(error):
+        if cursor.connection.info.transaction_status != TransactionStatus.IDLE or "cached plan" not in str(error):
             raise
         cursor.connection.execute("DEALLOCATE ALL").close()
         cursor.execute(text, parameters)

@@ -16,6 +16,7 @@ from engine.database import Database, Engines
 from engine.database_faults import refuse_unscoped
 from engine.database_lock import FairLock
 from engine.database_ready import run_text
+from engine.database_resting import Resting
 from engine.database_watch import Watch
 from engine.errors import Unavailable
 from engine.expressions.sqlite_functions import register
@@ -23,6 +24,7 @@ from engine.settings import Settings
 from engine.storage import to_json
 
 OLDEST_SQLITE = (3, 37, 0)
+_RESTING = 6  # connections of a file kept at hand
 _HEADER = b"SQLite format 3\x00"
 
 
@@ -142,19 +144,27 @@ def open_sqlite(path: Path, settings: Settings) -> Database:
     check_file(path)
     reader = _opener(path, settings, writing=False)
     read = _sqlite_engine(reader, settings.pool_size, 40)
-    snapshot = _sqlite_engine(reader, 0, 0, "BEGIN", read.pool)
+    long = _sqlite_engine(reader, 0, 0, "BEGIN", read.pool)
     write = _sqlite_engine(_opener(path, settings, writing=True), 1, 2, "BEGIN IMMEDIATE")
-    for engine in (read, snapshot):
+    for engine in (read, long):
         _limit_statements(engine, settings.statement_timeout)
-    engines = Engines(read, snapshot, snapshot.execution_options(long=True), write, write)
+    engines = Engines(read, long.execution_options(long=True), write, write)
 
     watch = Watch(reader)
 
     def close() -> None:
         watch.close()
         for engine in (read, write):
-            engine.pool.dispose()  # not the engine: it would put another pool in its place, which the snapshots would not share
+            engine.pool.dispose()  # not the engine: it would put another pool in its place, which long reads would not share
 
     return Database(
-        "sqlite", engines, path=path, lock=FairLock(), timeout=settings.busy_timeout, synchronous=settings.sqlite_synchronous, watch=watch, close=close
+        "sqlite",
+        engines,
+        Resting(_RESTING),
+        path=path,
+        lock=FairLock(),
+        timeout=settings.busy_timeout,
+        synchronous=settings.sqlite_synchronous,
+        watch=watch,
+        close=close,
     )
