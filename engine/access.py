@@ -164,6 +164,20 @@ def grant_of(workspace: Workspace, actor: Actor, entity: CompiledEntity) -> Gran
     return remember(workspace, ("grant", entity.key, roles), lambda: _build(workspace, roles, entity))
 
 
+def sees_whole(ctx: Context, *entities: str) -> bool:
+    """Whether every field of every record of some entities (of all without any) stands in clear for the actor: what came out of them may be shown whole."""
+    workspace = ctx.workspace
+    for entity in [workspace.entities.get(key) for key in entities] if entities else workspace.entities.values():
+        if entity is None:
+            return False
+        if workspace.is_off(entity.definition.body):
+            continue
+        granted = grant_of(workspace, ctx.actor, entity)
+        if granted.condition("read") is not True or any(name not in granted.open for name, item in entity.fields.items() if not _off(workspace, item)):
+            return False
+    return True
+
+
 def rights(ctx: Context, right: str) -> bool:
     """Whether a role of the actor can do something beside records: design, people, publish, import, export, audit, settings."""
     if ctx.actor.kind == "system":

@@ -6,7 +6,7 @@ A message to a person is worded for that person when it leaves, in their languag
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -65,10 +65,10 @@ def letter(ctx: Context, row: Any, connector: Connector | None, reached: str = "
     if row.person is None:
         sealed = orjson.loads(ctx.workspace.cipher.open(row.sealed, SEALED_PLACE)) if row.sealed else {}
         text = label_text(row.text, ctx.locale)
-        return Letter(str(sealed.get("address") or ""), _title(ctx, row, ctx.locale), text, sealed.get("payload") or {}, ctx.locale)
+        return Letter(str(sealed.get("address") or ""), title_of(ctx, row, ctx.locale), text, sealed.get("payload") or {}, ctx.locale)
     reader = _reader(ctx.home, ctx.workspace.name, row.person)
     address = _address(ctx, row.person, connector, reached) if connector is not None else ""
-    return Letter(address, _title(ctx, row, reader.locale), told(reader, [Wording(row.text or "", row.frame)])[0], {}, reader.locale)
+    return Letter(address, title_of(ctx, row, reader.locale), told(reader, [Wording(row.text or "", row.frame)])[0], {}, reader.locale)
 
 
 def _reader(home: Home, workspace: str, person: int) -> Context:
@@ -80,7 +80,8 @@ def _reader(home: Home, workspace: str, person: int) -> Context:
     return replace(found, locale=account.locale) if account is not None else found
 
 
-def _title(ctx: Context, row: Any, locale: str) -> str:
+def title_of(ctx: Context, row: Any, locale: str) -> str:
+    """What a message is called: its rule's title, else the workspace's."""
     rule = rule_book(ctx.workspace).rules.get(row.rule) if row.rule else None
     return label_text(rule.title if rule is not None else "", locale) or label_text(ctx.workspace.title, locale)
 
@@ -195,104 +196,6 @@ def mend(ctx: Context) -> int:
     with ctx.writing() as ctx:
         done = ctx.open.execute(lost.values(state=DEAD, job=None, error={"code": "job_killed_worker", "params": {"name": JOB}}))
         return int(done.rowcount)
-
-
-# --- what the outbox shows -------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingView:
-    """A message of the outbox for administrators. ``text`` as it was sent, or (captured, not yet sent) as it would be now; ``problem``: a code and params."""
-
-    id: int
-    at: datetime
-    connector: str
-    person: int | None
-    address: str
-    title: str
-    text: str
-    payload: Mapping[str, Any]
-    template: str
-    state: str
-    tries: int
-    problem: tuple[str, Mapping[str, Any]] | None
-    sent_at: datetime | None
-    key: str
-    rule: str | None
-    run: int | None
-    entity: str | None
-    record: int | None
-
-
-def outbox(ctx: Context, *, state: str = "", connector: str = "", cursor: int = 0, limit: int = 50) -> tuple[list[OutgoingView], int]:
-    """Newest first; the second part goes on where this page ends (0: the last page)."""
-    select = sa.select(outgoing).order_by(outgoing.c.id.desc()).limit(limit + 1)
-    if state:
-        select = select.where(outgoing.c.state == state)
-    if connector:
-        select = select.where(outgoing.c.connector == connector)
-    if cursor:
-        select = select.where(outgoing.c.id < cursor)
-    with ctx.reading() as inner:
-        rows = inner.open.execute(select).all()
-    items = _views(ctx, rows[:limit])
-    return items, items[-1].id if len(rows) > limit else 0
-
-
-def counts(ctx: Context) -> dict[str, int]:
-    """How many messages there are in each state."""
-    with ctx.reading() as ctx:
-        rows = ctx.open.execute(sa.select(outgoing.c.state, sa.func.count()).group_by(outgoing.c.state))
-        return {state: int(number) for state, number in rows}
-
-
-def find_outgoing(ctx: Context, number: int) -> OutgoingView:
-    """One message. Raises NotFound."""
-    with ctx.reading() as inner:
-        rows = inner.open.execute(sa.select(outgoing).where(outgoing.c.id == number)).all()
-    if not rows:
-        raise NotFound("unknown_outgoing", id=number)
-    return _views(ctx, rows)[0]
-
-
-def _views(ctx: Context, rows: Sequence[Any]) -> list[OutgoingView]:
-    engine = enter_as(ctx.home, ctx.workspace.name, "outbox", locale=ctx.locale)
-    return [_view(engine, row) for row in rows]
-
-
-def _view(ctx: Context, row: Any) -> OutgoingView:
-    said = _said(ctx, row)
-    problem = (str(row.error["code"]), dict(row.error.get("params") or {})) if row.error else None
-    return OutgoingView(
-        row.id,
-        row.at,
-        row.connector,
-        row.person,
-        said.address,
-        said.title,
-        said.text,
-        said.payload,
-        row.template or "",
-        row.state,
-        row.tries,
-        problem,
-        row.sent_at,
-        row.key,
-        row.rule,
-        row.run,
-        row.entity,
-        row.record,
-    )
-
-
-def _said(ctx: Context, row: Any) -> Letter:
-    if row.said:
-        found = orjson.loads(ctx.workspace.cipher.open(row.said, SAID_PLACE))
-        return Letter(found["address"], found["title"], found["text"], found["payload"], ctx.locale)
-    try:
-        return letter(ctx, row, None)
-    except Refusal:
-        return Letter("", _title(ctx, row, ctx.locale), "", {}, ctx.locale)
 
 
 # --- trying a connection out -----------------------------------------------------------------------------------------------------------------

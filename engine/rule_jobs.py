@@ -23,7 +23,7 @@ from engine.jobs import Ended, JobKind, JobRun
 from engine.notices import notify
 from engine.records.runs import Asked, Runs
 from engine.rules.effects import Notify
-from engine.scope import among, ids_value
+from engine.scope import active_with_right, among, ids_value
 from engine.storage import EPOCH
 from engine.system_tables_rules import due_done, rule_switch
 from engine.system_tables_rules import run as run_table
@@ -37,6 +37,8 @@ SEALED_PLACE = "job.params"
 
 #: Failures that say something about the rule, besides refusals; the others are the database's state, or another transaction's.
 MISTAKES = ("job_failed", "job_killed_worker")
+#: The rights of those who can do something about a rule that fails: they are told when it is switched off.
+_MENDING = ("design", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class RuleJobs:
             "zh": f"规则 {rule} 连续失败 {failures} 次，已自动停用。最后一次的原因：{last.code}",
             "en": f"The rule {rule} failed {failures} times in a row and was switched off. The last reason: {last.code}",
         }
-        notify(ctx, Notify(administrators(ctx), text), rule=rule, run=None, kind="system")
+        notify(ctx, Notify(active_with_right(ctx, *_MENDING), text), rule=rule, run=None, kind="system")
 
 
 def switch(ctx: Context, rule: str, *, on: bool, reason: str = "") -> None:
@@ -160,16 +162,6 @@ def unsettle(connection: sa.Connection, rule: str, record: int, mark: Mapping[st
     """A due rule did not fire for this value after all: it will when its condition holds again."""
     same = (due_done.c.rule == rule, due_done.c.record == record, due_done.c.field == mark["field"], due_done.c.shift == mark["shift"])
     connection.execute(due_done.update().where(*same, due_done.c.times == mark["times"]).values(value=EPOCH))
-
-
-def administrators(ctx: Context) -> list[int]:
-    """The active people whose roles let them design or change settings."""
-    people = ctx.workspace.entities["person"]
-    roles = {key for key, role in ctx.workspace.roles.items() if {"design", "settings"} & set(role.can)}
-    active, held = people.fields["active"].column, people.fields["roles"].column
-    assert active is not None and held is not None
-    select = sa.select(people.table.c.id, held).where(people.table.c.deleted_at.is_(None), active.is_(True)).order_by(people.table.c.id)
-    return [row.id for row in ctx.open.execute(select, execution_options={"scoped": True}) if roles & set(row[1] or ())]
 
 
 def _asked(ctx: Context, job: JobRun) -> Asked:

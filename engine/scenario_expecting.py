@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine.delivery import OutgoingView, outbox
 from engine.expressions.checking import names_for
 from engine.expressions.language import Expression, ExpressionRefused, parse
 from engine.expressions.types import BOOLEAN, INSTANT
 from engine.fields.base import Value, Wrong
 from engine.fields.values import Link, Masked, link_id
+from engine.outbox_reading import OutgoingView, outbox
 from engine.records import query
 from engine.records.finding import Finder
 from engine.records.work import Work

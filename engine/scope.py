@@ -351,6 +351,12 @@ def active_people(ctx: Context, role: str) -> list[int]:
     return list(ctx.open.execute(select, values).scalars())
 
 
+def active_with_right(ctx: Context, *wanted: str) -> list[int]:
+    """Ids of the people who may enter the workspace now and have a role with one of these rights, in order: the administrators of a matter."""
+    roles = [key for key, role in ctx.workspace.roles.items() if set(wanted) & set(role.can)]
+    return sorted({person for role in roles for person in active_people(ctx, role)})
+
+
 class SealedValues:
     """Encrypted values as expressions compare them: by their normal form in Python, by blind index in SQL."""
 

@@ -10,8 +10,6 @@ from typing import Any
 from engine.access import grant_of
 from engine.context import Context
 from engine.errors import NotFound
-from engine.expressions.language import Expression
-from engine.expressions.nodes import Field, Hop, Node, Space, walk
 from engine.messages import sentence as told_code
 from engine.records import query
 from engine.records.query_labels import labels
@@ -19,6 +17,7 @@ from engine.rules.book import CompiledRule, Step, every_step
 from engine.rules.compile import rule_book
 from engine.rules.labels import Labels
 from engine.rules.sentences import Line, labels_of, lines
+from engine.rules.sight import Sight
 from engine.run_log import Run
 from renderer.bound_rule import moment, rule_title, state_words, took
 from renderer.bound_setting import setting_text
@@ -98,38 +97,15 @@ def run_views(ctx: Context, found: Sequence[Run], base: str) -> list[RunView]:
 def error_text(ctx: Context, run: Run) -> str:
     """Why a run was refused or failed; of a message that tells more than its reader may see, the code alone."""
     code = str(run.error.get("code", ""))
-    rule = rule_book(ctx.workspace).rules.get(run.rule)
-    for step in every_step(rule.steps) if rule is not None and code else ():
-        if (
-            step.body.get("refuse") == code
-            and step.message is not None
-            and not all(_open_to(ctx, rule.entity, item) for item in step.message.expressions().values())
-        ):
-            return code
+    sight = Sight(ctx)
+    for rule in rule_book(ctx.workspace).rules.values() if code else ():
+        for step in every_step(rule.steps):
+            if step.body.get("refuse") != code or step.message is None:
+                continue
+            record = run.record if rule.key == run.rule else None
+            if not all(sight.knows(rule.entity, record, item) for item in step.message.expressions().values()):
+                return code
     return told_code(code, run.error.get("params") or {}, ctx.locale) if code else ""
-
-
-def _open_to(ctx: Context, entity: str, term: object) -> bool:
-    """Whether a reader may see in every record what an expression over an entity reads; what a step carried is as hidden as it may be."""
-    return not isinstance(term, Expression) or all(_node_open(ctx, entity, node) for node in walk(term.tree))
-
-
-def _node_open(ctx: Context, entity: str, node: Node) -> bool:
-    match node:
-        case Hop(link=link, entity=target, key=key):
-            places = [(entity, link), (target, key)]
-        case Field(key=key):
-            places = [(entity, key)]
-        case Space(path=(head, *rest), root=root) if head not in ("me", "setting", "run", "param"):
-            if not rest:
-                return node.type.linked  # a record: what is shown of it is its label, under the reader's own rights
-            if not (root or (head in ("record", "old") and entity)):
-                return False
-            places = [(root or entity, str(rest[0])), *([(node.hop, str(rest[1]))] if len(rest) > 1 and node.hop else [])]
-        case _:
-            return True
-    found = [(ctx.workspace.entities.get(owner), key) for owner, key in places]
-    return all(owner is not None and (key not in owner.fields or key in grant_of(ctx.workspace, ctx.actor, owner).open) for owner, key in found)
 
 
 def may_see(ctx: Context, run: Run) -> bool:
@@ -147,26 +123,28 @@ def may_see(ctx: Context, run: Run) -> bool:
 
 def condition_seen(ctx: Context, run: Run) -> list[tuple[str, str]]:
     """The values a run's condition saw, by their names."""
-    names, found = Labels(ctx.workspace.bundle, ctx.locale), []
+    names, sight, found = Labels(ctx.workspace.bundle, ctx.locale), Sight(ctx), []
     for path, value in run.condition.items():
         head, *rest = path.split(".")
         if head == "setting" and rest:
             setting = ctx.workspace.bundle.settings.values.get(rest[0])
             found.append((names.setting(rest[0]), setting_text(ctx.workspace, setting, value, ctx.locale) if setting else str(value)))
             continue
-        entity, key = run.entity, head
+        entity, record, key = run.entity, run.record, head
         if head == "old" and rest:
             key = rest[0]
         elif rest:
             link = ctx.workspace.entities[entity].fields.get(head) if entity in ctx.workspace.entities else None
-            entity, key = (link.target if link is not None else ""), rest[0]
+            known = link is not None and sight.reads(entity, record, head)
+            entity, record, key = (link.target if link is not None else ""), sight.beyond(entity, record, head) if known else None, rest[0]
         label = " · ".join([names.field(run.entity, head)] * (entity != run.entity) + [names.field(entity, key)])
-        found.append((_("former %(field)s", field=label) if head == "old" else label, field_text(ctx, entity, key, value)))
+        text = field_text(ctx, entity, key, value) if sight.sees(entity, record) else HIDDEN
+        found.append((_("former %(field)s", field=label) if head == "old" else label, text))
     return found
 
 
 def field_text(ctx: Context, entity: str, key: str, value: Any) -> str:
-    """A value of a field as kept in a trace, as its reader may see it: what is masked or hidden from them anywhere is not told."""
+    """A value of a field of a record they may see, as kept in a trace: what is masked or hidden from them anywhere is not told."""
     owner = ctx.workspace.entities.get(entity)
     item = owner.fields.get(key) if owner is not None else None
     if owner is None or item is None:
@@ -225,13 +203,15 @@ def _step(ctx: Context, run: Run, line: Line, facts: Mapping[str, Any], rule: Co
         body = step.body
         entity = str(body.get("in") or body.get("create") or (run.entity if body.get("on", "record") == "record" else _of_records(facts)))
     shown: list[tuple[str, str]] = []
-    names = Labels(ctx.workspace.bundle, ctx.locale)
+    names, sight = Labels(ctx.workspace.bundle, ctx.locale), Sight(ctx)
+    written = all(sight.sees(str(one["entity"]), int(one["id"])) for one in facts.get("records") or () if isinstance(one, Mapping))
     for name, value in (facts.get("values") or {}).items():
-        known = entity in ctx.workspace.entities and name in ctx.workspace.entities[entity].fields
-        text = field_text(ctx, entity, name, value) if known else plain_text(ctx, value) if _let_open(ctx, run, step, name) else HIDDEN
-        shown.append((names.field(entity, name) if known else names.quoted(name), text))
+        if entity in ctx.workspace.entities and name in ctx.workspace.entities[entity].fields:
+            shown.append((names.field(entity, name), field_text(ctx, entity, name, value) if written else HIDDEN))
+        else:
+            shown.append((names.quoted(name), plain_text(ctx, value) if _let_open(sight, run, step, name) else HIDDEN))
     if facts.get("did") == "found":
-        shown.append((_("found"), plain_text(ctx, facts.get("found")) if _found_open(ctx, step) else HIDDEN))
+        shown.append((_("found"), plain_text(ctx, facts.get("found")) if _found_open(sight, step) else HIDDEN))
     if facts.get("record") is not None:
         shown.append((_("record"), plain_text(ctx, facts["record"])))
     if facts.get("row") is not None:
@@ -243,20 +223,23 @@ def _step(ctx: Context, run: Run, line: Line, facts: Mapping[str, Any], rule: Co
     return StepView(line.text, line.depth - 1, word, colour, tuple(shown))
 
 
-def _let_open(ctx: Context, run: Run, step: Step | None, name: str) -> bool:
+def _let_open(sight: Sight, run: Run, step: Step | None, name: str) -> bool:
     """Whether the value of a name may be told: the step is there still, and what it is made of may be seen."""
-    return step is not None and f"let/{name}" in step.terms and _open_to(ctx, run.entity, step.terms[f"let/{name}"])
+    return step is not None and f"let/{name}" in step.terms and sight.knows(run.entity, run.record, step.terms[f"let/{name}"])
 
 
-def _found_open(ctx: Context, step: Step | None) -> bool:
-    """Whether what a find gave may be told: records by their labels, a number when what it counts or adds up may be seen."""
+def _found_open(sight: Sight, step: Step | None) -> bool:
+    """Whether what a find gave may be told: records by their labels, a number when what it counts or adds up may be seen in every record."""
     if step is None or step.verb != "find":
         return False
-    owner = ctx.workspace.entities.get(str(step.body["find"]))
-    if owner is None or not grant_of(ctx.workspace, ctx.actor, owner).allowed("read"):
+    entity = str(step.body["find"])
+    owner = sight.ctx.workspace.entities.get(entity)
+    if owner is None or not grant_of(sight.ctx.workspace, sight.ctx.actor, owner).allowed("read"):
         return False
+    if step.body.get("take", "one") in ("one", 1):
+        return True
     terms = [term for place, term in step.terms.items() if place.partition("/")[0] in ("where", "take", "show")]
-    return step.body.get("take", "one") in ("one", 1) or all(_open_to(ctx, owner.key, term) for term in terms)
+    return sight.sees(entity, None) and all(sight.knows(entity, None, term) for term in terms)
 
 
 def _of_records(facts: Mapping[str, Any]) -> str:

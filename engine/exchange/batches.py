@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine import jobs
-from engine.access import grant, rights
+from engine.access import grant, rights, sees_whole
 from engine.actors import enter_as, enter_id
 from engine.context import Cause, Context
 from engine.errors import Denied, Invalid, NotFound
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 JOB = "import"
 SAMPLE = 8
+#: What stands for what came out of a cell its reader may not see.
+HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,17 @@ def _path(ctx: Context, token: str) -> Path:
 
 
 def find(ctx: Context, batch: int) -> Batch:
-    """One import, its own importer's or for those with the right. Raises NotFound."""
+    """One import, its own importer's or for those with the right; cells of its file only where they may be read. Raises NotFound."""
+    found = _found(ctx, batch)
+    return found if _shows_cells(ctx, found) else replace(found, sample=())
+
+
+def _shows_cells(ctx: Context, batch: Batch) -> bool:
+    """Whether somebody may read the cells of a file: they brought it, or see every field of every record of its entity."""
+    return (batch.by is not None and batch.by == ctx.actor.person_id) or sees_whole(ctx, batch.entity)
+
+
+def _found(ctx: Context, batch: int) -> Batch:
     with ctx.reading() as inner:
         row = inner.open.execute(sa.select(import_batch).where(import_batch.c.id == batch)).one_or_none()
     if row is None or not (rights(ctx, "import") or row.by == ctx.actor.person_id):
@@ -167,12 +179,12 @@ def newest(ctx: Context, entity: str = "", limit: int = 20) -> list[Batch]:
     if not rights(ctx, "import"):
         raise Denied("import_denied", entity=entity)
     with ctx.reading() as inner:
-        return [_batch(row) for row in inner.open.execute(select.where(import_batch.c.entity == entity) if entity else select)]
+        return [replace(_batch(row), sample=()) for row in inner.open.execute(select.where(import_batch.c.entity == entity) if entity else select)]
 
 
 def set_mapping(ctx: Context, batch: int, targets: Mapping[str, str], save_as: str = "") -> Batch:
     """A person's mapping by header; headers not named keep theirs. ``save_as`` keeps it for files with the same headers."""
-    found = find(ctx, batch)
+    found = _found(ctx, batch)
     compiled = _importable(ctx, found.entity)
     chosen = [targets.get(header, old) for header, old in zip(found.headers, found.targets, strict=True)]
     mapping = check_mapping(ctx, compiled, chosen)
@@ -192,7 +204,7 @@ class _Rehearsed(Exception):
 
 def run(ctx: Context, batch: int, *, dry: bool = False, start: int = 0, checkpoint: Callable[[Context, Mapping[str, Any]], None] | None = None) -> Batch:
     """Import (or rehearse) the rows from number ``start`` on, a chunk to a transaction; ``checkpoint`` is called inside each."""
-    found = find(ctx, batch)
+    found = _found(ctx, batch)
     compiled = _importable(ctx, found.entity)
     context = ctx.because(Cause("import", found.file_name, {"batch": batch}))
     importer = Importer(found.entity, plan_of(ctx.workspace, compiled), found.file_name, dry=dry)
@@ -260,7 +272,7 @@ def _chunk(
 
 def start(ctx: Context, batch: int, *, dry: bool = False) -> int:
     """Have the import (or its rehearsal) run by a job; gives the job's id."""
-    found = find(ctx, batch)
+    found = _found(ctx, batch)
     _importable(ctx, found.entity)
     if found.state in ("done", "undone", "running"):
         raise Invalid("import_already_run", state=found.state)
@@ -314,8 +326,7 @@ class Report:
 
 def report(ctx: Context, batch: int, *, outcome: str = "", after: int = 0, limit: int = 100) -> Report:
     """What became of each row. ``outcome``: only created, merged, refused, or ``said`` for those with faults or warnings."""
-    find(ctx, batch)
-    table = import_row
+    shows, table = _shows_cells(ctx, _found(ctx, batch)), import_row
     select = sa.select(table).where(table.c.batch == batch, table.c.id > after, table.c.outcome != "also").order_by(table.c.id).limit(limit + 1)
     if outcome == "said":
         select = select.where(table.c.raw.is_not(None), sa.func.length(sa.cast(table.c.faults, sa.Text)) > 4)
@@ -329,10 +340,15 @@ def report(ctx: Context, batch: int, *, outcome: str = "", after: int = 0, limit
             row.row,
             row.outcome,
             row.record,
-            tuple(item for item in row.faults or () if not item.get("warning")),
-            tuple(item for item in row.faults or () if item.get("warning")),
-            tuple(row.raw or ()),
+            tuple(_fault(item, shows) for item in row.faults or () if not item.get("warning")),
+            tuple(_fault(item, shows) for item in row.faults or () if item.get("warning")),
+            tuple(row.raw or ()) if shows else (),
         )
         for row in found[:limit]
     ]
     return Report(rows, found[limit - 1].id if len(found) > limit else None)
+
+
+def _fault(item: Mapping[str, Any], shows: bool) -> Mapping[str, Any]:
+    """What is to be said about a row; its particulars may repeat what stood in a cell."""
+    return item if shows else {**item, "params": dict.fromkeys(item.get("params") or (), HIDDEN)}

@@ -18,7 +18,7 @@ from engine.rules.book import CompiledRule
 from engine.rules.carrying import carry, revive
 from engine.rules.effects import Ask, Handle
 from engine.rules.wording import Wording, told, worded
-from engine.scope import active_people
+from engine.scope import active_with_right
 from engine.system_tables_rules import ask, ask_person
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def open_ask(ctx: Context, effect: Ask, *, rule: CompiledRule, record: Handle | 
     people = those_active(ctx, [one for one in effect.who if one not in without])
     if not people:
         people = those_active(ctx, [one for one in effect.escalate_to if one not in without]) or those_active(
-            ctx, [one for one in administrators(ctx) if one not in without]
+            ctx, [one for one in deciding_last(ctx) if one not in without]
         )
     now = ctx.now
     about = effect.about
@@ -138,10 +138,9 @@ def those_active(ctx: Context, people: Sequence[int]) -> list[int]:
     return [one for one in dict.fromkeys(people) if one in found]
 
 
-def administrators(ctx: Context) -> list[int]:
-    """The people whose roles may look after people: those who decide when nobody else is there."""
-    roles = [key for key, role in ctx.workspace.roles.items() if "people" in role.can]
-    return sorted({person for role in roles for person in active_people(ctx, role)})
+def deciding_last(ctx: Context) -> list[int]:
+    """Those who decide when nobody else is there: who may look after people."""
+    return active_with_right(ctx, "people")
 
 
 def asked(ctx: Context, number: int) -> Asked:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from engine.database import Database
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
-from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN, administrators, put_people, tell_waiting, those_active
+from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN, deciding_last, put_people, tell_waiting, those_active
 from engine.records.asks_ending import drop_others, end_ask, put_state
 from engine.records.ruling_press import parameters_from, read_given
 from engine.records.saving import Saving
@@ -145,7 +145,7 @@ def tick(ctx: Context, number: int) -> str:
             return end_ask(saving, row, EXPIRED, {"by": None, "opinion": None, "at": now})
         if row["escalate_at"] is not None and row["escalate_at"] <= now:
             known = {one["person"] for one in people}
-            to = [one for one in row["escalate_to"] or administrators(saving.work.ctx) if one not in known]
+            to = [one for one in row["escalate_to"] or deciding_last(saving.work.ctx) if one not in known]
             put_people(saving.work.ctx, row["id"], to, first=max((one["seq"] for one in people), default=0) + 1)
             saving.work.connection.execute(sa.update(ask).where(ask.c.id == row["id"]).values(escalate_at=None))
         return OPEN

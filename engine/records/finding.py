@@ -23,7 +23,7 @@ from engine.fields.base import Value
 from engine.records.finding_system import find_system
 from engine.records.values import blinded
 from engine.records.work import Row, Work, whole_columns, whole_row
-from engine.rules.effects import Find, Handle
+from engine.rules.effects import MOST_FOUND, Find, Handle
 from engine.scope import Needed, TableNames, engine_select, needed_of, row_clauses, scope_of
 from engine.system_entities import SYSTEM_ENTITIES
 from metadata.vocabulary import ExpressionPlace
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from engine.context import Actor
     from engine.workspace import CompiledEntity
 
-#: Most rows one find may bring when it says no number.
-MOST_FOUND = 10_000
 Evaluate = Callable[[Expression, Mapping[str, Value], Row], Value]
 Read = Callable[[str, int], Mapping[str, Value] | None]
 

@@ -13,14 +13,12 @@ from engine.expressions.language import Expression
 from engine.expressions.to_sql import SqlNames, condition, value
 from engine.expressions.types import BOOLEAN
 from engine.fields.base import Value
-from engine.rules.effects import Find
+from engine.rules.effects import MOST_FOUND, Find
 from engine.scope import TableNames, needed_of
 from engine.system_entities import SystemEntity
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
-
-MOST_FOUND = 10_000
 
 
 class SystemNames:

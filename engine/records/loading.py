@@ -17,6 +17,7 @@ from engine.fields.base import Value
 from engine.records.attachments import bind_files, check_files, file_fields
 from engine.records.derived import Settling, own_values
 from engine.records.derived_graph import graph
+from engine.records.ids import draw_ids
 from engine.records.links import check_links
 from engine.records.new_rows import NewRows, hops, new_rows
 from engine.records.proposal import Proposal, check_rules
@@ -217,7 +218,8 @@ class _Loading:
     def _write(self, rows: Sequence[_Row]) -> None:
         if not rows:
             return
-        for row, record_id in zip(rows, self._work.draw_ids(self._entity, len(rows)), strict=True):
+        work = self._work
+        for row, record_id in zip(rows, draw_ids(work.workspace, work.connection, self._entity.table, len(rows)), strict=True):
             row.proposal.after["id"] = record_id
         try:
             with self._work.connection.begin_nested():

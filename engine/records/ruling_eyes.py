@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.access import grant_of, remember
+from engine.access import remember
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.expressions.nodes import Field, Hop, Node, Space, walk
@@ -124,43 +124,29 @@ class RuleEyes:
         return "".join(piece if isinstance(piece, str) else self._shown(frame, piece, language) for piece in pieces)
 
     def _shown(self, frame: Frame, expression: Expression, language: str) -> str:
-        if not self._may_read(frame, expression.tree):
+        if not self.may_give(frame, expression):
             return HIDDEN
         text = show_value(self.person, expression.type, self.value(frame, expression, frame.spaces), language)
         return text.replace("{", "{{").replace("}", "}}")
 
-    def _may_read(self, frame: Frame, node: Node) -> bool:
-        """Whether the person may read, in clear, the field a placeholder names."""
-        record = frame.record
-        if isinstance(node, Hop):
-            return node.key in grant_of(self.person.workspace, self.person.actor, self.person.workspace.entities[node.entity]).open
-        name = node.key if isinstance(node, Field) else node.path[1] if isinstance(node, Space) and node.path[0] == "record" and len(node.path) == 2 else ""
-        if not name or record is None:
-            return True
-        work = self.ruling.saving.work
-        entity = work.entity(record.entity)
-        grant = work.grant(entity)
-        if name in grant.open or name not in entity.fields:
-            return True
-        guard = grant.guards.get(name)
-        return guard is not None and guard.is_clear(work.truth(entity, record.row()))
-
     def may_give(self, frame: Frame, expression: Expression) -> bool:
         """Whether the person may read, in clear, every field the value of an expression was made of."""
         origins = Origins(frame.rule, frame.record, self.person.actor.person_id, sources_of([expression], frame.spaces))
-        return all(self._may_know(origin) for origin in origins.of(expression))
+        return all(self._may_know(frame, origin) for origin in origins.of(expression))
 
-    def _may_know(self, origin: Origin) -> bool:
+    def _may_know(self, frame: Frame, origin: Origin) -> bool:
+        """What somebody is about to make they know, as far as they may read its fields; of themselves they know everything."""
         work = self.ruling.saving.work
         entity = work.workspace.entities.get(origin.entity)
-        if entity is None or origin.field not in entity.fields:
+        if entity is None or origin.field not in entity.fields or (origin.entity, origin.record) == ("person", work.ctx.actor.person_id):
             return True
-        grant = work.grant(entity)
-        row = work.row(origin.entity, origin.record) if origin.record is not None else None
+        grant, own = work.grant(entity), frame.record
+        new = own is not None and not own.id and origin.record is None and origin.entity == own.entity
+        row = own.row() if new and own is not None else work.row(origin.entity, origin.record) if origin.record is not None else None
         if row is None:
             return grant.condition("read") is True and origin.field in grant.open
         truth, guard = work.truth(entity, row), grant.guards.get(origin.field)
-        return grant.admits("read", truth) and (origin.field in grant.open or (guard is not None and guard.is_clear(truth)))
+        return (new or grant.admits("read", truth)) and (origin.field in grant.open or (guard is not None and guard.is_clear(truth)))
 
 
 _GIVEN_SPACES = ("param", "setting", "me", "run", "old", "answer", "tally", "lines")

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine import system_tables_rules as tables
 from engine.database_ready import Ready
+from engine.records.ids import draw_ids
 from engine.rules.book import CompiledRule
 from engine.rules.effects import Handle
 from engine.rules.frame import Frame
@@ -59,7 +60,8 @@ class RunLog:
         again = transaction is connection.get_transaction()
         if not again or not ids:
             # Others of this transaction may still hold ids of the block before, whose rows are not yet written.
-            ids = self.work.draw_numbers(tables.run, _MORE if again else max(_BLOCK, self.ahead), above=last if again else 0)
+            many = _MORE if again else max(_BLOCK, self.ahead)
+            ids = draw_ids(self.work.workspace, connection, tables.run, many, above=last if again else 0)
             connection.info[_DRAWN] = (connection.get_transaction(), ids, ids[-1])
         number: int = ids.pop(0)
         return number

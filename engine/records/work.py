@@ -205,26 +205,6 @@ class Work:
         """Rows of an entity were inserted beside this work, in its transaction."""
         self._carrying.wrote(entity.key)
 
-    def draw_ids(self, entity: CompiledEntity, many: int) -> list[int]:
-        """New ids of a record table: from its sequence; on SQLite nobody else can write meanwhile."""
-        if self.workspace.database.dialect == "sqlite":
-            sequence = sa.table("sqlite_sequence", sa.column("name", sa.Text), sa.column("seq", sa.Integer))
-            last = self.connection.execute(sa.select(sequence.c.seq).where(sequence.c.name == entity.table.name)).scalar() or 0
-            return list(range(last + 1, last + many + 1))
-        schema = self.workspace.database.schema
-        owner = f'"{schema}"."{entity.table.name}"' if schema else f'"{entity.table.name}"'
-        drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"))
-        return sorted(self.connection.execute(sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))).scalars())
-
-    def draw_numbers(self, table: sa.Table, many: int, *, above: int = 0) -> list[int]:
-        """New ids of a numbered system table, before its rows are written. ``above``: the last one drawn before in this transaction."""
-        if self.workspace.database.dialect == "sqlite":
-            largest = remember(self.workspace, ("largest", table.name), lambda: Ready(sa.select(sa.func.max(table.c.id))))
-            first = max(largest.rows(self.connection)[0][0] or 0, above) + 1
-            return list(range(first, first + many))
-        drawn = remember(self.workspace, ("drawn", table.name, many), lambda: Ready(_next_values(table, many, self.workspace.database.schema)))
-        return sorted(number for (number,) in drawn.rows(self.connection))
-
     def new_head(self) -> Row:
         """The system columns of a new row, but its id."""
         now, person = self.ctx.now, self.ctx.actor.person_id
@@ -384,10 +364,3 @@ def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> R
     names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *(key for key, _ in kept.stored)))
     row = dict(zip(names, found, strict=True))
     return kept.open(row, workspace.cipher) if kept.sealed else row
-
-
-def _next_values(table: sa.Table, many: int, schema: str | None) -> sa.Select[Any]:
-    """PostgreSQL: so many numbers of a table's sequence."""
-    owner = f'"{schema}"."{table.name}"' if schema else f'"{table.name}"'
-    drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"), type_=sa.BigInteger)
-    return sa.select(drawn).select_from(sa.func.generate_series(1, many).alias("many"))

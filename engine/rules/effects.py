@@ -95,6 +95,10 @@ class DeleteRecord(Effect):
     record: Handle
 
 
+#: Most rows one find may bring when it says no number.
+MOST_FOUND = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Find(Effect):
     """Records of an entity. ``where`` and ``sort`` are compiled over its rows, or texts a plugin wrote; ``spaces``: the names they use besides.

@@ -87,9 +87,9 @@ def job_state(ctx: ApiContext, job: JobId) -> Response:
 
 
 def job_json(ctx: Context, job: int) -> dict[str, Any]:
-    """A job of the caller's (or any, with the right to import). Raises NotFound."""
+    """A job of the caller's, or an import where they have the right to import. Raises NotFound."""
     found = jobs.find(ctx.workspace.database, ctx.workspace.name, job)
-    if found.person != ctx.actor.person_id and not rights(ctx, "import"):
+    if found.person != ctx.actor.person_id and not (found.name == batches.JOB and rights(ctx, "import")):
         raise NotFound("unknown_job", id=job)
     return {
         "id": found.id,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import orjson
 from starlette.responses import Response
 
-from engine import delivery, outbox
+from engine import outbox, outbox_reading
 from engine.connections import connections
 from engine.context import Context
-from engine.delivery import OutgoingView
 from engine.errors import Invalid
 from engine.messages import sentence
+from engine.outbox_reading import OutgoingView
 from engine.records.query_labels import labels
 from engine.rules.compile import rule_book
 from metadata.text import label_text
@@ -116,8 +116,8 @@ def show(visit: Visit) -> Response:
     ctx, given = visit.ctx, visit.request.query_params
     state = given.get("state", "") if given.get("state", "") in outbox.STATES else ""
     cursor, connector = given.get("cursor", ""), given.get("connector", "")[:40]
-    items, following = delivery.outbox(ctx, state=state, connector=connector, cursor=_number(cursor))
-    counts = delivery.counts(ctx)
+    items, following = outbox_reading.outbox(ctx, state=state, connector=connector, cursor=_number(cursor))
+    counts = outbox_reading.counts(ctx)
     return visit.page(
         "outbox.html",
         rows=_rows(ctx, visit.base, items),
@@ -136,7 +136,7 @@ def show(visit: Visit) -> Response:
 @routes.get("/w/{ws}/outbox/{id:int}", SETTINGS)
 def one(visit: Visit) -> Response:
     """One message with all that is known of it."""
-    return visit.page("outgoing.html", row=_rows(visit.ctx, visit.base, [delivery.find_outgoing(visit.ctx, visit.number("id"))])[0])
+    return visit.page("outgoing.html", row=_rows(visit.ctx, visit.base, [outbox_reading.find_outgoing(visit.ctx, visit.number("id"))])[0])
 
 
 @routes.post("/w/{ws}/outbox/again", SETTINGS)

@@ -11,7 +11,7 @@ from engine.errors import NotFound
 from engine.fields.values import Masked
 from engine.records import query, service
 from engine.records.query import Query
-from tests.engine.records.conftest import World, home_of, make_world  # noqa: F401
+from tests.engine.records.conftest import World, make_world  # noqa: F401
 
 OWN = {"title": "自己的", "grants": {"customer": {"read": "owner == me", "update": "owner == me", "fields": {"secret": {"write": False}}}}}
 POOL = {"title": "公海", "grants": {"customer": {"read": "empty(owner)", "fields": {"phone": {"mask": True}, "secret": {"read": False}}}}}

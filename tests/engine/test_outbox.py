@@ -15,12 +15,13 @@ from engine import clock, outbox
 from engine.backup import backup
 from engine.clock import wall
 from engine.connections import keep_connection
-from engine.delivery import KIND, RETRIES, OutgoingView, counts, find_outgoing, mend, try_out
-from engine.delivery import outbox as listed
+from engine.delivery import KIND, RETRIES, mend, try_out
 from engine.errors import Invalid, NotFound
 from engine.home import Home
 from engine.jobs import table_for
 from engine.notices import notify
+from engine.outbox_reading import OutgoingView, counts, find_outgoing
+from engine.outbox_reading import outbox as listed
 from engine.publishing_restore import restore
 from engine.records import service
 from engine.rules.effects import Notify, Send

@@ -18,8 +18,9 @@ import pytest
 
 from engine import outbox
 from engine.connections import keep_connection
-from engine.delivery import KIND, counts
+from engine.delivery import KIND
 from engine.home import Home
+from engine.outbox_reading import counts
 from engine.rules.effects import Send
 from engine.settings import Settings
 from engine.worker import Worker

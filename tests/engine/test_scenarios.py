@@ -16,9 +16,7 @@ from engine.system_tables import version
 from metadata.bundle import Bundle
 from metadata.check import check
 from metadata.messages import sentence
-from tests.engine.rules.conftest import DOCUMENTS_OF_SITE, NOW, home_of
-
-__all__ = ["home_of"]
+from tests.engine.rules.conftest import DOCUMENTS_OF_SITE, NOW
 
 LEAD = {
     "title": "线索进来",
@@ -252,14 +250,14 @@ def played(home: Home, key: str, bundle: Bundle) -> Result:
 
 
 @pytest.mark.parametrize("key", SCENARIOS)
-def test_a_scenario_of_the_small_site_holds_on_both_databases(key, database_kind, home_of: Callable[[str], Home]):
-    result = played(home_of(database_kind), key, site(**{key: SCENARIOS[key]}))
+def test_a_scenario_of_the_small_site_holds_on_both_databases(key, database_kind, open_home: Callable[[str], Home]):
+    result = played(open_home(database_kind), key, site(**{key: SCENARIOS[key]}))
     assert result.holds, said(result)
     own = sum(len(SCENARIOS[key].get(part, ())) for part in ("given", "when", "then"))
     assert result.steps == own + (len(HELD) if SCENARIOS[key].get("base") == "held" else 0)
 
 
-def test_a_line_that_does_not_come_true_is_named_in_both_languages_with_what_was_expected_and_what_is_there(home_of: Callable[[str], Home]):
+def test_a_line_that_does_not_come_true_is_named_in_both_languages_with_what_was_expected_and_what_is_there(open_home: Callable[[str], Home]):
     wrong = [
         {"expect": "customer", "values": {"owner": "s2", "name": "张三"}},
         {"expect": "customer", "where": "owner == s2"},
@@ -269,7 +267,7 @@ def test_a_line_that_does_not_come_true_is_named_in_both_languages_with_what_was
         {"as": "s1", "do": "customer.claim", "on": "k", "with": {"reason": "老客户转介绍"}, "refused": "QUOTA"},
         {"as": "s1", "answer": "reopening"},
     ]
-    result = played(home_of("sqlite"), "wrong", site(wrong={"title": "错", "people": PEOPLE, "given": HELD, "then": wrong}))
+    result = played(open_home("sqlite"), "wrong", site(wrong={"title": "错", "people": PEOPLE, "given": HELD, "then": wrong}))
     assert said(result) == [
         "/then/0/values/owner 则第 1 步 应有 customer：“归属人”应为“s2”，实为“s1”",
         "/then/1 则第 2 步 应有 customer owner == s2：应当有，一条也没有",
@@ -283,7 +281,7 @@ def test_a_line_that_does_not_come_true_is_named_in_both_languages_with_what_was
     assert said(result, "en")[4] == "/then/4 then 5, s1 changes k: should have been refused (QUOTA) and was done"
 
 
-def test_a_name_that_leads_nowhere_and_a_value_that_cannot_be_are_told_not_crashed_on(home_of: Callable[[str], Home]):
+def test_a_name_that_leads_nowhere_and_a_value_that_cannot_be_are_told_not_crashed_on(open_home: Callable[[str], Home]):
     then = [
         {"update": "k.none", "values": {}},
         {"update": "k.name", "values": {}},
@@ -291,7 +289,7 @@ def test_a_name_that_leads_nowhere_and_a_value_that_cannot_be_are_told_not_crash
         {"expect": "ask", "count": 0, "values": {"at": "soon"}},
         {"expect": "run", "where": "rule == 'take_over'", "values": {"at": "soon"}},
     ]
-    result = played(home_of("sqlite"), "odd", site(odd={"title": "怪", "people": PEOPLE, "given": HELD, "then": then}))
+    result = played(open_home("sqlite"), "odd", site(odd={"title": "怪", "people": PEOPLE, "given": HELD, "then": then}))
     assert [(item.pointer, item.code) for item in result.problems] == [
         ("/then/0", "scenario_no_record"),
         ("/then/1", "scenario_no_record"),
@@ -300,31 +298,31 @@ def test_a_name_that_leads_nowhere_and_a_value_that_cannot_be_are_told_not_crash
     ]
 
 
-def test_what_is_given_or_done_and_fails_ends_the_scenario_there(home_of: Callable[[str], Home]):
+def test_what_is_given_or_done_and_fails_ends_the_scenario_there(open_home: Callable[[str], Home]):
     steps = {"given": [*HELD, {"as": "s2", "update": "k", "values": {"name": "李四"}}], "then": [{"expect": "task", "count": 3}]}
-    result = played(home_of("sqlite"), "early", site(early={"title": "早", "people": PEOPLE, **steps}))
+    result = played(open_home("sqlite"), "early", site(early={"title": "早", "people": PEOPLE, **steps}))
     assert [(item.pointer, item.code) for item in result.problems] == [("/given/2", "scenario_refused")] and result.steps == 3
 
 
-def test_people_who_cannot_be_made_are_named(home_of: Callable[[str], Home]):
-    result = played(home_of("sqlite"), "odd", site(odd={"title": "人", "people": {"s1": {"role": "seller", "values": {"email": 7}}}}))
+def test_people_who_cannot_be_made_are_named(open_home: Callable[[str], Home]):
+    result = played(open_home("sqlite"), "odd", site(odd={"title": "人", "people": {"s1": {"role": "seller", "values": {"email": 7}}}}))
     assert [(item.pointer, item.code) for item in result.problems] == [("/people/s1", "scenario_refused")]
 
 
-def test_each_scenario_begins_in_a_sandbox_of_its_own_and_leaves_nothing_behind(tmp_path, monkeypatch, home_of: Callable[[str], Home]):
+def test_each_scenario_begins_in_a_sandbox_of_its_own_and_leaves_nothing_behind(tmp_path, monkeypatch, open_home: Callable[[str], Home]):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    results = list(run_scenarios(home_of("sqlite").registry, site(**SCENARIOS)))
+    results = list(run_scenarios(open_home("sqlite").registry, site(**SCENARIOS)))
     assert {result.key for result in results} == SCENARIOS.keys() and all(result.holds for result in results), [said(result) for result in results]
     assert list(tmp_path.iterdir()) == []
-    assert [result.key for result in run_scenarios(home_of("sqlite").registry, site(**SCENARIOS), {"race"})] == ["race"]
+    assert [result.key for result in run_scenarios(open_home("sqlite").registry, site(**SCENARIOS), {"race"})] == ["race"]
 
 
 def broken(**words: Any) -> dict[str, Any]:
     return {"title": {"zh": "错", "en": "Wrong"}, "people": PEOPLE, "given": HELD, "then": [{"expect": "task", "count": 3}], **words}
 
 
-def test_a_scenario_that_does_not_hold_stops_a_publish_and_is_named(database_kind, home_of: Callable[[str], Home]):
-    home, name = home_of(database_kind), f"scenes{next(_count)}"
+def test_a_scenario_that_does_not_hold_stops_a_publish_and_is_named(database_kind, open_home: Callable[[str], Home]):
+    home, name = open_home(database_kind), f"scenes{next(_count)}"
     create_workspace(home, name, site())
     ctx = operator(home, name)
     with pytest.raises(Invalid) as refused:
@@ -335,8 +333,8 @@ def test_a_scenario_that_does_not_hold_stops_a_publish_and_is_named(database_kin
     assert release(ctx, plan_publish(ctx, site(race=SCENARIOS["race"], wrong=broken(then=[{"expect": "task", "count": 0}])))).number == 2
 
 
-def test_scenarios_are_left_out_only_for_a_reason_that_stands_in_the_versions_note(home_of: Callable[[str], Home]):
-    home, name = home_of("sqlite"), f"scenes{next(_count)}"
+def test_scenarios_are_left_out_only_for_a_reason_that_stands_in_the_versions_note(open_home: Callable[[str], Home]):
+    home, name = open_home("sqlite"), f"scenes{next(_count)}"
     create_workspace(home, name, site())
     ctx = operator(home, name)
     plan = plan_publish(ctx, site(wrong=broken()))
@@ -348,18 +346,18 @@ def test_scenarios_are_left_out_only_for_a_reason_that_stands_in_the_versions_no
     assert notes[-1]["note"] == "v2 [scenarios skipped: 案场停电，先恢复]"
 
 
-def test_what_a_base_gives_and_fails_is_named_in_the_file_of_the_base(home_of: Callable[[str], Home]):
+def test_what_a_base_gives_and_fails_is_named_in_the_file_of_the_base(open_home: Callable[[str], Home]):
     bundle = site(first=broken(given=[*HELD, {"as": "s2", "update": "k", "values": {"name": "李四"}}]), second={"title": "续", "base": "first"})
-    result = played(home_of("sqlite"), "second", bundle)
+    result = played(open_home("sqlite"), "second", bundle)
     assert [(item.file, item.pointer, item.code) for item in result.problems] == [("scenarios/first.json", "/given/2", "scenario_refused")]
 
 
-def test_bases_that_lead_round_and_names_nobody_gave_are_told_by_the_check(home_of: Callable[[str], Home]):
+def test_bases_that_lead_round_and_names_nobody_gave_are_told_by_the_check(open_home: Callable[[str], Home]):
     first = {"title": "一", "base": "second", "people": PEOPLE}
     second = {"title": "二", "base": "first", "teams": {"一组": {"parent": "二组", "lead": "x1", "values": {"none": 1}}}}
     third = {"title": "三", "base": "nowhere"}
     fourth = {"title": "四", "base": "held", "when": [{"as": "s1", "update": "k", "values": {"nome": "李四"}}, {"as": "s1", "update": "j", "values": {}}]}
-    problems = check(site(first=first, second=second, third=third, fourth=fourth), home_of("sqlite").registry.vocabulary())
+    problems = check(site(first=first, second=second, third=third, fourth=fourth), open_home("sqlite").registry.vocabulary())
     own = [(item.file.split("/")[1], item.pointer, item.code) for item in problems if item.file.startswith("scenarios/")]
     assert sorted(own) == [
         ("first.json", "/base", "scenario_base_loop"),
@@ -373,8 +371,8 @@ def test_bases_that_lead_round_and_names_nobody_gave_are_told_by_the_check(home_
     ]
 
 
-def test_whoever_expects_as_somebody_may_say_me(home_of: Callable[[str], Home]):
+def test_whoever_expects_as_somebody_may_say_me(open_home: Callable[[str], Home]):
     steps = [{"as": "s1", "expect": "customer", "where": "owner == me"}, {"expect": "customer", "where": "owner == me"}]
-    problems = check(site(mine=broken(then=steps)), home_of("sqlite").registry.vocabulary())
+    problems = check(site(mine=broken(then=steps)), open_home("sqlite").registry.vocabulary())
     own = [(item.code, item.pointer) for item in problems if item.file.startswith("scenarios/")]
     assert own == [("expression_unknown_name", "/then/1/where")]

@@ -16,9 +16,9 @@ from engine.rules.compile import rule_book
 from engine.system_tables import counter, history
 from engine.system_tables_rules import notice, outgoing, run
 from engine.trial import Tried, try_rule
-from tests.engine.rules.conftest import BOSS, DOCUMENTS_OF_SITE, Site, home_of, make_site
+from tests.engine.rules.conftest import BOSS, DOCUMENTS_OF_SITE, Site, make_site
 
-__all__ = ["home_of", "make_site"]
+__all__ = ["make_site"]
 
 RELEASE = {
     "title": "放回公海",

@@ -1,7 +1,6 @@
 """A sales site of the preset on each database: a sandbox on a Sunday morning with a few people, no customers yet."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -9,18 +8,15 @@ from typing import Any
 
 import pytest
 
-from engine.actors import enter_as, enter_person
 from engine.builtin import DOCUMENTS
-from engine.context import Context
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.records import service
 from engine.records.query import Query, page
 from engine.records.record import Saved
-from engine.settings import Settings
-from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
 from renderer.serving import all_words
+from tests.inhabited import Inhabited
 
 from .stages import WORKSPACE, Theatre
 
@@ -48,21 +44,8 @@ _numbers = count(1)
 _phones = count(13_900_000_001)
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Inhabited):
     """A workspace and short ways to act in it."""
-
-    home: Home
-    name: str
-
-    def ctx(self, login: str = "") -> Context:
-        """A context of that person; without a login, the operator's."""
-        return enter_person(self.home, self.name, login) if login else enter_as(self.home, self.name, "operator")
-
-    def person(self, login: str) -> int:
-        found = self.ctx(login).actor.person_id
-        assert found is not None
-        return found
 
     def create(self, login: str, entity: str, **values: Any) -> Saved:
         return service.create(self.ctx(login), entity, values)
@@ -86,24 +69,6 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def home_on(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Home]]:
-    """One home per kind of database; PostgreSQL is only started when asked for."""
-    homes: dict[str, Home] = {}
-
-    def make(kind: str) -> Home:
-        if kind not in homes:
-            env = {"TANGRAM_HOME": str(tmp_path_factory.mktemp("site")), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
-            if kind == "postgresql":
-                env["TANGRAM_DATABASE_URL"] = request.getfixturevalue("new_postgres_database")().replace("postgresql://", "postgresql+psycopg://")
-            homes[kind] = Home.open(Settings.from_environment(env), all_words(), load_workspace, migrate=True)
-        return homes[kind]
-
-    yield make
-    for home in homes.values():
-        home.close()
-
-
-@pytest.fixture(scope="session")
 def preset() -> Bundle:
     """The preset as it stands in its folder."""
     return Bundle.read_folder(FOLDER, DOCUMENTS)[0]
@@ -120,11 +85,11 @@ def _peopled(site: Site) -> Site:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def site(home_on: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
+def site(open_home: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
     """A site that the tests of a module share; each makes its own customers."""
     name = f"site{next(_numbers)}"
-    create_workspace(home_on(request.param), name, preset, title=TITLE, sandbox=True, now=MORNING)
-    return _peopled(Site(home_on(request.param), name))
+    create_workspace(open_home(request.param), name, preset, title=TITLE, sandbox=True, now=MORNING)
+    return _peopled(Site(open_home(request.param), name))
 
 
 @pytest.fixture(scope="session")
@@ -152,8 +117,8 @@ def fresh_site(theatre_on: Callable[[str], Theatre], database_kind: str) -> Site
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")
-def demo_site(home_on: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
+def demo_site(open_home: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
     """An empty demo workspace."""
     name = f"demo{next(_numbers)}"
-    create_workspace(home_on(request.param), name, preset, title=TITLE, sandbox=True, demo=True, now=MORNING)
-    return Site(home_on(request.param), name)
+    create_workspace(open_home(request.param), name, preset, title=TITLE, sandbox=True, demo=True, now=MORNING)
+    return Site(open_home(request.param), name)

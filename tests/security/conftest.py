@@ -1,3 +1,3 @@
 """The world of the records room, for questions about who sees what."""
 
-from tests.engine.records.conftest import home_of, make_module_world, make_world  # noqa: F401
+from tests.engine.records.conftest import make_module_world, make_world  # noqa: F401

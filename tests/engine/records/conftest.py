@@ -2,25 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from engine.actors import enter_person, system_actor
 from engine.builtin import DOCUMENTS
-from engine.context import Cause, Context
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.records import service
-from engine.registry import default_registry
-from engine.settings import Settings
-from engine.workspace import Workspace
-from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
+from tests.inhabited import Inhabited
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
@@ -167,66 +160,28 @@ DOCUMENTS_OF_WORLD: dict[tuple[str, str], Any] = {
 }
 
 
-@dataclass
-class World:
-    """A workspace and contexts of its people: s1, s2 (team a), s3 (team b), l1 (lead of a), a1 (admin)."""
-
-    home: Home
-    name: str
-
-    @property
-    def workspace(self) -> Workspace:
-        return self.home.workspace(self.name)
-
-    def ctx(self, login: str = "") -> Context:
-        """The context of a person, or of the test's own principal."""
-        if login:
-            return enter_person(self.home, self.name, login)
-        workspace, state = self.home.look(self.name)
-        return Context(home=self.home, workspace=workspace, actor=system_actor("operator"), now=state.now, cause=Cause("system", "test"))
-
-    def person(self, login: str) -> int:
-        found = self.ctx(login).actor.person_id
-        assert found is not None
-        return found
-
-
-@pytest.fixture(scope="session")
-def home_of(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Home]]:
-    """One home per kind of database for the whole run; PostgreSQL is only started when asked for."""
-    homes: dict[str, Home] = {}
-
-    def make(kind: str) -> Home:
-        if kind not in homes:
-            env = {"TANGRAM_HOME": str(Path(tmp_path_factory.mktemp("home"))), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
-            if kind == "postgresql":
-                env["TANGRAM_DATABASE_URL"] = request.getfixturevalue("new_postgres_database")().replace("postgresql://", "postgresql+psycopg://")
-            homes[kind] = Home.open(Settings.from_environment(env), default_registry(), load_workspace, migrate=True)
-        return homes[kind]
-
-    yield make
-    for home in homes.values():
-        home.close()
+class World(Inhabited):
+    """A workspace with people s1, s2 (team a), s3 (team b), l1 (lead of a), a1 (admin)."""
 
 
 _count = iter(range(1, 100_000))
 
 
 @pytest.fixture(scope="module")
-def make_module_world(home_of: Callable[[str], Home]) -> Callable[..., World]:
+def make_module_world(open_home: Callable[[str], Home]) -> Callable[..., World]:
     """As ``make_world``, for worlds that several tests only read."""
-    return _maker(home_of)
+    return _maker(open_home)
 
 
 @pytest.fixture
-def make_world(home_of: Callable[[str], Home]) -> Callable[..., World]:
+def make_world(open_home: Callable[[str], Home]) -> Callable[..., World]:
     """Makes a world on a kind of database, with changed or added documents."""
-    return _maker(home_of)
+    return _maker(open_home)
 
 
-def _maker(home_of: Callable[[str], Home]) -> Callable[..., World]:
+def _maker(open_home: Callable[[str], Home]) -> Callable[..., World]:
     def make(kind: str = "sqlite", documents: dict[tuple[str, str], Any] | None = None) -> World:
-        home = home_of(kind)
+        home = open_home(kind)
         name = f"w{next(_count)}"
         create_workspace(home, name, Bundle({**DOCUMENTS_OF_WORLD, **(documents or {})}, DOCUMENTS), title="小世界", sandbox=True, now=NOW)
         world = World(home, name)

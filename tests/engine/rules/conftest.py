@@ -1,28 +1,19 @@
 """A small site whose rules are those of the language's own examples: held customers, a public pool, follow-ups judged, visits attributed, spells of ownership."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from engine import system_tables_rules as tables
-from engine.actors import enter_person, system_actor
 from engine.builtin import DOCUMENTS
-from engine.context import Cause, Context
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.records import service
-from engine.registry import engine_registry
-from engine.settings import Settings
-from engine.workspace import Workspace
-from engine.workspace_checking import with_expressions
-from engine.workspace_load import load_workspace
 from metadata.bundle import Bundle
-from plugins import load
+from tests.inhabited import Inhabited
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 ANYTHING = {"read": True, "create": True, "update": True, "delete": True}
@@ -256,28 +247,8 @@ DOCUMENTS_OF_SITE: dict[tuple[str, str], Any] = {
 }
 
 
-@dataclass
-class Site:
+class Site(Inhabited):
     """A workspace with people s1, s2 (sellers) and b1 (boss)."""
-
-    home: Home
-    name: str
-
-    @property
-    def workspace(self) -> Workspace:
-        return self.home.workspace(self.name)
-
-    def ctx(self, login: str = "") -> Context:
-        """The context of a person, or of the test's own principal."""
-        if login:
-            return enter_person(self.home, self.name, login)
-        workspace, state = self.home.look(self.name)
-        return Context(home=self.home, workspace=workspace, actor=system_actor("operator"), now=state.now, cause=Cause("system", "test"))
-
-    def person(self, login: str) -> int:
-        found = self.ctx(login).actor.person_id
-        assert found is not None
-        return found
 
     def customer(self, name: str = "张三", **values: Any) -> int:
         """A customer made without anybody's rights."""
@@ -310,35 +281,15 @@ class Site:
         self.home.move_clock(self.name, self.ctx().now + timedelta(**words))
 
 
-@pytest.fixture(scope="session")
-def home_of(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Home]]:
-    """One home per kind of database for the whole run; PostgreSQL is only started when asked for."""
-    homes: dict[str, Home] = {}
-
-    def make(kind: str) -> Home:
-        if kind not in homes:
-            env = {"TANGRAM_HOME": str(Path(tmp_path_factory.mktemp("home"))), "TANGRAM_SECRET_KEY": "k" * 40, "TANGRAM_SQLITE_SYNCHRONOUS": "NORMAL"}
-            if kind == "postgresql":
-                env["TANGRAM_DATABASE_URL"] = request.getfixturevalue("new_postgres_database")().replace("postgresql://", "postgresql+psycopg://")
-            registry = engine_registry()
-            load(registry, ())
-            homes[kind] = Home.open(Settings.from_environment(env), with_expressions(registry).freeze(), load_workspace, migrate=True)
-        return homes[kind]
-
-    yield make
-    for home in homes.values():
-        home.close()
-
-
 _count = iter(range(1, 100_000))
 
 
 @pytest.fixture
-def make_site(home_of: Callable[[str], Home]) -> Callable[..., Site]:
+def make_site(open_home: Callable[[str], Home]) -> Callable[..., Site]:
     """Makes a site on a kind of database, with changed or added documents."""
 
     def make(kind: str = "sqlite", documents: dict[tuple[str, str], Any] | None = None) -> Site:
-        home, name = home_of(kind), f"site{next(_count)}"
+        home, name = open_home(kind), f"ruled{next(_count)}"
         create_workspace(home, name, Bundle({**DOCUMENTS_OF_SITE, **(documents or {})}, DOCUMENTS), title="小案场", sandbox=True, now=NOW)
         site = Site(home, name)
         for login, role in (("s1", "seller"), ("s2", "seller"), ("b1", "boss")):
