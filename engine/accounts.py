@@ -277,7 +277,12 @@ _session_beside = _beside()
 def read_session(home: Home, token: str, *, used: bool = True) -> Session | None:
     """The session of a token while it lasts (idle and absolute limits); one indexed read. Use is noted about once a minute, unless it is not ``used``."""
     digest = digest_of(token)
-    return _lasting(home, home.database.kept(("session", digest), lambda connection: _session_of_digest.first(connection, {"d": digest})), used=used)
+
+    def ask(connection: sa.Connection) -> Session | None:
+        row = _session_of_digest.first(connection, {"d": digest})
+        return None if row is None else _session(row)
+
+    return _lasting(home, home.database.kept(("session", digest), ask), used=used)
 
 
 def read_session_in(home: Home, workspace: str, token: str, *, used: bool = True) -> tuple[Session | None, tuple[Workspace, State] | None]:
@@ -285,14 +290,12 @@ def read_session_in(home: Home, workspace: str, token: str, *, used: bool = True
     if home.database.dialect != "postgresql" or not home.has_open(workspace):
         return read_session(home, token, used=used), None
     found, state, row = home.look_beside(workspace, _session_beside, d=digest_of(token))
-    return _lasting(home, row if row[0] is not None else None, used=used), (found, state)
+    return _lasting(home, _session(row) if row[0] is not None else None, used=used), (found, state)
 
 
-def _lasting(home: Home, row: Sequence[Any] | None, *, used: bool) -> Session | None:
-    if row is None:
-        return None
-    found, now = _session(row), wall()
-    if found.expires_at <= now or found.seen_at + timedelta(hours=home.settings.session_idle_hours) <= now:
+def _lasting(home: Home, found: Session | None, *, used: bool) -> Session | None:
+    now = wall()
+    if found is None or found.expires_at <= now or found.seen_at + timedelta(hours=home.settings.session_idle_hours) <= now:
         return None
     if used and now - found.seen_at > _SEEN_EVERY:
         with home.database.write(background=True, lasting=False) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
@@ -82,18 +83,15 @@ def load_actor(connection: sa.Connection | None, workspace: Workspace, state: St
         for key in [key for key in list(workspace.cache) if key[0] in ("actors", "teams")]:
             workspace.cache.pop(key, None)
         kept = workspace.cache[("actors", state.permission_version)] = {}
-    cached: dict[int, Actor] = kept
-    actor = cached.get(person_id)
-    if actor is None and connection is None:
-        with workspace.database.read() as connection:
-            actor = cached[person_id] = _read_actor(connection, workspace, state, person_id)
-    elif actor is None and connection is not None:
-        actor = cached[person_id] = _read_actor(connection, workspace, state, person_id)
-    assert actor is not None
+    cached: dict[tuple[int, int | None], Actor] = kept
+    actor = cached.get((person_id, account_id))
+    if actor is None:
+        with nullcontext(connection) if connection is not None else workspace.database.read() as connection:
+            actor = cached[person_id, account_id] = replace(_read_actor(connection, workspace, state, person_id), account_id=account_id)
     ends = actor.fields.get("ends_at")
     if isinstance(ends, datetime) and ends <= state.now:
         raise NotFound("unknown_workspace", name=workspace.name)
-    return actor if actor.account_id == account_id else replace(actor, account_id=account_id)
+    return actor
 
 
 def actor_behind(ctx: Context, state: State, person_id: int | None) -> Actor:

@@ -129,14 +129,14 @@ def unread(ctx: Context) -> int:
         return int(found[0]) if found is not None else 0
 
 
-def _mine() -> tuple[sa.ColumnElement[bool], ...]:
-    person, now = sa.bindparam("p_person", type_=sa.BigInteger), sa.bindparam("p_now", type_=notice.c.at.type)
-    return notice.c.person == person, notice.c.at <= now
-
-
-_first_unread = sa.select(notice.c.id).where(*_mine(), notice.c.read_at.is_(None)).limit(MOST_COUNTED)
+_whose = notice.c.person == sa.bindparam("p_person", type_=sa.BigInteger)
+_when = sa.bindparam("p_now", type_=notice.c.at.type)
+_mine = (_whose, notice.c.at <= _when)
+_first_unread = sa.select(notice.c.id).where(*_mine, notice.c.read_at.is_(None)).limit(MOST_COUNTED)
 #: How many messages wait for ``p_person`` at ``p_now``.
 UNREAD = sa.select(sa.func.count()).select_from(_first_unread.subquery())
+#: When the first message comes that is held back for ``p_person`` at ``p_now``.
+NEXT_HELD = sa.select(sa.func.min(notice.c.at, type_=notice.c.at.type)).where(_whose, notice.c.at > _when, notice.c.read_at.is_(None))
 _unread = Ready(UNREAD)
 
 
@@ -152,7 +152,7 @@ def inbox(ctx: Context, *, show: str = "all", cursor: str = "", limit: int = PAG
         for name, clause in (("u", notice.c.read_at.is_(None)), ("r", notice.c.read_at.is_not(None))):
             if (show == "unread" and name == "r") or (show == "read" and name == "u") or (part == "r" and name == "u"):
                 continue
-            select = sa.select(notice).where(*_mine(), clause).order_by(notice.c.at.desc(), notice.c.id.desc()).limit(limit + 1 - len(rows))
+            select = sa.select(notice).where(*_mine, clause).order_by(notice.c.at.desc(), notice.c.id.desc()).limit(limit + 1 - len(rows))
             if at is not None and name == part:
                 select = select.where(sa.or_(notice.c.at < at, sa.and_(notice.c.at == at, notice.c.id < last)))
             if len(rows) <= limit:
@@ -192,7 +192,7 @@ def _notices(ctx: Context, rows: Sequence[Any]) -> list[Notice]:
 def find_notice(ctx: Context, notice_id: int) -> Notice:
     """One of the actor's messages. Raises NotFound for another's."""
     with ctx.snapshot() as ctx:
-        rows = ctx.open.execute(sa.select(notice).where(*_mine(), notice.c.id == notice_id), _binds(ctx)).all()
+        rows = ctx.open.execute(sa.select(notice).where(*_mine, notice.c.id == notice_id), _binds(ctx)).all()
         if not rows:
             raise NotFound("no_such_notice", id=notice_id)
         return _notices(ctx, rows)[0]
@@ -201,7 +201,7 @@ def find_notice(ctx: Context, notice_id: int) -> Notice:
 def about(ctx: Context, notice_id: int) -> tuple[str | None, int | None]:
     """What one of the actor's messages is about. Raises NotFound for another's."""
     with ctx.reading() as ctx:
-        row = ctx.open.execute(sa.select(notice.c.entity, notice.c.record).where(*_mine(), notice.c.id == notice_id), _binds(ctx)).first()
+        row = ctx.open.execute(sa.select(notice.c.entity, notice.c.record).where(*_mine, notice.c.id == notice_id), _binds(ctx)).first()
     if row is None:
         raise NotFound("no_such_notice", id=notice_id)
     return row.entity, row.record
@@ -209,7 +209,7 @@ def about(ctx: Context, notice_id: int) -> tuple[str | None, int | None]:
 
 def mark(ctx: Context, ids: Iterable[int] | None = None, *, read: bool = True) -> int:
     """Note that the actor has read (or not read) some of their messages, all of them without ``ids``; gives how many that changed."""
-    statement = sa.update(notice).where(*_mine(), notice.c.read_at.is_(None) if read else notice.c.read_at.is_not(None))
+    statement = sa.update(notice).where(*_mine, notice.c.read_at.is_(None) if read else notice.c.read_at.is_not(None))
     if ids is not None:
         statement = statement.where(notice.c.id.in_(sorted(set(ids))))
     with ctx.writing() as ctx:

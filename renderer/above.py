@@ -10,7 +10,8 @@ from markupsafe import Markup, escape
 from engine.records.query import page
 from metadata.definitions import ListView
 from renderer.board import title_text
-from renderer.bound_list import column_texts, layout_of, query_of
+from renderer.bound_list import layout_of, query_of
+from renderer.list_rows import column_texts
 from renderer.list_state import ListState
 from renderer.row_buttons import buttons_writer
 from renderer.shell import list_title, may_open

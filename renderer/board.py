@@ -14,9 +14,10 @@ from engine.fields.values import Link, Masked
 from engine.records.query import group, page
 from engine.records.record import Record
 from renderer import formats
-from renderer.bound_list import Column, Layout, column_texts, query_of
+from renderer.bound_list import Column, Layout, query_of
 from renderer.cells import COLOURS
 from renderer.filters_view import title_of
+from renderer.list_rows import column_texts
 from renderer.list_state import ListState
 from renderer.row_buttons import buttons_writer
 

@@ -125,7 +125,7 @@ class BoundForm:
 
 
 class FormBinder:
-    """Binds one form for one request. ``raw``: what was typed (None: a fresh form); ``refusal``: why a save was refused."""
+    """Binds one form for one request. ``raw``: what was typed (None: a fresh form); ``refusal``: why a save was refused; ``look``: its preview, where it is known."""
 
     def __init__(
         self,
@@ -138,6 +138,7 @@ class FormBinder:
         given: Mapping[str, Any] | None = None,
         refusal: Refusal | None = None,
         asked: Asked = Asked(),
+        look: Preview | None = None,
     ) -> None:
         self.ctx = ctx
         self.form = form
@@ -146,7 +147,7 @@ class FormBinder:
         self.raw = raw
         self.given = dict(given or {})
         self.base = base
-        self.look: Preview = preview(ctx, form.entity, {**(given or {}), **(raw or {})} if record is None else dict(raw or {}), record)
+        self.look = look or preview(ctx, form.entity, {**(given or {}), **(raw or {})} if record is None else dict(raw or {}), record)
         self.asked = asked
         faults = (
             list(told_faults(refusal, ctx.locale)) or [("", told(refusal, ctx.locale))]

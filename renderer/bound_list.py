@@ -1,24 +1,19 @@
-"""A list ready for its template: which columns this reader has, rows as drawn HTML, filters, order, further pages. Decided here, under the reader's grant."""
+"""What a list is for its reader: columns, filters, order, row actions. Decided here, under the reader's grant; rows are drawn by list_rows.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup, escape
-
 from engine.access import Grant, grant_of, remember
 from engine.expressions.language import Expression
-from engine.fields.values import Link, Masked, link_id
-from engine.records.query import Page, Query, page
-from engine.records.record import Record
-from engine.scope import evaluator_of
+from engine.records.query import Query
 from metadata.definitions import ListView
 from metadata.text import label_text
-from renderer.cells import Inside, Judge, deadline, inside_of, masked
+from renderer.cells import Inside, inside_of
 from renderer.list_state import ListState, period_condition
-from renderer.row_buttons import RowButton, buttons_writer, row_buttons
+from renderer.row_buttons import RowButton, row_buttons
 from renderer.translations import _
 
 if TYPE_CHECKING:
@@ -64,37 +59,6 @@ class Layout:
     actions: tuple[tuple[str, str, str, str], ...]
     slots: Mapping[str, str]
     buttons: tuple[RowButton, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One drawn row."""
-
-    id: int
-    version: int
-    label: str
-    html: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class BoundList:
-    """One page of a list."""
-
-    layout: Layout
-    state: ListState
-    rows: list[Row]
-    page: Page
-    base: str
-
-    @property
-    def shown(self) -> int:
-        """Rows shown up to the end of this page."""
-        return self.state.seen + len(self.rows)
-
-    @property
-    def more(self) -> str:
-        """The address of the next page; "" on the last one."""
-        return self.state.address(self.base, self.layout.definition, cursor=self.page.next, seen=self.shown) if self.page.next else ""
 
 
 def layout_of(ctx: Context, pages: Pages, definition: ListView, base: str, columns: tuple[str, ...] = ()) -> Layout:
@@ -249,159 +213,3 @@ def query_of(ctx: Context, layout: Layout, state: ListState, **more: Any) -> Que
         **more,
     }
     return Query(layout.entity.key, where=tuple(text for text in where if text), **given)
-
-
-def bind(ctx: Context, layout: Layout, state: ListState, base: str, *, count: str | None = None) -> BoundList:
-    """One page of the list, drawn."""
-    with ctx.snapshot() as ctx:
-        found = page(ctx, query_of(ctx, layout, state, count=count))
-        return BoundList(layout, state, draw(ctx, layout, found.items, base), found, base)
-
-
-def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> list[Row]:
-    """Rows as HTML. Needs an open connection only where conditions follow links."""
-    pen = _Pen(ctx, layout, base)
-    writers = [_writer(pen, column, _beyond(ctx, layout, column.link, records)) for column in layout.columns]
-    label = next((column.name for column in layout.columns if column.is_title), "id")
-    choose, acts, admitted, buttons = escape(_("Choose")), _acts(layout, base), pen.admitted(), buttons_writer(ctx, layout.entity, layout.buttons, records)
-    rows = []
-    for record in records:
-        number = record["id"]
-        editable, title = admitted(record), _plain(record.get(label))
-        cells = "".join([write(record, editable) for write in writers])
-        rows.append(
-            Row(
-                number,
-                record["version"],
-                title,
-                Markup(
-                    f'<tr id="row-{number}"><td class="tick"><label><input class="check" type="checkbox" name="ids" value="{number}" aria-label="{choose} {title}"></label></td>'
-                    f"{cells}{acts(number, buttons(record, title))}</tr>"
-                ),
-            )
-        )
-    return rows
-
-
-def column_texts(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> list[dict[str, str]]:
-    """The insides of the cells by column, for boards."""
-    pen = _Pen(ctx, layout, base)
-    inside = {column.name: (_tinted if column.tints else _text)(pen, column, _beyond(ctx, layout, column.link, records)) for column in layout.columns}
-    return [{name: text(record) for name, text in inside.items()} for record in records]
-
-
-class _Pen:
-    """What the closures of one page share."""
-
-    def __init__(self, ctx: Context, layout: Layout, base: str) -> None:
-        self.ctx, self.layout, self.base = ctx, layout, base
-        self.today = ctx.now.astimezone(ctx.workspace.timezone).date()
-        self.evaluator = evaluator_of(ctx)
-
-    def admitted(self) -> Callable[[Record], bool]:
-        """Whether the reader may change a row, as far as the row at hand tells; the writer decides."""
-        update = self.layout.update
-        if not any(column.inline for column in self.layout.columns):
-            return lambda record: False
-        if isinstance(update, bool):
-            return lambda record: update
-        judges = [Judge(self.evaluator, [(condition, "yes")]) for condition in update]
-        return lambda record: any(judge(record) != "" for judge in judges)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(escape(value.label if isinstance(value, Link) else value.text if isinstance(value, Masked) else value))[:120]
-
-
-def _beyond(ctx: Context, layout: Layout, link: str, records: Sequence[Record]) -> Mapping[int, Record]:
-    """The linked records of a page, as far as the reader may see them."""
-    if not link:
-        return {}
-    ids = sorted({number for record in records if (number := link_id(record.get(link))) is not None})
-    if not ids:
-        return {}
-    query = Query(layout.entity.fields[link].target, fields=("id", *layout.over[link]), equals={"id": [str(number) for number in ids]}, limit=len(ids))
-    return {record.id: record for record in page(ctx, query).items}
-
-
-Writer = Callable[[Record, bool], str]
-
-
-def _writer(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Writer:
-    """The closure that draws one column's cells of a page."""
-    attributes = (f' class="{column.css}"' if column.css else "") + (f' data-slot="{column.slot}"' if column.slot else "")
-    open_tag, base, key = f"<td{attributes}>", pen.base, pen.layout.entity.key
-    text = _tinted(pen, column, beyond) if column.tints else _text(pen, column, beyond)
-    if column.is_title:
-        return lambda record, editable: f'{open_tag}<a href="{base}/r/{key}/{record["id"]}">{text(record) or "—"}</a></td>'
-    if not column.inline:
-        return lambda record, editable: f"{open_tag}{text(record)}</td>"
-    name, list_key, change = column.name, pen.layout.definition.key, str(escape(_("Change %(what)s", what=column.title)))
-
-    def inline(record: Record, editable: bool) -> str:
-        if not editable or type(record.get(name)) is Masked:
-            return f"{open_tag}{text(record)}</td>"
-        return (
-            f'{open_tag}<button class="cell-edit" type="button" title="{change}" hx-get="{base}/l/{list_key}/{record["id"]}/{name}" hx-target="closest td" '
-            f'hx-swap="outerHTML">{text(record) or "—"}</button></td>'
-        )
-
-    return inline
-
-
-def _text(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Callable[[Record], str]:
-    """The inside of a cell; equal values of a page are drawn once."""
-    name, inside, today, known = column.name, column.inside, pen.today, {None: ""}
-
-    def draw_value(value: Any) -> str:
-        if type(value) is Masked:
-            return masked(value)
-        try:
-            return known[value]
-        except KeyError:
-            shown = known[value] = inside(value, today)
-            return shown
-        except TypeError:  # a list
-            return inside(value, today)
-
-    if not column.link:
-        return lambda record: draw_value(record.get(name))
-    link, key = column.link, column.item.key
-
-    def over(record: Record) -> str:
-        target = beyond.get(link_id(record.get(link)) or 0)
-        return draw_value(target.get(key)) if target is not None else ""
-
-    return over
-
-
-def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Callable[[Record], str]:
-    """The inside of a cell whose colour, and words, depend on conditions."""
-    plain, judge, item, name, ctx, today = _text(pen, column, beyond), Judge(pen.evaluator, column.tints), column.item, column.name, pen.ctx, pen.today
-
-    def tinted(record: Record) -> str:
-        value = record.get(name)
-        if value is None or type(value) is Masked:
-            return plain(record)
-        colour = judge(record)
-        shown = deadline(item, value, ctx, today, plain(record))
-        return f'<span class="{colour}-text">{shown}</span>' if colour else f'<span class="muted">{shown}</span>'
-
-    return tinted
-
-
-def _acts(layout: Layout, base: str) -> Callable[[int, str], str]:
-    """The row's own actions: its buttons, the first way to add something as a button, the rest behind the dots."""
-    more = str(escape(_("More")))
-    first = ""
-    if layout.actions:
-        _key, title, _icon, address = layout.actions[0]
-        first = f'<a class="btn small" href="{escape(address)}{{0}}">{escape(title)}</a> '
-    html = (
-        f'{first}<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
-        f'hx-target="#dialog">⋯</button></td>'
-    )
-    opened = '<td class="acts shown">' if layout.buttons else '<td class="acts">'
-    return lambda number, buttons: f"{opened}{buttons}{html.format(number)}"

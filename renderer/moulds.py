@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from secrets import token_hex
 from threading import Lock
+from typing import Generic, TypeVar
 
 from markupsafe import Markup
 
@@ -13,6 +14,7 @@ from markupsafe import Markup
 _MARK = f"hole-{token_hex(16)}-"
 _HOLE = re.compile(_MARK + r"(\w+);")
 _MOST = 400
+T = TypeVar("T")
 
 
 def hole(name: str) -> Markup:
@@ -36,21 +38,32 @@ class Mould:
         return "".join(parts)
 
 
-class Moulds:
-    """The moulds of a process, the oldest given up when there are too many. What a mould shows besides its holes must be told by its key."""
+class Kept(Generic[T]):
+    """What was made for a key, once per process, the oldest given up when there are too many."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
-        self._kept: dict[Hashable, Mapping[str, Mould]] = {}
+        self._made: dict[Hashable, T] = {}
         self._mutex = Lock()
+
+    def of(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What belongs to a key, made if it is new."""
+        found = self._made.get(key)
+        if found is None:
+            found = make()
+            with self._mutex:
+                self._made[key] = found
+                while len(self._made) > self._most:
+                    del self._made[next(iter(self._made))]
+        return found
+
+
+class Moulds:
+    """The moulds of a process. What a mould shows besides its holes must be told by its key."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._kept: Kept[Mapping[str, Mould]] = Kept(most)
 
     def of(self, key: Hashable, draw: Callable[[], Mapping[str, str]]) -> Mapping[str, Mould]:
         """The moulds of a key by name, drawn with holes if it is new."""
-        found = self._kept.get(key)
-        if found is None:
-            found = {name: Mould(text) for name, text in draw().items()}
-            with self._mutex:
-                self._kept[key] = found
-                while len(self._kept) > self._most:
-                    del self._kept[next(iter(self._kept))]
-        return found
+        return self._kept.of(key, lambda: {name: Mould(text) for name, text in draw().items()})

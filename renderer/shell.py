@@ -55,6 +55,7 @@ class Frame:
     create: tuple[MenuItem, ...]
     home: str
     base: str
+    roles: str
 
     def here(self, path: str) -> str:
         """The address of the menu a page belongs to; "" for a page of none."""
@@ -94,13 +95,12 @@ class PageView:
 
 def page_view(visit: Visit) -> PageView:
     """The surroundings of a whole page."""
-    path, flash = visit.request.url.path, visit.take_flash()
+    path, flash = visit.request.scope["path"], visit.take_flash()
     account = visit.session.account if visit.session else None
     if visit.context is None:
         return PageView(visit.locale, visit.csrf(), path, login=account.login if account else "", person=account.name if account else "", flash=flash)
     ctx = visit.ctx
     shown = frame(ctx, visit.base)
-    roles = ("、" if visit.locale == "zh" else ", ").join(label_text(ctx.workspace.roles[key].title, visit.locale, key) for key in ctx.actor.roles)
     waiting, unread = waiting_with_unread(ctx)
     return PageView(
         visit.locale,
@@ -110,7 +110,7 @@ def page_view(visit: Visit) -> PageView:
         shown,
         ctx.actor.name,
         initial(ctx.actor.name),
-        roles,
+        shown.roles,
         account.login if account else "",
         strip(ctx),
         flash,
@@ -123,13 +123,15 @@ def page_view(visit: Visit) -> PageView:
 
 def part_view(visit: Visit) -> PageView:
     """What fragments may need of it: language, addresses, a token for plain forms."""
-    return PageView(visit.locale, visit.csrf(), visit.request.url.path, visit.base if visit.context else "", now=visit.context.now if visit.context else None)
+    return PageView(
+        visit.locale, visit.csrf(), visit.request.scope["path"], visit.base if visit.context else "", now=visit.context.now if visit.context else None
+    )
 
 
 def strip(ctx: Context) -> str:
     """What a demo or sandbox says of itself on every page."""
-    local = ctx.now.astimezone(ctx.workspace.timezone)
     if ctx.workspace.sandbox:
+        local = ctx.now.astimezone(ctx.workspace.timezone)
         return _("Rehearsal: the clock stands at %(time)s and moves only when told to; nothing is sent outside.", time=f"{local:%Y-%m-%d %H:%M}")
     if ctx.workspace.demo:
         return _("Demo workspace: all people and records here are made up.")
@@ -166,7 +168,8 @@ def _frame(ctx: Context, base: str) -> Frame:
     )
     title = label_text(workspace.title, locale, workspace.name)
     caption = label_text(workspace.bundle.preset.title, locale) if workspace.bundle.preset else ""
-    return Frame(title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base), base)
+    roles = ("、" if locale == "zh" else ", ").join(label_text(workspace.roles[key].title, locale, key) for key in ctx.actor.roles)
+    return Frame(title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base), base, roles)
 
 
 def _menus(ctx: Context, base: str) -> list[MenuItem]:

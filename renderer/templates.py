@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import nh3
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateNotFound
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from metadata.text import Label, label_text
 from renderer import formats, translations
 from renderer.asset_store import AssetStore
-from renderer.moulds import Moulds, hole
+from renderer.moulds import Kept, Moulds, hole
 
 if TYPE_CHECKING:
     from renderer.bound_field import BoundField
@@ -40,6 +40,7 @@ class Pages:
         self._drawn: dict[tuple[str, str], Markup] = {}
         self._kept: dict[Hashable, Markup] = {}
         self._moulds = Moulds()
+        self._begun: Kept[Markup] = Kept()
         loaders: list[BaseLoader] = [FileSystemLoader(FOLDER)]
         if plugin_folders:
             loaders.append(PrefixLoader({f"plugin-{name}": FileSystemLoader(folder) for name, folder in plugin_folders.items()}))
@@ -88,6 +89,15 @@ class Pages:
             return self._field(f)
         return self._keep((f, translations.current()), lambda: self._field(f))
 
+    def begun(self, key: Hashable, bind: Callable[[], BoundField | None]) -> Markup:
+        """A field that begins with a value, drawn once for what tells everything on it; nothing where it is not shown."""
+
+        def draw() -> Markup:
+            bound = bind()
+            return Markup() if bound is None else self._field(bound)
+
+        return self._begun.of(key, draw)
+
     def _field(self, f: BoundField) -> Markup:
         found: Markup = self.environment.get_template("_field.html").module.field(f)  # type: ignore[attr-defined]
         return found
@@ -117,10 +127,22 @@ class Pages:
         return {**_EMPTY_BLOCKS, **{block: "".join(draw(context)) for block, draw in template.blocks.items()}}
 
     def _shell(self, page: PageView, blocks: Mapping[str, str]) -> str:
-        hollow = page.hollow()
-        draw = self.environment.get_template("base.html")
-        kept = self._moulds.of(("shell", page.frame, page.here, bool(page.strip)), lambda: {"": draw.render(page=hollow, holes=_BLOCK_HOLES)})
+        def draw() -> dict[str, str]:
+            return {"": self.environment.get_template("base.html").render(page=page.hollow(), holes=_BLOCK_HOLES)}
+
+        kept = self._moulds.of(("shell", page.frame, page.here, bool(page.strip)), draw)
         return kept[""].fill({**blocks, **page.values()})
+
+    def list_more(self, more: str, shown: int, columns: int) -> str:
+        """The last row of a table, which leads to its next page."""
+        holes = {"more": hole("more"), "shown": hole("shown"), "columns": columns}
+        kept = self._moulds.of(("more", columns, translations.current()), lambda: {"": self.render("_list_more.html", **holes)})
+        return kept[""].fill({"more": escape(more), "shown": str(shown)})
+
+    def list_foot(self, count: int | None, capped: bool, more: bool, here: str) -> Markup:
+        """What stands below the records of a list: how many there are, and that there are more."""
+        key = ("foot", count, capped, more, here, translations.current())
+        return self._keep(key, lambda: Markup(self.render("_list_foot.html", count=count, capped=capped, more=more, here=here)))
 
     def bell(self, base: str, count: int) -> Markup:
         """The bell of a workspace's pages with so many unread messages."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from engine.database_ready import Ready
 from engine.errors import NotFound
 from engine.fields.base import Value
-from engine.notices import UNREAD, notify_asked
+from engine.notices import NEXT_HELD, UNREAD, notify_asked
 from engine.records.query_labels import labels
 from engine.rules.book import CompiledRule
 from engine.rules.carrying import carry, revive
@@ -218,10 +218,20 @@ def waiting_for(ctx: Context) -> int:
 
 
 def waiting_with_unread(ctx: Context) -> tuple[int, int]:
-    """How many approvals and how many unread messages wait for the actor: both numbers of every page, in one statement."""
-    with ctx.reading() as ctx:
-        found = _both.first(ctx.open, {"p_person": ctx.actor.person_id or 0, "p_now": ctx.now})
-        return (int(found[0]), int(found[1])) if found is not None else (0, 0)
+    """How many approvals and how many unread messages wait for the actor: both numbers of every page, in one statement.
+
+    Not read again while nobody has committed anything and no message that is held back has come due.
+    """
+    person, now = ctx.actor.person_id or 0, ctx.now
+
+    def ask(connection: sa.Connection) -> tuple[Any, ...]:
+        return _both.first(connection, {"p_person": person, "p_now": now}) or (0, 0, None)
+
+    found = ask(ctx.open) if ctx.connection is not None else ctx.workspace.database.kept(("waiting", person), ask)
+    if found[2] is not None and found[2] <= now:
+        with ctx.reading() as ctx:
+            found = ask(ctx.open)
+    return int(found[0]), int(found[1])
 
 
 _waits = (
@@ -229,7 +239,7 @@ _waits = (
     .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))
     .where(ask_person.c.person == sa.bindparam("p_person", type_=sa.BigInteger), ask_person.c.state == OPEN, ask.c.state == OPEN)
 )
-_waiting, _both = Ready(_waits), Ready(sa.select(_waits.scalar_subquery(), UNREAD.scalar_subquery()))
+_waiting, _both = Ready(_waits), Ready(sa.select(_waits.scalar_subquery(), UNREAD.scalar_subquery(), NEXT_HELD.scalar_subquery()))
 
 
 def asked_about(ctx: Context, entity: str, record: int, limit: int = 20) -> list[Asked]:

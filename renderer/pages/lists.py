@@ -22,8 +22,9 @@ from renderer import board, errors, grid
 from renderer.above import above
 from renderer.bound_action import icon_of, named
 from renderer.bound_field import Surroundings, bound_field
-from renderer.bound_list import Layout, bind, draw, layout_of, query_of
+from renderer.bound_list import Layout, layout_of, query_of
 from renderer.filters_view import QuickFilter, chosen_filters, quick_filters, sort_choices
+from renderer.list_rows import BoundList, bind, draw
 from renderer.list_state import ListState, kinds_of, split_sort
 from renderer.moulds import hole
 from renderer.requests import Routes, Visit
@@ -187,10 +188,16 @@ def _records(visit: Visit, shown: Shown, layout: Layout) -> dict[str, Any]:
 
 def _table(visit: Visit, shown: Shown, layout: Layout) -> dict[str, Markup]:
     """The rows of the first page and what stands below them, drawn; no rows are an empty text. Raises Invalid."""
-    exact, pages = visit.request.query_params.get("limit") == "exact", visit.site.pages
+    exact = visit.request.query_params.get("limit") == "exact"
     bound = bind(visit.ctx, layout, shown.state, visit.base, count="exact" if exact else "capped")
-    foot = Markup(pages.render("_list_foot.html", bound=bound, here=shown.address()))
-    return {"rows": Markup(pages.render("_list_rows.html", bound=bound, layout=layout)) if bound.rows else Markup(), "foot": foot}
+    foot = visit.site.pages.list_foot(bound.page.count, bound.page.count_capped, bool(bound.page.next), shown.address())
+    return {"rows": _rows(visit, bound), "foot": foot}
+
+
+def _rows(visit: Visit, bound: BoundList) -> Markup:
+    """The drawn rows, then the way further."""
+    more = visit.site.pages.list_more(bound.more, bound.shown, len(bound.layout.columns)) if bound.more else ""
+    return Markup("".join([*(row.html for row in bound.rows), more]))
 
 
 def _heads(shown: Shown, layout: Layout) -> list[tuple[Any, str, str]]:
@@ -206,8 +213,7 @@ def _heads(shown: Shown, layout: Layout) -> list[tuple[Any, str, str]]:
 
 
 def _more(visit: Visit, shown: Shown) -> Response:
-    bound = bind(visit.ctx, shown.layout(), shown.state, visit.base)
-    return visit.part("_list_rows.html", bound=bound, layout=bound.layout)
+    return visit.part("_html.html", html=_rows(visit, bind(visit.ctx, shown.layout(), shown.state, visit.base)))
 
 
 @routes.get("/w/{ws}/l/{list}/counts")

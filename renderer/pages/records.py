@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlencode
@@ -27,7 +28,7 @@ from renderer.bound_ask import bound_ask
 from renderer.bound_field import MANY, form_text, shown_text
 from renderer.bound_form import Asked, BoundForm, FormBinder
 from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
-from renderer.form_fresh import begun, shape
+from renderer.form_fresh import fresh
 from renderer.form_input import drop_line, one_each, read_form
 from renderer.form_layout import form_for
 from renderer.moulds import hole
@@ -157,17 +158,22 @@ def new(visit: Visit) -> Response:
 
 def _fresh_page(visit: Visit, entity: str) -> Response:
     """An empty form as a page: what is the same for everybody with these menus is drawn once."""
+    pages = visit.site.pages
     with visit.ctx.reading() as ctx:
-        binder = FormBinder(ctx, form_for(ctx, entity, "phone" if _on_phone(visit) else "full"), visit.base, asked=Asked(once=hole("once")))
-        fields = begun(binder)
+        form = fresh(ctx, form_for(ctx, entity, "phone" if _on_phone(visit) else "full"), visit.base)
+        drawn = {}
+        for item, value in form.begun():
+            key = (ctx.workspace.version, ctx.actor.roles, visit.locale, form.told, value)
+            if found := pages.begun(key, partial(form.bound, item)):
+                drawn[item.field] = found
 
         def draw() -> dict[str, Any]:
             title = label_text(ctx.workspace.entities[entity].title, visit.locale, entity)
-            form = binder.bind(f"{visit.base}/r/{entity}/new", _cancel(visit, entity, None, {}))
-            return {"form": form, "title": title, "label": "", "query": "", "filled": {name: hole(f"field_{name}") for name in fields}}
+            bound = form.binder().bind(f"{visit.base}/r/{entity}/new", _cancel(visit, entity, None, {}))
+            return {"form": bound, "title": title, "label": "", "query": "", "filled": {name: hole(f"field_{name}") for name in drawn}}
 
-        values = {"once": token_hex(16), **{f"field_{name}": visit.site.pages.drawn(field) for name, field in fields.items()}}
-        return visit.kept_page("form.html", shape(binder, fields), values, draw)
+        values = {"once": token_hex(16), **{f"field_{name}": text for name, text in drawn.items()}}
+        return visit.kept_page("form.html", (form.told, tuple(drawn)), values, draw)
 
 
 @routes.post("/w/{ws}/r/{entity}/new")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from engine.errors import Invalid, NotFound
 from engine.home import Home
 from engine.notices import inbox, mark, notify, unread
 from engine.records import service
+from engine.records.asks import waiting_with_unread
 from engine.records.runs import Asked
 from engine.rules.effects import Handle, Notify
 from engine.system_tables_rules import notice
@@ -130,6 +132,16 @@ def test_what_is_kept_of_a_message_is_sealed(garden):
     with garden.workspace.database.read() as connection:
         row = connection.execute(sa.select(notice)).one()
     assert "13800138000" not in str(tuple(row)) and "牡丹" not in str(tuple(row))
+
+
+def test_what_waits_is_counted_again_when_a_message_comes_due_and_when_anybody_commits(garden):
+    plant = garden.plant(owner=garden.people["gil"])
+    tell(garden, plant, "gil", hours="hours")
+    ctx = garden.as_("gil")
+    later = replace(ctx, now=NOW + timedelta(hours=22, seconds=1))
+    assert [waiting_with_unread(one) for one in (ctx, later, ctx, later)] == [(0, 0), (0, 1)] * 2
+    tell(garden, plant, "gil")
+    assert [waiting_with_unread(one) for one in (ctx, later)] == [(0, 1), (0, 2)]
 
 
 def test_hours_hold_a_message_back_until_the_workspace_opens(garden):

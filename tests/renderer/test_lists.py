@@ -19,9 +19,10 @@ from engine.records.query import Query, page
 from renderer import formats
 from renderer.asset_store import AssetStore
 from renderer.bound_field import Surroundings, bound_field
-from renderer.bound_list import bind, draw, layout_of, query_of
+from renderer.bound_list import layout_of, query_of
 from renderer.cells import inside_of
 from renderer.filters_view import group_of, read_conditions, where_of, where_words
+from renderer.list_rows import bind, draw
 from renderer.list_state import ListState, period_condition
 from renderer.requests import FLASH_COOKIE
 from renderer.templates import Pages

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from markupsafe import Markup
 from starlette.testclient import TestClient
 
 from engine import accounts, builtin, saved_views
@@ -18,6 +20,7 @@ from engine.publishing import create_workspace
 from engine.records import service
 from metadata.bundle import Bundle
 from renderer.app import create_app
+from renderer.bound_field import BoundField
 from renderer.moulds import Mould, Moulds, hole
 from renderer.shell import PageView
 from renderer.templates import Pages
@@ -154,6 +157,11 @@ def _anew(monkeypatch: pytest.MonkeyPatch) -> None:
     def kept(self: Pages, name: str, page: PageView, key: Hashable, values: Mapping[str, str], draw: Callable[[], Mapping[str, Any]]) -> str:
         return Mould(self.render(name, page=page, **draw())).fill(values)
 
+    def begun(self: Pages, key: Hashable, bind: Callable[[], BoundField | None]) -> Markup:
+        bound = bind()
+        return Markup() if bound is None else self.drawn(bound)
+
+    monkeypatch.setattr(Pages, "begun", begun)
     monkeypatch.setattr(Pages, "page", page)
     monkeypatch.setattr(Pages, "kept_page", kept)
 
@@ -177,6 +185,20 @@ def test_the_forms_of_two_people_differ_by_what_their_conditions_and_defaults_sa
     assert 'id="f-reason"' in ann and 'id="f-reason"' not in ben and 'id="f-patient"' in eve and 'id="f-patient"' not in ann
     assert "乙" in ann and "甲" not in ann and "甲" in ben and "乙" not in ben
     assert "&lt;b&gt;卫 &amp; 子&lt;/b&gt;" in ann and "<b>卫" not in ann and "卫" not in ben
+
+
+def test_a_fresh_form_asks_the_database_nothing_while_nobody_commits(ask: Any):
+    get, sent = ask(), list[str]()
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    first = get("ben", "zh", "r/case/new")
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        assert get("ben", "zh", "r/case/new") == first and sent == []
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 def test_a_view_of_one_person_is_shown_to_that_person_alone(ask: Any):
