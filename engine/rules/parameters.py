@@ -52,6 +52,9 @@ def reader(schema: Mapping[str, Any]) -> Read:
             if record:
                 return value
             value = value.id if by_id else value
+        elif record and "integer" not in kinds:  # its number alone will not do
+            faults.append(_wrong(at, "type", "record"))
+            return value
         if fits and not any(fit(value) for fit in fits):
             faults.append(_wrong(at, "type", " / ".join(kinds)))
             return value

@@ -64,6 +64,14 @@ def test_a_record_stands_by_its_id_where_a_number_is_wanted():
     assert found == {"who": 7, "about": handle(), "rows": [{"who": 3}], "any": {"x": handle()}, "people": [4]}
 
 
+def test_an_object_of_the_format_record_is_a_record_and_nothing_else():
+    one = action("test.it", params={"about": {"type": "object", "format": "record"}})(lambda ctx, record, params: None)
+    assert arguments(one, {"about": handle()}) == {"about": handle()}
+    for value in (7, "7", {"id": 7}, [handle()]):
+        with pytest.raises(Invalid):
+            arguments(one, {"about": value})
+
+
 def test_a_true_is_no_number():
     with pytest.raises(Invalid):
         arguments(made(lambda ctx, record, params: None), {"amount": True})
