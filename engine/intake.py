@@ -29,7 +29,7 @@ from engine.rule_jobs import JOB, SEALED_PLACE
 from engine.rules.book import CompiledRule
 from engine.rules.carrying import carry
 from engine.rules.compile import rule_book
-from engine.scope import evaluator_of
+from engine.surroundings import evaluator_of
 from engine.system_tables import idempotency, source_key
 from engine.webhooks import Unsigned, new_secret, verified
 

@@ -20,7 +20,7 @@ from engine.expressions import calendars
 from engine.fields.values import Link
 from engine.rules.effects import Handle, Notify, Send
 from engine.rules.wording import Wording
-from engine.scope import environment
+from engine.surroundings import environment
 from engine.system_tables import workspace_state
 from engine.system_tables_rules import outgoing
 

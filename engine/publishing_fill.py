@@ -26,7 +26,8 @@ from engine.records.search import token_columns, write_tokens
 from engine.records.work import Row, Work
 from engine.schema.plan import SchemaPlan, Step
 from engine.schema.tables import plain_table
-from engine.scope import TableNames, bound, needed_of
+from engine.scope import TableNames
+from engine.surroundings import bound, needed_of
 from engine.system_tables import history
 from engine.workspace import CompiledEntity, CompiledField, Workspace
 

@@ -23,8 +23,9 @@ from engine.jobs import Ended, JobKind, JobRun
 from engine.notices import notify
 from engine.records.runs import Asked, Runs
 from engine.rules.effects import Notify
-from engine.scope import active_with_right, among, ids_value
+from engine.scope import among, ids_value
 from engine.storage import EPOCH
+from engine.surroundings import active_with_right
 from engine.system_tables_rules import due_done, rule_switch
 from engine.system_tables_rules import run as run_table
 

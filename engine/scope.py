@@ -16,31 +16,21 @@ from sqlalchemy.sql.operators import custom_op
 
 from engine.access import Grant, Guard, Rows, grant_of, remember
 from engine.errors import Fault, Invalid
-from engine.expressions.binds import Bound, ZoneBound
-from engine.expressions.evaluate import Environment, Evaluator
 from engine.expressions.language import Expression, Names, NameSpace, parse
 from engine.expressions.nodes import Compare, Field, LinkField, Logic, Node, Space
 from engine.expressions.problems import ExpressionRefused, NoSqlFace
-from engine.expressions.to_sql import bind_values, condition, needed_in, value
+from engine.expressions.to_sql import condition, value
 from engine.expressions.types import BOOLEAN, Type, link_to
-from engine.fields.base import FieldType, Reader, Value, Wrong
-from engine.holidays import closed_days
 from engine.workspace_types import SYSTEM_TYPES
-from metadata.definitions import Field as Definition
 
 if TYPE_CHECKING:
-    from engine.context import Actor, Context
+    from engine.context import Actor
     from engine.workspace import CompiledEntity, CompiledField, Workspace
 
 Clause = sa.ColumnElement[bool]
-#: The values of the surroundings (the moment, who asks, settings) a statement wants bound, by name.
-Needed = Mapping[str, Bound | ZoneBound]
 
 #: More alternatives than this are asked as one condition.
 MOST_ALTERNATIVES = 6
-#: Who counts as there when people of a role are asked for.
-_ACTIVE = "has(roles, param.role) and not (active == false) and (empty(ends_at) or ends_at > now())"
-_ROLE: Mapping[str, Mapping[str, Any]] = {"role": {"type": "text"}}
 #: Read-only columns every record has that may be filtered and sorted by.
 OPEN_SYSTEM_FIELDS = ("id", "created_at", "created_by", "updated_at", "updated_by", "version")
 
@@ -319,89 +309,3 @@ def engine_select(entity: CompiledEntity, *columns: sa.ColumnElement[Any], delet
     """What the engine itself must see to keep guarantees and derived values true, beyond any person's rows. Nothing of it is given to people."""
     select = sa.select(*columns) if deleted else sa.select(*columns).where(entity.table.c.deleted_at.is_(None))
     return select.execution_options(scoped=True)
-
-
-def environment(ctx: Context) -> Environment:
-    """The surroundings every expression of this request is evaluated in: the clock, the zone, who acts, the settings in force."""
-    actor, workspace = ctx.actor, ctx.workspace
-    sealed = remember(workspace, ("sealed values",), lambda: SealedValues(workspace))
-    return Environment(
-        ctx.now,
-        workspace.timezone,
-        actor.me,
-        workspace.settings,
-        sealed.normal,
-        sealed.blind,
-        people=lambda role: active_people(ctx, role),
-        holidays=closed_days,
-    )
-
-
-def active_people(ctx: Context, role: str) -> list[int]:
-    """Ids of the people who have a role and may enter the workspace now, in order. Asks the open connection."""
-    workspace, people = ctx.workspace, ctx.workspace.entities["person"]
-
-    def build() -> tuple[sa.Select[Any], Needed]:
-        terms = [condition(workspace.expression("person", _ACTIVE, "boolean", ("param",), _ROLE), TableNames(workspace, people, people.table.c))]
-        select = engine_select(people, people.table.c.id).where(*terms).order_by(people.table.c.id)
-        return select, needed_of(select)
-
-    select, needed = remember(workspace, ("active people",), build)
-    values = bind_values(Evaluator(Environment(ctx.now, workspace.timezone)), needed, param={"role": role})
-    return list(ctx.open.execute(select, values).scalars())
-
-
-def active_with_right(ctx: Context, *wanted: str) -> list[int]:
-    """Ids of the people who may enter the workspace now and have a role with one of these rights, in order: the administrators of a matter."""
-    roles = [key for key, role in ctx.workspace.roles.items() if set(wanted) & set(role.can)]
-    return sorted({person for role in roles for person in active_people(ctx, role)})
-
-
-class SealedValues:
-    """Encrypted values as expressions compare them: by their normal form in Python, by blind index in SQL."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._cipher = workspace.cipher
-        self._scope = workspace.scope
-        self._kinds: dict[str, tuple[FieldType, Definition, Reader]] = {}
-
-    def _kind(self, name: str) -> tuple[FieldType, Definition, Reader]:
-        if name not in self._kinds:
-            kind, bare = self._scope.types[name], Definition(key="value", type=name)
-            self._kinds[name] = kind, bare, kind.reader(bare, self._scope)
-        return self._kinds[name]
-
-    def normal(self, name: str, value: Value) -> Value:
-        """The stored form of a value of a field type; the value itself when it is none (and so equals nothing stored)."""
-        kind, bare, read = self._kind(name)
-        try:
-            return kind.blind(read(value), bare)
-        except Wrong:
-            return value
-
-    def blind(self, name: str, value: Value) -> Value:
-        """The blind index of a value."""
-        return self._cipher.blind(name, str(self.normal(name, value)))
-
-
-def needed_of(select: sa.ClauseElement) -> Needed:
-    """The values of the surroundings a statement wants bound. Look once per kept statement."""
-    return needed_in(select)
-
-
-def bound(ctx: Context, needed: Needed, /, **spaces: Value) -> dict[str, Any]:
-    """The wanted values of the surroundings; nothing is computed when a statement wants none."""
-    return bind_values(evaluator_of(ctx), needed, **spaces) if needed else {}
-
-
-def evaluator_of(ctx: Context) -> Evaluator:
-    """An evaluator for this request, which follows links beyond any person's rows: for the engine's own conditions."""
-
-    def follow(key: str, record_id: int) -> Mapping[str, Value] | None:
-        entity = ctx.workspace.entities[key]
-        stored = {name: item.column for name, item in entity.fields.items() if item.column is not None and not item.encrypted}
-        select = engine_select(entity, entity.table.c.id, *stored.values()).where(entity.table.c.id == record_id)
-        row = ctx.open.execute(select).first()
-        return None if row is None else dict(zip(("id", *stored), row, strict=True))
-
-    return Evaluator(environment(ctx), follow)

@@ -15,7 +15,8 @@ from engine.expressions.nodes import Space, walk
 from engine.expressions.to_sql import bind_values, condition, value
 from engine.fields.base import Value
 from engine.rules.compile import rule_book
-from engine.scope import TableNames, engine_select, environment, needed_of
+from engine.scope import TableNames, engine_select
+from engine.surroundings import environment, needed_of
 
 if TYPE_CHECKING:
     from engine.context import Context

@@ -28,8 +28,9 @@ from engine.expressions.zones import midnight
 from engine.jobs import put_many
 from engine.rule_jobs import JOB
 from engine.rules.book import CompiledRule, RuleBook
-from engine.scope import TableNames, bound, engine_select, environment, needed_of
+from engine.scope import TableNames, engine_select
 from engine.storage import EPOCH, Instant, to_micros
+from engine.surroundings import bound, environment, needed_of
 from engine.system_tables_rules import due_done, rule_switch
 
 if TYPE_CHECKING:

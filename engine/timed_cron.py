@@ -17,8 +17,9 @@ from engine.expressions.to_sql import condition
 from engine.jobs import put_many
 from engine.rule_jobs import JOB
 from engine.rules.book import CompiledRule, RuleBook
-from engine.scope import TableNames, bound, engine_select, needed_of
+from engine.scope import TableNames, engine_select
 from engine.storage import to_micros
+from engine.surroundings import bound, needed_of
 from engine.system_tables_rules import rule_switch, schedule
 from engine.timed import Book, Source, calendar_of, holidays_of
 

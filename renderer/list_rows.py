@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from engine.fields.values import Link, Masked, link_id
 from engine.records.query import Page, Query, page
 from engine.records.record import Record
-from engine.scope import evaluator_of
+from engine.surroundings import evaluator_of
 from renderer.bound_list import Column, Layout, query_of
 from renderer.cells import Judge, deadline, masked
 from renderer.list_state import ListState

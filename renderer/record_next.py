@@ -12,7 +12,7 @@ from engine.access import grant_of
 from engine.explaining import coming
 from engine.records.query import Query, page
 from engine.records.record import Record
-from engine.scope import evaluator_of
+from engine.surroundings import evaluator_of
 from metadata.text import label_text
 from renderer.bound_record import Desk, pointing, record_label
 from renderer.bound_rule import coming_text, moment

@@ -63,7 +63,7 @@ LEVELS = (
     ),
     ("engine.workspace", "engine.context", "engine.home", "engine.provenance", "engine.accounts"),
     ("engine.actors",),
-    ("engine.access", "engine.scope"),
+    ("engine.access", "engine.scope", "engine.surroundings"),
     (
         "engine.records.values",
         "engine.records.attachments",

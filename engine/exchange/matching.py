@@ -14,7 +14,8 @@ from engine.exchange.mapping import Plan
 from engine.exchange.rows import RowDraft
 from engine.fields.base import Wrong
 from engine.records.values import blinded
-from engine.scope import among, bound, ids_value, needed_of, scope_of
+from engine.scope import among, ids_value, scope_of
+from engine.surroundings import bound, needed_of
 
 if TYPE_CHECKING:
     from engine.context import Context

@@ -16,7 +16,7 @@ from engine.fields.base import Wrong
 from engine.records import service
 from engine.records.query import among
 from engine.records.record import ANY, Record
-from engine.scope import environment
+from engine.surroundings import environment
 
 if TYPE_CHECKING:
     from engine.context import Context

@@ -18,7 +18,7 @@ from engine.rules.book import CompiledRule
 from engine.rules.carrying import carry, revive
 from engine.rules.effects import Ask, Handle
 from engine.rules.wording import Wording, told, worded
-from engine.scope import active_with_right
+from engine.surroundings import active_with_right
 from engine.system_tables_rules import ask, ask_person
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from engine.access import remember
 from engine.expressions.to_sql import condition
 from engine.fields.base import Value
-from engine.scope import Needed, TableNames, bound, engine_select, needed_of
+from engine.scope import TableNames, engine_select
+from engine.surroundings import Needed, bound, needed_of
 
 if TYPE_CHECKING:
     from engine.records.work import Work

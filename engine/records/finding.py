@@ -24,7 +24,8 @@ from engine.records.finding_system import find_system
 from engine.records.values import blinded
 from engine.records.work import Row, Work, whole_columns, whole_row
 from engine.rules.effects import MOST_FOUND, Find, Handle
-from engine.scope import Needed, TableNames, engine_select, needed_of, row_clauses, scope_of
+from engine.scope import TableNames, engine_select, row_clauses, scope_of
+from engine.surroundings import Needed, needed_of
 from engine.system_entities import SYSTEM_ENTITIES
 from metadata.vocabulary import ExpressionPlace
 

@@ -14,7 +14,8 @@ from engine.expressions.to_sql import SqlNames, condition, value
 from engine.expressions.types import BOOLEAN
 from engine.fields.base import Value
 from engine.rules.effects import MOST_FOUND, Find
-from engine.scope import TableNames, needed_of
+from engine.scope import TableNames
+from engine.surroundings import needed_of
 from engine.system_entities import SystemEntity
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from engine.records.query_labels import labels, put_labels
 from engine.records.query_plan import masker
 from engine.records.record import Record
 from engine.records.values import storage
-from engine.scope import Scope, bound, needed_of, scope_of
+from engine.scope import Scope, scope_of
+from engine.surroundings import bound, needed_of
 
 if TYPE_CHECKING:
     from engine.context import Context

@@ -27,7 +27,8 @@ from engine.records.query_walk import Walk, counted, place, walk
 from engine.records.query_ways import Told, Way, indexes_of, spread, ways_of
 from engine.records.record import Record
 from engine.records.search import Sought, sought
-from engine.scope import Scope, bound, is_narrow, row_clauses, scope_of
+from engine.scope import Scope, is_narrow, row_clauses, scope_of
+from engine.surroundings import bound
 
 if TYPE_CHECKING:
     from engine.context import Context

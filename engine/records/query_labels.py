@@ -9,7 +9,8 @@ from engine.access import remember
 from engine.fields.base import Value
 from engine.fields.values import Link, Masked
 from engine.records.query_plan import Columns, Statement, columns_of
-from engine.scope import among, bound, ids_value, scope_of
+from engine.scope import among, ids_value, scope_of
+from engine.surroundings import bound
 
 if TYPE_CHECKING:
     from engine.context import Context

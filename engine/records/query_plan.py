@@ -20,7 +20,8 @@ from engine.records.query_ways import Told, Way, told_where_clear
 from engine.records.record import Record
 from engine.records.search import Sought
 from engine.records.values import unseal
-from engine.scope import Needed, Scope, is_narrow, is_of_me, needed_of, row_clauses, split_alternatives, unindexed
+from engine.scope import Scope, is_narrow, is_of_me, row_clauses, split_alternatives, unindexed
+from engine.surroundings import Needed, needed_of
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledField

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.records.query_cursor import Position
 from engine.records.query_plan import Plan
-from engine.scope import bound
+from engine.surroundings import bound
 
 if TYPE_CHECKING:
     from engine.context import Context

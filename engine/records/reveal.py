@@ -15,7 +15,8 @@ from engine.records.history import note_access
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
 from engine.records.values import unseal
-from engine.scope import bound, row_clauses, scope_of
+from engine.scope import row_clauses, scope_of
+from engine.surroundings import bound
 
 if TYPE_CHECKING:
     from engine.context import Context

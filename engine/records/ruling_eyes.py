@@ -21,7 +21,7 @@ from engine.rules.decisions import Decision
 from engine.rules.effects import Handle
 from engine.rules.frame import Frame
 from engine.rules.origins import Origin, Origins, sources_of
-from engine.scope import environment
+from engine.surroundings import environment
 from engine.workspace_load import settings_at
 from metadata.definitions import Field as Definition
 from metadata.text import Label

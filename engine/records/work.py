@@ -25,7 +25,8 @@ from engine.records.query_plan import Statement
 from engine.records.record import Change
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
-from engine.scope import among, engine_select, environment, ids_value
+from engine.scope import among, engine_select, ids_value
+from engine.surroundings import environment
 from metadata.definitions import WIDENED_ENTITIES
 
 if TYPE_CHECKING:

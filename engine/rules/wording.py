@@ -23,7 +23,8 @@ from engine.rules.book import CompiledRule, every_step
 from engine.rules.carrying import carry, revive
 from engine.rules.effects import Handle
 from engine.rules.origins import Origin, Origins
-from engine.scope import bound, needed_of, scope_of
+from engine.scope import scope_of
+from engine.surroundings import bound, needed_of
 from engine.workspace_types import SYSTEM_TYPES
 from metadata.definitions import Field
 from metadata.text import Label, label_text

@@ -10,7 +10,7 @@ from engine.access import grant
 from engine.actors import enter_person
 from engine.expressions.evaluate import Evaluator
 from engine.records.values import intake
-from engine.scope import environment
+from engine.surroundings import environment
 from tests.bench.data import customer
 from tests.bench.report import Section, verdict
 from tests.bench.world import WORKSPACE, open_world

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from engine import holidays
 from engine.records import service
-from engine.scope import active_people, evaluator_of
+from engine.surroundings import active_people, evaluator_of
 from engine.system_tables import setting_value
 from tests.engine.homes import NOW, Homes, Place, small_place
 

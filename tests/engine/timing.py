@@ -16,8 +16,8 @@ from engine.records.runs import Asked, Runs
 from engine.rehearsal import Ran, advance
 from engine.rule_jobs import RuleJobs
 from engine.rules.book import CompiledRule, RuleBook, Trigger
-from engine.scope import evaluator_of
 from engine.storage import EPOCH
+from engine.surroundings import evaluator_of
 from engine.system_tables_rules import due_done, run
 from engine.timed import Source, due_source, sweep
 from engine.timed_cron import cron_source, run_ticks
