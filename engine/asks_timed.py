@@ -1,4 +1,4 @@
-"""Approvals by the clock: those that escalate or expire, each ended by a job in the transaction that ends the job."""
+"""Approvals by the clock: those that escalate or expire, each ended by a job in the transaction that ends the job; and those that wait for somebody who left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from engine.actors import enter_as
 from engine.context import Cause, Context
 from engine.jobs import JobKind, JobRun, put
-from engine.records import asks_deciding
+from engine.records import asks_deciding, asks_leaving
+from engine.records.work import LEAVING
 from engine.timed import Source
 
 if TYPE_CHECKING:
@@ -44,6 +45,17 @@ def _prepare(connection: sa.Connection, runs: Sequence[JobRun]) -> Context:
     return replace(ctx, background=True, cause=Cause("system", "asks"))
 
 
+def _leave(job: JobRun) -> dict[str, Any]:
+    """Pass on what waits for somebody who left, some at a time."""
+    ctx: Context = job.shared
+    found = asks_leaving.left_waiting(ctx, int(job.args.get("after", 0)))
+    for number in found:
+        asks_leaving.pass_on(ctx, number)
+    if found:
+        put(ctx.open, ctx.workspace.name, LEAVING, {"after": found[-1]})
+    return {"passed": len(found)}
+
+
 def _run(job: JobRun) -> dict[str, Any]:
     ctx: Context = job.shared
     return {"state": asks_deciding.tick(ctx, job.args["ask"])}
@@ -51,3 +63,4 @@ def _run(job: JobRun) -> dict[str, Any]:
 
 SOURCE = Source("asks", _next, _ask)
 KIND = JobKind(JOB, _run, mode="tx", prepare=_prepare)
+LEAVING_KIND = JobKind(LEAVING, _leave, mode="tx", prepare=_prepare)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from engine.bell import was_asked
 from engine.database_faults import LostRace, told_plainly
 from engine.database_lock import FairLock
-from engine.database_ready import run_text
+from engine.database_ready import Ready, run_text
 from engine.database_resting import Resting
 from engine.database_watch import Watch
 from engine.errors import Unavailable
@@ -36,6 +36,7 @@ _ONE_STATE = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE
 _SYNCHRONOUS = "synchronous"
 #: How a commit that need not outlive a power failure waits instead.
 _LAX = {"FULL": "NORMAL", "EXTRA": "NORMAL"}
+_LAX_COMMIT = Ready(sa.select(sa.func.set_config("synchronous_commit", "off", True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Database:
                     _wait_for_disc(connection, self._synchronous if lasting else _LAX.get(self._synchronous, self._synchronous))
                 with connection.begin():
                     if not lasting and not self._synchronous:
-                        connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+                        _LAX_COMMIT.run(connection)
                     yield connection
                 asked = was_asked(connection)
         finally:

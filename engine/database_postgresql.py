@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from engine.database import Database, Engines
 from engine.database_faults import refuse_unscoped, told_plainly
-from engine.database_ready import execute_anew
+from engine.database_ready import behind_put_off, execute_anew
 from engine.database_resting import Resting
 from engine.settings import Settings
 from engine.storage import to_json
@@ -80,7 +80,8 @@ class PostgresServer:
         if not settings.pooler:
             arguments["options"] = f"{make_url(url).query.get('options', '')} -c timezone=UTC {_NO_DISC_ARM} {options}".strip()
         engine = sa.create_engine(url, connect_args=arguments, json_serializer=to_json, json_deserializer=orjson.loads, query_cache_size=2000, **words)
-        sa.event.listen(engine, "before_cursor_execute", refuse_unscoped)
+        for listener in (refuse_unscoped, behind_put_off):
+            sa.event.listen(engine, "before_cursor_execute", listener)
         return engine
 
     def database(self, schema: str) -> Database:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -24,7 +26,12 @@ _NOTHING: Mapping[Any, Any] = {}
 _UNKNOWN = "unknown"
 _MOST_SCHEMAS = 1000
 _CURSOR = "tangram_cursor"
+_PUT_OFF = "tangram_put_off"
 _SMALL = 100  # rows of an answer that may stay in memory until the connection's next statement
+
+
+class PutOffFailed(Exception):
+    """A statement that was put off failed, or did not touch its row: the transaction must go back as a whole."""
 
 
 @dataclass(slots=True)
@@ -103,10 +110,28 @@ class Ready:
             for row in rows:
                 self.run(connection, row)
 
+    def put_off(self, connection: sa.Connection, values: Values) -> None:
+        """Run it, touching exactly one row, just before this connection sends anything else, all that were put off in one go.
+
+        For transactions that stand or fall as a whole: what goes wrong raises PutOffFailed, at the latest when something else is sent. Call ``catch_up``
+        before the end.
+        """
+        made = self._text(connection)
+        if made is None or made.keys is None:  # SQLite answers in the same process: nothing is won
+            _one_row(lambda: self.run(connection, values), 1)
+            return
+        transaction, waiting = connection.info.get(_PUT_OFF, (None, None))
+        if transaction is not connection.get_transaction() or waiting is None:
+            waiting = []
+            connection.info[_PUT_OFF] = connection.get_transaction(), waiting
+        waiting.append((self, made, made.parameters(values)))
+
     def _send(self, connection: sa.Connection, made: _Text, parameters: Any, take: Callable[[Any], T]) -> T:
         many = type(parameters) is list
         if not connection.in_transaction():
             connection.begin()
+        if _PUT_OFF in connection.info:
+            catch_up(connection)
         cursor: Any = _cursor(connection) if made.keys is not None else connection.connection.cursor()
         for listener in connection.engine.dispatch.before_cursor_execute:
             listener(connection, cursor, made.text, parameters, self, many)
@@ -147,6 +172,32 @@ class Ready:
         converts = tuple((place, processors[name]) for place, name in enumerate(names) if name in processors)
         kinds = tuple(entry.type for entry in compiled._result_columns)
         return _Text(dialect, str(compiled), _taking(names), converts, tuple(constants), keys, kinds)
+
+
+def catch_up(connection: sa.Connection) -> None:
+    """Send what was put off in this transaction. Raises PutOffFailed."""
+    transaction, waiting = connection.info.pop(_PUT_OFF, (None, ()))
+    if transaction is not connection.get_transaction():
+        return  # rolled back with it
+    for (ready, made), some in groupby(waiting, lambda one: one[:2]):
+        parameters = [given for _, _, given in some]
+        _one_row(partial(ready._send, connection, made, parameters, _touched), len(parameters))
+
+
+def _one_row(send: Callable[[], int], times: int) -> None:
+    """Each of so many runs of a statement touched one row. Raises PutOffFailed."""
+    try:
+        touched = send()
+    except sa.exc.DBAPIError as error:
+        raise PutOffFailed from error
+    if touched != times:
+        raise PutOffFailed
+
+
+def behind_put_off(connection: sa.Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+    """Event ``before_cursor_execute``: statements that SQLAlchemy sends come behind what was put off."""
+    if _PUT_OFF in connection.info:
+        catch_up(connection)
 
 
 def _constant(bind: Any, convert: Convert | None) -> Any:

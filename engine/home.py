@@ -284,7 +284,7 @@ class Home:
         if self._server is not None:
             self._server.drop_schema(f"ws_{name}")
             return
-        for suffix in (".db", ".db-wal", ".db-shm", ".lock", ".tx.lock", ".leased.lock"):
+        for suffix in (".db", ".db-wal", ".db-shm", ".lock", ".tx.lock", ".leased.lock", ".slow.lock"):
             self._path(name).with_suffix(suffix).unlink(missing_ok=True)
 
     # -- open workspaces
@@ -330,6 +330,11 @@ class Home:
         """The version and the state that hold this very moment (one small read): what a request begins with."""
         workspace, state, _ = self.look_beside(name, STATE)
         return workspace, state
+
+    def standing(self, name: str, state: State) -> Workspace | None:
+        """The workspace as this state describes it, when it is at hand: for those who have read the state already."""
+        opened = self._open(name)
+        return None if opened.state is None or _differs(opened.state, state) else opened.workspace
 
     def remember_login(self, digest: str, login: str) -> None:
         """Note whose token this is, so that its account can be asked about in the same statement next time."""

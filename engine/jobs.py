@@ -58,7 +58,7 @@ class JobKind:
 
     Of ``tx`` jobs several share a transaction: ``prepare`` is called once with all of them and what it gives is their ``shared``; ``together`` is entered
     around those that stand or fall together (all that follow one another, or each alone in a savepoint) and may give them another; ``ended`` is called
-    before the commit with how they ended.
+    before the commit with how they ended. ``slow`` leased ones have a loop of their own, so that nothing that is quickly done waits behind them.
     """
 
     name: str
@@ -68,6 +68,7 @@ class JobKind:
     prepare: Callable[[sa.Connection, Sequence[JobRun]], Any] | None = None
     together: Callable[[Any, Sequence[JobRun]], AbstractContextManager[Any]] | None = None
     ended: Callable[[sa.Connection, Any, Sequence[Ended]], None] | None = None
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,18 @@ def run_again(connection: sa.Connection, workspace: str, *jobs: int) -> int:
     if done.rowcount == 0:
         raise Conflict("job_not_dead", id=jobs[0] if jobs else 0)
     return int(done.rowcount)
+
+
+def end(connection: sa.Connection, workspace: str, job: int, result: Mapping[str, Any]) -> bool:
+    """End a job that waits or is being worked on, with a result; its worker finds out at its next checkpoint. False when it had ended already."""
+    table = table_for(connection.dialect.name)
+    select = sa.select(table.c.progress).where(table.c.id == job, table.c.workspace == workspace, table.c.queue == WAITING).with_for_update()
+    found = connection.execute(select).one_or_none()
+    if found is None:
+        return False
+    ended = {"queue": DONE, "key": None, "worker": None, "error": None, "done_at": moment(connection), "progress": {**(found.progress or {}), **result}}
+    connection.execute(table.update().where(table.c.id == job).values(ended))
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ A refused record never stops the others. Killed half-way, the job goes on exactl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,14 +15,16 @@ import orjson
 from engine import jobs
 from engine.actors import actor_behind, enter_as
 from engine.clock import read_state
-from engine.errors import NotFound, Refusal
-from engine.jobs import JobKind, JobRun, JobState
+from engine.errors import Conflict, NotFound, Refusal
+from engine.jobs import JobKind, JobRun, JobState, LeaseLost
 from engine.messages import told_together
 from engine.records import service
 from engine.records.record import ANY
 
 if TYPE_CHECKING:
     from engine.context import Context
+
+log = logging.getLogger("tangram.jobs")
 
 JOB = "many"
 #: Records that one request does while its person waits; more of them become a job.
@@ -93,7 +96,15 @@ def at_once(ctx: Context, step: Step, records: Sequence[int]) -> Tally:
             tally.done += 1
         except Refusal as refusal:
             tally.note(record, refusal, ctx.locale)
+        except Exception:
+            tally.note(record, _mistake(step, record), ctx.locale)
     return tally
+
+
+def _mistake(step: Step, record: int) -> Refusal:
+    """What a mistake of the program did to one record of many, logged where it is handled: the others are not to pay for it."""
+    log.exception("%s %s of %s %s failed", step.verb, step.name, step.entity, record)
+    return Conflict("record_failed")
 
 
 def start(ctx: Context, step: Step, records: Sequence[int]) -> int:
@@ -145,6 +156,11 @@ def run(job: JobRun) -> Mapping[str, Any]:
             if refusal.passing:
                 raise
             tally.note(record, refusal, ctx.locale)
+            job.tell(_progress(tally))
+        except LeaseLost:
+            raise
+        except Exception:
+            tally.note(record, _mistake(step, record), ctx.locale)
             job.tell(_progress(tally))
     return _progress(tally)
 

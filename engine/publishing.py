@@ -50,6 +50,7 @@ __all__ = [
     "plan_folder",
     "plan_publish",
     "publish",
+    "refuse",
     "rollback",
 ]
 
@@ -69,20 +70,30 @@ class Published:
 
 # --- publishing ----------------------------------------------------------------------------------------------------------------------------
 
+Within = Callable[[sa.Connection, int], None]
 
-def publish(ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | None = None, restores: int | None = None, wait: bool = True) -> Published:
+
+def alone(connection: sa.Connection, number: int) -> None:
+    """Nothing else."""
+
+
+def publish(
+    ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | None = None, restores: int | None = None, wait: bool = True, within: Within = alone
+) -> Published:
     """Make a plan's definitions the next version, all or nothing. Raises Denied, Invalid (problems), Conflict (someone was faster, other digest, data).
 
     ``expect_digest``: the one that was shown and confirmed. ``wait``: build slow steps now; otherwise the version stays *preparing* for a job.
+    ``within``: what else stands or falls with the publishing transaction, given the new version's number.
     """
     if not rights(ctx, "publish"):
         raise Denied("publish_denied")
-    _refuse(plan, expect_digest)
+    refuse(plan, expect_digest)
     database = ctx.workspace.database
     for pause in (*LOCK_WAITS, None):
         try:
             with database.write(direct=True) as connection:
                 published = _publish(ctx, connection, plan, note, restores)
+                within(connection, published.number)
             break
         except Unavailable as error:
             if database.dialect != "postgresql" or error.code != "database_busy":
@@ -99,7 +110,8 @@ def publish(ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | No
     return published
 
 
-def _refuse(plan: Plan, expect_digest: str | None) -> None:
+def refuse(plan: Plan, expect_digest: str | None) -> None:
+    """Raises Conflict for another digest than the confirmed one, Invalid or Conflict for what stands against the plan."""
     if expect_digest is not None and plan.digest != expect_digest:
         raise Conflict("publish_other_digest")
     if plan.errors:

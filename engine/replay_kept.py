@@ -175,7 +175,7 @@ def run(job: JobRun) -> Mapping[str, Any]:
     return {"state": DONE, "findings": len(found.findings)}
 
 
-KIND = JobKind(JOB, run, retries=3)
+KIND = JobKind(JOB, run, retries=3, slow=True)
 
 
 def question(ctx: Context, row: Kept) -> Question:

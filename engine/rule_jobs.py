@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from engine.actors import actor_behind, enter_as
+from engine.actors import actor_behind, system_actor
 from engine.clock import State, raise_settings_version, read_state
-from engine.context import Cause
+from engine.context import Cause, Context
 from engine.database_ready import Ready
 from engine.errors import NotFound, Refusal
 from engine.jobs import Ended, JobKind, JobRun
@@ -28,9 +28,6 @@ from engine.storage import EPOCH
 from engine.surroundings import active_with_right
 from engine.system_tables_rules import due_done, rule_switch
 from engine.system_tables_rules import run as run_table
-
-if TYPE_CHECKING:
-    from engine.context import Context
 
 JOB = "rule"
 #: Where parameters that came from outside are sealed, so that nobody's telephone lies open among the jobs.
@@ -68,9 +65,9 @@ class RuleOff(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class RuleJobs:
-    """The kind of job that runs rules. ``runs``: begins some in an open write transaction."""
+    """The kind of job that runs rules. ``runs``: begins some in an open write transaction (``whole``: that goes back as a whole when one of them fails)."""
 
-    runs: Callable[[Context], Runs] = Runs
+    runs: Callable[..., Runs] = Runs
 
     def kind(self) -> JobKind:
         """The kind."""
@@ -78,8 +75,9 @@ class RuleJobs:
 
     @staticmethod
     def _prepare(connection: sa.Connection, runs: Sequence[JobRun]) -> _Batch:
-        state = read_state(connection)
-        ctx = enter_as(runs[0].home, runs[0].workspace, "clock").within(connection, state)
+        state, home, name = read_state(connection), runs[0].home, runs[0].workspace
+        workspace = home.standing(name, state) or home.look(name)[0]
+        ctx = Context(home, workspace, system_actor("clock"), state.now, cause=Cause("system", "clock")).within(connection, state)
         dialect = connection.dialect.name
         switches = _switches(dialect).rows(connection, {"rules": ids_value({run.args["rule"] for run in runs}, dialect)})
         off = {rule: by for rule, off_at, by, _ in switches if off_at is not None}
@@ -87,7 +85,7 @@ class RuleJobs:
 
     @contextmanager
     def _together(self, batch: _Batch, jobs: Sequence[JobRun]) -> Iterator[_Batch]:
-        runs = self.runs(batch.ctx)
+        runs = self.runs(batch.ctx, whole=len(jobs) > 1)
         runs.expect([_asked(batch.ctx, job) for job in jobs if job.args["rule"] not in batch.off])
         yield replace(batch, runs=runs)
         runs.finish()

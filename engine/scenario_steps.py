@@ -15,7 +15,7 @@ import orjson
 import sqlalchemy as sa
 
 from engine.actors import enter_as, enter_person
-from engine.background import advance
+from engine.clockwork import advance
 from engine.errors import Refusal
 from engine.fields.values import link_id
 from engine.intake import accept

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from engine.access import remember
 from engine.expressions.binds import Bound, ZoneBound
-from engine.expressions.evaluate import Environment, Evaluator
+from engine.expressions.evaluate import Environment, Evaluator, Fields
 from engine.expressions.to_sql import bind_values, condition, needed_in
 from engine.fields.base import FieldType, Reader, Value, Wrong
 from engine.holidays import closed_days
@@ -111,4 +111,15 @@ def evaluator_of(ctx: Context) -> Evaluator:
         row = ctx.open.execute(select).first()
         return None if row is None else dict(zip(("id", *stored), row, strict=True))
 
-    return Evaluator(environment(ctx), follow)
+    return Evaluator(environment(ctx), follow, fields_of(ctx.workspace))
+
+
+def fields_of(workspace: Workspace) -> Fields:
+    """What evaluators know of the fields of records that links lead to."""
+
+    def build() -> Fields:
+        every = [(entity.key, item) for entity in workspace.entities.values() for item in entity.fields.values()]
+        computed = {(entity, item.key): item.formula for entity, item in every if item.volatile and item.formula is not None}
+        return Fields(computed, {(entity, item.key): item.target for entity, item in every if item.target})
+
+    return remember(workspace, ("fields",), build)

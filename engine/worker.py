@@ -1,4 +1,4 @@
-"""What runs jobs and timed rounds: one loop for jobs inside transactions, one for leased ones, woken after commits and every few seconds.
+"""What runs jobs and timed rounds: one loop for jobs inside transactions, one for leased ones, one for slow leased ones, woken after commits and every few seconds.
 
 On PostgreSQL any number of workers share the work. On SQLite one at a time drains a workspace, in whichever process, behind people's requests.
 """
@@ -21,7 +21,7 @@ from engine.database_lock import file_lock
 from engine.errors import Refusal, Unavailable
 from engine.jobs import JobKind, JobRun, LeaseLost, put
 from engine.worker_batch import run_batch
-from engine.worker_claims import Lane, claim, end_leases, fail, finish, give_back, is_busy, is_last
+from engine.worker_claims import AHEAD, BATCH, Lane, claim, end_leases, fail, finish, give_back, is_busy, is_last
 
 if TYPE_CHECKING:
     from engine.database import Database
@@ -36,6 +36,8 @@ SWEEP_SECONDS = 2.0
 ROUND_SECONDS = 1.0
 #: A round runs at most this part of the time.
 ROUND_SHARE = 1 / 20
+#: Where jobs took less than this each, more of them are claimed at a time.
+QUICK_SECONDS = 0.02
 FIRST_HOURLY_SECONDS, HOURLY_SECONDS = 60.0, 3600.0
 
 
@@ -48,8 +50,9 @@ class Worker:
         self.hourly = hourly
         self.rounds = rounds
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid4().hex[:8]}"
-        names = tuple(sorted(name for name, kind in kinds.items() if kind.mode == "tx"))
-        self.lanes = (Lane(True, names), Lane(False, names))
+        within = tuple(sorted(name for name, kind in kinds.items() if kind.mode == "tx"))
+        slow = tuple(sorted(name for name, kind in kinds.items() if kind.mode == "leased" and kind.slow))
+        self.lanes = (Lane(True, within), Lane(False, (*within, *slow), rest=True), Lane(False, slow))
         self._next_hourly = monotonic() + FIRST_HOURLY_SECONDS
         self._next_round: dict[str, float] = {}
         self._wakes = {lane.key: threading.Event() for lane in self.lanes}
@@ -122,14 +125,17 @@ class Worker:
 
     def _drain(self, lane: Lane, workspace: str, wait: float) -> int:
         count = 0
-        for database in self._databases(workspace) if lane.names or not lane.tx else ():
+        for database in self._databases(workspace) if lane.names or lane.rest else ():
             with self._alone(database, lane, wait) as last:
                 if last is None:
                     continue
-                if last != self.name:
+                if last and last != self.name:
                     end_leases(database, self.name, lane)
-                while not self._stop.is_set() and (runs := claim(self.home, database, self.name, lane, self.kinds, workspace)):
+                many = BATCH
+                while not self._stop.is_set() and (runs := claim(self.home, database, self.name, lane, self.kinds, workspace, many)):
+                    begin = perf_counter()
                     self._run(lane, runs)
+                    many = AHEAD if perf_counter() - begin < QUICK_SECONDS * len(runs) else BATCH
                     count += len(runs)
         return count
 
@@ -145,7 +151,8 @@ class Worker:
             return
         for _, group in groupby(runs, lambda run: run.workspace):
             some = list(group)
-            left = run_batch(self.kinds, some, self._must_end)
+            parts = [some[start : start + BATCH] for start in range(0, len(some), BATCH)]
+            left = [run for part in parts for run in run_batch(self.kinds, part, self._must_end)]
             if left:
                 give_back(left[0].database, left)
 
@@ -200,7 +207,7 @@ class Worker:
             try:
                 if lane.tx:
                     self.look()
-                else:
+                elif lane.rest:
                     self._ask_hourly()
                 self._drain(lane, "", 0.0)
             except Refusal as refusal:

@@ -26,24 +26,26 @@ FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(hours=1)
 #: Workers that may die while a ``tx`` job is claimed (it need not be the one to blame) before it is given up on.
 MOST_CRASHES = 5
-BATCH = 20
+#: Jobs that share a transaction at most; and that are claimed at most, where the ones before went quickly.
+BATCH, AHEAD = 20, 100
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Which jobs one loop runs: those of ``tx`` kinds, many to a transaction, or all others (``tx`` False), one by one."""
+    """Which jobs one loop runs: those of ``tx`` kinds, many to a transaction; slow ones, one by one; or the ``rest``: all that have none of the names."""
 
     tx: bool
-    names: Collection[str]  # of tx kinds
+    names: Collection[str]
+    rest: bool = False
 
     @property
     def key(self) -> str:
         """Its name."""
-        return "tx" if self.tx else "leased"
+        return "tx" if self.tx else "leased" if self.rest else "slow"
 
     def terms(self, table: sa.Table, workspace: str) -> list[sa.ColumnElement[bool]]:
         """Its waiting jobs, of one workspace or of all."""
-        named = table.c.name.in_(self.names) if self.tx else table.c.name.not_in(self.names)
+        named = table.c.name.not_in(self.names) if self.rest else table.c.name.in_(self.names)
         return [table.c.queue == WAITING, named, *([table.c.workspace == workspace] if workspace else [])]
 
 
@@ -73,17 +75,17 @@ class _Statements:
 
 
 @cache
-def _statements(dialect: str, tx: bool, within: bool) -> _Statements:
-    """``tx``: of jobs whose names are given, or of all others; ``within``: of one workspace."""
+def _statements(dialect: str, tx: bool, rest: bool, within: bool, many: int = BATCH) -> _Statements:
+    """Of the jobs whose names are given, or of all others (``rest``); ``within``: of one workspace; ``many``: claimed at once."""
     table, postgresql = table_for(dialect), dialect == "postgresql"
     now: Any = sa.func.now() if postgresql else sa.bindparam("now", type_=Instant)
     lease: Any = now + sa.bindparam("lease", type_=sa.Interval) if postgresql else sa.bindparam("lease", type_=Instant)
     worker = sa.bindparam("of", type_=sa.Text, required=True)
     ids, named, waits = among(table.c.id, "ids", dialect), among(table.c.name, "names", dialect), table.c.queue == sa.literal(WAITING)
-    due = [waits, named if tx else sa.not_(named), table.c.run_at <= now]
+    due = [waits, sa.not_(named) if rest else named, table.c.run_at <= now]
     if within:
         due.append(table.c.workspace == sa.bindparam("within", type_=sa.Text, required=True))
-    ready = sa.select(*(table.c[name] for name in _Job._fields)).where(*due).order_by(table.c.run_at, table.c.id).limit(BATCH if tx else 1)
+    ready = sa.select(*(table.c[name] for name in _Job._fields)).where(*due).order_by(table.c.run_at, table.c.id).limit(many if tx else 1)
     return _Statements(
         Ready(sa.select(table.c.id).where(*due).limit(1)),
         Ready(ready.with_for_update(skip_locked=True)),
@@ -93,13 +95,13 @@ def _statements(dialect: str, tx: bool, within: bool) -> _Statements:
     )
 
 
-def claim(home: Home, database: Database, worker: str, lane: Lane, kinds: Mapping[str, JobKind], workspace: str = "") -> list[JobRun]:
+def claim(home: Home, database: Database, worker: str, lane: Lane, kinds: Mapping[str, JobKind], workspace: str = "", many: int = BATCH) -> list[JobRun]:
     """Take the longest-due jobs of a lane whose lease (if any) has ended: some, or none when nothing is due.
 
     A job that another worker left without a word is taken alone: it may be what killed that worker.
     """
     dialect = database.dialect
-    ask, lease = _statements(dialect, lane.tx, bool(workspace)), timedelta(seconds=home.settings.job_lease)
+    ask, lease = _statements(dialect, lane.tx, lane.rest, bool(workspace), many), timedelta(seconds=home.settings.job_lease)
     given = {"names": ids_value(lane.names, dialect), "within": workspace, "now": wall()}
     with database.read() as connection:
         if ask.due.first(connection, given) is None:
@@ -126,7 +128,7 @@ def _run_of(home: Home, database: Database, row: _Job, worker: str, kinds: Mappi
 def hold(connection: sa.Connection, runs: Sequence[JobRun]) -> set[int]:
     """Those of the claimed jobs that are still this worker's, kept from others until the transaction ends."""
     dialect = connection.dialect.name
-    found = _statements(dialect, True, False).hold.rows(connection, {"ids": ids_value([run.id for run in runs], dialect)})
+    found = _statements(dialect, True, False, False).hold.rows(connection, {"ids": ids_value([run.id for run in runs], dialect)})
     return {number for number, worker, queue in found if worker == runs[0].worker and queue == WAITING}
 
 
@@ -134,7 +136,7 @@ def remove(connection: sa.Connection, ids: Sequence[int]) -> None:
     """Jobs held by this transaction are done, and leave no row."""
     dialect = connection.dialect.name
     if ids:
-        _statements(dialect, True, False).remove.run(connection, {"ids": ids_value(ids, dialect)})
+        _statements(dialect, True, False, False).remove.run(connection, {"ids": ids_value(ids, dialect)})
 
 
 def _mine(table: sa.Table, run: JobRun) -> Any:

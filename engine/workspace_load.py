@@ -27,6 +27,9 @@ from metadata.definitions import Field, Setting
 if TYPE_CHECKING:
     from engine.home import Home
 
+#: What a candidate's rules were compiled to for their analysis serves the version it becomes: nothing of a setting or a row is in it.
+_OF_RULES = (("rule book",), ("places",))
+
 
 def load_workspace(connection: sa.Connection, home: Home, database: Database, state: State, known: Workspace | None) -> Workspace:
     """The version ``state`` names. ``known``: an earlier version in this process, whose unchanged entities are shared."""
@@ -41,7 +44,7 @@ def load_workspace(connection: sa.Connection, home: Home, database: Database, st
             settings_version=state.settings_version,
             **_switches(connection),
             settings_raw=raw,
-            cache={},
+            cache={key: found for key in _OF_RULES if (found := made.cache.get(key)) is not None},
             settings=settings_values(made.bundle, raw, made.registry.field_types, made.scope),
         )
     same = known is not None and known.version == state.version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +28,8 @@ from engine.publishing_folders import export_definitions
 from engine.publishing_plan import Plan, plan_folder
 from engine.publishing_restore import restore
 from engine.rehearsal import Ran
-from engine.releasing import prove, release
-from engine.scenarios import Result, run_scenarios
+from engine.releasing import Told, prove, quiet, release
+from engine.scenarios import Result, run_scenarios, scenarios_of
 from metadata.bundle import Bundle
 from metadata.check import check_folder
 from metadata.messages import hint, sentence
@@ -227,7 +228,11 @@ def check(given: Namespace) -> Answer:
     answer = _problems(check_folder(given.path, words.vocabulary(), DOCUMENTS), given.locale)
     if not given.scenarios or not answer.good:
         return answer
-    return _played(answer, list(run_scenarios(words, Bundle.read_folder(given.path, DOCUMENTS)[0])), given.locale)
+    bundle, found, tell = Bundle.read_folder(given.path, DOCUMENTS)[0], list[Result](), telling(given)
+    for result in run_scenarios(words, bundle):
+        found.append(result)
+        tell(len(found), len(scenarios_of(bundle)), result)
+    return _played(answer, found, given.locale)
 
 
 def _played(answer: Answer, results: Sequence[Result], locale: str) -> Answer:
@@ -291,7 +296,7 @@ def plan(given: Namespace) -> Answer:
     with opened_home() as home:
         ctx = publishing.operator(home, given.workspace)
         found = plan_folder(ctx, given.path)
-        results = prove(ctx.workspace, found) if found.ready else ()
+        results = prove(ctx.workspace, found, telling(given))
     return _played(_planned(found, given.locale), results, given.locale)
 
 
@@ -315,8 +320,20 @@ def publish(given: Namespace) -> Answer:
         found = plan_folder(ctx, given.path)
         if not found.ready:
             return _planned(found, given.locale)
-        made = release(ctx, found, note=given.note, skip_scenarios=given.skip_scenarios)
+        made = release(ctx, found, note=given.note, skip_scenarios=given.skip_scenarios, told=telling(given))
     return Answer([*found.sentences(given.locale), f"#{made.number}"], {"version": made.number, "state": made.state, "changes": found.sentences(given.locale)})
+
+
+def telling(given: Namespace) -> Told:
+    """Tells whoever waits at a terminal how many scenarios have been played; on the standard error, so that the answer stays alone."""
+    if given.json or not sys.stderr.isatty():
+        return quiet
+
+    def tell(done: int, total: int, result: Result) -> None:
+        sys.stderr.write(f"\r{done}/{total}" + ("\n" if done == total else ""))
+        sys.stderr.flush()
+
+    return tell
 
 
 def rollback(given: Namespace) -> Answer:

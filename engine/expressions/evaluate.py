@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from simpleeval import SimpleEval  # type: ignore[import-untyped]
 
+from engine.errors import Conflict
 from engine.expressions import operations
 from engine.expressions.language import Expression
 from engine.expressions.nodes import (
@@ -44,6 +45,24 @@ Follow = Callable[[str, int], Mapping[str, Value] | None]
 #: The id ``me`` has where nobody acts: no record's, and never equal to an empty link.
 NOBODY = 0
 _NOTHING: Mapping[str, Value] = {}
+
+
+class Carried(Mapping[str, Value]):
+    """A record that stands under a name, and knows of which entity it is."""
+
+    __slots__ = ("entity",)
+    entity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What is known of the fields of records beyond the row at hand, by (entity, field): ``computed`` when they are read, ``links`` and where they lead."""
+
+    computed: Mapping[tuple[str, str], Expression] = field(default_factory=dict)
+    links: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+NO_FIELDS = Fields()
 
 
 def no_records(entity: str, record: int) -> None:
@@ -92,10 +111,11 @@ class Environment:
 class Evaluator(SimpleEval):  # type: ignore[misc]
     """Evaluates expressions in one environment."""
 
-    def __init__(self, environment: Environment, hops: Follow = no_records) -> None:
+    def __init__(self, environment: Environment, hops: Follow = no_records, fields: Fields = NO_FIELDS) -> None:
         # The base constructor builds tables this subclass does not use and touches the process-wide warning filters.
         self.environment = environment
         self.hops = hops
+        self.fields = fields
         self._row: Mapping[str, Value] = _NOTHING
         self._spaces: Mapping[str, Value] = _NOTHING
 
@@ -153,12 +173,28 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
             return None
         if isinstance(record, Mapping):
             found = record.get(key)
+            if found is None and isinstance(record, Carried):
+                found = self._computed(record.entity, key, record)
         elif isinstance(record, Sequence) and not isinstance(record, tuple | str):
             return [item for item in (self._of_record(entity, one, key, False) for one in record) if item is not None]
         else:
             target = self.hops(entity, _record_id(record))
             found = None if target is None else target.get(key)
+            if found is None and target is not None:
+                found = self._computed(entity, key, target)
         return _record_id(found) if linked or found.__class__ is tuple else found
+
+    def _computed(self, entity: str, key: str, row: Mapping[str, Value]) -> Value:
+        """The value of a field that is computed when it is read; None for every other."""
+        formula = self.fields.computed.get((entity, key))
+        if formula is None:
+            return None
+        below = {name: self._computed(entity, name, row) for name in formula.fields if (entity, name) in self.fields.computed}
+        return self.value(formula, {**row, **below} if below else row)
+
+    def field_of(self, entity: str, record: Value, key: str) -> Value:
+        """A field of a record given by its id, one that is computed when it is read, too."""
+        return self._of_record(entity, record, key, False)
 
     def _space(self, node: Space) -> Value:
         path = node.path
@@ -173,10 +209,12 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
             if head == "me" and found is None:
                 return NOBODY
             return _record_id(found) if node.type.linked else found
-        linked = node.type.linked
+        linked, root = node.type.linked, _known(node.root, found, path[:1])
         if len(path) == 2:
-            return self._of_record(node.root, found, path[1], linked)
-        return self._of_record(node.hop, self._of_record(node.root, found, path[1], False), path[2], linked)
+            return self._of_record(root, found, path[1], linked)
+        between = self._of_record(root, found, path[1], False)
+        hop = node.hop or (self.fields.links.get((found.entity, path[1]), "") if isinstance(found, Carried) else "")
+        return self._of_record(_known(hop, between, path[:2]), between, path[2], linked)
 
     def _map_value(self, node: MapValue) -> Value:
         kept = self.environment.settings.get(node.key)
@@ -250,6 +288,14 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
             elif value is not None:
                 found.append(value)
         return found
+
+
+def _known(entity: str, record: Value, path: Sequence[str]) -> str:
+    """The entity of what stands under a name. Raises Conflict for a number (of an action's result) of which nobody knows whose record it is."""
+    one = record[0] if isinstance(record, list) and record else record
+    if not entity and type(one) is int:
+        raise Conflict("rule_bare_number", name=".".join(path))
+    return entity
 
 
 def _record_id(value: Value) -> Value:

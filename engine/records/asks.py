@@ -103,14 +103,16 @@ def open_ask(ctx: Context, effect: Ask, *, rule: CompiledRule, record: Handle | 
     return Handle("ask", int(made), lambda entity, one: None)
 
 
-def put_people(ctx: Context, number: int, people: Sequence[int], *, in_turn: bool = False, first: int = 0, delegated_from: int | None = None) -> None:
-    """Add those who are asked; in turn: only the first may decide now."""
+def put_people(
+    ctx: Context, number: int, people: Sequence[int], *, in_turn: bool = False, first: int = 0, delegated_from: int | None = None, state: str = OPEN
+) -> None:
+    """Add those who are asked; in turn: only the first may decide now. ``state``: WAITING for turns that come later."""
     rows = [
         {
             "ask": number,
             "person": person,
             "seq": first + place,
-            "state": WAITING if in_turn and place else OPEN,
+            "state": WAITING if in_turn and place else state,
             "at": ctx.now,
             "delegated_from": delegated_from,
         }

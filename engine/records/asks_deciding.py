@@ -46,7 +46,7 @@ def decide(ctx: Context, number: int, approve: bool, *, opinion: str = "", value
         answer = {"by": ctx.actor.person_id, "opinion": opinion or None, "at": saving.work.ctx.now, **answers}
         return end_ask(saving, row, state, answer)
 
-    return _on(ctx, number, work, json=json)
+    return on_ask(ctx, number, work, json=json)
 
 
 def give_back(ctx: Context, number: int, opinion: str) -> None:
@@ -59,7 +59,7 @@ def give_back(ctx: Context, number: int, opinion: str) -> None:
         _mark(saving, own["id"], RETURNED, opinion)
         put_state(saving, row["id"], RETURNED)
 
-    _on(ctx, number, work)
+    on_ask(ctx, number, work)
 
 
 def send_again(ctx: Context, number: int) -> None:
@@ -73,7 +73,7 @@ def send_again(ctx: Context, number: int) -> None:
         put_state(saving, row["id"], OPEN)
         tell_waiting(saving.work.ctx, row["id"])
 
-    _on(ctx, number, work, states=(RETURNED,))
+    on_ask(ctx, number, work, states=(RETURNED,))
 
 
 def delegate(ctx: Context, number: int, to: int) -> None:
@@ -85,7 +85,7 @@ def delegate(ctx: Context, number: int, to: int) -> None:
         _mark(saving, own["id"], PASSED, "")
         put_people(saving.work.ctx, row["id"], [to], first=own["seq"], delegated_from=ctx.actor.person_id)
 
-    _on(ctx, number, work)
+    on_ask(ctx, number, work)
 
 
 def add_signer(ctx: Context, number: int, person: int) -> None:
@@ -100,7 +100,7 @@ def add_signer(ctx: Context, number: int, person: int) -> None:
             saving.work.connection.execute(sa.update(ask).where(ask.c.id == row["id"]).values(need="all"))
             drop_others(saving, row["id"], {ctx.actor.person_id, person})
 
-    _on(ctx, number, work)
+    on_ask(ctx, number, work)
 
 
 def withdraw(ctx: Context, number: int) -> None:
@@ -110,7 +110,7 @@ def withdraw(ctx: Context, number: int) -> None:
         _of_applicant(ctx, row)
         end_ask(saving, row, WITHDRAWN, {"by": ctx.actor.person_id, "opinion": None, "at": saving.work.ctx.now})
 
-    _on(ctx, number, work, states=(OPEN, RETURNED))
+    on_ask(ctx, number, work, states=(OPEN, RETURNED))
 
 
 # --- time ----------------------------------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def tick(ctx: Context, number: int) -> str:
         return OPEN
 
     try:
-        return _on(ctx, number, work)
+        return on_ask(ctx, number, work)
     except Conflict as over:
         if over.code != "ask_over":
             raise
@@ -161,7 +161,7 @@ def tick(ctx: Context, number: int) -> str:
 # --- inside --------------------------------------------------------------------------------------------------------------------------------
 
 
-def _on(ctx: Context, number: int, work: Callable[[Saving, Row, Sequence[Row]], T], *, states: Sequence[str] = (OPEN,), json: bool = False) -> T:
+def on_ask(ctx: Context, number: int, work: Callable[[Saving, Row, Sequence[Row]], T], *, states: Sequence[str] = (OPEN,), json: bool = False) -> T:
     """Do something with a standing approval, locked, and everything that follows from it, in one transaction."""
 
     def inside(ctx: Context) -> T:

@@ -13,6 +13,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
+from engine.database_ready import catch_up
 from engine.storage import Instant, JsonList, JsonValue, to_json, to_micros
 
 #: Rows of one SQLite statement, and its variables at most. The interpreter runs other threads while one statement does its work.
@@ -63,6 +64,7 @@ class Inserter:
     def _copy(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], schema: str | None) -> None:
         target = sql.Identifier(schema, self.table.name) if schema else sql.Identifier(self.table.name)
         columns = sql.SQL(", ").join(sql.Identifier(self.table.c[name].name) for name in self.names)
+        catch_up(connection)
         driver: Any = connection.connection.driver_connection
         try:
             with driver.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(target, columns)) as copy:

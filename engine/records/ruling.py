@@ -20,7 +20,7 @@ from engine.records.proposal import Proposal
 from engine.records.record import Change, told_as_one
 from engine.records.ruling_effects import APPLIES, Applier
 from engine.records.ruling_eyes import RuleEyes, seen_values
-from engine.records.ruling_press import why_not_now
+from engine.records.ruling_press import default_of, parameters_of, why_not_now
 from engine.records.values import storage
 from engine.records.work import Row
 from engine.rules.actions import arguments, formats, perform
@@ -176,10 +176,12 @@ class Ruling:
             return self._call_word(name, record, params, within)
         if self.saving.work.workspace.is_off(rule.body):
             return None
-        missing = [key for key, item in rule.trigger.params.items() if item.get("required") is True and params.get(key) in (None, "", [])]
+        known = parameters_of(self.saving.work.workspace, rule)
+        given = {**{key: default_of(self.saving.work, item) for key, item in known.items() if key not in params}, **params}
+        missing = [key for key, item in known.items() if item.required and given.get(key) in (None, "", []) and item.asked(self.saving.work.evaluator, given)]
         if missing:
             raise Invalid("invalid", faults=[Fault(f"/{key}", "required") for key in missing])
-        spaces = {"param": {**dict.fromkeys(rule.trigger.params), **params}}
+        spaces = {"param": given}
         start = Start(record, None if record is None else record.row(), spaces)
         self._around("before", name, start)
         frame = self._run(rule, start)

@@ -21,7 +21,7 @@ from engine.rules.decisions import Decision
 from engine.rules.effects import Handle
 from engine.rules.frame import Frame
 from engine.rules.origins import Origin, Origins, sources_of
-from engine.surroundings import environment
+from engine.surroundings import environment, fields_of
 from engine.workspace_load import settings_at
 from metadata.definitions import Field as Definition
 from metadata.text import Label
@@ -64,7 +64,7 @@ class RuleEyes:
         work = self.saving.work
         at = self._evaluator.value(instant, record.row() if record is not None else _NO_ROW, record=record)
         settings = settings_at(work.connection, work.workspace, at or work.ctx.now)
-        return Evaluator(replace(environment(work.ctx), settings=settings), work.row)
+        return Evaluator(replace(environment(work.ctx), settings=settings), work.row, fields_of(work.workspace))
 
     def value(self, frame: Frame, expression: Expression, spaces: Mapping[str, Value], row: Mapping[str, Value] | None = None) -> Value:
         """The value of an expression, every derived value true before it is read."""
@@ -201,8 +201,8 @@ def seen_values(work: Work, rule: CompiledRule, record: Handle | None, old: Mapp
         elif path[0] == "setting" and len(path) == 2:
             found[".".join(path)] = work.workspace.settings.get(path[1])
         elif len(path) == 2 and (item := entity.fields.get(path[0])) is not None and item.target:
-            target = work.row(item.target, row[path[0]]) if isinstance(row.get(path[0]), int) else None
+            value = work.evaluator.field_of(item.target, row[path[0]], path[1]) if isinstance(row.get(path[0]), int) else None
             below = work.workspace.entities[item.target]
             if path[1] in below.fields:
-                found[".".join(path)] = storage(work.workspace, below).to_history({path[1]: (target or {}).get(path[1])}, work.workspace.cipher)[path[1]]
+                found[".".join(path)] = storage(work.workspace, below).to_history({path[1]: value}, work.workspace.cipher)[path[1]]
     return found

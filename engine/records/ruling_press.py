@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from engine.access import grant_of, remember
 from engine.context import Context
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
-from engine.expressions.language import Expression
-from engine.expressions.types import Type
+from engine.expressions.checking import names_for
+from engine.expressions.evaluate import Evaluator
+from engine.expressions.language import Expression, parse
+from engine.expressions.problems import ExpressionRefused
+from engine.expressions.types import BOOLEAN, Type
 from engine.fields.base import FieldType, Reader, Value, Wrong
 from engine.fields.computed import target_of
 from engine.messages import catalogue
@@ -22,6 +25,7 @@ from engine.rules.book import CompiledRule
 from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
 from engine.workspace import CompiledField
+from metadata.check.fields import beside
 from metadata.definitions import Field, read_fields
 
 if TYPE_CHECKING:
@@ -40,18 +44,28 @@ class Acted:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of an action. ``default``: an expression or a JSON value."""
+    """One parameter of an action. ``default``: an expression or a JSON value. ``show``, ``needed``: when it is asked for, and must be given, by the others' values."""
 
     field: Field
     type: FieldType
     reader: Reader
     json_reader: Reader
     target: str
+    show: Expression | None = None
+    needed: Expression | None = None
 
     @property
     def required(self) -> bool:
         """Whether it must be given."""
         return self.field.required is True
+
+    def asked(self, evaluator: Evaluator, given: Mapping[str, Value]) -> bool:
+        """Whether it is asked for beside the others' values."""
+        return self.show is None or evaluator.truth(self.show, {}, **given)
+
+    def wanted(self, evaluator: Evaluator, given: Mapping[str, Value]) -> bool:
+        """Whether it must be given beside the others' values."""
+        return self.required or (self.needed is not None and evaluator.truth(self.needed, {}, **given))
 
 
 def parameters_of(workspace: Workspace, rule: CompiledRule) -> Mapping[str, Parameter]:
@@ -62,10 +76,19 @@ def parameters_of(workspace: Workspace, rule: CompiledRule) -> Mapping[str, Para
 
 def parameters_from(workspace: Workspace, entity: str, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Parameter]:
     """Parameters declared as field documents."""
-    scope, found = workspace.scope.of(entity), {}
+    scope, names, found = workspace.scope.of(entity), names_for(workspace.book, beside(documents)), {}
+
+    def condition(key: str, word: str) -> Expression | None:
+        text = documents[key].get(word)
+        try:
+            return parse(text, names, BOOLEAN, workspace.book.functions) if isinstance(text, str) else None
+        except ExpressionRefused:  # published before publishing looked at it: asked for always, as it was
+            return None
+
     for key, field in read_fields(documents).items():
         kind = workspace.registry.field_types[field.type]
-        found[key] = Parameter(field, kind, kind.reader(field, scope), kind.json_reader(field, scope), target_of(field))
+        readers = kind.reader(field, scope), kind.json_reader(field, scope)
+        found[key] = Parameter(field, kind, *readers, target_of(field), condition(key, "show"), condition(key, "required"))
     return found
 
 
@@ -152,19 +175,28 @@ def why_not_now(work: Work, rule: CompiledRule, record: Handle | None) -> dict[s
 
 
 def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, object]) -> dict[str, Value]:
-    """Typed parameters. Raises Invalid with every fault: unknown, unreadable, missing, a record the person may not see."""
+    """Typed parameters; one that is not asked for is as if nobody had given it (programs are told). Raises Invalid with every fault: unknown, unreadable,
+    missing, a record the person may not see."""
     faults = [Fault(f"/{name}", "unknown_param", {"name": name}) for name in raw if name not in known]
     found: dict[str, Value] = {}
+    unreadable: dict[str, Fault] = {}
     for name, parameter in known.items():
         try:
             found[name] = (parameter.json_reader if work.json else parameter.reader)(raw[name]) if name in raw else default_of(work, parameter)
         except Wrong as wrong:
-            faults.append(Fault(f"/{name}", wrong.code, wrong.params))
-            continue
-        value = found[name]
-        if parameter.required and value in (None, "", []):
+            found[name], unreadable[name] = None, Fault(f"/{name}", wrong.code, wrong.params)
+    read = dict(found)
+    for name, parameter in known.items():
+        empty = found[name] in (None, "", [])
+        if not parameter.asked(work.evaluator, read):
+            if work.json and name in raw and not empty:
+                faults.append(Fault(f"/{name}", "param_not_asked", {"name": name}))
+            found[name] = default_of(work, parameter)
+        elif name in unreadable:
+            faults.append(unreadable[name])
+        elif empty and parameter.wanted(work.evaluator, read):
             faults.append(Fault(f"/{name}", "required"))
-        elif parameter.target and value is not None and not _visible(work.ctx, parameter.target, value):
+        elif parameter.target and found[name] is not None and not _visible(work.ctx, parameter.target, found[name]):
             faults.append(Fault(f"/{name}", "link_unknown"))
     if faults:
         raise Invalid("invalid", faults=faults)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.database_ready import catch_up
 from engine.errors import NotFound
 from engine.fields.base import Value
 from engine.records.asks_ending import book_of
@@ -41,8 +42,9 @@ class Asked:
 class Runs:
     """The runs of one open write transaction, or of one savepoint in it: each sees what the ones before did; ``finish`` writes what they gathered."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._work = Work(ctx, json=True)
+    def __init__(self, ctx: Context, *, whole: bool = False) -> None:
+        """``whole``: whatever fails, all of the transaction goes back."""
+        self._work = Work(ctx, json=True, whole=whole)
         self._log = RunLog(self._work)
 
     def expect(self, asked: Sequence[Asked]) -> None:
@@ -81,6 +83,7 @@ class Runs:
 
     def finish(self) -> None:
         """Write histories, search tokens and the log of the runs that ended well."""
+        catch_up(self._work.connection)
         self._work.finish()
         self._log.finish()
 

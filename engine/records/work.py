@@ -19,6 +19,7 @@ from engine.expressions.binds import bind_values
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.fields.base import Value
+from engine.jobs import put
 from engine.records import history
 from engine.records.carried import Carrying, binds_of, copies
 from engine.records.query_plan import Statement
@@ -26,7 +27,7 @@ from engine.records.record import Change
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
 from engine.scope import among, engine_select, ids_value
-from engine.surroundings import environment
+from engine.surroundings import environment, fields_of
 from metadata.definitions import WIDENED_ENTITIES
 
 if TYPE_CHECKING:
@@ -34,27 +35,34 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity
 
 Row = dict[str, Value]
+#: The job that looks after what waits for somebody who left.
+LEAVING = "ask_leaving"
 _CHUNK = 500
 #: System columns of every row, in order.
 HEAD = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
 
 
 class Work:
-    """Lives as long as its transaction. ``changes`` lists every row changed, in order. ``json``: what is given to it is read as JSON alone."""
+    """Lives as long as its transaction. ``changes`` lists every row changed, in order. ``json``: what is given to it is read as JSON alone.
 
-    def __init__(self, ctx: Context, *, json: bool = False) -> None:
+    ``whole``: whatever fails, all of the transaction goes back, so that updates may be sent together.
+    """
+
+    def __init__(self, ctx: Context, *, json: bool = False, whole: bool = False) -> None:
         self.ctx = ctx
         self.json = json
+        self.whole = whole
         self.workspace = ctx.workspace
         self.connection = ctx.open
         self.changes: list[Change] = []
-        self.evaluator = Evaluator(environment(ctx), self.row)
+        self.evaluator = Evaluator(environment(ctx), self.row, fields_of(ctx.workspace))
         self._rows: dict[tuple[str, int], Row | None] = {}
         self._ours: set[tuple[str, int]] = set()  # rows that nobody else can change until the transaction ends
         self._entries: list[dict[str, Any]] = []
         self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
         self._carrying = Carrying(ctx.workspace)
         self._rights_changed: list[bool] = []  # shared with whoever acts in the same transaction
+        self._left: list[bool] = []  # somebody does not work here any more
         self._volatile: dict[Expression, tuple[str, ...]] = {}
         self._constants: dict[Expression, Value] = {}
         if (again := self.connection.info.get(TRY)) is not None and again.fought:
@@ -67,7 +75,7 @@ class Work:
         found.__dict__.update(self.__dict__)
         found.ctx = ctx
         found.json = True
-        found.evaluator = Evaluator(environment(ctx), self.row)
+        found.evaluator = Evaluator(environment(ctx), self.row, fields_of(ctx.workspace))
         found._constants = {}
         return found
 
@@ -229,7 +237,10 @@ class Work:
             lambda: updating(entity, columns, versioned=entered, copied=copies(self.workspace, entity, names)),
         )
         binds = {f"w_{name}": value for name, value in columns.items()} | binds_of(entity, after, names)
-        if statement.run(self.connection, {**binds, "p_id": before["id"], "p_version": before["version"]}) != 1:
+        binds |= {"p_id": before["id"], "p_version": before["version"]}
+        if self.whole and (entity.key, before["id"]) in self._ours and not self.connection.in_nested_transaction():
+            statement.put_off(self.connection, binds)  # locked as it was read: it will be there
+        elif statement.run(self.connection, binds) != 1:
             return False
         self.keep(entity.key, after, ours=True)
         self._carrying.wrote(entity.key)
@@ -282,6 +293,8 @@ class Work:
         self.changes.append(Change(entity.key, row["id"], kind, row["version"], before or {}, after or {}, self.ctx.now))
         if entity.key in WIDENED_ENTITIES:
             self.rights_changed()
+        if entity.key == "person" and (verb == "delete" or (after or {}).get("active", True) is not True):
+            self._left.append(True)
 
     def rights_changed(self) -> None:
         """People, teams or roles were changed: who may do what is looked up anew after this transaction."""
@@ -298,6 +311,9 @@ class Work:
                 write_tokens(self.connection, entity, [(one, row) for one, (row, new) in rows.items() if row is not None and new is fresh], fresh=fresh)
         self._tokens.clear()
         self.carry()
+        if self._left:
+            put(self.connection, self.workspace.name, LEAVING, {}, key=LEAVING)
+            self._left.clear()
         if self._rights_changed:
             raise_permission_version(self.connection)
             self._rights_changed.clear()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.expressions.evaluate import Carried
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from metadata.text import Label
@@ -16,10 +17,10 @@ from metadata.text import Label
 _NONE: Mapping[str, Any] = {}
 
 
-class Handle(Mapping[str, Value]):
+class Handle(Carried):
     """A record carried by a rule: its fields are read when asked, so that they are what earlier steps made of them."""
 
-    __slots__ = ("_read", "entity", "id")
+    __slots__ = ("_read", "id")
 
     def __init__(self, entity: str, record_id: int, read: Callable[[str, int], Mapping[str, Value] | None]) -> None:
         self.entity = entity

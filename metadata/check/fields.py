@@ -242,11 +242,18 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
         findings.expression(spot / "where", field.get("where"), ExpressionPlace(str(field.get("to")), "boolean", spaces, names={"record": entity}, sql=True))
 
 
+def beside(documents: Mapping[str, Mapping[str, Any]]) -> ExpressionPlace:
+    """What the conditions of parameters may name: the other parameters, each by its key."""
+    return ExpressionPlace(None, "boolean", names={key: notation(field) for key, field in documents.items() if "type" in field})
+
+
 def parameters(spot: Spot, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The parameters that can be relied on, after checking all of them like fields."""
-    good = {}
+    good, place = {}, beside(documents)
     for key, field in documents.items():
         at = spot / key
+        for word in ("required", "show"):
+            at.findings.expression(at / word, field.get(word), place)
         if code := name_problem(key):
             at.report(code, key=key[:80], proposal=f"{key}_" if code in ("key_python", "key_name_space") else "")
         elif type_and_options(at, field) and references(at, field):

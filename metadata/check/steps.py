@@ -258,7 +258,7 @@ def _do(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame:
         for name in given:
             findings.among(spot / "with" / name, "param", name, {*params, *([owner] if owner else []), "record"})
         for name, param in params.items():
-            if param.get("required") is True and name not in given:
+            if param.get("required") is True and "default" not in param and name not in given:
                 spot.report("param_missing", name=name, action=action)
     _given(spot / "with", given, frame, params or _NONE)
     return _result(spot, step, frame)

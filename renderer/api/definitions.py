@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from engine import drafts, publishing
+from engine import drafts, publishing, releases
 from engine.access import grant
 from engine.background import advance
 from engine.context import Context
@@ -16,7 +16,7 @@ from engine.errors import Denied, Fault, Invalid, NotFound
 from engine.messages import catalogue
 from engine.records.jsonshape import instant_json
 from engine.rehearsal import Ran
-from engine.releasing import release
+from engine.releasing import release, to_play
 from metadata.definitions import KINDS
 from metadata.messages import sentence
 from renderer.api.route import OneHop
@@ -115,7 +115,10 @@ def plan_json(plan: publishing.Plan, locale: str) -> dict[str, Any]:
 
 @router.post("/publish", **guarded(right="publish"))
 def publish(ctx: ApiContext, body: Body) -> Response:
-    """Publish all drafts; ``digest`` is the one the plan gave, ``skip_scenarios`` the reason to leave the scenarios out in an emergency."""
+    """Publish all drafts; ``digest`` is the one the plan gave, ``skip_scenarios`` the reason to leave the scenarios out in an emergency.
+
+    Where scenarios are to be played first, the answer names the job that does it and then publishes.
+    """
     given = json_object(body)
     digest = given.get("digest")
     if not isinstance(digest, str):
@@ -124,7 +127,11 @@ def publish(ctx: ApiContext, body: Body) -> Response:
     if skip is not None and not isinstance(skip, str):
         raise Invalid("scenario_skip_reason", faults=[Fault("/skip_scenarios", "scenario_skip_reason")])
     note = str(given.get("note", ""))[:500]
-    done = release(ctx, publishing.plan_drafts(ctx), note=note, expect_digest=digest, skip_scenarios=None if skip is None else skip[:200])
+    plan = publishing.plan_drafts(ctx)
+    if skip is None and to_play(ctx.workspace, plan):
+        job = releases.start(ctx, plan, note=note, expect_digest=digest)
+        return answer({"job": job}, 202, Location=f"/api/{ctx.workspace.name}/jobs/{job}")
+    done = release(ctx, plan, note=note, expect_digest=digest, skip_scenarios=None if skip is None else skip[:200])
     return answer({"version": done.number, "state": done.state})
 
 

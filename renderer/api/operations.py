@@ -293,8 +293,11 @@ def _publish() -> dict[str, Operation]:
         "properties": {"digest": _TEXT, "note": {"type": "string", "maxLength": 500}, "skip_scenarios": {"type": "string", "minLength": 1, "maxLength": 200}},
     }
     number = {"type": "object", "required": ["version"], "properties": {"version": {"type": "integer", "minimum": 1}}}
+    post = operation(tag=tag, summary=_("Publish all drafts"), name="publish", body=digest, answers=_PUBLISHED, refusals=("409",))
+    text = _("Scenarios are played first: the job to follow, which then publishes")
+    begun = {"description": text, "content": {"application/json": {"schema": object_of(job=_WHOLE)}}}
     return {
-        "/publish": {"post": operation(tag=tag, summary=_("Publish all drafts"), name="publish", body=digest, answers=_PUBLISHED, refusals=("409",))},
+        "/publish": {"post": {**post, "responses": {**post["responses"], "202": begun}}},
         "/rollback": {
             "post": operation(tag=tag, summary=_("Publish an earlier version again"), name="rollback", body=number, answers=_PUBLISHED, refusals=("409",))
         },

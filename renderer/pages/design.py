@@ -13,11 +13,12 @@ from engine.drafts_desk import key_of
 from engine.errors import Conflict, Fault, Invalid, NotFound, Refusal
 from engine.messages import catalogue, told_together
 from engine.records.query_labels import labels
-from engine.releasing import may_break, prove, release
-from engine.scenarios import scenarios_of
+from engine.releases import running
+from engine.releasing import release, to_play
 from metadata.messages import describe
 from metadata.text import label_text
 from renderer.bound_design import Designer
+from renderer.pages.releases import begin
 from renderer.requests import Routes, Visit, toast_header
 from renderer.security import Permission
 from renderer.translations import _
@@ -228,36 +229,19 @@ def plan(visit: Visit) -> Response:
             for item in past
         ],
         may_publish="publish" in visit.ctx.actor.rights,
-        scenarios=len(scenarios_of(found.bundle)) if found.ready and found.drafts and may_break(visit.ctx.workspace, found) else 0,
-    )
-
-
-@routes.get("/w/{ws}/publish/scenarios", DESIGN)
-def scenarios(visit: Visit) -> Response:
-    """How the scenarios of what is shown end, each played in a throw-away sandbox; asked for by the page once it is there."""
-    plan, locale = publishing.plan_drafts(visit.ctx), visit.locale
-    played = prove(visit.ctx.workspace, plan) if plan.ready else ()
-    return visit.part(
-        "_scenarios.html",
-        scenarios=[
-            {
-                "title": label_text(item.title, locale) or item.key,
-                "holds": item.holds,
-                "seconds": item.seconds,
-                "problems": [(f"{problem.file}{problem.pointer}", describe(problem, locale, catalogue())) for problem in item.problems],
-            }
-            for item in played
-        ],
-        broken=sum(not item.holds for item in played),
+        scenarios=len(to_play(visit.ctx.workspace, found)) if found.drafts else 0,
+        running=running(visit.ctx),
     )
 
 
 @routes.post("/w/{ws}/publish", PUBLISH)
 def publish(visit: Visit) -> Response:
-    """Publish what was shown; another digest means that something changed since."""
-    skip = visit.text("skip_scenarios")[:200] if visit.text("skip") else None
+    """Publish what was shown, in the background where scenarios are to be played first; another digest means that something changed since."""
+    skip, note, digest = visit.text("skip_scenarios")[:200] if visit.text("skip") else None, visit.text("note")[:500], visit.text("digest")
     plan = publishing.plan_drafts(visit.ctx)
-    done = release(visit.ctx, plan, note=visit.text("note")[:500], expect_digest=visit.text("digest"), skip_scenarios=skip)
+    if skip is None and to_play(visit.ctx.workspace, plan):
+        return begin(visit, plan, note=note, digest=digest)
+    done = release(visit.ctx, plan, note=note, expect_digest=digest, skip_scenarios=skip)
     return visit.redirect(f"{visit.base}/publish", toast=_("Version %(number)s is live", number=done.number))
 
 

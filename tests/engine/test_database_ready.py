@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from engine.database import Database
 from engine.database_faults import UnscopedStatement, violation_of
 from engine.database_postgresql import PostgresServer
-from engine.database_ready import Ready
+from engine.database_ready import PutOffFailed, Ready, catch_up
 from engine.errors import Unavailable
 from engine.settings import Settings
 from engine.storage import Instant, JsonList, JsonValue, Key
@@ -203,3 +203,48 @@ def test_a_connection_the_server_dropped_leaves_the_pool(tmp_path: Path, new_pos
         assert refused.value.code == "database_away"
         with database.write() as connection:
             assert SELECT.rows(connection, {"name": "x"}) == []
+
+
+MOVE = Ready(sa.update(thing).where(thing.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).values(number=sa.bindparam("w_number", type_=sa.BigInteger)))
+NAME = Ready(sa.update(thing).where(thing.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).values(name=sa.bindparam("w_name", type_=sa.Text)))
+NUMBERS = sa.select(thing.c.number).order_by(thing.c.id)
+
+
+def made(database: Database, *names: str) -> list[int]:
+    with database.write() as connection:
+        return [INSERT.rows(connection, {**EMPTY, "name": name})[0][0] for name in names]
+
+
+def test_statements_put_off_are_done_before_anything_else_is_asked(database: Database):
+    first, second = made(database, "a", "b")
+    with database.write() as connection:
+        for number in (1, 2):
+            MOVE.put_off(connection, {"p_id": first, "w_number": number})
+            MOVE.put_off(connection, {"p_id": second, "w_number": 10 * number})
+        assert SELECT.rows(connection, {"name": "a"})[0][2] == 2
+        MOVE.put_off(connection, {"p_id": first, "w_number": 3})
+        assert list(connection.execute(NUMBERS).scalars()) == [3, 20]
+        MOVE.put_off(connection, {"p_id": second, "w_number": 30})
+        with connection.begin_nested() as inner:
+            MOVE.run(connection, {"p_id": first, "w_number": 4})
+            inner.rollback()
+        catch_up(connection)
+    with database.read() as connection:
+        assert list(connection.execute(NUMBERS).scalars()) == [3, 30]
+
+
+@pytest.mark.parametrize("wrong", [{"p_id": 0, "w_name": "nobody"}, {"p_id": None, "w_name": "a"}])
+def test_what_goes_wrong_with_one_of_them_takes_all_back(database: Database, wrong: dict[str, object]):
+    """A row that is not there, a name that is taken; and the connection's next transaction knows nothing of it."""
+    _, second = made(database, "a", "b")
+    with pytest.raises(PutOffFailed), database.write() as connection:
+        NAME.put_off(connection, {"p_id": second, "w_name": "c"})
+        NAME.put_off(connection, {**wrong, "p_id": second if wrong["p_id"] is None else 0})
+        connection.execute(NUMBERS)
+    with pytest.raises(RuntimeError), database.write() as connection:
+        NAME.put_off(connection, {"p_id": second, "w_name": "d"})
+        raise RuntimeError
+    with database.write() as connection:
+        connection.execute(NUMBERS)
+    with database.read() as connection:
+        assert sorted(connection.execute(sa.select(thing.c.name)).scalars()) == ["a", "b"]

@@ -284,7 +284,8 @@ def test_on_sqlite_a_new_worker_need_not_wait_for_the_lease_of_one_that_died(hom
     place = small_place(homes.home("sqlite"))
     kinds = {"row": JobKind("row", write_row, mode="tx")}
     ask(place, "row", {"name": "a"})
-    assert worker_claims.claim(place.home, place.workspace.database, "dead", worker_claims.Lane(True, ("row",)), kinds)
+    with file_lock(place.workspace.database.path.with_suffix(".tx.lock"), "dead"):
+        assert worker_claims.claim(place.home, place.workspace.database, "dead", worker_claims.Lane(True, ("row",)), kinds)
     assert worker(place, *kinds.values()).drain() == 1 and logged(place) == ["a"]
 
 

@@ -95,7 +95,7 @@ class Timing:
         service.update(self.ctx, "booking", record, {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}, ANY)
 
     def worker(self) -> Worker:
-        kind = RuleJobs(lambda ctx: HandMade(self)).kind()
+        kind = RuleJobs(lambda ctx, whole: HandMade(self)).kind()
         return Worker(self.place.home, {kind.name: kind, SETTINGS_KIND.name: SETTINGS_KIND})
 
     def drain(self) -> int:

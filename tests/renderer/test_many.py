@@ -156,3 +156,18 @@ def test_going_on_needs_every_code_that_came_up() -> None:
     tally.note(2, Conflict("LATE", soft=True), "zh")
     tally.note(3, Conflict("HELD"), "zh")
     assert (tally.codes, tally.soft, tally.refused) == (["SPECIAL", "LATE"], [1, 2], 3)
+
+
+def test_a_mistake_of_the_program_on_one_record_leaves_the_others_to_be_done(counter_client, counter, crowd, monkeypatch):
+    work = begun(post(counter_client("rosa"), "/l/guests/many/move", ids__=[str(number) for number in crowd], **LEVEL))
+    real = many.Step.on
+
+    def on(step: many.Step, ctx: Any, record: int) -> None:
+        if record == crowd[4]:
+            raise KeyError("a mistake of ours")
+        real(step, ctx, record)
+
+    monkeypatch.setattr(many.Step, "on", on)
+    worker_of(counter).drain()
+    text = counter_client("rosa").get(work).text
+    assert "已完成 26 条" in text and "程序出错，这条没有处理" in text and {guest["id"] for guest in moved(counter)} == {*crowd} - {*crowd[::10], crowd[4]}

@@ -8,6 +8,8 @@ import pytest
 from engine.errors import Invalid
 from engine.messages import catalogue
 from engine.publishing import plan_publish, publish
+from engine.records import service
+from engine.rules.compile import compile_rules
 from metadata.messages import sentence
 from metadata.vocabulary import Problem
 from tests.engine.homes import Homes, Place, small_place
@@ -258,3 +260,13 @@ def test_a_row_that_matches_nothing_and_a_case_without_a_row_are_named(place):
 
 def test_settings_count_with_the_values_they_have(place):
     assert codes(place, t=table(("a", "n < setting.factor"), ("b", "n >= setting.factor"), ("c", "empty(n)"), n="integer")) == []
+
+
+def test_a_publish_compiles_the_rules_once_for_their_analysis_and_for_what_follows(make_site, monkeypatch):
+    site, compiled, real = make_site("sqlite"), [], compile_rules
+    monkeypatch.setattr("engine.rules.compile.compile_rules", lambda workspace, bundle: compiled.append(workspace) or real(workspace, bundle))
+    ctx = site.ctx()
+    changed = {("rule", "spare"): {"title": "闲", "on": {"before": "create", "entity": "task"}, "then": [{"set": {"status": "'new'"}}]}}
+    publish(ctx, plan_publish(ctx, ctx.workspace.bundle.replace(changed)))
+    service.create(site.ctx(), "task", {"title": "甲"})
+    assert len(compiled) == 1 and site.rows("task")[-1]["status"] == "new"

@@ -5,6 +5,7 @@ from threading import Barrier, Thread
 
 import pytest
 
+from engine.background import worker_of
 from engine.errors import Conflict, Denied, Invalid, NotFound
 from engine.notices import inbox, unread
 from engine.publishing import plan_publish, publish
@@ -319,3 +320,42 @@ def test_a_title_is_filled_with_the_eyes_of_whoever_reads_it(asking):
     with site.ctx("b1").snapshot() as ctx:
         assert asked(ctx, number).title == "张三，预算 1,000"
     assert told_of_asks(site, "b1") == [("待您审批：张三，预算 1,000", False)]
+
+
+# --- somebody leaves ------------------------------------------------------------------------------------------------------------------------
+
+
+def leave(site, login):
+    """Somebody does not work here any more, and what follows from it is done."""
+    service.update(site.ctx(), "person", site.person(login), {"active": False}, ANY)
+    worker_of(site.home).drain(site.name)
+
+
+def asked_now(site, number):
+    with site.ctx().snapshot() as ctx:
+        return [(label, state) for _, label, state, _, _ in asked(ctx, number).people]
+
+
+def test_what_waits_for_somebody_who_left_goes_to_who_leads_them_with_a_notice(asking):
+    site, _, number = asking(need="order")
+    top = service.create(site.ctx(), "team", {"name": "总部", "lead": site.person("s2")}).id
+    team = service.create(site.ctx(), "team", {"name": "一组", "parent": top, "lead": site.person("b1")}).id
+    service.update(site.ctx(), "person", site.person("b1"), {"team": team}, ANY)
+    before = reading(site, "s2", unread)
+    leave(site, "b1")
+    assert asked_now(site, number) == [("人b1", "passed"), ("人s2", "open"), ("人b2", "waiting"), ("人b3", "waiting")]
+    assert reading(site, "s2", unread) == before + 1 and reading(site, "s2", waiting_for) == 1
+    leave(site, "b3")
+    assert asked_now(site, number)[2:] == [("人b2", "waiting"), ("人b3", "passed")], "no team, no administrator beside those asked: the others decide"
+    assert decide(site.ctx("s2"), number, True) == "open" and decide(site.ctx("b2"), number, True) == "approved"
+
+
+def test_where_nobody_leads_them_the_administrators_decide_and_never_whoever_asked(asking):
+    site, _, number = asking()
+    for login in ("b2", "b3"):
+        leave(site, login)
+    service.create(site.ctx(), "person", {"name": "人b4", "login": "b4", "roles": ["boss"]})
+    service.update(site.ctx(), "person", site.person("s1"), {"roles": ["seller", "boss"]}, ANY)
+    leave(site, "b1")
+    assert dict(asked_now(site, number)) == {"人b1": "passed", "人b2": "passed", "人b3": "passed", "人b4": "open"}
+    assert decide(site.ctx("b4"), number, True) == "approved"

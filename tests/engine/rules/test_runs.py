@@ -97,3 +97,16 @@ def test_a_run_asked_for_twice_in_one_transaction_runs_once(make_site, database_
         assert [runs.run(ctx, one).state for one in asked] == ["done", "done", "skipped"]
         runs.finish()
     assert [row["title"] for row in site.rows("task")] == ["once", "twice"]
+
+
+def test_runs_that_want_the_same_unique_key_answer_each_for_itself(make_site, database_kind):
+    """Updates of runs that share a transaction are sent together; one that fails takes none of the others with it."""
+    key = {"title": "键", "on": {"later": "create", "entity": "task"}, "then": [{"set": {"key": "'one'"}}]}
+    site = make_site(database_kind, {("rule", "key"): key})
+    made = [service.create(site.ctx(), "task", {"title": f"t{number}"}).id for number in range(4)]
+    worker_of(site.home).drain(site.name)
+    assert [row["key"] for row in site.rows("task")] == ["one", None, None, None]
+    assert sorted((run["record"], run["state"], (run["error"] or {}).get("code")) for run in site.runs("key")) == [
+        (made[0], "done", None),
+        *((number, "refused", "duplicate") for number in made[1:]),
+    ]
