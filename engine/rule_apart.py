@@ -14,7 +14,7 @@ from engine.actors import actor_behind, enter_as
 from engine.clock import read_state
 from engine.context import Cause, Context
 from engine.errors import Refusal
-from engine.jobs import JobKind, JobRun
+from engine.jobs import JobKind, JobRun, LeaseLost
 from engine.records.asks_ending import rule_of
 from engine.records.saving import Saving
 from engine.records.work import Work
@@ -57,9 +57,9 @@ def _item(ctx: Context, job: JobRun, number: int, item: Any, progress: dict[str,
         if refusal.passing:
             raise
         code, word = refusal.code, "refused"
+    except LeaseLost:
+        raise
     except Exception as error:
-        if type(error).__name__ == "LeaseLost":
-            raise
         log.exception("rule %s, item %s of job %s", job.args["rule"], number, job.id)
         code, word = type(error).__name__, "failed"
     progress[word] += 1

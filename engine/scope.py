@@ -31,8 +31,6 @@ Clause = sa.ColumnElement[bool]
 
 #: More alternatives than this are asked as one condition.
 MOST_ALTERNATIVES = 6
-#: Read-only columns every record has that may be filtered and sorted by.
-OPEN_SYSTEM_FIELDS = ("id", "created_at", "created_by", "updated_at", "updated_by", "version")
 
 
 class TableNames:

@@ -30,10 +30,6 @@ class PluginRefused(Exception):
     """A package is no plugin this release can load; the text says why."""
 
 
-#: A plugin that was left out, and why.
-Failure = LeftOut
-
-
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What became of all plugins."""

@@ -10,6 +10,7 @@ from typing import Any
 from engine.access import grant_of
 from engine.context import Context
 from engine.errors import NotFound
+from engine.fields.base import Wrong
 from engine.messages import sentence as told_code
 from engine.records import query
 from engine.records.query_labels import labels
@@ -158,7 +159,7 @@ def field_text(ctx: Context, entity: str, key: str, value: Any) -> str:
             return labels(inner, item.target, [value]).get(value, f"#{value}")
     try:
         typed = item.type.json_reader(item.value, ctx.workspace.scope)(value) if item.type.family == "value" else value
-    except Exception:
+    except Wrong:  # an older version wrote it, whose field took other values
         typed = None
     return item.type.show(typed, item.value, ctx.workspace.scope, ctx.locale) if typed is not None else plain_text(ctx, value)
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledField
 
 LINKS_OFFERED = 30
-ORDERS = 8
 
 
 @dataclass(frozen=True, slots=True)

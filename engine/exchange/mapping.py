@@ -161,10 +161,6 @@ class ColumnMapping:
     targets: tuple[str, ...]
     guessed: frozenset[int] = frozenset()
 
-    def unmapped(self, headers: Sequence[str]) -> list[str]:
-        """Headers that lead nowhere though they have a name."""
-        return [header for header, target in zip(headers, self.targets, strict=False) if target == "" and header]
-
 
 def _titles(entity: CompiledEntity, writable: frozenset[str]) -> dict[str, str]:
     found: dict[str, str] = {}

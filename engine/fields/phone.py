@@ -27,7 +27,6 @@ _EXTENSION = re.compile(r"[\s,;(-]*(?:转接?|分机号?|;?ext[.=:]?|x(?=[0-9])|
 _DASHED = re.compile(r"\(?(0[0-9]{2,3})[)\s-]*([0-9]{7,8})\s*-\s*([0-9]{1,6})")
 _ZEROS, _DIGIT = re.compile(r"\.0+$"), re.compile(r"[0-9]")
 _NOISE = re.compile("[\\s().\\[\\]{}_/'’‘`\"“”+,:-]|[\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
-_VIRTUAL = ("+86170", "+86171", "+86162", "+86165", "+86167")
 #: The JSON form: the normal form, or a bare mobile number, or a landline with its area code.
 JSON_PATTERN = r"^(?:(?:\+86)?1[3-9][0-9]{9}|(?:\+86|0)" + _AREA_NUMBER + r"|\+852[2-9][0-9]{7}|\+853[268][0-9]{7}|\+886[2-9][0-9]{7,8})(?:;ext=[0-9]{1,6})?$"
 _JSON = re.compile(JSON_PATTERN)
@@ -80,11 +79,6 @@ def _normal(digits: str, international: bool) -> str:
     if (national.startswith("0") or national != digits) and _LANDLINE.fullmatch(bare):
         return f"+86{bare}"
     raise Wrong("phone_invalid")
-
-
-def is_virtual(value: str) -> bool:
-    """True for the prefixes of virtual operators, which are allowed but worth a second look."""
-    return value.startswith(_VIRTUAL)
 
 
 def phone_text(value: str, locale: str = "zh") -> str:

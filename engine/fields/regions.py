@@ -7,7 +7,6 @@ from importlib.resources import files
 
 _SUFFIX = re.compile(r"(?:特别行政区|维吾尔自治区|壮族自治区|回族自治区|自治区|自治州|自治县|地区|省|市|区|县|盟|旗)$")
 _SPACES = re.compile(r"[\s,，、/·>-]+")
-_MUNICIPALITIES = ("11", "12", "31", "50")
 #: Second-level entries that are no place people name.
 _HOLLOW = frozenset({"市辖区", "县", "省直辖县级行政区划", "自治区直辖县级行政区划"})
 

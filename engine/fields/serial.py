@@ -40,15 +40,6 @@ class SerialTemplate:
         counted = f"{number:0{self.digits}d}"
         return "".join(content if kind == "text" else counted if kind == "number" else f"{day:{content}}" for kind, content in self.pieces)
 
-    def number_in(self, text: str) -> int | None:
-        """The drawn number inside a serial of this template; None when the text is not of it. Lets a counter start after what was imported."""
-        dates = {"%Y": "[0-9]{4}"}
-        pattern = "".join(
-            re.escape(content) if kind == "text" else "([0-9]+)" if kind == "number" else dates.get(content, "[0-9]{2}") for kind, content in self.pieces
-        )
-        found = re.fullmatch(pattern, text)
-        return int(found[1]) if found and len(found[1]) <= 15 else None
-
 
 def parse_template(template: str) -> SerialTemplate:
     """The template; Wrong ``serial_template`` when it has no counter, two, or an unknown part."""

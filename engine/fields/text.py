@@ -33,8 +33,6 @@ PATTERN_OPTION: Mapping[str, Mapping[str, object]] = {
     )
 }
 TEXT_OPERATORS = (EQUALS, DIFFERS, CONTAINS, STARTS, EMPTY, FILLED)
-#: What may be in an encrypted text's filter: no part of it can be asked for.
-EXACT_OPERATORS = (EQUALS, DIFFERS, EMPTY, FILLED)
 NO_NUL = "^[^\\u0000]*$"
 
 _BREAKS = re.compile(r"[\r\n\t\x0b\x0c\x85\u2028\u2029]+")

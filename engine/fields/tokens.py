@@ -8,7 +8,6 @@ pieces of each of its runs and re-checks what came back with ``found_in``.
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import product
@@ -146,8 +145,3 @@ def found_in(kind: str, text: str, value: object) -> bool:
 
 def _squeezed(text: str) -> str:
     return "".join(_RUNS.findall(text))
-
-
-def prefixed(pieces: Sequence[str], letter: str) -> list[str]:
-    """Pieces as a field type's ``search_tokens`` gives them, under a field's letter."""
-    return [letter + piece for piece in pieces]

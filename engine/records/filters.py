@@ -1,7 +1,7 @@
 """Filter rows people build on a screen, as expression text and back; reading them from the query string. What they mean is query.py's business."""
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -16,7 +16,6 @@ _VALUE = "value__"
 _VALUE2 = "value2__"
 _FIELD = "field__"
 #: Query parameters of CONTRACT section 4 that are not fields.
-RESERVED_PARAMETERS = frozenset({"where", "sort", "fields", "limit", "cursor", "count", "search", "list", "view", "q", "page"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +181,3 @@ def _take(node: ast.AST, name: str, found: dict[str, Any]) -> bool:
         found[name] = _WORDS[node.id]
         return True
     return False
-
-
-def field_values(parameters: Iterable[tuple[str, str]], fields: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """``FIELD=VALUE`` parameters by field (a repeated one means any of them). Raises Invalid for a name that is no field of the reader's."""
-    known = set(fields)
-    found: dict[str, list[str]] = {}
-    faults = []
-    for name, value in parameters:
-        if name in RESERVED_PARAMETERS:
-            continue
-        if name not in known:
-            faults.append(Fault(f"/{name}", "unknown_field", {"field": name}))
-            continue
-        found.setdefault(name, []).append(value)
-    if faults:
-        raise Invalid("filter_invalid", faults=faults)
-    return {name: tuple(values) for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""Two records become one: every link that led to the dropped one leads to the kept one, and for 30 days all of it can be taken back exactly.
+"""Two records become one: every link that led to the dropped one leads to the kept one. Taking it back is merging_undo.py's.
 
 Links of deleted records move with them. Nobody's grants are asked here and no rule runs before: whoever calls was allowed to merge.
 """
@@ -21,14 +21,13 @@ from engine.expressions.sql_types import json_holds
 from engine.expressions.types import BOOLEAN
 from engine.fields.base import Value
 from engine.jobs import put
-from engine.records.attachments import FILE_TYPES, bind_files, ids_of
+from engine.records.attachments import FILE_TYPES, ids_of
 from engine.records.derived import own_values
 from engine.records.uniques import conflict_of
-from engine.records.values import storage
 from engine.records.work import Row, Work
 from engine.rules.effects import Handle
 from engine.scope import engine_select
-from engine.system_tables import file, history
+from engine.system_tables import file
 from engine.system_tables_rules import ask, merging, notice
 from metadata.vocabulary import ExpressionPlace
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from engine.records.saving import Saving
     from engine.workspace import CompiledEntity, CompiledField
 
-UNDOABLE = timedelta(days=30)
 #: The job that looks once more for links made by transactions that were open during the merge, and when: none of them lasts so long.
 JOB, LATE = "merge", timedelta(seconds=10)
 #: Most records whose links one merge may move.
@@ -90,7 +88,7 @@ def merge(saving: Saving, params: Mapping[str, Value]) -> dict[str, Value]:
     _move_links(saving, entity, drop.id, keep.id, moves)
     _move_engine_links(work, entity.key, drop.id, keep.id, moves)
     taken = _taken(entity, work.fetch(entity.key, [keep.id])[keep.id], dropped)
-    names = _write(saving, entity, keep.id, taken)
+    names = write_values(saving, entity, keep.id, taken)
     _bind_brought(work, entity, keep.id, kept, {name: taken[name] for name in names})
     saving.settling.settle()
     version = work.fetch(entity.key, [keep.id])[keep.id]["version"] if names else None
@@ -153,7 +151,7 @@ def _drop(saving: Saving, entity: CompiledEntity, row: Row, values: Mapping[str,
     """Out of every read path, so that its unique keys are free for the kept one."""
     work = saving.work
     if values:
-        _write(saving, entity, row["id"], values)
+        write_values(saving, entity, row["id"], values)
     current = dict(work.fetch(entity.key, [row["id"]])[row["id"]])
     work.set_deleted(entity, current, work.ctx.now)
     work.forget_tokens(entity, row["id"])
@@ -161,7 +159,7 @@ def _drop(saving: Saving, entity: CompiledEntity, row: Row, values: Mapping[str,
     saving.settling.changed(entity, current, None)
 
 
-def _write(saving: Saving, entity: CompiledEntity, record_id: int, values: Mapping[str, Value]) -> list[str]:
+def write_values(saving: Saving, entity: CompiledEntity, record_id: int, values: Mapping[str, Value]) -> list[str]:
     """Values on a row, with what follows from them; the names of those that differ. Raises Conflict where a unique key is taken."""
     work = saving.work
     before = work.fetch(entity.key, [record_id])[record_id]
@@ -202,7 +200,7 @@ def _move_links(saving: Saving, entity: CompiledEntity, old: int, new: int, move
         if total > MOST_MOVED:
             raise Conflict("merge_too_many", limit=MOST_MOVED)
         listed = item.definition.type in _LISTS
-        for one, row in _fetch(work, owner.key, ids).items():
+        for one, row in locked_rows(work, owner.key, ids).items():
             itself = (owner.key, one) == (entity.key, new)
             after = _replaced(row[item.key], old, None if itself else new) if listed else None if itself else new
             changes.setdefault((owner.key, one), {})[item.key] = after
@@ -211,7 +209,7 @@ def _move_links(saving: Saving, entity: CompiledEntity, old: int, new: int, move
         if ids and not listed:
             moves.single.append([owner.key, item.key, ids])
     for (key, one), values in changes.items():
-        _write(saving, work.entity(key), one, values)
+        write_values(saving, work.entity(key), one, values)
 
 
 def _pointing(work: Work, owner: CompiledEntity, item: CompiledField, target: int) -> list[int]:
@@ -224,7 +222,8 @@ def _pointing(work: Work, owner: CompiledEntity, item: CompiledField, target: in
     return list(work.connection.execute(engine_select(owner, table.c.id, deleted=True).where(found).order_by(table.c.id).limit(MOST_MOVED + 1)).scalars())
 
 
-def _fetch(work: Work, entity: str, ids: list[int]) -> dict[int, Row]:
+def locked_rows(work: Work, entity: str, ids: list[int]) -> dict[int, Row]:
+    """Copies of rows that nobody else can change until the transaction ends."""
     found: dict[int, Row] = {}
     for start in range(0, len(ids), _CHUNK):
         found |= {one: dict(row) for one, row in work.fetch(entity, ids[start : start + _CHUNK], lock=True).items()}
@@ -241,10 +240,11 @@ def _move_engine_links(work: Work, entity: str, old: int, new: int, moves: _Move
         ids = list(work.connection.execute(sa.select(table.c.id).where(kind == entity, record == old, which).order_by(table.c.id)).scalars())
         if ids:
             moves.engine.append([name, ids])
-            _point_engine(work, name, ids, new)
+            point_engine_links(work, name, ids, new)
 
 
-def _point_engine(work: Work, name: str, ids: list[int], target: int) -> None:
+def point_engine_links(work: Work, name: str, ids: list[int], target: int) -> None:
+    """Rows of the engine's own tables lead to another record."""
     table, record = next((table, record) for known, table, _, record, _ in _ENGINE_LINKS if known == name)
     for start in range(0, len(ids), _CHUNK):
         work.connection.execute(sa.update(table).where(table.c.id.in_(ids[start : start + _CHUNK])).values({record.name: target}))
@@ -300,105 +300,3 @@ def _bind_brought(work: Work, entity: CompiledEntity, keep: int, before: Row, va
         if entity.fields[name].definition.type in FILE_TYPES:
             fresh = [one for one in ids_of(values[name]) if one not in ids_of(before.get(name))]
             work.connection.execute(sa.update(file).where(file.c.id.in_(fresh)).values(entity=entity.key, record=keep, field=name))
-
-
-# --- taking it back ----------------------------------------------------------------------------------------------------------------------------------
-
-
-def refuse_merged(work: Work, entity: str, record_id: int) -> None:
-    """Raises Conflict for a deleted record that was merged into another: only taking the merge back brings it back."""
-    select = sa.select(merging.c.keep).where(merging.c.entity == entity, merging.c.drop == record_id, merging.c.undone_at.is_(None))
-    keep = work.connection.execute(select).scalar()
-    if keep is not None:
-        raise Conflict("merged_away", entity=entity, id=record_id, keep=keep)
-
-
-def undo(saving: Saving, params: Mapping[str, Value]) -> dict[str, Value]:
-    """Both records as they were, each link back where nobody has changed it since. Gives the numbers of links, and what was left as people made it.
-
-    Raises NotFound where no such merge stands, Conflict after 30 days, when the kept record is gone, or when a key was taken meanwhile.
-    """
-    work, keep, drop = saving.work, params["keep"], params["drop"]
-    if not isinstance(keep, Handle) or not isinstance(drop, Handle) or keep.entity != drop.entity:
-        raise Invalid("merge_pair")
-    entity = work.entity(keep.entity)
-    rows = work.fetch(entity.key, [keep.id, drop.id], lock=True)
-    standing = (merging.c.entity == entity.key, merging.c.keep == keep.id, merging.c.drop == drop.id, merging.c.undone_at.is_(None))
-    done = work.connection.execute(sa.select(merging).where(*standing).order_by(merging.c.id.desc()).limit(1)).mappings().first()
-    if done is None or drop.id not in rows:
-        raise NotFound("no_such_merge", entity=entity.key)
-    if done["at"] < work.ctx.now - UNDOABLE:
-        raise Conflict("merge_too_old", days=UNDOABLE.days)
-    if keep.id not in rows or rows[keep.id]["deleted_at"] is not None:
-        raise Conflict("merge_kept_gone", entity=entity.key, id=keep.id)
-    left = _values_back(saving, entity, keep.id, done["version"])
-    _restore(saving, entity, drop.id, {done["into_field"]: done["into_before"]} if done["into_field"] else {})
-    moved, stayed = _links_back(saving, done["moved"], keep, drop)
-    for name, ids in done["moved"]["engine"]:
-        _point_engine(work, name, ids, drop.id)
-    saving.settling.settle()
-    work.connection.execute(sa.update(merging).where(merging.c.id == done["id"]).values(undone_at=work.ctx.now))
-    return {"moved": moved, "left": [*left, *stayed]}
-
-
-def _values_back(saving: Saving, entity: CompiledEntity, keep: int, version: int | None) -> list[str]:
-    """The kept record's values as they were before; the fields somebody has changed since are left, and named."""
-    if version is None:
-        return []
-    work = saving.work
-    select = sa.select(history.c.before, history.c.after, history.c.computed).where(
-        history.c.entity == entity.key, history.c.record == keep, history.c.version == version, history.c.verb == "update"
-    )
-    found = work.connection.execute(select.order_by(history.c.id).limit(1)).first()
-    if found is None:
-        return []
-    kept, cipher, row = storage(work.workspace, entity), work.workspace.cipher, dict(work.fetch(entity.key, [keep])[keep])
-    names = [name for name in found.after or {} if name in entity.fields and name not in (found.computed or ())]
-    before, after = ({name: kept.from_history(name, (side or {}).get(name), cipher) for name in names} for side in (found.before, found.after))
-    back = {name: before[name] for name in names if row.get(name) == after[name]}
-    _write(saving, entity, keep, back)
-    bind_files(work.ctx, entity, keep, row, {**row, **back})
-    return [name for name in names if name not in back]
-
-
-def _restore(saving: Saving, entity: CompiledEntity, drop: int, values: Mapping[str, Value]) -> None:
-    work = saving.work
-    row = dict(work.fetch(entity.key, [drop])[drop])
-    try:
-        work.set_deleted(entity, row, None)
-    except sa.exc.IntegrityError as error:
-        raise conflict_of(work, entity, error, row) from error
-    before = dict(row)
-    names = [name for name in own_values(work, entity, row, None) if row[name] != before.get(name)]
-    work.update_computed(entity, [(before, row, names)] if names else [])
-    work.remember_tokens(entity, row)
-    work.note(entity, "restore", row, None, None)
-    saving.settling.changed(entity, None, row)
-    if values:
-        _write(saving, entity, drop, values)
-    if any(item.definition.type in FILE_TYPES for item in entity.fields.values()):
-        bind_files(work.ctx, entity, drop, {}, row)
-
-
-def _links_back(saving: Saving, moved: Mapping[str, Any], keep: Handle, drop: Handle) -> tuple[dict[str, int], list[str]]:
-    """Each link back to the restored record, but those that lead elsewhere by now."""
-    work, counts, stayed = saving.work, dict[str, int](), list[str]()
-    changes: dict[tuple[str, int], dict[str, Value]] = {}
-    wanted = [(entity, name, one, drop.id, None) for entity, name, ids in moved["single"] for one in ids]
-    wanted += [(entity, name, one, before, after) for entity, name, one, before, after in moved["lists"]]
-    for key in {entity for entity, *_ in wanted} & work.workspace.entities.keys():
-        _fetch(work, key, sorted({one for entity, _, one, _, _ in wanted if entity == key}))
-    for key, name, one, before, after in wanted:
-        entity = work.workspace.entities.get(key)
-        row = work.row(key, one) if entity is not None and name in entity.fields else None
-        if row is None:
-            continue
-        expected = after if isinstance(before, list) else None if (key, one) == (keep.entity, keep.id) else keep.id
-        if row[name] != expected:
-            stayed.append(f"{key}.{name}")
-            continue
-        changes.setdefault((key, one), {})[name] = before
-        counts[key] = counts.get(key, 0) + 1
-    for (key, one), values in changes.items():
-        _write(saving, work.entity(key), one, values)
-    return counts, sorted(set(stayed))

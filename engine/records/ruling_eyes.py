@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _NO_ROW: Mapping[str, Value] = {}
 HIDDEN = "***"
-_LANGUAGES = ("zh", "en")
-_TEXTS = {"text": "text", "integer": "integer", "boolean": "boolean"}
 
 
 class RuleEyes:

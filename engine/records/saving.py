@@ -16,7 +16,7 @@ from engine.fields.base import Value
 from engine.records.attachments import bind_files, check_files, file_fields
 from engine.records.derived import Settling, own_values
 from engine.records.links import check_links, refuse_linked
-from engine.records.merging import refuse_merged
+from engine.records.merging_undo import refuse_merged
 from engine.records.new_rows import propose_new
 from engine.records.proposal import Proposal, check_rules, check_stage, propose_change
 from engine.records.query import get

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from engine.errors import Conflict, Invalid
 from engine.fields.base import Value
-from engine.records import merging
+from engine.records import merging, merging_undo
 from engine.records.values import storage
 from engine.rules.effects import Handle
 from engine.scope import engine_select
@@ -98,5 +98,5 @@ ENGINE_EFFECTS: Mapping[str, Callable[[Saving, Mapping[str, Value]], Value]] = {
     "stored": _stored,
     "person.disable": _person_disable,
     "merge": merging.merge,
-    "merge.undo": merging.undo,
+    "merge.undo": merging_undo.undo,
 }

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -217,8 +216,3 @@ def note_layout(connection: sa.Connection, layout: Layout, version: int) -> None
 
 def _one(column: Column) -> sa.Update:
     return physical_column.update().where(physical_column.c.entity == column.entity, physical_column.c.column == column.column)
-
-
-def stored_columns(stored: Iterable[StoredField]) -> dict[str, Any]:
-    """Physical name -> type of the columns of some fields."""
-    return {item.column: item.type for item in stored}

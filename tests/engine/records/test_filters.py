@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import Invalid
-from engine.records.filters import FilterGroup, FilterRow, field_values, from_text, to_text
+from engine.records.filters import FilterGroup, FilterRow, from_text, to_text
 from engine.registry import default_registry
 
 TYPES = {name: default_registry().field_types[name] for name in ("text", "integer", "money", "date", "boolean", "choice", "choices", "tags", "instant")}
@@ -58,9 +58,3 @@ def test_unknown_fields_operators_and_counts_are_all_told():
     with pytest.raises(Invalid) as refusal:
         to_text(group, TYPES)
     assert [(fault.pointer, fault.code) for fault in refusal.value.faults] == [("/0", "unknown_field"), ("/1", "unknown_operator"), ("/2", "filter_values")]
-
-
-def test_parameters_name_fields():
-    assert field_values([("a", "1"), ("sort", "b"), ("a", "2")], ["a"]) == {"a": ("1", "2")}
-    with pytest.raises(Invalid):
-        field_values([("b", "1")], ["a"])
