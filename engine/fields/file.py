@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from engine.fields.base import EMPTY, FILLED, FieldType, Operator, Reader, Value, Wrong, at_most, option
 from engine.fields.link import link_schema, read_id
-from engine.fields.lists import Several, split_list
+from engine.fields.lists import References
 from engine.fields.scope import FieldScope
 from engine.fields.values import FileValue
 from metadata.definitions import Field
@@ -116,7 +116,7 @@ class Image(File):
         return super().accepts(field) or ("image/png", "image/jpeg", "image/webp", "image/gif")
 
 
-class FileList(Several):
+class FileList(References):
     """Several attached files."""
 
     name = "files"
@@ -126,7 +126,8 @@ class FileList(Several):
     widget = "files"
     operators: ClassVar[tuple[Operator, ...]] = (EMPTY, FILLED)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_ACCEPT, "maxItems": at_most(100)}
-    most: ClassVar[int] = 100
+    most = 100
+    expected = "file_expected"
 
     def accepts(self, field: Field) -> tuple[str, ...]:
         """As ``File.accepts``."""
@@ -136,36 +137,9 @@ class FileList(Several):
         """json: only whether there are any can be asked."""
         return "json"
 
-    def limit(self, field: Field) -> int:
-        """Most files of a record."""
-        return int(field.options.get("maxItems") or self.most)
-
-    def reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A list of what ``file`` takes."""
-        most = self.limit(field)
-
-        def read(raw: object) -> Value:
-            items = [raw] if isinstance(raw, int) and not isinstance(raw, bool) else split_list(raw)
-            found = dict.fromkeys(number for item in items if (number := file_id(item)) is not None)
-            if len(found) > most:
-                raise Wrong("too_many_items", maximum=most)
-            return list(found) or None
-
-        return read
-
-    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A list of ids or objects."""
-        read, most = super().json_reader(field, scope), self.limit(field)
-
-        def strict(raw: object) -> Value:
-            if isinstance(raw, list):
-                if any(type(item) not in (int, float, dict) for item in raw):
-                    raise Wrong("file_expected")
-                if len(raw) > most:
-                    raise Wrong("too_many_items", maximum=most)
-            return read(raw)
-
-        return strict
+    def one(self, raw: object) -> int | None:
+        """An id, as one of them is given by itself."""
+        return file_id(raw)
 
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """What is known of each."""

@@ -25,7 +25,7 @@ from engine.fields.base import (
     at_most,
     option,
 )
-from engine.fields.lists import Several, split_list
+from engine.fields.lists import References
 from engine.fields.scope import FieldScope
 from engine.fields.values import Link, link_id
 from metadata.definitions import Field
@@ -182,7 +182,7 @@ class Team(LinkType):
         return "team"
 
 
-class LinkList(Several):
+class LinkList(References):
     """Links to several records of an entity, each once, in the order given."""
 
     name = "links"
@@ -194,7 +194,8 @@ class LinkList(Several):
     operators: ClassVar[tuple[Operator, ...]] = (HAS, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {**LinkType.options, "maxItems": at_most(500)}
-    most: ClassVar[int] = 500
+    most = 500
+    expected = "link_expected"
 
     def target(self, field: Field) -> str:
         """The entity it points to."""
@@ -204,36 +205,9 @@ class LinkList(Several):
         """links:ENTITY"""
         return f"links:{self.target(field)}"
 
-    def limit(self, field: Field) -> int:
-        """Most links of a record."""
-        return int(field.options.get("maxItems") or self.most)
-
-    def reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A list of what ``link`` takes."""
-        most = self.limit(field)
-
-        def read(raw: object) -> Value:
-            items = [raw] if isinstance(raw, int) and not isinstance(raw, bool) else split_list(raw)
-            found = dict.fromkeys(number for item in items if (number := read_id(item)) is not None)
-            if len(found) > most:
-                raise Wrong("too_many_items", maximum=most)
-            return list(found) or None
-
-        return read
-
-    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A list of ids or objects."""
-        read, most = super().json_reader(field, scope), self.limit(field)
-
-        def strict(raw: object) -> Value:
-            if isinstance(raw, list):
-                if any(type(item) not in (int, float, dict) for item in raw):
-                    raise Wrong("link_expected")
-                if len(raw) > most:
-                    raise Wrong("too_many_items", maximum=most)
-            return read(raw)
-
-        return strict
+    def one(self, raw: object) -> int | None:
+        """An id, as one of them is given by itself."""
+        return read_id(raw)
 
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """A list of ``{"id", "label"}``."""

@@ -79,6 +79,48 @@ def full_list(read: Reader, most: int | None) -> Reader:
     return strict
 
 
+class References(Several):
+    """Several things that are known by their ids: links, people, files. ``expected``: the code for what is none of them."""
+
+    most: ClassVar[int]
+    expected: ClassVar[str]
+
+    def one(self, raw: object) -> int | None:
+        """The id of one of them, as forms, JSON and sheets give it; None for nothing. Raises Wrong."""
+        raise NotImplementedError
+
+    def limit(self, field: Field) -> int:
+        """Most of them in a record."""
+        return int(field.options.get("maxItems") or self.most)
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A list of what one of them is given as; each counts once."""
+        one, most = self.one, self.limit(field)
+
+        def read(raw: object) -> Value:
+            items = [raw] if isinstance(raw, int) and not isinstance(raw, bool) else split_list(raw)
+            found = dict.fromkeys(number for item in items if (number := one(item)) is not None)
+            if len(found) > most:
+                raise Wrong("too_many_items", maximum=most)
+            return list(found) or None
+
+        return read
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A list of ids or objects."""
+        read, most = super().json_reader(field, scope), self.limit(field)
+
+        def strict(raw: object) -> Value:
+            if isinstance(raw, list):
+                if any(type(item) not in (int, float, dict) for item in raw):
+                    raise Wrong(self.expected)
+                if len(raw) > most:
+                    raise Wrong("too_many_items", maximum=most)
+            return read(raw)
+
+        return strict
+
+
 class Tags(Several):
     """Free words people stick to a record; each once, in the order they came."""
 
