@@ -79,7 +79,7 @@ def _words() -> dict[releases.State, str]:
     return {
         "waiting": _("Waiting its turn"),
         "playing": _("Playing scenarios"),
-        "live": _("Live"),
+        "live": _("Published"),
         "held": _("All scenarios hold"),
         "broken": _("Not published"),
         "refused": _("Not published"),

@@ -289,6 +289,20 @@ def test_on_sqlite_a_new_worker_need_not_wait_for_the_lease_of_one_that_died(hom
     assert worker(place, *kinds.values()).drain() == 1 and logged(place) == ["a"]
 
 
+def test_slow_jobs_hold_up_nothing_that_is_quickly_done(place):
+    go_on, done = threading.Event(), threading.Event()
+    running = worker(place, JobKind("long", lambda run: go_on.wait(20) and None, slow=True), JobKind("short", lambda run: done.set()))
+    ask(place, "long")
+    running.start()
+    try:
+        time.sleep(0.1)
+        ask(place, "short")
+        assert done.wait(10), "it waited behind the slow one"
+    finally:
+        go_on.set()
+        running.stop()
+
+
 # --- upkeep
 
 
