@@ -19,6 +19,8 @@ from .conftest import Site
 
 #: Texts of records that lead to a customer and hold nothing of anybody: numbers, codes, keys, words of a template or of the site itself.
 PLAIN = {
+    "call.key",
+    "chat_archive.key",
     "channel_registration.confirm_no",
     "commission_deal.bonus_note",
     "commission_deal.family",
@@ -34,6 +36,8 @@ PLAIN = {
     "payment.bank",
     "payment.voucher_no",
     "pool_claim.month",
+    "project_referral.key",
+    "project_referral.site",
     "reservation.receipt",
     "review.field",
     "review.source_file",

@@ -203,3 +203,47 @@ def test_sensitive_numbers_are_encrypted_everywhere() -> None:
         for field in entity.fields.values():
             if field.type in ("phone", "id_no"):
                 assert field.encrypted and field.mask and field.personal == "sensitive", f"{entity.key}.{field.key}"
+
+
+# --- what the coverage of the requirements names --------------------------------------------------------------------------------------------------
+
+
+def test_from_any_record_of_the_chain_the_others_are_two_links_away_at_most() -> None:
+    """Unit, customer, deal, money and service: a record page shows its links and what links to it, so each link is one click either way."""
+    chain = {"unit", "customer", "reservation", "subscription", "contract", "receivable", "payment", "visit", "follow_up", "appointment", "task"}
+    near: dict[str, set[str]] = {key: {key} for key in chain}
+    for key in chain:
+        for field in BUNDLE.entities[key].live_fields():
+            if field.type in ("link", "links") and (target := str(field.options["to"])) in chain:
+                near[key].add(target)
+                near[target].add(key)
+    far = {(one, other) for one in chain for other in chain if not any(other in near[middle] for middle in near[one])}
+    assert not far
+
+
+def test_the_customer_page_shows_family_motive_funds_focus_and_resistance() -> None:
+    layout = BUNDLE.forms["customer_full"].layout
+    shown = {item.field for section in layout for item in section.items}
+    assert {"family", "decision_maker", "motive", "budget_min", "budget_max", "down_payment", "loan_ok", "focus_points", "resistance_points"} <= shown
+    assert {"member", "customer_phone"} <= {section.lines for section in layout}
+
+
+@pytest.mark.parametrize(("stage", "compulsory"), [("new", False), ("invited", False), ("first_visit", True), ("signed", True)])
+def test_budget_and_layout_are_compulsory_on_the_form_from_the_first_visit_on(stage: str, compulsory: bool) -> None:
+    items = {item.field: item for section in BUNDLE.forms["customer_full"].layout for item in section.items}
+    names = {"stage": stage, "budget_min": None, "budget_max": None, "empty": lambda value: value is None}
+    for field in ("layouts", "budget_min", "budget_max"):
+        assert bool(eval(str(items[field].required), {"__builtins__": {}}, names)) is compulsory, field
+
+
+def test_a_customer_needs_three_entries_and_a_follow_up_four() -> None:
+    """Few, and fewer still: of these, source, stage, method, time and change of interest begin with a value."""
+    needed = {key: {field.key for field in BUNDLE.entities[key].live_fields() if field.required is True} for key in ("customer", "follow_up")}
+    assert needed["customer"] - {"stage"} == {"name", "phone", "source"}
+    assert needed["follow_up"] - {"customer", "author"} == {"method", "at", "content", "intent_change"}
+
+
+def test_every_button_says_what_it_is_for() -> None:
+    granted = {f"{entity}.{name}" for role in BUNDLE.roles.values() for entity, given in role.grants.items() for name in given.actions}
+    silent = [key for key, rule in BUNDLE.rules.items() if rule.body["on"].get("action") in granted and not rule.body.get("description")]
+    assert not silent

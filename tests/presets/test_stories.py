@@ -27,6 +27,16 @@ def codes(refusal: Refusal) -> set[str]:
     return {fault.code for fault in refusal.faults} | {refusal.code}
 
 
+def test_seats_are_the_active_people_who_can_log_in(site: Site) -> None:
+    where = site.ctx().workspace.bundle.lists["seats"].where
+    seats = site.ids("root", "person", where)
+    site.create("", "person", name="没有账号的人", roles=["consultant"])
+    leaver = service.create(site.ctx(), "person", {"name": "离职的人", "login": f"left{site.phone()}", "roles": ["consultant"]})
+    assert site.ids("root", "person", where) == {*seats, leaver.id} and len(seats) == len(PEOPLE)
+    service.update(site.ctx(), "person", leaver.id, {"ends_at": "2026-03-14T00:00:00+08:00"}, leaver.version)
+    assert site.ids("root", "person", where) == seats
+
+
 # --- the consultant ---------------------------------------------------------------------------------------------------------------------------
 
 
