@@ -31,7 +31,7 @@ from engine.exchange.reading import Pace, Reading, ahead, known_words, passed
 from engine.exchange.rows import RowDraft, is_passed
 from engine.exchange.sheets import SheetRow, Sheets, keep_lines, kept_lines, shown_cell
 from engine.records.loading import uncollected
-from engine.system_tables import import_batch, import_row
+from engine.system_tables_imports import import_batch, import_row
 
 if TYPE_CHECKING:
     from engine.workspace import CompiledEntity

@@ -18,7 +18,7 @@ from engine.access import Grant, grant, remember
 from engine.errors import Fault, Invalid
 from engine.exchange.sheets import header_text
 from engine.fields.base import title_of
-from engine.system_tables import saved_mapping
+from engine.system_tables_imports import saved_mapping
 from metadata.text import label_text
 
 if TYPE_CHECKING:

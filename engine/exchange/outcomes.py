@@ -12,7 +12,7 @@ from engine.errors import Fault
 from engine.exchange.sheets import SheetRow, shown_cell
 from engine.records.bulk_insert import inserter
 from engine.storage import to_json
-from engine.system_tables import import_row
+from engine.system_tables_imports import import_row
 
 if TYPE_CHECKING:
     from engine.context import Context

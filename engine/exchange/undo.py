@@ -16,7 +16,8 @@ from engine.exchange.batches import Batch, find
 from engine.records import service
 from engine.records.query import get
 from engine.records.values import storage
-from engine.system_tables import history, import_batch, import_row
+from engine.system_tables import history
+from engine.system_tables_imports import import_batch, import_row
 
 if TYPE_CHECKING:
     from engine.context import Context

@@ -1,9 +1,19 @@
-"""Lengths of time in whole seconds: ISO 8601 durations and the few words people use for them. Months and years have no fixed length and are refused."""
+"""Lengths of time in whole seconds: ISO 8601 durations, the few words people use for them, and their field type. Months and years have no fixed length and
+are refused."""
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from random import Random
+from typing import Any, ClassVar
 
-from engine.fields.base import Wrong
+import sqlalchemy as sa
+
+from engine.fields.base import AT_LEAST, AT_MOST, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.moment import matching
+from engine.fields.scope import FieldScope
+from metadata.definitions import Field
+from metadata.text import Label
 
 _ISO = re.compile(r"([+-]?)P(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?", re.ASCII)
 #: The JSON form, as a pattern that also stands in the JSON Schema.
@@ -82,3 +92,73 @@ def duration_words(seconds: int, locale: str) -> str:
     if not parts:
         return "0 分钟" if chinese else "0 minutes"
     return ("-" if seconds < 0 else "") + " ".join(parts)
+
+
+class DurationType(FieldType):
+    """A length of time in whole seconds; ISO 8601 in JSON, words for people. Days are 24 hours; months have no fixed length."""
+
+    name = "duration"
+    title: ClassVar[Label] = {"zh": "时长", "en": "Duration"}
+    icon = "hourglass"
+    operators: ClassVar[tuple[Operator, ...]] = (EQUALS, AT_LEAST, AT_MOST, EMPTY, FILLED)
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+
+    def expression_type(self, field: Field) -> str:
+        """duration"""
+        return "duration"
+
+    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
+        """Seconds."""
+        return stored_as(field, sa.BigInteger())
+
+    def reader(self, field: Field, scope: FieldScope) -> Reader:
+        """ISO 8601 or words."""
+
+        def read(raw: object) -> Value:
+            if raw is None:
+                return None
+            if not isinstance(raw, str) or len(raw) > 60:
+                raise Wrong("duration_invalid")
+            return read_duration(raw) if raw.strip() else None
+
+        return read
+
+    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """ISO 8601 only."""
+        return matching(self.reader(field, scope), re.compile(ISO_PATTERN), "duration_invalid")
+
+    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """ISO 8601."""
+        return None if value is None else iso(value)
+
+    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """Chinese words, which ``read`` knows."""
+        return "" if value is None else iso(value) if value <= 0 else duration_words(value, "zh")
+
+    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
+        """As in a form."""
+        return self.to_form(value, field, scope) or None
+
+    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
+        """3 天 2 小时"""
+        return "" if value is None else duration_words(value, locale)
+
+    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
+        """A string."""
+        return {"type": "string", "pattern": ISO_PATTERN, "maxLength": 60}
+
+    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
+        """Hours or days."""
+        return random.choice((f"P{random.randint(1, 30)}D", f"PT{random.randint(1, 23)}H", "P1W", "PT15M"))
+
+    def plain(self, value: Value, field: Field) -> str:
+        """Its seconds."""
+        return str(value)
+
+    def from_plain(self, text: str, field: Field) -> Value:
+        """The seconds again."""
+        return int(text)
+
+    def mask(self, value: Value, field: Field) -> str:
+        """Nothing is left."""
+        return "" if value is None else "***"

@@ -1,4 +1,4 @@
-"""Dates, instants and durations as field types. How people write dates is dates.py; which instant it is now is nobody's business here."""
+"""Dates and instants as field types. How people write dates is dates.py; which instant it is now is nobody's business here."""
 
 from __future__ import annotations
 
@@ -11,25 +11,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from engine.fields.base import (
-    AT_LEAST,
-    AT_MOST,
-    BETWEEN,
-    EMPTY,
-    ENDS_OPTION,
-    EQUALS,
-    FILLED,
-    FieldType,
-    Operator,
-    Reader,
-    Value,
-    Writer,
-    Wrong,
-    option,
-    stored_as,
-)
+from engine.fields.base import BETWEEN, EMPTY, ENDS_OPTION, EQUALS, FILLED, FieldType, Operator, Reader, Value, Writer, Wrong, option, stored_as
 from engine.fields.dates import FIRST_YEAR, LAST_YEAR, Moment, date_of, of_cell, read_moment
-from engine.fields.durations import ISO_PATTERN, duration_words, iso, read_duration
 from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant
 from metadata.definitions import Field
@@ -98,7 +81,7 @@ class Date(FieldType):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """YYYY-MM-DD only."""
-        return _matching(self.reader(field, scope), _ISO_DATE, "date_invalid")
+        return matching(self.reader(field, scope), _ISO_DATE, "date_invalid")
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Serial numbers and dates of the spreadsheet, too."""
@@ -169,7 +152,7 @@ def _day_of(raw: object) -> date:
     raise Wrong("date_invalid")
 
 
-def _matching(read: Reader, pattern: re.Pattern[str], code: str) -> Reader:
+def matching(read: Reader, pattern: re.Pattern[str], code: str) -> Reader:
     """A reader of texts of one form alone, white space around them apart."""
     fits = pattern.match
 
@@ -229,7 +212,7 @@ class InstantType(FieldType):
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """RFC 3339 with offset only."""
         zone, fits = scope.timezone, _RFC3339.fullmatch
-        read = _matching(self.reader(field, scope), _RFC3339, "instant_invalid")
+        read = matching(self.reader(field, scope), _RFC3339, "instant_invalid")
         return lambda raw: _aware(_parsed(raw), zone) if type(raw) is str and fits(raw) else read(raw)
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
@@ -335,74 +318,4 @@ def _moment_instant(moment: Moment, zone: ZoneInfo, ends_day: bool) -> datetime:
     return _aware(datetime.combine(moment.day + timedelta(days=1) if ends_day else moment.day, time()), zone)
 
 
-class DurationType(FieldType):
-    """A length of time in whole seconds; ISO 8601 in JSON, words for people. Days are 24 hours; months have no fixed length."""
-
-    name = "duration"
-    title: ClassVar[Label] = {"zh": "时长", "en": "Duration"}
-    icon = "hourglass"
-    operators: ClassVar[tuple[Operator, ...]] = (EQUALS, AT_LEAST, AT_MOST, EMPTY, FILLED)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
-
-    def expression_type(self, field: Field) -> str:
-        """duration"""
-        return "duration"
-
-    def column(self, field: Field) -> sa.types.TypeEngine[Any]:
-        """Seconds."""
-        return stored_as(field, sa.BigInteger())
-
-    def reader(self, field: Field, scope: FieldScope) -> Reader:
-        """ISO 8601 or words."""
-
-        def read(raw: object) -> Value:
-            if raw is None:
-                return None
-            if not isinstance(raw, str) or len(raw) > 60:
-                raise Wrong("duration_invalid")
-            return read_duration(raw) if raw.strip() else None
-
-        return read
-
-    def json_reader(self, field: Field, scope: FieldScope) -> Reader:
-        """ISO 8601 only."""
-        return _matching(self.reader(field, scope), re.compile(ISO_PATTERN), "duration_invalid")
-
-    def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """ISO 8601."""
-        return None if value is None else iso(value)
-
-    def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """Chinese words, which ``read`` knows."""
-        return "" if value is None else iso(value) if value <= 0 else duration_words(value, "zh")
-
-    def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
-        """As in a form."""
-        return self.to_form(value, field, scope) or None
-
-    def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
-        """3 天 2 小时"""
-        return "" if value is None else duration_words(value, locale)
-
-    def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
-        """A string."""
-        return {"type": "string", "pattern": ISO_PATTERN, "maxLength": 60}
-
-    def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
-        """Hours or days."""
-        return random.choice((f"P{random.randint(1, 30)}D", f"PT{random.randint(1, 23)}H", "P1W", "PT15M"))
-
-    def plain(self, value: Value, field: Field) -> str:
-        """Its seconds."""
-        return str(value)
-
-    def from_plain(self, text: str, field: Field) -> Value:
-        """The seconds again."""
-        return int(text)
-
-    def mask(self, value: Value, field: Field) -> str:
-        """Nothing is left."""
-        return "" if value is None else "***"
-
-
-__all__ = ["Date", "DurationType", "InstantType"]
+__all__ = ["Date", "InstantType"]

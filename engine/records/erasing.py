@@ -19,7 +19,8 @@ from engine.records.attachments import file_fields, ids_of
 from engine.records.derived import own_values
 from engine.records.personal import belonging, personal_fields
 from engine.records.work import Row
-from engine.system_tables import file, history, import_row
+from engine.system_tables import file, history
+from engine.system_tables_imports import import_row
 from engine.system_tables_replay import replay_finding
 from engine.system_tables_rules import ask, ask_person, notice, outgoing, run
 

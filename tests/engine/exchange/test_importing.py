@@ -16,7 +16,8 @@ from engine.jobs import JobRun
 from engine.records import loading, service
 from engine.records.query import Query, count, page
 from engine.records.work import Work
-from engine.system_tables import history, import_row
+from engine.system_tables import history
+from engine.system_tables_imports import import_row
 from tests.engine.homes import SMALL, Homes, Place, small_place
 
 PLANT = {
