@@ -33,6 +33,7 @@ from engine.fields.base import Reader as ValueReader
 from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant, JsonList, JsonValue
 from engine.fields.values import FileValue, Link, Masked
+from engine.frozen import digest
 from engine.messages import include as include_messages
 from engine.outbound import Outbound, Reply
 from engine.panels import PagePanel, PanelContext, Row
@@ -223,6 +224,7 @@ __all__ = [
     "Wrong",
     "action",
     "connector",
+    "digest",
     "field_type",
     "function",
     "include_messages",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.access import remember
 from engine.errors import Refusal
 from engine.explaining import explain_some
 from engine.expressions.language import Expression
@@ -19,6 +20,7 @@ from engine.rules.book import CompiledRule
 from metadata.text import label_text
 from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors, shown_text
 from renderer.form_input import one_each
+from renderer.shell import open_lists
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -46,7 +48,7 @@ class BoundParameters:
 
 
 def presses(ctx: Context, entity: CompiledEntity, record: int, base: str) -> list[Press]:
-    """The granted buttons that this record admits, those that can be pressed now first. Needs an open connection."""
+    """The granted buttons that this record admits: those that can be pressed now, those that lists offer, the others. Needs an open connection."""
     rules = admitted(ctx, entity, record)
     judged = [rule for rule in rules if isinstance(rule.condition, Expression)]
     closed = {one.rule.key for one in explain_some(ctx, judged, entity.key, record) if one.holds is False} if judged else frozenset()
@@ -60,7 +62,14 @@ def presses(ctx: Context, entity: CompiledEntity, record: int, base: str) -> lis
         )
         for rule in rules
     ]
-    return sorted(found, key=lambda press: press.off)
+    order = remember(ctx.workspace, ("press-order", entity.key, ctx.actor.roles), lambda: _order(ctx, entity))
+    return sorted(found, key=lambda press: (press.off, order.get(press.name, len(order))))
+
+
+def _order(ctx: Context, entity: CompiledEntity) -> dict[str, int]:
+    """The place of an action by its short name: those the lists of an entity offer first, in the order of the lists."""
+    words = (word.removeprefix(f"{entity.key}.") for view in open_lists(ctx, entity.key) for word in (*view.actions, *view.buttons))
+    return {name: place for place, name in enumerate(dict.fromkeys(words))}
 
 
 def named(ctx: Context, entity: CompiledEntity, words: tuple[str, ...]) -> list[CompiledRule]:
@@ -75,20 +84,35 @@ def icon_of(rule: CompiledRule) -> str:
 
 
 class ParameterBinder:
-    """Binds parameters for one request. ``owner``: how their pickers name them (``ENTITY.ACTION``, ``ask.12``); ``raw``: what was typed."""
+    """Binds parameters for one request. ``owner``: how their pickers name them (``ENTITY.ACTION``, ``ask.12``); ``raw``: what was typed.
+
+    ``live``: the form is asked for anew when a parameter changes that decides about others, so that only those asked for stand on it.
+    """
 
     def __init__(
-        self, ctx: Context, parameters: Mapping[str, Parameter], owner: str, entity: str, base: str, *, raw: Mapping[str, Any] | None = None, prefix: str = "p"
+        self,
+        ctx: Context,
+        parameters: Mapping[str, Parameter],
+        owner: str,
+        entity: str,
+        base: str,
+        *,
+        raw: Mapping[str, Any] | None = None,
+        prefix: str = "p",
+        live: bool = False,
     ) -> None:
-        self.ctx, self.owner, self.base, self.raw = ctx, owner, base, raw
-        self.parameters, self.fields = parameters, parameter_fields(parameters)
+        self.ctx, self.owner, self.base, self.raw, self.live = ctx, owner, base, raw, live
+        self.parameters, self.fields, self.deciding = parameters, parameter_fields(parameters), deciding(parameters)
         self.around = Surroundings(ctx.workspace.scope.of(entity), ctx.locale, base, prefix)
 
     def bind(self, refusal: Refusal | None = None, confirmed: str = "", beside: Mapping[str, str] | None = None) -> BoundParameters:
         """The bound fields; without ``raw`` filled with their defaults. ``beside``: other inputs of the form and their names. Needs an open connection."""
         errors = told_of(refusal, self.ctx.locale)
         work = Work(self.ctx)
-        fields = tuple(self._field(work, key, errors.get(f"/{key}", ())) for key in self.fields)
+        values = {key: self._value(work, key) for key in self.fields}
+        given = {key: value for key, (value, _typed) in values.items()}
+        asked = [key for key in self.fields if not self.live or self.parameters[key].asked(work.evaluator, given)]
+        fields = tuple(self._field(work, key, values[key], given, errors.get(f"/{key}", ())) for key in asked)
         names = beside or {}
         loose = tuple(
             f"{names[pointer[1:]]}：{text}" if pointer[1:] in names else text
@@ -98,16 +122,26 @@ class ParameterBinder:
         )
         return BoundParameters(fields, loose, confirm_codes(refusal, confirmed))
 
-    def _field(self, work: Work, key: str, errors: tuple[str, ...]) -> BoundField:
-        item, typed = self.fields[key], None
-        if self.raw is None:
-            value = default_of(work, self.parameters[key])
-        else:
-            value, typed = self._read(item, self.raw.get(key, ""))
+    def _value(self, work: Work, key: str) -> tuple[Value, Any]:
+        """The value of a parameter as far as it can be read, and what was typed."""
+        return (default_of(work, self.parameters[key]), None) if self.raw is None else self._read(self.fields[key], self.raw.get(key, ""))
+
+    def _field(self, work: Work, key: str, held: tuple[Value, Any], given: Mapping[str, Value], errors: tuple[str, ...]) -> BoundField:
+        item, (value, typed), parent = self.fields[key], held, self.fields[key].definition.options.get("parent")
         source = f"{self.base}/pick/{self.owner}/{key}" if item.target else ""
         if item.type.widget == "region":
             source = f"{self.base}/regions?field={self.owner}.{key}&id={self.around.prefix}"
-        return bound_field(item, self._labelled(item, value), self.around, raw=typed if errors else None, errors=errors, source=source)
+        return bound_field(
+            item,
+            self._labelled(item, value),
+            self.around,
+            raw=typed if errors else None,
+            parent=(given.get(parent) or "") if self.live and isinstance(parent, str) and parent in given else None,
+            errors=errors,
+            source=source,
+            required=self.parameters[key].wanted(work.evaluator, given),
+            refresh=self.live and key in self.deciding,
+        )
 
     def told(self, key: str, value: Value) -> tuple[str, str]:
         """A given value in words, with what it is called."""
@@ -129,6 +163,13 @@ class ParameterBinder:
         known = labels(self.ctx, item.target, set(ids))
         found = [Link(one, known.get(one)) for one in ids]
         return found if isinstance(value, list) else found[0] if found else None
+
+
+def deciding(parameters: Mapping[str, Parameter]) -> frozenset[str]:
+    """The parameters that say which others are asked for, and what these offer."""
+    read = {path[0] for item in parameters.values() for condition in (item.show, item.needed) if condition is not None for path in condition.reads}
+    parents = {parent for item in parameters.values() if isinstance(parent := item.field.options.get("parent"), str)}
+    return frozenset((read | parents) & parameters.keys())
 
 
 def typed_of(fields: Mapping[str, CompiledField], raw: Mapping[str, Any]) -> dict[str, Any]:

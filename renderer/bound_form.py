@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from engine.access import grant_of, remember
-from engine.errors import Refusal
+from engine.errors import Fault, Refusal
 from engine.expressions.language import Expression
 from engine.fields.base import Wrong
 from engine.fields.values import Link, Masked
+from engine.frozen import holds_records
 from engine.messages import sentence, told, told_faults
 from engine.records.attachments import file_fields, put_files
 from engine.records.preview import Preview, preview
@@ -152,13 +154,33 @@ class FormBinder:
         faults = (
             list(told_faults(refusal, ctx.locale)) or [("", told(refusal, ctx.locale))]
             if refusal
-            else [(fault.pointer, sentence(fault.code, fault.params, ctx.locale)) for fault in self.look.faults if fault.pointer[1:] in asked.touched]
+            else [
+                (fault.pointer, sentence(fault.code, fault.params, ctx.locale))
+                for fault in (*self.look.faults, *(self.missing() if asked.touched else ()))
+                if fault.pointer[1:] in asked.touched
+            ]
         )
-        self.errors = group_errors(faults)
+        self.errors = group_errors(list(dict.fromkeys(faults)))
         self.around = Surroundings(ctx.workspace.scope.of(form.entity), ctx.locale, base)
         self.triggers = triggers(ctx.workspace, form)
         self._placed: set[str] = set()
         self._labels = self._link_labels()
+
+    def missing(self) -> list[Fault]:
+        """What this form alone asks for and nobody gave: an empty field that it shows, that its giver may fill in, and whose ``required`` holds here."""
+        return [
+            Fault(f"/{item.field}", "required")
+            for section in self.form.layout
+            if self._holds(section.show)
+            for item in section.items
+            if item.required and self.look.row.get(item.field) in (None, "", []) and self._asks(item)
+        ]
+
+    def _asks(self, item: Item) -> bool:
+        known = self.entity.fields.get(item.field)
+        if known is None or known.derived or item.field not in self.look.writable or self._fixed(known):
+            return False
+        return self._holds(known.show) and self._holds(item.show) and self._holds(item.required)
 
     def bind(self, action: str, cancel: str, version: int | None = None) -> BoundForm:
         """The bound form. Errors at no field of it stand at its head."""
@@ -226,7 +248,7 @@ class FormBinder:
     def item(self, item: Item) -> BoundField | None:
         """One field of the layout; None where it is not shown."""
         known = self.entity.fields.get(item.field)
-        if known is None or (item.field not in self.look.readable and item.field not in self.look.writable):
+        if known is None or holds_records(known) or (item.field not in self.look.readable and item.field not in self.look.writable):
             return None
         if not self._holds(known.show) or not self._holds(item.show):
             return None
@@ -293,6 +315,8 @@ class FormBinder:
         if isinstance(held, Masked):
             return held
         value = self.look.row.get(known.key) if known.column is not None else held
+        if self.record is None and isinstance(value, datetime):
+            value = value.replace(microsecond=0)  # a new record's default: nobody wants to read or type fractions of a second
         return self._labelled(known, value)
 
     def _labelled(self, known: CompiledField, value: Any) -> Any:

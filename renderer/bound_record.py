@@ -5,27 +5,31 @@ What happened stands in record_story.py, what comes next in record_next.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from engine.access import grant_of, remember
+from engine.expressions.language import Expression
 from engine.fields.values import FileValue, Masked
+from engine.frozen import holds_records, kept_count
 from engine.records.query import Query, page
 from engine.records.query_labels import label_writer
 from engine.records.record import Record
 from engine.records.reveal import ACTION
+from engine.records.work import Work
 from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
 from renderer.cells import inside_of, masked
-from renderer.form_layout import form_for
+from renderer.form_layout import form_for, own_title
 from renderer.shell import first_list, open_lists
-from renderer.translations import _
+from renderer.translations import _, ngettext
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -151,9 +155,16 @@ def _fact(desk: Desk, entity: CompiledEntity, record: Record, key: str, may_reve
     item = entity.fields.get(key)
     if item is None or item.definition.type in _FILES or record.get(key) in (None, "", []):
         return None
-    return Fact(
-        label_text(item.definition.title, desk.ctx.locale, key), detail(desk, entity, item, record[key]), key, may_reveal and isinstance(record[key], Masked)
-    )
+    title, value = label_text(item.definition.title, desk.ctx.locale, key), record[key]
+    if holds_records(item) and not isinstance(value, Masked):
+        return Fact(title, _frozen(desk, entity, record.id, key, value), key)
+    return Fact(title, detail(desk, entity, item, value), key, may_reveal and isinstance(value, Masked))
+
+
+def _frozen(desk: Desk, entity: CompiledEntity, record: int, key: str, value: Any) -> Markup:
+    """The way to the page on which frozen records are read."""
+    href, count = f"{desk.base}/r/{entity.key}/{record}/frozen/{key}", kept_count(value)
+    return Markup('<a class="link" href="{}">{}</a>').format(href, ngettext("Read %(num)s record", "Read %(num)s records", count))
 
 
 def detail(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -> Markup:
@@ -200,8 +211,10 @@ def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionVi
 
 
 def actions(ctx: Context, entity: CompiledEntity, base: str, record: int) -> list[OptionView]:
-    """The usual next steps, those of the lists people open first, then every other record that can be made pointing here; each with its address."""
+    """The usual next steps, those of the lists people open first, then every other record that they may make pointing here; each with its address."""
     listed = remember(ctx.workspace, ("record-actions", entity.key, ctx.actor.roles, ctx.locale), lambda: _actions(ctx, entity))
+    work = Work(ctx)
+    listed = [option for option in listed if _may_add(work, ctx.workspace.entities[option.value], option.href, record)]
     return [OptionView(option.value, option.label, href=f"{base}/r/{option.value}/new?{option.href}={record}&use=quick", note=option.note) for option in listed]
 
 
@@ -212,9 +225,31 @@ def _actions(ctx: Context, entity: CompiledEntity) -> list[OptionView]:
     for name, link in entity.linked_from:
         other = ctx.workspace.entities[name]
         item = other.fields.get(link)
-        if item is not None and item.definition.type == "link" and not other.lines_of and grant_of(ctx.workspace, ctx.actor, other).allowed("create"):
-            found.append(OptionView(name, label_text(other.title, ctx.locale, name), href=link, note=other.definition.icon or "plus"))
+        if item is None or item.definition.type != "link" or item.read_only is True or other.lines_of:
+            continue
+        granted = grant_of(ctx.workspace, ctx.actor, other)
+        if granted.allowed("create") and link in granted.writable:
+            found.append(OptionView(name, _begin(ctx, other), href=link, note=other.definition.icon or "plus"))
+    ways = Counter(option.value for option in found)
+    found = [replace(option, label=_by_link(ctx, option)) if ways[option.value] > 1 else option for option in found]
     return sorted(found, key=lambda option: order.index(option.value) if option.value in order else len(order))
+
+
+def _begin(ctx: Context, other: CompiledEntity) -> str:
+    """What making a record of an entity is called on the button that does it."""
+    return own_title(ctx, other.key, "quick") or _("New %(what)s", what=label_text(other.title, ctx.locale, other.key))
+
+
+def _by_link(ctx: Context, option: OptionView) -> str:
+    """Where an entity points here in several ways, which of them a button is for."""
+    return f"{option.label} · {label_text(ctx.workspace.entities[option.value].fields[option.href].definition.title, ctx.locale, option.href)}"
+
+
+def _may_add(work: Work, other: CompiledEntity, link: str, record: int) -> bool:
+    """Whether a record that points here can be made at all: a grant that asks only for what it points to is asked; what else is filled in nobody knows yet."""
+    truth = work.truth(other, {link: record})
+    rows = [clause.rows["create"] for clause in grant_of(work.workspace, work.ctx.actor, other).clauses]
+    return any(truth(one) if isinstance(one, Expression) and one.fields <= {link} else bool(one) for one in rows)
 
 
 # --- related records -----------------------------------------------------------------------------------------------------------------------

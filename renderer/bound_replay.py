@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -21,7 +21,7 @@ from engine.settings_values import Current
 from metadata.text import label_text
 from renderer.bound_rule import moment
 from renderer.bound_run import condition_seen, exact, step_views
-from renderer.bound_setting import Control, control, setting_text, surroundings, typed_value
+from renderer.bound_setting import Control, control, setting_text, surroundings, typed_value, untouched
 from renderer.translations import _
 
 COLOURS = {"both": "green", "would": "blue", "did": "amber"}
@@ -125,21 +125,19 @@ def state_words() -> dict[str, str]:
 
 
 def settings_asked(ctx: Context, rule: CompiledRule, base: str) -> list[SettingAsked]:
-    """The settings that the rule reads, or a formula of its record: those that one control each can change."""
+    """The settings that the rule reads, or a formula of its record, as far as they are not changed in the definitions only."""
     entity = ctx.workspace.entities.get(rule.entity)
     formulas = [item.formula for item in entity.fields.values() if item.formula is not None] if entity is not None else []
     keys = dict.fromkeys([*settings_of(rule), *(key for formula in formulas for key in sorted(settings_in(formula)))])
     current = {item.setting.key: item for item in settings_values.current(ctx)}
-    return [_setting(ctx, current[key], base) for key in keys if key in current and current[key].setting.type not in ("calendar", "table")]
+    return [asked for key in keys if key in current and (asked := _setting(ctx, current[key], base)).control.kind != "none"]
 
 
 def _setting(ctx: Context, item: Current, base: str) -> SettingAsked:
     setting = item.setting
     drawn = control(ctx.workspace, setting, item.value, surroundings(ctx.workspace, ctx.locale, base, f"s-{setting.key}"))
-    fields = tuple(replace(field, name=f"{setting.key}{MARK}{field.name}") for field in drawn.fields)
-    off = frozenset(f"{setting.key}{MARK}{name}" for name in drawn.off)
     title = label_text(setting.title, ctx.locale, setting.key)
-    return SettingAsked(setting.key, title, setting_text(ctx.workspace, setting, item.value, ctx.locale), replace(drawn, fields=fields, off=off))
+    return SettingAsked(setting.key, title, setting_text(ctx.workspace, setting, item.value, ctx.locale), drawn.named(f"{setting.key}{MARK}"))
 
 
 def settings_given(ctx: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,9 +148,16 @@ def settings_given(ctx: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         own = {name.removeprefix(start): value for name, value in raw.items() if name.startswith(start)}
         if own:
             value = settings_values.read_value(ctx.workspace, item.setting.key, typed_value(item.setting, own), form=True)
-            if value != item.value:
+            if value != _as_read(ctx, item):
                 found[item.setting.key] = value
     return found
+
+
+def _as_read(ctx: Context, item: Current) -> Any:
+    """The value in force, as its own controls give it back untouched: the same hours may be written in several ways."""
+    if item.setting.type not in ("calendar", "table"):
+        return item.value
+    return settings_values.read_value(ctx.workspace, item.setting.key, untouched(ctx.workspace, item.setting, item.value), form=True)
 
 
 def changed_settings(ctx: Context, kept: Kept) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Control:
     """What a setting is changed with. ``kind``: one, map, calendar, table, none (changed in the definitions only).
 
     ``fields`` hold one control, one per option (the last for all others) or one per weekday; ``off``: names of those switched off;
-    ``rows`` one list of controls per row of a table, under ``columns``.
+    ``rows`` one list of controls per row of a table, under ``columns``. ``id`` and ``start`` begin the ids and names of what stands beside them.
     """
 
     kind: str
@@ -40,6 +40,14 @@ class Control:
     columns: tuple[str, ...] = ()
     days: str = ""
     holidays: str = ""
+    id: str = "s"
+    start: str = ""
+
+    def named(self, start: str) -> Control:
+        """The same controls with a beginning to all their names, so that several settings stand in one form."""
+        fields = tuple(replace(one, name=start + one.name) for one in self.fields)
+        rows = tuple(tuple(replace(one, name=start + one.name) for one in row) for row in self.rows)
+        return replace(self, fields=fields, rows=rows, off=frozenset(start + name for name in self.off), start=start)
 
 
 def setting_field(workspace: Workspace, setting: Setting, kind: str, title: Any = "", body: Mapping[str, Any] | None = None) -> CompiledField:
@@ -119,7 +127,7 @@ def control(
         case "map":
             return _map_control(workspace, setting, value, around, raw, errors)
         case "calendar":
-            return _calendar_control(value, raw)
+            return _calendar_control(value, raw, around.prefix)
         case "table":
             return _table_control(workspace, setting, value, around, raw, errors)
     item = setting_field(workspace, setting, setting.type)
@@ -156,10 +164,10 @@ def _codes(workspace: Workspace, setting: Setting, kept: Mapping[str, Any], loca
     return [*found, (ELSE, _("All others"))]
 
 
-def _calendar_control(value: Any, raw: Mapping[str, Any] | None) -> Control:
+def _calendar_control(value: Any, raw: Mapping[str, Any] | None, prefix: str) -> Control:
     week, days, holidays = _spread(value) if raw is None else ({day: str(raw.get(f"{NAME}.{day}", "")) for day in WEEKDAYS}, str(raw.get("days", "")), "")
-    fields = tuple(BoundField(key=day, id=f"s-value-{day}", name=f"{NAME}.{day}", label=name, value=week[day]) for day, name in weekday_names().items())
-    return Control("calendar", fields, days=days, holidays=str(raw.get("holidays", "")) if raw is not None else holidays)
+    fields = tuple(BoundField(key=day, id=f"{prefix}-value-{day}", name=f"{NAME}.{day}", label=name, value=week[day]) for day, name in weekday_names().items())
+    return Control("calendar", fields, days=days, holidays=str(raw.get("holidays", "")) if raw is not None else holidays, id=prefix)
 
 
 def _spread(value: Any) -> tuple[dict[str, str], str, str]:
@@ -220,6 +228,13 @@ def typed_value(setting: Setting, raw: Mapping[str, Any]) -> Any:
             return _typed_table(raw)
     given = raw.get(NAME, "")
     return given[-1] if isinstance(given, list) and given and setting.type == "boolean" else given  # a switch posts what it means when off, then when on
+
+
+def untouched(workspace: Workspace, setting: Setting, value: Any) -> Any:
+    """A calendar or a table (JSON) as its own controls say it when nobody has changed them."""
+    drawn = control(workspace, setting, value, surroundings(workspace, "zh", ""))
+    raw = {one.name: one.value for one in (*drawn.fields, *(one for row in drawn.rows for one in row))}
+    return typed_value(setting, {**raw, "days": drawn.days, "holidays": drawn.holidays})
 
 
 def _typed_map(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.access import remember
 from engine.expressions.language import Expression
 from metadata.definitions import Form, Item, Section
+from metadata.text import label_text
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -32,6 +33,13 @@ def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> For
     if fitting or use == "full":
         return fitting[0] if fitting else every_field(ctx.workspace.entities[entity])
     return form_for(ctx, entity)
+
+
+def own_title(ctx: Context, entity: str, use: str = "full") -> str:
+    """What the form a person gets calls itself, where that says more than the entity's name (写跟进, 登记来访); "" where it does not."""
+    form = form_for(ctx, entity, use)
+    found = label_text(form.title, ctx.locale)
+    return found if found != label_text(ctx.workspace.entities[entity].title, ctx.locale, entity) else ""
 
 
 def every_field(entity: CompiledEntity) -> Form:

@@ -102,9 +102,9 @@ class Visit:
 
     @property
     def wants_part(self) -> bool:
-        """Whether htmx asks for a fragment; a restored history entry wants the whole page."""
+        """Whether htmx asks for a fragment; a restored history entry, and a page drawn anew (which takes its ``main`` out of it), want the whole page."""
         given = self.request.headers
-        return given.get("hx-request") == "true" and given.get("hx-history-restore-request") != "true"
+        return given.get("hx-request") == "true" and given.get("hx-history-restore-request") != "true" and self.target != "main"
 
     @property
     def target(self) -> str:

@@ -14,6 +14,7 @@ from engine.records.asks import waiting_with_unread
 from engine.workspace import Workspace
 from metadata.definitions import ListView
 from metadata.text import label_text
+from renderer.form_layout import own_title
 from renderer.formats import initial
 from renderer.moulds import hole
 from renderer.translations import _
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from renderer.requests import Visit
 
 PHONE_TABS = 3
+#: More menus than this are folded by their groups.
+MENUS_AT_ONCE = 18
 #: What differs between the requests of people with the same menus.
 _HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial", "bell", "asks")}
 
@@ -57,11 +60,22 @@ class Frame:
     base: str
     roles: str
 
+    @property
+    def groups(self) -> tuple[tuple[str, bool, tuple[MenuItem, ...]], ...]:
+        """The menus by caption, with whether a group is folded unless one is in it: where there are more than a window holds."""
+        captions = dict.fromkeys(item.group for item in self.menus)
+        fold = len(self.menus) > MENUS_AT_ONCE
+        return tuple((caption, fold and bool(caption), tuple(item for item in self.menus if item.group == caption)) for caption in captions)
+
     def here(self, path: str) -> str:
         """The address of the menu a page belongs to; "" for a page of none."""
         if path == f"{self.base}/":
             return path
-        return next((item.href for item in (*self.menus, *self.settings) if item.current(path)), "")
+        found = next((item.href for item in (*self.menus, *self.settings) if item.current(path)), "")
+        if found or not path.startswith(f"{self.base}/r/"):
+            return found
+        entity = path.removeprefix(f"{self.base}/r/").partition("/")[0]
+        return next((item.href for item in self.menus if item.entity == entity), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +175,11 @@ def _frame(ctx: Context, base: str) -> Frame:
         )
         if right in ctx.actor.rights
     )
+    listed = dict.fromkeys(item.entity for item in menus if item.entity)  # those of the menus above stand above
     create = tuple(
-        MenuItem(key, label_text(entity.title, locale, key), entity.definition.icon or "file-text", f"{base}/r/{key}/new")
-        for key, entity in workspace.entities.items()
-        if key in {item.entity for item in menus} and grant_of(workspace, ctx.actor, entity).allowed("create")
+        MenuItem(key, own_title(ctx, key) or label_text(entity.title, locale, key), entity.definition.icon or "file-text", f"{base}/r/{key}/new")
+        for key in listed
+        if grant_of(workspace, ctx.actor, entity := workspace.entities[key]).allowed("create")
     )
     title = label_text(workspace.title, locale, workspace.name)
     caption = label_text(workspace.bundle.preset.title, locale) if workspace.bundle.preset else ""

@@ -85,6 +85,7 @@ LEVELS = (
         "engine.publishing",
         "engine.erasures",
         "engine.subject_file",
+        "engine.frozen",
         "engine.many",
         "engine.merge_jobs",
         "engine.settings_values",

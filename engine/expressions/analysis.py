@@ -272,12 +272,13 @@ class Analysis:
     def member(self, op: str, left: Node, right: Node, column: int) -> Node:
         """``left in right`` or its contrary."""
         if isinstance(right, Items):
-            kind, found = self.coercion.common((left, *(item for item in right.items if not item.type.listed)))
+            single = [item for item in right.items if not (item.type.listed or (item.type.dynamic and not is_null(item)))]
+            kind, found = self.coercion.common((left, *single))
             if kind == BOOLEAN or kind.listed:
                 raise refuse(column, "lists_not_compared", type=str(kind))
-            scalars = iter(found[1:])
-            items = tuple(item if item.type.listed else next(scalars) for item in right.items)
-            return Compare(BOOLEAN, column, op, found[0], Items(Type("list", item=kind), right.column, items))
+            of, scalars = Type("list", item=kind), iter(found[1:])
+            items = tuple(next(scalars) if item in single else item if item.type.listed else self.coercion.item(item, of) for item in right.items)
+            return Compare(BOOLEAN, column, op, found[0], Items(of, right.column, items))
         if right.type.textual and not right.type.sealed:
             raise refuse(column, "in_needs_a_list")
         if not (right.type.listed or right.type.name == "rows" or right.type.dynamic):

@@ -76,12 +76,24 @@ class Coercion:
         if isinstance(node, Literal):
             return self._literal(node, wanted)
         if isinstance(node, Items) and wanted.listed:
-            return Items(wanted, node.column, tuple(self.to(item, wanted if item.type.listed else wanted.element) for item in node.items))
+            return self._items(node, wanted)
         if isinstance(node, Choose) and node.type != wanted:
             return Choose(wanted, node.column, tuple((test, self.to(result, wanted)) for test, result in node.branches), self.to(node.otherwise, wanted))
         if isinstance(node, Call) and node.function.passes and node.type != wanted:
             return replace(node, type=wanted, args=tuple(self.to(argument, wanted) for argument in node.args))
         return self._value(node, wanted)
+
+    def _items(self, node: Items, wanted: Type) -> Items:
+        """A list written out, of the wanted items; what nothing is known of is a list of its own, since it may be one when it is evaluated."""
+        if node.of_unknown:
+            return Items(wanted, node.column, node.items)
+        return Items(wanted, node.column, tuple(self.item(part, wanted) for part in node.items))
+
+    def item(self, part: Node, wanted: Type) -> Node:
+        """One item of a list written out: a list as such, anything else as an item of the wanted list."""
+        if part.type.dynamic and not is_null(part) and not wanted.element.dynamic:
+            return Items(wanted, part.column, (part,))
+        return self.to(part, wanted if part.type.listed else wanted.element)
 
     def _value(self, node: Node, wanted: Type) -> Node | None:
         have = node.type.clear()

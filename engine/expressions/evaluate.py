@@ -36,7 +36,7 @@ from engine.expressions.nodes import (
     Not,
     Space,
 )
-from engine.expressions.types import DOUBLE
+from engine.expressions.types import DOUBLE, Type
 
 Value = Any
 #: Reads the record an entity's id names, as a mapping of typed values; None when it is not there (or not to be seen).
@@ -283,11 +283,20 @@ class Evaluator(SimpleEval):  # type: ignore[misc]
         found: list[Value] = []
         for part in node.items:
             value = self._eval(part)
-            if isinstance(value, list):
+            if part.type.dynamic:
+                found += self._of_unknown(value, node.type.element)
+            elif isinstance(value, list):
                 found += [item for item in value if item is not None]
             elif value is not None:
                 found.append(value)
         return found
+
+    def _of_unknown(self, value: Value, wanted: Type) -> list[Value]:
+        """The items of a wanted type in a value of which nothing was known before."""
+        found = value if isinstance(value, list) else [value]
+        if wanted.linked:
+            found = [_record_id(item) for item in found]
+        return [item for item in found if item is not None and operations.is_of(item, wanted)]
 
 
 def _known(entity: str, record: Value, path: Sequence[str]) -> str:

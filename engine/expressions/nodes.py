@@ -154,6 +154,11 @@ class Items(Node):
 
     items: tuple[Node, ...]
 
+    @property
+    def of_unknown(self) -> bool:
+        """Whether it stands for one value of which nothing is known: one item or a list of them."""
+        return len(self.items) == 1 and self.items[0].type.dynamic
+
 
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly under one."""

@@ -64,7 +64,17 @@ class JsonType(FieldType):
             {"type": "integer", "minimum": 1, "maximum": LARGEST_OF_ALL},
             ("最多字节", "Bytes at most"),
             ("写成 JSON 的长度，不写为 65536", "As JSON text; 65,536 where nothing is said"),
-        )
+        ),
+        "holds": option(
+            {"enum": ["records"]},
+            ("装的是", "What it holds"),
+            ("records：动作 evidence.freeze 固定的记录，有专门的页面可读", "records: what the action evidence.freeze kept; there is a page to read it"),
+        ),
+        "digest": option(
+            {"type": "string", "x-refers": "field"},
+            ("摘要字段", "Field of its digest"),
+            ("固定时得到的 SHA-256 写在哪个字段，页面据此核对", "Where the SHA-256 of freezing stands; the page checks it"),
+        ),
     }
 
     def expression_type(self, field: Field) -> str:

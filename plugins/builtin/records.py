@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from engine.api import ActionContext, Effects, Engine, Handle, Value, WithdrawAsks, action, option
+from engine.api import ActionContext, Effects, Engine, Handle, Value, WithdrawAsks, action, digest, option
 
 _RECORD: Mapping[str, object] = {"type": "integer", "format": "record"}
 
@@ -48,11 +46,6 @@ def freeze(ctx: ActionContext, record: Handle | None, params: Mapping[str, Any])
     kept = {name: found[name] if name in (found or {}) else [_plain(item) for item in items] for name, items in lists.items()}
     contents = {"at": ctx.now.isoformat(), "of": kept}
     return {"json": contents, "sha256": digest(contents), "counts": {name: len(items) for name, items in kept.items()}}
-
-
-def digest(contents: Mapping[str, Any]) -> str:
-    """The SHA-256 of the canonical JSON: keys in order, no blanks, as it is."""
-    return hashlib.sha256(json.dumps(contents, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def _listed(value: Value) -> list[Value]:

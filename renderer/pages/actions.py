@@ -11,6 +11,7 @@ from engine.errors import Conflict, Denied, Invalid, Refusal
 from engine.explaining import Explained, explain_rule
 from engine.messages import told_together
 from engine.records import service
+from engine.records.asks import OPEN, asked_about
 from engine.records.query import get
 from engine.records.ruling_press import admitted, parameter_fields, parameters_of, short_name
 from engine.rules.book import CompiledRule
@@ -44,7 +45,10 @@ def press(visit: Visit) -> Response:
         acted = service.act(visit.ctx, entity, number, short_name(rule), raw, confirmed=confirmed, idempotency_key=once)
     except (Invalid, Conflict) as refusal:
         return _refused_at_once(visit, raw, refusal) if visit.text("at_once:") else _form(visit, raw, refusal)
-    done = _("%(name)s: done", name=label_text(rule.title, visit.locale, rule.key))
+    with visit.ctx.snapshot() as ctx:
+        waits = any(one.state == OPEN and one.rule == rule.key and one.person == ctx.actor.person_id for one in asked_about(ctx, entity, number, limit=3))
+    title = label_text(rule.title, visit.locale, rule.key)
+    done = _("%(name)s: handed in, waiting for approval", name=title) if waits else _("%(name)s: done", name=title)
     if acted.record is None:
         return visit.redirect(list_address(visit, entity), toast=done)
     came_from = visit.request.headers.get("hx-current-url", "").partition(f"{visit.base}/l/")[2]
@@ -55,6 +59,14 @@ def press(visit: Visit) -> Response:
     if visit.wants_part:
         return visit.nothing(toast=done, events={"closeDialog": True, "freshPage": True})
     return visit.redirect(address(visit, entity, number), toast=done)
+
+
+@routes.post("/w/{ws}/r/{entity}/{id}/do/{action}/refresh")
+def refresh(visit: Visit) -> Response:
+    """The form with what is typed, what is asked for decided anew."""
+    with visit.ctx.snapshot() as ctx:
+        rule = _rule(ctx, entity_of(visit), visit.number("id"), str(visit.path["action"]))
+    return _form(visit, typed_of(parameter_fields(parameters_of(visit.ctx.workspace, rule)), visit.raw()))
 
 
 def _refused_at_once(visit: Visit, raw: dict[str, Any], refusal: Refusal) -> Response:
@@ -80,7 +92,7 @@ def _form(visit: Visit, raw: dict[str, Any] | None = None, refusal: Refusal | No
     entity, number = entity_of(visit), visit.number("id")
     with visit.ctx.snapshot() as ctx:
         rule = _rule(ctx, entity, number, str(visit.path["action"]))
-        binder = ParameterBinder(ctx, parameters_of(ctx.workspace, rule), rule.trigger.name, entity, visit.base, raw=raw)
+        binder = ParameterBinder(ctx, parameters_of(ctx.workspace, rule), rule.trigger.name, entity, visit.base, raw=raw, live=True)
         given = binder.bind(refusal, visit.text("confirm:"))
         compiled = ctx.workspace.entities[entity]
         label = record_label(ctx, compiled, get(ctx, entity, number))
@@ -89,6 +101,7 @@ def _form(visit: Visit, raw: dict[str, Any] | None = None, refusal: Refusal | No
     data: dict[str, Any] = {
         "form": given,
         "action": f"{here}/do/{short_name(rule)}",
+        "refresh": f"{here}/do/{short_name(rule)}/refresh" if any(field.refresh for field in given.fields) else "",
         "here": here,
         "label": label,
         "entity_title": label_text(compiled.title, visit.locale, entity),

@@ -57,8 +57,18 @@ def home(visit: Visit) -> Response:
         cards = [card for item, view in _worth_showing(menus) if (card := _card(visit, item, view)) is not None]
     hour = ctx.now.astimezone(ctx.workspace.timezone).hour
     return visit.page(
-        "home.html", metrics=metrics, cards=cards, greeting=formats.greeting(hour), name=ctx.actor.name, rest=[item for item, _view in menus[METRICS:]]
+        "home.html",
+        metrics=metrics,
+        cards=cards,
+        greeting=formats.greeting(hour),
+        name=ctx.actor.name,
+        rest=_by_group([item for item, _view in menus[METRICS:]]),
     )
+
+
+def _by_group(items: list[MenuItem]) -> list[tuple[str, list[MenuItem]]]:
+    """Menus under their captions, as the side bar has them."""
+    return [(caption, [item for item in items if item.group == caption]) for caption in dict.fromkeys(item.group for item in items)]
 
 
 def _menus(visit: Visit) -> list[tuple[MenuItem, ListView]]:

@@ -24,6 +24,7 @@ from renderer.bound_action import icon_of, named
 from renderer.bound_field import Surroundings, bound_field
 from renderer.bound_list import Layout, layout_of, query_of
 from renderer.filters_view import QuickFilter, chosen_filters, quick_filters, sort_choices
+from renderer.form_layout import own_title
 from renderer.list_rows import BoundList, bind, draw
 from renderer.list_state import ListState, kinds_of, split_sort
 from renderer.moulds import hole
@@ -156,6 +157,8 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         ],
         "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") and not shown.definition.create else "",
         "creates": _creates(visit, shown),
+        "begin": own_title(ctx, shown.definition.entity) or _("New %(what)s", what=label_text(shown.entity.title, visit.locale, shown.definition.entity)),
+        "about": label_text(shown.entity.definition.body.get("description"), visit.locale),
         "above": above(ctx, visit.site.pages, shown.definition, visit.base),
         "refresh": max(LEAST_SECONDS, parse_duration(shown.definition.refresh)) if shown.definition.refresh else 0,
         "problem": "",
@@ -172,7 +175,8 @@ def _creates(visit: Visit, shown: Shown) -> list[tuple[str, str]]:
     for key in shown.definition.create:
         entity = visit.ctx.workspace.entities.get(key)
         if entity is not None and grant_of(visit.ctx.workspace, visit.ctx.actor, entity).allowed("create"):
-            found.append((f"{visit.base}/r/{key}/new", label_text(entity.title, visit.locale, key)))
+            title = own_title(visit.ctx, key) or _("New %(what)s", what=label_text(entity.title, visit.locale, key))
+            found.append((f"{visit.base}/r/{key}/new", title))
     return found
 
 

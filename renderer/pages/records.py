@@ -182,6 +182,7 @@ def create(visit: Visit) -> Response:
     entity = entity_of(visit)
     raw = _own(visit, entity, _typed(visit, entity))
     try:
+        _ask_for_missing(visit, entity, None, raw)
         saved = service.create(visit.ctx, entity, raw, idempotency_key=visit.text("once:")[:64] or None, confirmed=_confirmed(visit))
     except (Invalid, Conflict) as refusal:
         return _form_page(visit, entity, None, raw=raw, refusal=refusal, status=422)
@@ -190,6 +191,20 @@ def create(visit: Visit) -> Response:
         query = urlencode(list(visit.request.query_params.multi_items()))
         return visit.redirect(f"{visit.base}/r/{entity}/new" + (f"?{query}" if query else ""), toast=_("%(name)s saved", name=title))
     return visit.redirect(_after(visit, entity, saved.id, raw), toast=_("%(name)s saved", name=title))
+
+
+def _ask_for_missing(visit: Visit, entity: str, record: int | None, raw: Mapping[str, Any]) -> None:
+    """Raises Invalid with what the form alone asks for, together with all else that is wrong so far."""
+    use = visit.text("use") or ("phone" if _on_phone(visit) else "full")
+    form = form_for(visit.ctx, entity, use, visit.text("form"))
+    if not any(item.required for section in form.layout for item in section.items):
+        return
+    with visit.ctx.snapshot() as ctx:
+        binder = FormBinder(ctx, form, visit.base, record=record, raw=raw)
+        missing = binder.missing()
+    if missing:
+        known = {fault.pointer for fault in binder.look.faults}
+        raise Invalid("invalid", faults=(*binder.look.faults, *(fault for fault in missing if fault.pointer not in known)))
 
 
 def _own(visit: Visit, entity: str, raw: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +237,7 @@ def save(visit: Visit) -> Response:
     raw = _unchanged_out(visit, entity, record, _chosen(visit, _typed(visit, entity)))
     version = int(visit.text("version")) if visit.text("version").isdigit() else 0
     try:
+        _ask_for_missing(visit, entity, record, raw)
         service.update(visit.ctx, entity, record, raw, version, confirmed=_confirmed(visit))
     except Conflict as conflict:
         if conflict.code != "stale" or "current" not in conflict.params:

@@ -90,3 +90,13 @@ def test_many_rows_show_a_result_for_each(open_page: Callable[..., Page], access
     shot(page, "press-many")
     dialog.get_by_role("link", name="返回列表").click()
     expect(page.locator("#row-4")).to_contain_text("丽塔")
+
+
+def test_a_button_on_a_list_is_done_where_it_stands_and_the_list_is_drawn_anew(open_page: Callable[..., Page]):
+    page = open_page("rosa", f"{HERE}/l/desk?page=table")
+    row = page.locator("#row-4")
+    row.get_by_role("button", name="出院").click()
+    expect(page.locator("#toasts")).to_contain_text("出院：已完成")
+    expect(page.locator("#main .list-head")).to_be_visible()
+    expect(row).to_be_visible()
+    expect(row.get_by_role("button", name="出院")).to_have_count(0)

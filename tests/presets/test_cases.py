@@ -4,7 +4,12 @@ import hashlib
 import json
 from datetime import timedelta
 
+import pytest
+
 from engine.background import advance
+from engine.errors import NotFound
+from engine.fields.values import Masked
+from engine.frozen import frozen
 from engine.notices import inbox
 from engine.records import service
 from engine.records.query import Query, get, page
@@ -44,6 +49,23 @@ def test_the_digest_of_frozen_evidence_is_that_of_its_text_and_everything_is_in_
     assert hashlib.sha256(text.encode()).hexdigest() == dispute["evidence_sha256"]
     assert len(dispute["evidence_snapshot"]["of"]["follow_ups"]) == 200 == dispute["evidence_counts"]["follow_ups"] and len(text) > 65_536
     assert "evidence_snapshot" not in get(site.ctx("jing"), "dispute", found.id)
+
+
+def test_who_decides_reads_the_evidence_as_it_was_with_numbers_masked_and_no_party_does(fresh_site: Site) -> None:
+    site = fresh_site
+    made = site.customer("jing").id
+    said = {"method": "visit", "intent_change": "same", "next_contact_at": "2026-03-20T10:00:00+08:00"}
+    noted = site.create("jing", "follow_up", customer=made, content="客户周六带爱人来看四房，重点看采光", **said).id
+    site.create("jing", "call", customer=made, direction="outbound", result="connected", phone=site.phone(), started_at=MORNING.isoformat())
+    found = service.act(site.ctx("ting"), "customer", made, "open_dispute", {"parties": [site.person("qiang")], "claim": "强说是他先接待的"}).result
+    service.update(site.ctx("jing"), "follow_up", noted, {"content": "后来改写的一段话，与当时说的不同"}, 1)
+    kept = frozen(site.ctx("feng"), "dispute", found.id, "evidence_snapshot", limit=1)
+    groups = {group.entity: group for group in kept.groups}
+    assert kept.intact and kept.at == MORNING and groups["follow_up"].records[0]["content"].startswith("客户周六带爱人")
+    assert isinstance(groups["call"].records[0]["phone"], Masked) and groups["ownership_spell"].records[0]["consultant"].label == "jing"
+    for login in ("jing", "qiang"):
+        with pytest.raises(NotFound):
+            frozen(site.ctx(login), "dispute", found.id, "evidence_snapshot", limit=1)
 
 
 def test_a_leaver_with_many_customers_is_handed_over_whole_and_nobody_is_flooded(fresh_site: Site) -> None:

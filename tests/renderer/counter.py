@@ -30,6 +30,12 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "fields": {name: {**field, **({"personal": "personal"} if name in ("name", "phone") else {})} for name, field in _GUEST["fields"].items()},
     },
     ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
+    ("form", "guest_entry"): {
+        "entity": "guest",
+        "title": {"zh": "入院登记", "en": "Admit"},
+        "use": "quick",
+        "layout": [{"key": "basic", "items": ["name", "level", {"field": "phone", "required": "level == 'a'"}]}],
+    },
     ("list", "desk"): {
         "entity": "guest",
         "title": {"zh": "接待台", "en": "Desk"},
@@ -90,6 +96,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "with": {
                 "to": {"type": "person", "required": True, "title": {"zh": "接收护士", "en": "To"}},
                 "level": {"type": "choice", "choices": "level", "default": "b", "title": {"zh": "护理级别", "en": "Level"}},
+                "guard": {"type": "text", "title": {"zh": "陪护人", "en": "Guard"}, "show": "level == 'a'", "required": "level == 'a'"},
                 "why": {"type": "long_text", "required": True, "minLength": 2, "title": {"zh": "原因", "en": "Why"}},
             },
         },

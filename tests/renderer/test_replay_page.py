@@ -84,6 +84,17 @@ def test_another_text_and_other_settings_are_asked_and_named(client_of, station)
     assert re.search(rf'href="{place}\?owner=\d+"', ada.get(place).text) and re.search(rf'href="{place}\?day=\d', ada.get(place).text)
 
 
+def test_hours_and_tables_are_asked_about_like_any_setting_and_count_only_when_changed(client_of, station):
+    ada = client_of("ada")
+    week = {f"open_hours~value.{day}": "08:30-17:30" for day in ("mon", "tue", "wed", "thu", "fri")}
+    same = {**week, "open_hours~value.sat": "09:00-12:00", "open_hours~holidays": "cn", "rates~value.0.least": "0", "rates~value.0.rate": "1"}
+    rows = {"rates~value.1.least": "10000", "rates~value.1.rate": "1.5"}
+    assert "开放时间" not in words(ada.get(asked(ada, station, "seen", **same, **rows)).text)
+    text = words(ada.get(asked(ada, station, "seen", **{**same, "open_hours~value.sat": "", "open_hours~days": "2026-10-01 10:00-11:00"}, **rows)).text)
+    assert "开放时间 周一至周五 08:30-17:30" in text and "阶梯费率" not in text
+    assert "阶梯费率 1 行" in words(ada.get(asked(ada, station, "seen", **same)).text)
+
+
 def test_what_is_wrong_with_a_text_is_said_on_the_form(client_of):
     ada = client_of("ada")
     for body, said in (('{"title": "x",', "release"), (json.dumps({**DOCUMENTS["rule", "release"], "if": "nothing > 1"}), "nothing")):

@@ -43,7 +43,7 @@ def _size_sql(face: SqlFace, call: Call) -> Column:
 
 
 def _sized(face: SqlFace, node: Node) -> Column:
-    if isinstance(node, Items):
+    if isinstance(node, Items) and not node.of_unknown:
         total: Column = sa.literal(0, sa.BigInteger)
         for part in node.items:
             total = total + (_sized(face, part) if part.type.listed else sa.case((face.value(part).is_not(None), 1), else_=0))

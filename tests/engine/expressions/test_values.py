@@ -221,6 +221,23 @@ def test_spaces_and_carried_names_are_read():
     assert value("shares.a > 3", {}, shares={"a": "text"}) is False
 
 
+@pytest.mark.parametrize(
+    ("text", "given", "expected"),
+    [
+        ("list(shares, 'x')", ["a", None, 3], ["a", "x"]),
+        ("list(shares, 'x')", "a", ["a", "x"]),
+        ("list(shares, 'x')", None, ["x"]),
+        ("list(shares, owner)", [{"id": 4}, 5], [4, 5, 1]),
+        ("list(shares, tags)", ["a"], ["a", "t"]),
+        ("'x' in (shares, 'y')", ["a", "x"], True),
+        ("name not in (shares, 'y')", ["a", "x"], False),
+        ("size(list(shares, n))", [1, 2], 3),
+    ],
+)
+def test_a_list_takes_in_what_turns_out_to_be_a_list(text, given, expected):
+    assert value(text, {"owner": 1, "tags": ["t"], "name": "a", "n": 7}, shares=given) == expected
+
+
 def test_nobody_is_no_owner():
     assert evaluator(None).truth(parse("owner == me", NAMES), {"owner": None}) is False
     assert evaluator(None).truth(parse("me.team == null", NAMES), {}) is True

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from engine.actors import create_token, enter_person, enter_with_token, tokens_of
 from engine.context import Context
 from engine.errors import Conflict, Denied, NotFound
+from engine.frozen import digest
 from engine.records import service
 from engine.records.query import get
 from engine.records.record import ANY
@@ -16,7 +17,7 @@ from engine.records.work import Work
 from engine.rules.effects import CreateRecord, Effect, Engine, Handle
 from engine.rules.engine_effects import ENGINE_EFFECTS, MOST_FROZEN
 from plugins.builtin.ledgers import reach
-from plugins.builtin.records import digest, freeze, person_disable
+from plugins.builtin.records import freeze, person_disable
 from tests.plugins.calls import CTX, call
 
 DOCUMENTS: dict[tuple[str, str], Any] = {

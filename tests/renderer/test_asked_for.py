@@ -1,0 +1,41 @@
+"""What a form or a button asks for only beside other values: shown and wanted when its condition holds, asked for anew as one types, refused when it is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.actors import enter_as
+from engine.home import Home
+from engine.records.query import Query, page
+from tests.renderer.counter import NAME, post
+
+MOVE = "/r/guest/1/do/move"
+PART = {"HX-Request": "true", "HX-Target": "dialog"}
+
+
+def test_a_parameter_is_asked_for_only_where_its_condition_holds(counter_client):
+    client = counter_client("rosa")
+    fresh = client.get(f"/w/{NAME}{MOVE}", headers=PART).text
+    assert 'name="level"' in fresh and 'name="guard"' not in fresh
+    assert f'hx-post="/w/{NAME}{MOVE}/refresh"' in fresh and fresh.count("data-refresh ") + fresh.count("data-refresh>") >= 1
+    asked = post(client, f"{MOVE}/refresh", part="action-form", level="a", why="夜里要人陪").text
+    assert 'name="guard"' in asked and 'aria-required="true"' in asked.split('name="guard"')[1].split(">")[0] and "夜里要人陪" in asked
+    assert 'role="alert"' not in asked
+
+
+def test_a_parameter_that_is_wanted_beside_another_is_refused_when_it_is_missing_and_left_out_when_it_is_not_asked_for(counter_client):
+    client = counter_client("rosa")
+    missing = post(client, MOVE, part="action-form", level="a", to="2", why="夜里要人陪")
+    assert missing.status_code == 422 and 'id="p-guard-error"' in missing.text
+    other = post(client, MOVE, part="action-form", level="b", to="", why="夜里要人陪")
+    assert other.status_code == 422 and 'id="p-to-error"' in other.text and 'name="guard"' not in other.text
+
+
+def test_what_a_form_alone_asks_for_is_refused_when_it_is_missing_with_all_else_that_is_wrong(counter_client, counter: Home):
+    client = counter_client("rosa")
+    form: dict[str, Any] = {"use": "quick", "form": "guest_entry"}
+    missing = post(client, "/r/guest/new?use=quick", part="record-form", name="", level="a", phone="", **form)
+    assert missing.status_code == 422 and 'id="f-phone-error"' in missing.text and 'id="f-name-error"' in missing.text
+    assert post(client, "/r/guest/new?use=quick", part="record-form", name="吴五", level="b", phone="", **form).status_code in (204, 303)
+    with enter_as(counter, NAME, "operator").snapshot() as ctx:
+        assert [row["name"] for row in page(ctx, Query("guest", where="name == '吴五'", fields=("name",))).items] == ["吴五"]
