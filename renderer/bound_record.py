@@ -164,7 +164,7 @@ def _fact(desk: Desk, entity: CompiledEntity, record: Record, key: str, may_reve
 def _frozen(desk: Desk, entity: CompiledEntity, record: int, key: str, value: Any) -> Markup:
     """The way to the page on which frozen records are read."""
     href, count = f"{desk.base}/r/{entity.key}/{record}/frozen/{key}", kept_count(value)
-    return Markup('<a class="link" href="{}">{}</a>').format(href, ngettext("Read %(num)s record", "Read %(num)s records", count))
+    return Markup('<a class="link" href="{}">{}</a>').format(href, ngettext("Read %(num)s record", "Read %(num)s records", count) % {"num": count})
 
 
 def detail(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -> Markup:

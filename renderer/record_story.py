@@ -12,6 +12,7 @@ from markupsafe import Markup
 from engine.access import grant_of
 from engine.errors import Fault, Invalid
 from engine.fields.values import Link, Masked
+from engine.frozen import holds_records, kept_count
 from engine.records.filters import literal
 from engine.records.history import FieldChange, Moment, timeline
 from engine.records.query import Query, page
@@ -21,7 +22,7 @@ from renderer import formats
 from renderer.bound_field import Surroundings
 from renderer.bound_record import Desk, around, moment_field, pointing, text_of
 from renderer.bound_rule import rule_title
-from renderer.translations import _
+from renderer.translations import _, ngettext
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -192,6 +193,9 @@ def _text(item: CompiledField, value: Any, surroundings: Surroundings) -> str:
         return value.label or f"#{value.id}"
     if isinstance(value, list) and any(isinstance(one, Link) for one in value):
         return "、".join(one.label or f"#{one.id}" for one in value)
+    if holds_records(item) and isinstance(value, Mapping):
+        count = kept_count(value)
+        return ngettext("%(num)s record", "%(num)s records", count) % {"num": count}
     return text_of(item, value, surroundings)
 
 

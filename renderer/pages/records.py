@@ -14,20 +14,19 @@ from engine.access import grant_of
 from engine.context import Context
 from engine.errors import Conflict, Invalid, NotFound, Refusal
 from engine.explaining import rules_about
-from engine.fields.base import Wrong
 from engine.fields.values import Masked
 from engine.records import service
 from engine.records.asks import asked_about
 from engine.records.preview import granted, may
 from engine.records.query import get
-from engine.records.record import Record
 from engine.workspace import CompiledEntity
 from metadata.text import label_text
 from renderer.bound_action import confirm_codes, presses
 from renderer.bound_ask import bound_ask
-from renderer.bound_field import MANY, form_text, shown_text
+from renderer.bound_field import MANY, form_text
 from renderer.bound_form import Asked, BoundForm, FormBinder
-from renderer.bound_record import Desk, actions, around, attachments, head, profile, record_label, related, steps
+from renderer.bound_record import Desk, actions, attachments, head, profile, record_label, related, steps
+from renderer.conflict import conflict_page
 from renderer.form_fresh import fresh
 from renderer.form_input import drop_line, one_each, read_form
 from renderer.form_layout import form_for
@@ -242,7 +241,7 @@ def save(visit: Visit) -> Response:
     except Conflict as conflict:
         if conflict.code != "stale" or "current" not in conflict.params:
             return _form_page(visit, entity, record, raw=raw, refusal=conflict, version=version, status=422)
-        return _conflict_page(visit, entity, record, raw, conflict)
+        return conflict_page(visit, entity, raw, conflict, address(visit, entity, record))
     except Invalid as refusal:
         return _form_page(visit, entity, record, raw=raw, refusal=refusal, version=version, status=422)
     return visit.redirect(address(visit, entity, record), toast=_("Saved"))
@@ -268,47 +267,6 @@ def _unchanged_out(visit: Visit, entity: str, record: int, raw: dict[str, Any]) 
 def _chosen(visit: Visit, raw: dict[str, Any]) -> dict[str, Any]:
     """After a conflict: the fields for which the other person's value was kept are left alone."""
     return {name: value for name, value in raw.items() if visit.text(f"keep:{name}") != "theirs"}
-
-
-def _conflict_page(visit: Visit, entity: str, record: int, raw: Mapping[str, Any], conflict: Conflict) -> Response:
-    current: Record = conflict.params["current"]  # type: ignore[assignment]
-    compiled = visit.ctx.workspace.entities[entity]
-    surroundings = around(visit.ctx, entity, visit.base)
-    rows, same = [], {}
-    for name, given in raw.items():
-        item = compiled.fields.get(name)
-        if item is None or item.reader is None or name not in current:
-            same[name] = given
-            continue
-        theirs = shown_text(item, current[name], surroundings)
-        try:
-            mine = shown_text(item, item.reader(given), surroundings)
-        except Wrong:
-            mine = str(given)
-        if mine == theirs or (isinstance(current[name], tuple) and str(current[name][0]) == str(given)):
-            same[name] = given
-        else:
-            rows.append({"name": name, "label": label_text(item.definition.title, visit.locale, name), "mine": mine, "theirs": theirs, "values": _texts(given)})
-    lines = compiled.lines
-    data: dict[str, Any] = {
-        "rows": rows,
-        "same": [(name, _texts(given)) for name, given in same.items() if name not in lines],
-        "lines": [
-            (f"{name}[{index}].{key}", _texts(value)) for name in lines if name in raw for index, row in enumerate(raw[name]) for key, value in row.items()
-        ],
-        "line_names": [name for name in lines if name in raw],
-        "version": current.version,
-        "action": f"{visit.base}/r/{entity}/{record}/edit",
-        "cancel": address(visit, entity, record),
-        "title": label_text(compiled.title, visit.locale, entity),
-    }
-    if visit.wants_part:
-        return visit.part("_conflict.html", status=409, **data)
-    return visit.page("conflict.html", status=409, **data)
-
-
-def _texts(given: Any) -> list[str]:
-    return [str(item) for item in given] if isinstance(given, list) else ["" if given is None else str(given)]
 
 
 @routes.post("/w/{ws}/r/{entity}/refresh")

@@ -339,7 +339,9 @@
   });
 
   // ---- forms: a visited field is checked by the server; one that others depend on brings the form anew
-  Idiomorph.defaults.ignoreActiveValue = true;
+  // Only what is being typed into is left alone: a button that has the focus must say what it does now.
+  const inField = () => document.activeElement?.matches("input, textarea, select, [contenteditable=true]") ?? false;
+  Object.defineProperty(Idiomorph.defaults, "ignoreActiveValue", { get: inField, enumerable: true });
   const mark = (form, name) => {
     const kept = one("[name='touched:']", form), known = new Set(kept.value.split(",").filter(Boolean));
     kept.value = [...known.add(name)].join(",");
