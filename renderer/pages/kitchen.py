@@ -93,7 +93,7 @@ def kitchen(visit: Visit) -> Response:
         MenuItem(key, title, name, f"#{key}")
         for key, title, name in (("lists", "列表", "users"), ("forms", "表单", "forms"), ("boards", "看板", "layout-kanban"), ("days", "日历", "calendar"))
     )
-    frame = Frame("示例工作区", "设计系统", menus, (MenuItem("people", "人员与角色", "users-group", "#people"),), menus[:3], menus, "#", "")
+    frame = Frame("示例工作区", "设计系统", menus, (MenuItem("people", "人员与角色", "users-group", "#people"),), menus[:3], menus, "#", "", "")
     view = replace(page_view(visit), frame=frame, base="", person="林晓彤", roles="管理员", strip=_("Demo workspace: all people and records here are made up."))
     html = visit.site.pages.render("kitchen.html", page=view, fields=sample_fields(), stages=_STAGES, grades=_COLOURS)
     return Response(html, media_type="text/html")
