@@ -1,6 +1,6 @@
 """Workers killed with SIGKILL at random points: no effect lost, none doubled; the same storm over workers without the protection doubles some.
 
-The killer is this process; each worker is one of its own. A kill counts when work was still waiting after it: one of a worker that had ended everything
+The killer is this process; each worker is one of its own (storm.py). A kill counts when work was still waiting after it: one of a worker that had ended everything
 proves nothing. ``TANGRAM_TEST_SIZE=full``: two hundred such kills per database.
 """
 
@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -77,7 +77,7 @@ class Storm:
     """A workspace with work to do, and workers at it."""
 
     home: Home
-    environment: dict[str, str]
+    nursery: "subprocess.Popen[str]"
     name: str = "storm"
     plain: int = 0
     bookings: int = 0
@@ -87,12 +87,12 @@ class Storm:
     def ctx(self) -> Context:
         return enter_as(self.home, self.name, "operator")
 
-    def worker(self, mode: str = "protected") -> "subprocess.Popen[str]":
-        """A worker that has begun."""
-        words = [sys.executable, "-m", "tests.engine.storm", self.name, mode]
-        begun = subprocess.Popen(words, cwd=ROOT, env={**os.environ, **self.environment}, stdout=subprocess.PIPE, text=True)
-        assert begun.stdout is not None and begun.stdout.readline() == "ready\n"
-        return begun
+    def worker(self, mode: str = "protected") -> int:
+        """The process of a worker that has begun."""
+        assert self.nursery.stdin is not None and self.nursery.stdout is not None
+        self.nursery.stdin.write(f"{mode}\n")
+        self.nursery.stdin.flush()
+        return int(self.nursery.stdout.readline())
 
     def ask(self, plain: int, bookings: int, walks: int = 0) -> None:
         """More work, as people's requests would bring it."""
@@ -134,7 +134,9 @@ def storm_on(kind: str, folder: Path, postgres: Callable[[], str]) -> Iterator[S
         environment["TANGRAM_DATABASE_URL"] = postgres()
     with closing(Home.open(Settings.from_environment(environment), with_expressions(engine_registry()).freeze(), migrate=True)) as home:
         create_workspace(home, "storm", Bundle(WORLD, DOCUMENTS), title="风暴")
-        yield Storm(home, environment)
+        words = [sys.executable, "-m", "tests.engine.storm", "storm"]
+        with subprocess.Popen(words, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
+            yield Storm(home, nursery)
 
 
 @pytest.fixture
@@ -143,9 +145,13 @@ def storm(database_kind: str, tmp_path: Path, new_postgres_database: Callable[[]
         yield made
 
 
-def kill(worker: "subprocess.Popen[str]") -> None:
-    worker.send_signal(signal.SIGKILL)
-    worker.communicate()
+def kill(worker: int) -> None:
+    """At once, wherever it is; and wait until it is gone."""
+    os.kill(worker, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(worker, 0)
+            time.sleep(0.002)
 
 
 def until_at_work(storm: Storm, seconds: float = 10) -> None:
