@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -14,10 +16,11 @@ from engine.builtin import DOCUMENTS
 from engine.home import Home
 from engine.members import add_member
 from engine.provenance import versions
-from engine.publishing import create_workspace, plan_publish
+from engine.publishing import create_workspace, plan_drafts, plan_publish
 from engine.releasing import prove, release, to_play
 from metadata.bundle import Bundle
 from renderer.app import create_app
+from renderer.commands import telling
 from tests.engine.homes import SMALL
 from tests.renderer.clinic import open_home
 from tests.renderer.station import posting_client
@@ -127,3 +130,17 @@ def test_what_changes_looks_only_is_published_without_playing_any(ada, garden):
     stage = dict(ctx.workspace.bundle.documents["entity", "plant"])
     plan = plan_publish(ctx, ctx.workspace.bundle.replace({("entity", "plant"): {**stage, "title": {"zh": "树"}}}))
     assert to_play(ctx.workspace, plan) == ["good", "odd"]
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("json", "stream", "told"), [(False, Terminal(), "\r1/2\r2/2\n"), (True, Terminal(), ""), (False, StringIO(), "")])
+def test_a_terminal_is_told_how_many_have_been_played_and_a_script_is_not(garden, monkeypatch, json, stream, told):
+    mend(garden)
+    ctx = enter_as(garden, "garden", "operator")
+    monkeypatch.setattr("sys.stderr", stream)
+    assert [result.holds for result in prove(ctx.workspace, plan_drafts(ctx), telling(Namespace(json=json)))] == [True, True]
+    assert stream.getvalue() == told
