@@ -187,7 +187,7 @@ def title_text(layout: Layout, record: Record) -> str:
     value: Any = record.get(column.name) if column is not None else None
     if value is None:
         return f"#{record['id']}"
-    return str(value.label or f"#{value.id}" if isinstance(value, Link) else value.text if isinstance(value, Masked) else value)
+    return str(value.label or formats.UNSEEN if isinstance(value, Link) else value.text if isinstance(value, Masked) else value)
 
 
 # --- calendars -----------------------------------------------------------------------------------------------------------------------------

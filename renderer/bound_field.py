@@ -188,7 +188,7 @@ def picked(item: CompiledField, value: Any, around: Surroundings) -> tuple[Optio
             found.append(OptionView(str(part.id), part.name, href=part.url, note=formats.size(part.size)))
         elif item.target:
             number = link_id(part)
-            shown = part.label if isinstance(part, Link) and part.label else f"#{number}"
+            shown = part.label if isinstance(part, Link) and part.label else formats.UNSEEN
             found.append(OptionView(str(number), shown, href=f"{around.base}/r/{item.target}/{number}"))
         elif "choices" in item.value.options:
             choices = around.scope.choices(str(item.value.options["choices"]))

@@ -13,7 +13,6 @@ from engine.errors import Fault, Refusal
 from engine.expressions.language import Expression
 from engine.fields.base import Wrong
 from engine.fields.values import Link, Masked
-from engine.frozen import holds_records
 from engine.messages import sentence, told, told_faults
 from engine.records.attachments import file_fields, put_files
 from engine.records.preview import Preview, preview
@@ -21,7 +20,7 @@ from engine.records.query_labels import labels
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
-from renderer.form_layout import named_by, triggers
+from renderer.form_layout import named_by, on_form, triggers
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -186,7 +185,8 @@ class FormBinder:
         """The bound form. Errors at no field of it stand at its head."""
         sections = tuple(section for item in self.form.layout if (section := self._section(item)) is not None)
         placed = {f"/{name}" for name in self._placed}
-        loose = tuple(text for pointer, texts in self.errors.items() if pointer not in placed and not self._line_pointer(pointer) for text in texts)
+        elsewhere = {pointer: texts for pointer, texts in self.errors.items() if pointer not in placed and pointer.count("/") != 3}  # three: in a child line
+        loose = tuple(self._named(pointer, text) for pointer, texts in elsewhere.items() for text in texts)
         seen = self.look.seen
         hidden = {
             key: str(value)
@@ -222,8 +222,10 @@ class FormBinder:
             front = next((part for part in with_tab if part.faulty), front)
         return tuple(replace(part, chosen=part is front) for part in found)
 
-    def _line_pointer(self, pointer: str) -> bool:
-        return pointer.count("/") == 3
+    def _named(self, pointer: str, text: str) -> str:
+        """A sentence about a field that does not stand on this form, with what it is about."""
+        item = self.entity.fields.get(pointer[1:])
+        return f"{label_text(item.definition.title, self.ctx.locale, item.key)}：{text}" if item is not None else text
 
     def _expression(self, source: str) -> Expression:
         return self.ctx.workspace.expression(self.entity.key, source, wants="boolean")
@@ -248,7 +250,11 @@ class FormBinder:
     def item(self, item: Item) -> BoundField | None:
         """One field of the layout; None where it is not shown."""
         known = self.entity.fields.get(item.field)
-        if known is None or holds_records(known) or (item.field not in self.look.readable and item.field not in self.look.writable):
+        if (
+            known is None
+            or not on_form(known, self.entity, new=self.record is None)
+            or (item.field not in self.look.readable and item.field not in self.look.writable)
+        ):
             return None
         if not self._holds(known.show) or not self._holds(item.show):
             return None

@@ -54,7 +54,7 @@ def _inside(ctx: Context, pages: Pages, entity: CompiledEntity, item: CompiledFi
     if isinstance(kind, InstantType):
         return _instant(ctx, item)
     if kind.widget in ("link", "person"):
-        return lambda value, today: str(escape(value.label or f"#{value.id}")) if isinstance(value, Link) else f"#{value}"
+        return lambda value, today: str(escape(value.label or formats.UNSEEN)) if isinstance(value, Link) else formats.UNSEEN
     if kind.widget in ("text", "address", "email", "url", "serial", "long_text", "computed"):
         return _text(ctx, item)
     if kind.widget in ("number", "money", "percent", "phone", "region"):
@@ -120,8 +120,8 @@ def masked(value: Masked) -> str:
     return f'<span class="num muted">{escape(value.text)}</span>'
 
 
-def deadline(item: CompiledField, value: Any, ctx: Context, today: date, plain: str) -> str:
-    """The words of a dated cell whose colour means something: the text says it, too. ``plain``: what it would be otherwise."""
+def deadline(item: CompiledField, value: Any, ctx: Context, today: date, plain: str, *, quiet: bool = False) -> str:
+    """The words of a dated cell whose colour means something: the text says it, too. ``plain``: what it would be otherwise; ``quiet``: nothing is late here."""
     if isinstance(item.type, Date):
         day, ends_day = value, True
     elif isinstance(item.type, InstantType):
@@ -130,6 +130,8 @@ def deadline(item: CompiledField, value: Any, ctx: Context, today: date, plain: 
     else:
         return plain
     distance = (day - today).days
+    if quiet and (distance < 0 or (not ends_day and value < ctx.now)):
+        return plain
     if ends_day:
         shown = _("Expired") if distance < 0 else _("Due today") if distance == 0 else _("%(days)s days left", days=distance)
     elif value < ctx.now:

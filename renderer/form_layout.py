@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.access import remember
 from engine.expressions.language import Expression
+from engine.frozen import holds_records
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 
@@ -47,6 +48,16 @@ def every_field(entity: CompiledEntity) -> Form:
     items = tuple(Item(field=key) for key, item in entity.fields.items() if not item.derived and key != entity.parent_field)
     sections = [Section("all", columns=2, items=items), *(Section(child, lines=child) for child in entity.lines)]
     return Form(key="", title=entity.title, body={}, entity=entity.key, layout=tuple(sections))
+
+
+def on_form(item: CompiledField, entity: CompiledEntity, *, new: bool) -> bool:
+    """Whether a field has a place on a form at all. Frozen records have a page of their own; a record that is only being made (``new``) can have no value in
+    what rules write, numbers drawn on saving, sums over records still to come."""
+    if holds_records(item) or not new:
+        return not holds_records(item)
+    if item.definition.type == "rollup":
+        return str(item.definition.options.get("from", "")).partition(".")[0] in entity.lines
+    return item.read_only is not True and item.definition.type != "serial"
 
 
 # --- limits of links -----------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ from zoneinfo import ZoneInfo
 
 from renderer.translations import _
 
+#: What stands for a record whose reader may not see it; a number would tell them something and help nobody.
+UNSEEN = "***"
+
 
 def short_date(value: date, today: date) -> str:
     """A day in a list: 今天, 明天, 昨天, 11-23, and with its year when that is another."""

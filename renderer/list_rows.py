@@ -196,7 +196,7 @@ def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
         if value is None or type(value) is Masked:
             return text
         colour = judge(record)
-        shown = deadline(item, value, ctx, today, text)
+        shown = deadline(item, value, ctx, today, text, quiet=not colour)
         return f'<span class="{colour}-text">{shown}</span>' if colour else f'<span class="muted">{shown}</span>'
 
     return lambda records: [tinted(*one) for one in zip(records, plain(records), strict=True)]

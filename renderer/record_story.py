@@ -190,9 +190,9 @@ def _field(entity: CompiledEntity, change: FieldChange, surroundings: Surroundin
 
 def _text(item: CompiledField, value: Any, surroundings: Surroundings) -> str:
     if isinstance(value, Link):
-        return value.label or f"#{value.id}"
+        return value.label or formats.UNSEEN
     if isinstance(value, list) and any(isinstance(one, Link) for one in value):
-        return "、".join(one.label or f"#{one.id}" for one in value)
+        return "、".join(one.label or formats.UNSEEN for one in value)
     if holds_records(item) and isinstance(value, Mapping):
         count = kept_count(value)
         return ngettext("%(num)s record", "%(num)s records", count) % {"num": count}
