@@ -57,7 +57,8 @@ def on_form(item: CompiledField, entity: CompiledEntity, *, new: bool) -> bool:
         return not holds_records(item)
     if item.definition.type == "rollup":
         return str(item.definition.options.get("from", "")).partition(".")[0] in entity.lines
-    return item.read_only is not True and item.definition.type != "serial"
+    begins = isinstance(item.definition.default, Mapping)  # a value looked up from what is chosen is worth seeing, a constant is not
+    return (item.read_only is not True or begins) and item.definition.type != "serial"
 
 
 # --- limits of links -----------------------------------------------------------------------------------------------------------------------

@@ -207,9 +207,10 @@ def _ask_for_missing(visit: Visit, entity: str, record: int | None, raw: Mapping
 
 
 def _own(visit: Visit, entity: str, raw: dict[str, Any]) -> dict[str, Any]:
-    """Without what the form only showed: fields this person never writes."""
+    """Without what the form only showed: fields this person never writes, and those nobody does."""
     compiled = visit.ctx.workspace.entities[entity]
     shown_only = compiled.fields.keys() - grant_of(visit.ctx.workspace, visit.ctx.actor, compiled).writable
+    shown_only |= {name for name, item in compiled.fields.items() if item.read_only is True}
     return {name: given for name, given in raw.items() if name not in shown_only}
 
 

@@ -30,11 +30,18 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "fields": {name: {**field, **({"personal": "personal"} if name in ("name", "phone") else {})} for name, field in _GUEST["fields"].items()},
     },
     ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
+    ("entity", "guest"): {
+        **station.DOCUMENTS["entity", "guest"],
+        "fields": {
+            **station.DOCUMENTS["entity", "guest"]["fields"],
+            "ward": {"type": "text", "read_only": True, "default": {"value": "concat('东', '二')"}, "title": {"zh": "病区", "en": "Ward"}},
+        },
+    },
     ("form", "guest_entry"): {
         "entity": "guest",
         "title": {"zh": "入院登记", "en": "Admit"},
         "use": "quick",
-        "layout": [{"key": "basic", "items": ["name", "level", {"field": "phone", "required": "level == 'a'"}]}],
+        "layout": [{"key": "basic", "items": ["name", "level", {"field": "phone", "required": "level == 'a'"}, "ward"]}],
     },
     ("list", "desk"): {
         "entity": "guest",

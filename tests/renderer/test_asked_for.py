@@ -39,3 +39,13 @@ def test_what_a_form_alone_asks_for_is_refused_when_it_is_missing_with_all_else_
     assert post(client, "/r/guest/new?use=quick", part="record-form", name="吴五", level="b", phone="", **form).status_code in (204, 303)
     with enter_as(counter, NAME, "operator").snapshot() as ctx:
         assert [row["name"] for row in page(ctx, Query("guest", where="name == '吴五'", fields=("name",))).items] == ["吴五"]
+
+
+def test_a_value_that_a_new_form_only_shows_is_no_input(counter_client, counter: Home):
+    client = counter_client("rosa")
+    form = {"use": "quick", "form": "guest_entry"}
+    shown = client.get(f"/w/{NAME}/r/guest/new?use=quick&form=guest_entry").text
+    assert 'value="东二"' in shown and "readonly" in shown.split('name="ward"')[1].split(">")[0]
+    assert post(client, "/r/guest/new?use=quick", part="record-form", name="郑六", level="b", ward="东二", **form).status_code in (204, 303)
+    with enter_as(counter, NAME, "operator").snapshot() as ctx:
+        assert [row["ward"] for row in page(ctx, Query("guest", where="name == '郑六'", fields=("ward",))).items] == ["东二"]
