@@ -27,16 +27,12 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("entity", "guest"): {
         **_GUEST,
         "personal": {"subject": True},
-        "fields": {name: {**field, **({"personal": "personal"} if name in ("name", "phone") else {})} for name, field in _GUEST["fields"].items()},
-    },
-    ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
-    ("entity", "guest"): {
-        **station.DOCUMENTS["entity", "guest"],
         "fields": {
-            **station.DOCUMENTS["entity", "guest"]["fields"],
+            **{name: {**field, **({"personal": "personal"} if name in ("name", "phone") else {})} for name, field in _GUEST["fields"].items()},
             "ward": {"type": "text", "read_only": True, "default": {"value": "concat('东', '二')"}, "title": {"zh": "病区", "en": "Ward"}},
         },
     },
+    ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
     ("form", "guest_entry"): {
         "entity": "guest",
         "title": {"zh": "入院登记", "en": "Admit"},
