@@ -121,13 +121,15 @@ def _page(face: Face[Item], ctx: Context, query: Query, asked: _Asked) -> Page[I
     """Several statements about the rows see one state; where one is enough, no transaction is opened for it."""
     plan, keeps, limit = asked.plan, asked.keeps, max(1, min(query.limit, WHOLE_LIMIT if query.whole else PAGE_LIMIT))
     start = read_cursor(query.cursor, plan.name, ctx.workspace.cipher) if query.cursor else None
-    if not query.count and keeps is None:
+    if keeps is None and plan.alone:
         with ctx.reading() as reading:
-            found = walk(reading, plan, asked.binds, start, limit + 1)
-            if found.statements == 1 or reading.transaction != "read":
+            found = walk(reading, plan, asked.binds, start, limit + 1, count=query.count, once=reading.transaction == "read")
+            if found.ended:
                 return _told(face, reading, query, asked, found, limit)
     with ctx.snapshot() as snapshot:
-        return _told(face, snapshot, query, asked, walk(snapshot, plan, asked.binds, start, limit + 1, keeps=keeps), limit)
+        found = walk(snapshot, plan, asked.binds, start, limit + 1, keeps=keeps, count=query.count if keeps is None else None)
+        plan.alone = found.statements == 1
+        return _told(face, snapshot, query, asked, found, limit)
 
 
 def _told(face: Face[Item], ctx: Context, query: Query, asked: _Asked, found: Walk, limit: int) -> Page[Item]:
@@ -138,21 +140,18 @@ def _told(face: Face[Item], ctx: Context, query: Query, asked: _Asked, found: Wa
     if query.labels:
         put_labels(ctx, items, plan.columns.links, make=face.link)
         put_files(ctx, items, plan.columns.files, face.file)
-    count, capped = _count(ctx, asked, query.count)
+    count, capped = _count(ctx, asked, query.count, found.count)
     return Page(items, write_cursor(position, plan.name, ctx.workspace.cipher) if position is not None else None, count, capped)
 
 
-def _count(ctx: Context, asked: _Asked, wanted: str | None) -> tuple[int | None, bool]:
+def _count(ctx: Context, asked: _Asked, wanted: str | None, known: int | None) -> tuple[int | None, bool]:
     if not wanted:
         return None, False
     if asked.keeps is not None:
-        found = counted(ctx, asked.plan, asked.binds, asked.keeps, sys.maxsize if wanted == "exact" else COUNT_CAP + 1)
-    else:
-        statement = asked.plan.count(capped=wanted != "exact")
-        found = _number(ctx, statement, asked.binds)
-    if wanted != "exact" and found > COUNT_CAP:
-        return COUNT_CAP, True
-    return found, False
+        known = counted(ctx, asked.plan, asked.binds, asked.keeps, sys.maxsize if wanted == "exact" else COUNT_CAP + 1)
+    elif known is None:
+        known = _number(ctx, asked.plan.count(capped=wanted != "exact"), asked.binds)
+    return (COUNT_CAP, True) if wanted != "exact" and known > COUNT_CAP else (known, False)
 
 
 def _number(ctx: Context, statement: Statement, binds: Mapping[str, Any]) -> int:

@@ -159,16 +159,23 @@ class Plan:
     ways: tuple[Way, ...] = ()
     whole: Expression | None = None
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
+    alone: bool = True  # whether one statement was enough for the last page; a guess for the next
 
-    def page(self, phase: int, empties: tuple[bool, ...] | None) -> Statement:
-        """The statement of a page: the first of its phase, or the one after a position whose values are empty as ``empties`` says."""
-        key = ("page", phase, empties)
+    def page(self, phase: int, empties: tuple[bool, ...] | None, count: str | None = None) -> Statement:
+        """The statement of a page: the first of its phase, or the one after a position whose values are empty as ``empties`` says.
+
+        ``count``: its last column tells how many rows there are in all, "capped" or "exact".
+        """
+        key = ("page", phase, empties, count)
         found = self.statements.get(key)
         if found is None:
             more = self.order.terms(phase)
             if empties is not None:
                 more.append(self.order.after(phase, empties))
-            found = self.statements[key] = Statement.of(self._limited(more, phase))
+            select = self._limited(more, phase)
+            if count:
+                select = select.add_columns(self._counting(capped=count != "exact").scalar_subquery())
+            found = self.statements[key] = Statement.of(select)
         return found
 
     def count(self, *, capped: bool) -> Statement:
@@ -176,15 +183,18 @@ class Plan:
         key = ("count", capped)
         found = self.statements.get(key)
         if found is None:
-            branches = [branch.ids(self.scope) for branch in self._branches((), 0, streamed=False)]
-            if capped:
-                branches = [branch.limit(COUNT_CAP + 1) for branch in branches]
-            rows: Any = branches[0].subquery()
-            if len(branches) > 1:
-                together = sa.select(sa.union(*(sa.select(branch.subquery()) for branch in branches)).subquery())
-                rows = (together.limit(COUNT_CAP + 1) if capped else together).subquery()
-            found = self.statements[key] = Statement.of(sa.select(sa.func.count()).select_from(rows).execution_options(scoped=True))
+            found = self.statements[key] = Statement.of(self._counting(capped=capped))
         return found
+
+    def _counting(self, *, capped: bool) -> sa.Select[Any]:
+        branches = [branch.ids(self.scope) for branch in self._branches((), 0, streamed=False)]
+        if capped:
+            branches = [branch.limit(COUNT_CAP + 1) for branch in branches]
+        rows: Any = branches[0].subquery()
+        if len(branches) > 1:
+            together = sa.select(sa.union(*(sa.select(branch.subquery()) for branch in branches)).subquery())
+            rows = (together.limit(COUNT_CAP + 1) if capped else together).subquery()
+        return sa.select(sa.func.count()).select_from(rows).execution_options(scoped=True)
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """Everything asked beside the reader's rows, as WHERE terms."""

@@ -23,12 +23,17 @@ Row = Sequence[Any]
 
 @dataclass(slots=True)
 class Walk:
-    """The rows found with the phase of each, and how many statements it took; ``stopped``: where looking ended early, so that the next page goes on there."""
+    """The rows found with the phase of each, and how many statements it took; ``stopped``: where looking ended early, so that the next page goes on there.
+
+    ``count``: how many there are in all, where that was asked for and told; not ``ended``: one statement was not enough.
+    """
 
     rows: list[Row] = field(default_factory=list)
     phases: list[int] = field(default_factory=list)
     statements: int = 0
     stopped: Position | None = None
+    count: int | None = None
+    ended: bool = True
 
 
 def walk(
@@ -40,15 +45,22 @@ def walk(
     *,
     keeps: Callable[[Row], bool] | None = None,
     most: int = MOST_LOOKED,
+    count: str | None = None,
+    once: bool = False,
 ) -> Walk:
     """Up to ``wanted`` rows after ``start``. ``keeps``: which of the rows that the index found are hits; fewer are only given at the end, or
-    when ``most`` rows were looked at."""
+    when ``most`` rows were looked at. ``count`` is asked with the first rows; ``once``: no more than one statement is sent."""
     found, looked = Walk(), 0
     for phase in range(start.phase if start is not None else 0, plan.order.phases):
         position = start if start is not None and phase == start.phase else None
         while True:
+            if once and found.statements:
+                found.ended = False
+                return found
             limit = wanted - len(found.rows) if keeps is None else max(wanted - len(found.rows), AT_ONCE)
-            rows = _fetch(ctx, plan, binds, phase, position, limit)
+            rows = _fetch(ctx, plan, binds, phase, position, limit, count if not found.statements else None)
+            if count and rows and not found.statements:
+                found.count = int(rows[0][-1])
             found.statements += 1
             hits = rows if keeps is None else [row for row in rows if keeps(row)]
             found.rows += hits[: wanted - len(found.rows)]
@@ -82,8 +94,8 @@ def place(plan: Plan, row: Row, phase: int) -> Position:
     return Position(phase, tuple(row[first : first + len(plan.order.keys)]), int(row[0]))
 
 
-def _fetch(ctx: Context, plan: Plan, binds: Mapping[str, Any], phase: int, position: Position | None, limit: int) -> Sequence[Row]:
-    statement = plan.page(phase, tuple(value is None for value in position.values) if position is not None else None)
+def _fetch(ctx: Context, plan: Plan, binds: Mapping[str, Any], phase: int, position: Position | None, limit: int, count: str | None) -> Sequence[Row]:
+    statement = plan.page(phase, tuple(value is None for value in position.values) if position is not None else None, count)
     values = {**binds, **bound(ctx, statement.needed), "p_limit": limit}
     if position is not None:
         values.update(plan.order.binds(position))

@@ -115,6 +115,22 @@ def test_counts_are_capped_or_exact(full: World, monkeypatch: pytest.MonkeyPatch
     assert sum(groups.values()) == 60 and set(groups) <= {None, "A", "B"}
 
 
+@pytest.mark.parametrize("login", ["a1", "s1"])
+def test_a_page_tells_the_count_with_its_rows_and_asks_again_only_for_rows_without_a_sort_value(full: World, login: str, statements):
+    """One statement needs no transaction; two, about rows with and without a sort value, see one state, and the next time that is known beforehand."""
+    visible = len(everything(full, login, Query("customer", sort=("id",), labels=False)))
+    asked = Query("customer", sort=("-lucky",), labels=False, count="exact")
+    ctx, sent = full.ctx(login), []
+    for limit in (1, 1, 200, 200, 1, 1):
+        with statements(full) as seen:
+            found = query.page(ctx, replace(asked, limit=limit))
+        assert (found.count, len(found.items)) == (visible, min(limit, visible))
+        sent.append(len(seen))
+    assert sent == [1, 1, 3, 2, 1, 1]
+    nobody = replace(asked, where="name == 'nobody'", sort=("id",))
+    assert query.page(ctx, nobody) == query.Page([], None, 0, False)
+
+
 def test_what_a_reader_cannot_read_does_not_exist(full: World):
     ctx = full.ctx("s1")
     unreadable, unknown = [], []
