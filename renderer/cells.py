@@ -136,10 +136,18 @@ def deadline(item: CompiledField, value: Any, ctx: Context, today: date, plain: 
         shown = _("Expired") if distance < 0 else _("Due today") if distance == 0 else _("%(days)s days left", days=distance)
     elif value < ctx.now:
         hours = int((ctx.now - value).total_seconds() // 3600)
-        shown = _("%(days)s days late", days=-distance) if distance < 0 else _("%(hours)s hours late", hours=hours) if hours else _("Just now")
+        if _tells_since(item):
+            shown = _("%(days)s days ago", days=-distance) if distance < 0 else _("%(hours)s hours ago", hours=hours) if hours else _("Just now")
+        else:
+            shown = _("%(days)s days late", days=-distance) if distance < 0 else _("%(hours)s hours late", hours=hours) if hours else _("Just now")
     else:
         return plain
     return f'<span title="{day.isoformat()}">{escape(shown)}</span>'
+
+
+def _tells_since(item: CompiledField) -> bool:
+    """Whether an instant is when something began or happened, not when it is due: such a field begins with now."""
+    return item.key in ("created_at", "updated_at") or item.definition.default == {"value": "now()"}
 
 
 class Judge:

@@ -1,4 +1,4 @@
-"""Fills a workspace with demo data: teams, people with accounts, then the blocks of the description, through the loader of the one writer."""
+"""Fills a workspace with demo data: teams, people with accounts, then the blocks of the description, through the one writer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 from engine.accounts import ensure_account
 from engine.actors import enter_as, find_person, find_team
 from engine.context import Context
+from engine.demo.blocks import Made
 from engine.demo.generate import Generator, description_of
+from engine.demo.living import Doing, Stored
 from engine.demo.plain import plain_description
-from engine.errors import Invalid
+from engine.errors import Invalid, Refusal
 from engine.home import Home
+from engine.records import loading
 from engine.records.record import ANY, RowResult
 from engine.records.service import load, update
 
@@ -28,6 +31,11 @@ class Filled:
     refused: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
+    def refuse(self, what: str, refusal: Refusal) -> None:
+        """Note something a person of the description was refused."""
+        self.refused[what] = self.refused.get(what, 0) + 1
+        self.reasons.setdefault(what, "; ".join([refusal.code, *(f"{fault.pointer}: {fault.code}" for fault in refusal.faults)]))
+
 
 def fill(
     home: Home, workspace: str, scale: str = "S", seed: int | None = None, *, description: Mapping[str, Any] | None = None, told: Told = lambda made: None
@@ -41,8 +49,10 @@ def fill(
     given = description or (description_of(bundle.preset.key) if bundle.preset is not None else None) or plain_description(bundle)
     generator = Generator(given, scale=scale, seed=seed, now=ctx.now, zone=ctx.workspace.timezone, sample=_sampler(ctx))
     filled = Filled()
-    people = _people(home, ctx, generator)
-    filled.made = {**_counts(generator), **generator.run(people, _Sink(home, workspace, filled), told)}
+    people, logins = _people(home, ctx, generator)
+    doing = Doing(home, workspace, filled.refuse)
+    made = generator.run(people, _Sink(home, workspace, filled), told, logins=logins, doer=doing, store=Stored(home, workspace))
+    filled.made = {**_counts(generator), **made}
     return filled
 
 
@@ -64,9 +74,9 @@ class _Sink:
     def __init__(self, home: Home, workspace: str, filled: Filled) -> None:
         self._home, self._workspace, self._filled = home, workspace, filled
 
-    def __call__(self, entity: str, rows: Sequence[dict[str, Any]]) -> Sequence[int | None]:
+    def __call__(self, entity: str, rows: Sequence[dict[str, Any]], made: Sequence[Made]) -> Sequence[int | None]:
         ctx = enter_as(self._home, self._workspace, "demo")
-        results = load(ctx, entity, rows, trusted=True)
+        results = load(ctx, entity, rows, trusted=True, made=[None if at is None else loading.Made(min(at, ctx.now), by) for at, by in made])
         for result in results:
             if result.id is None:
                 self._filled.refused[entity] = self._filled.refused.get(entity, 0) + 1
@@ -78,8 +88,8 @@ def _reason(result: RowResult) -> str:
     return "; ".join([result.code or "", *(f"{fault.pointer}: {fault.code}" for fault in result.faults)])
 
 
-def _people(home: Home, ctx: Context, generator: Generator) -> Mapping[str, list[int]]:
-    """Teams and people of the description, those already there left as they are; ids by role in the order written."""
+def _people(home: Home, ctx: Context, generator: Generator) -> tuple[Mapping[str, list[int]], Mapping[str, int]]:
+    """Teams and people of the description, those already there left as they are; ids by role in the order written, and by login."""
     teams = _teams(ctx, generator)
     numbers, random = generator.numbers(1), Random(generator.seed)
     by_login: dict[str, int] = {}
@@ -102,7 +112,7 @@ def _people(home: Home, ctx: Context, generator: Generator) -> Mapping[str, list
     for item in generator.teams():
         if item.get("lead") in by_login:
             update(ctx, "team", teams[item["key"]], {"lead": by_login[item["lead"]]}, ANY)
-    return by_role
+    return by_role, by_login
 
 
 def _teams(ctx: Context, generator: Generator) -> dict[str, int]:

@@ -13,7 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.demo.blocks import Sink, Walk, read_block
-from engine.demo.kitchen import Sample, World
+from engine.demo.deeds import Doer
+from engine.demo.kitchen import Sample, Store, World
 from engine.demo.times import Profile, Window
 from engine.demo.words import Names, Numbers
 from engine.errors import Fault, Invalid
@@ -23,14 +24,15 @@ _DEFAULT_FACTORS = {"S": 0.01, "M": 0.1, "L": 1.0}
 
 
 def description_of(preset: str) -> Mapping[str, Any] | None:
-    """The description ``samples/demo.json`` of an installed preset; None when it has none."""
+    """The description ``samples/demo.json`` of an installed preset, with the blocks of the files it is continued in; None when it has none."""
     spec = find_spec("presets")
     places = spec.submodule_search_locations or () if spec is not None else ()
     for place in places:
         file = Path(place) / preset / "samples" / "demo.json"
         if file.is_file():
-            found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return found
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            parts = [json.loads(file.with_name(name).read_text(encoding="utf-8")) for name in found.pop("continued_in", ())]
+            return {**found, "blocks": [*found.get("blocks", ()), *(block for part in parts for block in part["blocks"])]}
     return None
 
 
@@ -55,15 +57,28 @@ class Generator:
         """People of this scale: login, name, roles, team (a key), and further fields under ``more``."""
         return [item for item in self.description.get("people", ()) if self.scale in item.get("only", SCALES)]
 
-    def run(self, people: Mapping[str, Sequence[int]], sink: Sink, told: Callable[[Mapping[str, int]], None] = lambda made: None) -> Mapping[str, int]:
-        """Makes all blocks; ``people``: ids by role, the order of the description. Gives the number of rows by entity."""
+    def run(
+        self,
+        people: Mapping[str, Sequence[int]],
+        sink: Sink,
+        told: Callable[[Mapping[str, int]], None] = lambda made: None,
+        *,
+        logins: Mapping[str, int] | None = None,
+        doer: Doer | None = None,
+        store: Store | None = None,
+    ) -> Mapping[str, int]:
+        """Makes all blocks; ``people``: ids by role, the order of the description. Gives the number of rows by entity.
+
+        ``doer`` does what people do (without one, blocks with an act make nothing); ``store``: what stands in the workspace meanwhile.
+        """
         world = self._world(people)
+        world.logins, world.store = logins or {}, store
         blocks = []
         for number, doc in enumerate(self.description.get("blocks", ())):
             block = read_block(doc, world, str(self.seed), f"/blocks/{number}", factor=self.factor, scale=self.scale)
             if block is not None:
                 blocks.append(block)
-        walk = Walk(world, sink, told)
+        walk = Walk(world, sink, told, doer)
         for block in blocks:
             walk.root(block)
         return walk.made

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from engine.demo.times import Profile, Window
 from engine.demo.words import Names, Numbers
@@ -19,7 +19,41 @@ Draw = Callable[[Row], Any]
 Test = Callable[[Row], bool]
 Sample = Callable[[str, str, Random], Any]
 
-_MODIFIERS = frozenset({"chance", "if", "min", "max", "step", "profile", "gender", "among", "zipf", "where", "rows", "future", "skew", "once", "of", "note"})
+_MODIFIERS = frozenset(
+    {
+        "chance",
+        "if",
+        "min",
+        "max",
+        "step",
+        "profile",
+        "gender",
+        "among",
+        "zipf",
+        "where",
+        "rows",
+        "future",
+        "skew",
+        "once",
+        "of",
+        "note",
+        "sort",
+        "place",
+        "but",
+    }
+)
+
+
+class Store(Protocol):
+    """What stands in the workspace now, beside what a description made: what rules wrote, records of the preset."""
+
+    def value(self, entity: str, record: int, name: str) -> Any:
+        """A stored value of a record, links as ids; None where there is none."""
+        ...
+
+    def find(self, entity: str, where: Mapping[str, Any], sort: str) -> int | None:
+        """The id of the first record with these values, by a field (``-`` before it: descending)."""
+        ...
 
 
 @dataclass(slots=True)
@@ -74,6 +108,8 @@ class World:
     pools: dict[str, Pool] = field(default_factory=dict)
     kept: dict[str, set[str]] = field(default_factory=dict)  # entity -> fields its pool keeps
     counters: dict[str, int] = field(default_factory=dict)
+    logins: Mapping[str, int] = field(default_factory=dict)
+    store: Store | None = None
 
     def pool(self, entity: str) -> Pool:
         return self.pools.setdefault(entity, Pool())

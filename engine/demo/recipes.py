@@ -11,6 +11,7 @@ from typing import Any
 from engine.demo.kitchen import Draw, Kitchen, Row, Verb, look, reader, refused
 from engine.demo.times import Profile
 from engine.demo.words import Weighted, pattern, sentences, zipf
+from engine.expressions.zones import period_name
 
 
 def _weights(kitchen: Kitchen, value: Mapping[str, float], doc: Mapping[str, Any], pointer: str) -> Draw:
@@ -138,19 +139,68 @@ def _next(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) ->
 
 
 def _person(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
-    """Somebody with that role; ``zipf``: the first ones more often."""
+    """Somebody with that role; ``zipf``: the first ones more often; ``place``: a path with their number, counted from 0 and round again;
+    ``but``: paths with the ids of those it is not."""
     people = kitchen.world.people.get(value, ())
     if not people:
         return lambda row: None
+    if "place" in doc:
+        place = reader(str(doc["place"]), kitchen.world)
+        return lambda row: people[int(place(row)) % len(people)]
     weighted, random = Weighted(people, zipf(len(people), float(doc.get("zipf", 0)))), kitchen.random
-    return lambda row: weighted.draw(random)
+    if "but" not in doc:
+        return lambda row: weighted.draw(random)
+    others = [reader(path, kitchen.world) for path in doc["but"]]
+
+    def draw(row: Row) -> int | None:
+        found = {other(row) for other in others}
+        rest = [person for person in people if person not in found]
+        return random.choice(rest) if rest else None
+
+    return draw
+
+
+def _list(kitchen: Kitchen, value: Sequence[Any], doc: Mapping[str, Any], pointer: str) -> Draw:
+    """What each recipe draws, without the empty ones."""
+    draws = [kitchen.recipe(item, f"{pointer}/{number}") for number, item in enumerate(value)]
+    return lambda row: [found for draw in draws if (found := draw(row)) is not None]
+
+
+def _people(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
+    """How many have that role."""
+    count = len(kitchen.world.people.get(value, ()))
+    return lambda row: count
+
+
+def _login(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
+    """The person with that login."""
+    person = kitchen.world.logins.get(value)
+    return lambda row: person
+
+
+def _read(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
+    """A value as it is stored now, whoever wrote it: ``ENTITY.NAME``, ``of`` a path with the record's id."""
+    entity, _, name = value.partition(".")
+    store, record = kitchen.world.store, reader(str(doc["of"]), kitchen.world)
+    return lambda row: None if store is None or (number := record(row)) is None else store.value(entity, number, name)
+
+
+def _find(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
+    """A record as it stands now, whoever made it: the first with these values, by ``sort``."""
+    store, sort = kitchen.world.store, str(doc.get("sort", "id"))
+    wanted = {name: kitchen.recipe(item, f"{pointer}/where/{name}") for name, item in doc.get("where", {}).items()}
+    return lambda row: None if store is None else store.find(value, {name: draw(row) for name, draw in wanted.items()}, sort)
 
 
 def _moment(kitchen: Kitchen, value: Any, doc: Mapping[str, Any], pointer: str) -> Draw:
-    """``anywhere`` in the window; {"after": path, "days": recipe}; {"between": [path, path]}: the n-th of m children in the n-th slice."""
+    """``anywhere`` in the window; {"after": path, "days": recipe}; {"between": [path, path]}: the n-th of m children in the n-th slice;
+    {"ago": recipe}: so many minutes before now, counting only hours of the profile in which something happens."""
     profile, random = kitchen.profile(doc, pointer), kitchen.random
     if value == "anywhere":
         return lambda row: profile.anywhere(random)
+    if "ago" in value:
+        minutes = kitchen.recipe(value["ago"], f"{pointer}/ago")
+        return lambda row: None if (count := minutes(row)) is None else profile.before(float(count))
     if "between" in value:
         return _between(kitchen, profile, value["between"], float(doc.get("skew", 1)))
     start, days = reader(value["after"], kitchen.world), kitchen.recipe(value.get("days", 0), f"{pointer}/days")
@@ -198,6 +248,12 @@ def _date(kitchen: Kitchen, value: Any, doc: Mapping[str, Any], pointer: str) ->
     return lambda row: None if (count := days(row)) is None else (kitchen.world.window.last_day + timedelta(days=round(count))).isoformat()
 
 
+def _period(kitchen: Kitchen, value: str, doc: Mapping[str, Any], pointer: str) -> Draw:
+    """The period (day, week, month, quarter, year) of a moment as text, as expressions tell it; ``of``: a path."""
+    read, window = reader(str(doc["of"]), kitchen.world), kitchen.world.window
+    return lambda row: None if (moment := read(row)) is None else period_name(moment.astimezone(window.zone).date(), value)
+
+
 def _name(kitchen: Kitchen, value: Any, doc: Mapping[str, Any], pointer: str) -> Draw:
     gender = reader(doc["gender"], kitchen.world) if "gender" in doc else None
     return lambda row: kitchen.world.names.draw(kitchen.random, (gender(row) or "") if gender else "")
@@ -237,10 +293,16 @@ VERBS: Mapping[str, Verb] = {
     "look": _look,
     "next": _next,
     "person": _person,
+    "people": _people,
+    "login": _login,
+    "list": _list,
+    "read": _read,
+    "find": _find,
     "moment": _moment,
     "day_end": _day_end,
     "days_since": _days_since,
     "date": _date,
+    "period": _period,
     "name": _name,
     "number": _number,
     "text": _text,

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,20 @@ class Profile:
     def ahead(self, moment: datetime, random: Random) -> datetime:
         """As ``near``, but may lie in the future."""
         return self.window.at(moment.astimezone(self.window.zone).date(), self.hour(random), random.randrange(60))
+
+    def before(self, minutes: float) -> datetime:
+        """The moment so many minutes before the window's end, counting only minutes in this profile's hours."""
+        moment, left = self.window.now, timedelta(minutes=minutes)
+        while True:
+            local = moment.astimezone(self.window.zone)
+            begun = local.replace(minute=0, second=0, microsecond=0)
+            if begun == local:
+                begun -= HOUR
+            if begun.hour in self._hours:
+                if local - begun > left:
+                    return moment - left
+                left -= local - begun
+            moment = begun.astimezone(UTC)
 
     def _capped(self, moment: datetime, random: Random) -> datetime:
         if moment <= self.window.now:

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -59,8 +60,23 @@ class _Row:
         self.result = RowResult(self.index, "refused", code=code, faults=tuple(faults), params=params)
 
 
-def load(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]], *, trusted: bool = False, read: Sequence[ReadRow] = ()) -> list[RowResult]:
-    """Insert rows in chunks; gives one result per row, in order. ``read``: for each row, values already read by the fields' own readers."""
+class Made(NamedTuple):
+    """When a row was made and by whom (None: nobody in particular), where that is not now by the actor."""
+
+    at: datetime
+    by: int | None
+
+
+def load(
+    work: Work,
+    entity: CompiledEntity,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    trusted: bool = False,
+    read: Sequence[ReadRow] = (),
+    made: Sequence[Made | None] = (),
+) -> list[RowResult]:
+    """Insert rows in chunks; gives one result per row, in order. ``read``: for each row, values already read by the fields' own readers; ``made``: when and by whom."""
     grant = work.grant(entity)
     if not grant.allowed("create"):
         raise Denied("may_not_create", entity=entity.key) if grant.allowed("read") else NotFound("unknown_entity", entity=entity.key)
@@ -68,7 +84,7 @@ def load(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]
     results: list[RowResult] = []
     for start in range(0, len(rows), CHUNK):
         with uncollected():
-            results += loading.chunk(rows[start : start + CHUNK], start, read[start : start + CHUNK])
+            results += loading.chunk(rows[start : start + CHUNK], start, read[start : start + CHUNK], made[start : start + CHUNK])
     loading.finish()
     return results
 
@@ -120,9 +136,12 @@ class _Loading:
         self._writes = self._grant.writes("create", lambda _: True)
         self._writes_all = self._grant.writable <= self._writes  # nothing else was taken in
 
-    def chunk(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[ReadRow] = ()) -> list[RowResult]:
+    def chunk(self, given: Sequence[Mapping[str, object]], first: int, read: Sequence[ReadRow] = (), made: Sequence[Made | None] = ()) -> list[RowResult]:
         """Insert some rows; one result per row."""
         rows = self._proposed(given, first, read)
+        for row, own in zip(rows, made, strict=False):
+            if own is not None:
+                row.proposal.after.update(created_at=own.at, created_by=own.by, updated_at=own.at, updated_by=own.by)
         for row in rows:
             self._check(row)
             if row.proposal.faults:
@@ -230,7 +249,7 @@ class _Loading:
         self._follow([row for row in rows if row.result is None])
 
     def _insert(self, rows: Sequence[_Row]) -> None:
-        self._writer.insert([(row.proposal.after["id"], row.cells) for row in rows])
+        self._writer.insert([(row.proposal.after, row.cells) for row in rows])
 
     def _insert_alone(self, row: _Row) -> None:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -133,11 +134,11 @@ class RowWriter:
         self._layout = layout_of(work, entity)
         self.cells = shaping(work, entity)
         self._instant = inserter(tables.history, _HISTORY, dialect)
-        convert = dict(zip(self._instant.names, self._instant.converters, strict=True))["at"]
-        self._at = work.ctx.now if convert is None else convert(work.ctx.now)
+        self._convert = dict(zip(self._instant.names, self._instant.converters, strict=True))["at"]
+        self._now, self._person = work.ctx.now, work.ctx.actor.person_id
+        self._at = self._stored(self._now)
         self._cause = to_json(cause_json(work.ctx))
-        head = work.new_head()
-        self._head = tuple(self._at if name.endswith("_at") and head[name] is not None else head[name] for name in self._layout.head if name != "id")
+        self._head = self._head_of(work.new_head())
         self._tokens_beside = entity.search_table is not None and is_searched(entity)
 
     def key(self, columns: Sequence[sa.Column[Any]]) -> Callable[[Row, list[Any]], tuple[Any, ...]]:
@@ -146,13 +147,31 @@ class RowWriter:
         ways = [(self._layout.source.get(name), self._layout.places.get(name, -1)) for name in names]
         return lambda row, cells: tuple([cells[place] if field is None else row[field] for field, place in ways])
 
-    def insert(self, rows: Sequence[tuple[int, list[Any]]]) -> None:
-        """Insert (id, cells); what the rows carry of the records they link to is put into the cells."""
+    def insert(self, rows: Sequence[tuple[Row, list[Any]]]) -> None:
+        """Insert rows with their cells; what they carry of the records they link to is put into the cells."""
         self._carry([cells for _, cells in rows])
         self._work.brought(self._entity)
         at, head = self._layout.head.index("id"), self._head
         before, after = head[:at], head[at:]
-        self._layout.inserter.insert(self._connection, [(*before, record_id, *after, *cells) for record_id, cells in rows], self._schema)
+        written = [(*before, row["id"], *after, *cells) if self._is_of_now(row) else self._with_head(row, at, cells) for row, cells in rows]
+        self._layout.inserter.insert(self._connection, written, self._schema)
+
+    def _stored(self, moment: datetime) -> Any:
+        return moment if self._convert is None else self._convert(moment)
+
+    def _head_of(self, row: Row) -> tuple[Any, ...]:
+        return tuple(self._stored(row[name]) if name.endswith("_at") and row[name] is not None else row[name] for name in self._layout.head if name != "id")
+
+    def _is_of_now(self, row: Row) -> bool:
+        return bool(row["created_at"] == self._now and row["created_by"] == self._person)
+
+    def _with_head(self, row: Row, at: int, cells: Sequence[Any]) -> tuple[Any, ...]:
+        head = self._head_of(row)
+        return (*head[:at], row["id"], *head[at:], *cells)
+
+    def _made(self, row: Row) -> tuple[Any, int | None]:
+        """When a row was made, as it is stored, and by whom."""
+        return (self._at, self._person) if self._is_of_now(row) else (self._stored(row["created_at"]), row["created_by"])
 
     def _carry(self, rows: Sequence[list[Any]]) -> None:
         for place, items, goals in self._layout.carried:
@@ -173,9 +192,10 @@ class RowWriter:
 
     def _histories(self, rows: Sequence[tuple[Row, str, Sequence[str]]]) -> None:
         order = itemgetter(*(_HISTORY.index(name) for name in self._instant.names))
-        key, at, person, cause = self._entity.key, self._at, self._work.ctx.actor.person_id, self._cause
+        key, cause = self._entity.key, self._cause
         written = []
         for row, after, computed in rows:
+            at, person = self._made(row)
             noted = [name for name in computed if row[name] is not None] if computed else None
             written.append(order((key, row["id"], 1, "create", at, person, cause, None, after, to_json(noted) if noted else None)))
         self._instant.insert(self._connection, written, self._schema)
@@ -186,12 +206,8 @@ class RowWriter:
             return
         log = inserter(tables.stage_log, _STAGES, self._connection.dialect)
         order = itemgetter(*(_STAGES.index(name) for name in log.names))
-        key, at, person = self._entity.key, self._at, self._work.ctx.actor.person_id
-        log.insert(
-            self._connection,
-            [order((key, row["id"], None, row[stages.field], at, person, None)) for row in rows if row[stages.field] is not None],
-            self._schema,
-        )
+        key, begun = self._entity.key, [row for row in rows if row[stages.field] is not None]
+        log.insert(self._connection, [order((key, row["id"], None, row[stages.field], *self._made(row), None)) for row in begun], self._schema)
 
 
 def _array(tokens: Sequence[str]) -> str:

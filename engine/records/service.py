@@ -144,10 +144,13 @@ def _open_result(ctx: Context, kept: str) -> Value:
     return revive(orjson.loads(ctx.workspace.cipher.open(kept, _RESULT)), lambda entity, record: None)
 
 
-def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[loading.ReadRow] = ()) -> list[RowResult]:
+def load(
+    ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = False, read: Sequence[loading.ReadRow] = (), made: Sequence[loading.Made | None] = ()
+) -> list[RowResult]:
     """Make many records at once, set by set: the same checks, history, tokens and derived values at import speed; a refused row leaves the others alone.
 
-    ``trusted``: links are known to be there (demo data made in the same run), and no rules are set off. Rows hold entered fields only, no child lines.
+    ``trusted``: links are known to be there (demo data made in the same run), and no rules are set off; ``made`` says of such rows when they were made and
+    by whom. Rows hold entered fields only, no child lines.
     Rules after a creation run when all rows stand; where others are to run, or one of these refuses a row, each row is saved for itself.
     ``read``: for each row the values that the fields' own readers gave already (of cells); a row's raw inputs win over them.
     """
@@ -156,7 +159,7 @@ def load(ctx: Context, entity: str, rows: Iterable[Raw], *, trusted: bool = Fals
         compiled, given = _entity(ctx, entity), list(rows)
         moments = frozenset[str]() if trusted else rule_book(ctx.workspace).on_creation(entity, importing=ctx.cause.kind == "import")
         if not moments:
-            return loading.load(Work(ctx), compiled, given, trusted=trusted, read=read)
+            return loading.load(Work(ctx), compiled, given, trusted=trusted, read=read, made=made if trusted else ())
         if moments == {"after"}:
             try:
                 with ctx.open.begin_nested():

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from engine.demo.blocks import Made
+from engine.demo.deeds import Deed
 from engine.demo.generate import Generator
 from engine.demo.recipes import VERBS
 from engine.demo.times import Profile, Window
@@ -65,7 +67,7 @@ class Memory:
         self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.refused = refused
 
-    def __call__(self, entity: str, rows: Sequence[dict[str, Any]]) -> Sequence[int | None]:
+    def __call__(self, entity: str, rows: Sequence[dict[str, Any]], made: Sequence[Made]) -> Sequence[int | None]:
         if entity == self.refused:
             return [None] * len(rows)
         first = len(self.rows[entity]) + 1
@@ -215,3 +217,78 @@ def test_sentences_and_patterns_fill_their_places() -> None:
 def test_every_way_to_draw_a_value_is_in_the_handbook() -> None:
     text = (Path(__file__).parents[2] / "docs" / "demo.md").read_text(encoding="utf-8")
     assert [verb for verb in VERBS if f'"{verb}"' not in text] == []
+
+
+DESK: Mapping[str, Any] = {
+    **CLINIC,
+    "blocks": [
+        {"entity": "ward", "rows": 0, "least": 2, "fields": {"kind": "eye"}, "at": {"moment": {"ago": 90}, "profile": "open"}, "by": {"login": "a"}},
+        {
+            "entity": "patient",
+            "act": "create",
+            "rows": 0,
+            "least": 3,
+            "let": {"ward": {"link": "ward", "once": True}},
+            "if": {"ward": True},
+            "by": {"person": "doctor", "place": "nth"},
+            "at": {"moment": {"ago": {"add": [300, {"multiply": ["nth", -60]}]}}, "profile": "open"},
+            "fields": {"name": "x", "wards": {"list": [{"same": "ward"}, None]}, "seen": {"read": "ward.kind", "of": "ward"}},
+            "children": [
+                {"entity": "patient", "act": "discharge", "fields": {"month": {"period": "month", "of": "parent.born"}}, "let": {"born": {"same": "now"}}},
+                {"entity": "stay", "act": "ask.approve", "on": {"find": "stay", "where": {"patient": {"same": "parent.id"}}}, "opinion": "ok", "fields": {}},
+            ],
+        },
+        {"act": "due"},
+    ],
+}
+
+
+class Diary:
+    """Keeps what is done, gives each new record the next number."""
+
+    def __init__(self) -> None:
+        self.deeds: list[Deed] = []
+
+    def __call__(self, deed: Deed) -> int | None:
+        self.deeds.append(deed)
+        return 100 + len(self.deeds) if deed.verb == "create" else deed.record
+
+    def value(self, entity: str, record: int, name: str) -> Any:
+        return f"{entity}{record}.{name}"
+
+    def find(self, entity: str, where: Mapping[str, Any], sort: str) -> int | None:
+        return where["patient"] * 10
+
+
+def test_what_people_do_is_done_one_by_one_in_order_each_by_somebody_at_a_moment() -> None:
+    generator = Generator(DESK, scale="S", seed=None, now=NOW, zone=ZONE, sample=lambda entity, field, random: "")
+    diary = Diary()
+    made = generator.run({"doctor": [5, 6]}, Memory(), logins={"a": 5}, doer=diary, store=diary)
+    told = [(deed.verb, deed.record, deed.person) for deed in diary.deeds]
+    first = [("create", None, 5), ("discharge", 101, None), ("ask.approve", 1010, None)]
+    assert told == [*first, ("create", None, 6), ("discharge", 104, None), ("ask.approve", 1040, None), ("settle", None, None), ("due", None, None)]
+    assert made["patient"] == 2  # the third found no ward left
+    assert diary.deeds[0].values == {"name": "x", "wards": [1], "seen": "ward1.kind"} or diary.deeds[0].values["wards"] == [2]
+    assert diary.deeds[2].opinion == "ok" and diary.deeds[0].at is not None and diary.deeds[3].at is not None and diary.deeds[0].at < diary.deeds[3].at
+
+
+def test_moments_before_now_count_only_hours_in_which_something_happens() -> None:
+    window = Window(NOW - timedelta(days=30), NOW, ZONE)  # now is 11:00 there
+    profile = Profile({"hours": {"9": 1, "10": 1, "15": 1}}, window)
+    assert profile.before(30) == NOW - timedelta(minutes=30)
+    assert profile.before(150).astimezone(ZONE).hour == 15 and profile.before(150).astimezone(ZONE).day == 14
+    assert profile.before(180 + 60) == (NOW - timedelta(days=1, minutes=60))
+
+
+def test_loaded_rows_say_when_and_by_whom_they_were_made() -> None:
+    class Book(Memory):
+        made: Sequence[Made] = ()
+
+        def __call__(self, entity: str, rows: Sequence[dict[str, Any]], made: Sequence[Made]) -> Sequence[int | None]:
+            self.made = made
+            return super().__call__(entity, rows, made)
+
+    book = Book()
+    generator = Generator({**DESK, "blocks": DESK["blocks"][:1]}, scale="S", seed=None, now=NOW, zone=ZONE, sample=lambda entity, field, random: "")
+    generator.run({}, book, logins={"a": 5})
+    assert [by for _, by in book.made] == [5, 5] and all(at is not None and at < NOW for at, _ in book.made)
