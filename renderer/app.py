@@ -44,6 +44,7 @@ from renderer.pages import (
     people,
     plugins,
     privacy,
+    record_forms,
     records,
     releases,
     replay,
@@ -106,9 +107,11 @@ def _plugin_templates(home: Home) -> dict[str, Path]:
 
 
 def page_modules() -> Iterable[object]:
-    """The modules of pages, each with its ``routes``; those asked most often first, since routes are tried in order (no two fit one address)."""
+    """The modules of pages, each with its ``routes``; those asked most often first, since routes are tried in order; of two that fit one address the
+    more exact stands first (``/new`` before a record's number)."""
     return (
         lists,
+        record_forms,
         records,
         actions,
         session,

@@ -189,7 +189,7 @@ def dead(visit: Visit) -> Response:
             job.id,
             rule_title(ctx, str(job.args.get("rule", ""))),
             about.get(job.id, ""),
-            error_text(ctx, _failed(job)),
+            error_text(ctx, _failed(ctx, job)),
             job.attempts,
             exact(ctx, job.done_at or job.created_at),
         )
@@ -198,9 +198,13 @@ def dead(visit: Visit) -> Response:
     return visit.page("dead_runs.html", rows=rows)
 
 
-def _failed(job: jobs.JobState) -> Run:
-    error = dict(job.error or {})
-    return Run(0, "", 0, 0, "", "", None, job.created_at, None, (), "failed", error={"code": error.get("code", ""), "params": error.get("params", {})})
+def _failed(ctx: Context, job: jobs.JobState) -> Run:
+    """A job that was given up on as the run it was to be."""
+    key, error = str(job.args.get("rule", "")), dict(job.error or {})
+    rule, record = rule_book(ctx.workspace).rules.get(key), job.args.get("record")
+    entity = rule.entity if rule is not None else ""
+    told = {"code": error.get("code", ""), "params": error.get("params", {})}
+    return Run(0, key, 0, 0, "", entity, record if isinstance(record, int) else None, job.created_at, None, (), "failed", error=told)
 
 
 @routes.post("/w/{ws}/rules-dead", SETTINGS)
