@@ -14,7 +14,9 @@ from engine import delivery, erasures, files, jobs, provenance, replay_kept
 from engine.actors import enter_as
 from engine.jobs import JobKind, JobRun
 from engine.publishing import finish_preparing
+from engine.records.asks_leaving import left_waiting
 from engine.records.service import IDEMPOTENT_FOR
+from engine.records.work import LEAVING
 from engine.system_tables import idempotency
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def run(job: JobRun) -> Mapping[str, Any]:
     if waiting is not None:
         finish_preparing(job.home, job.workspace, waiting.number)
     lost = delivery.mend(ctx)
+    with ctx.writing() as inner:
+        if left_waiting(inner):  # of somebody whose last day has passed; who is ended by a change is seen with it
+            jobs.put(inner.open, job.workspace, LEAVING, {}, key=LEAVING)
     return {
         "anonymous": erasures.let_go(ctx),
         "uploads": files.clean(ctx),

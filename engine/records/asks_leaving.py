@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from engine.actors import read_teams
 from engine.clock import read_state
-from engine.records.asks import APPROVED, OPEN, PASSED, REFUSED, WAITING, deciding_last, put_people, those_active
+from engine.records.asks import APPROVED, OPEN, PASSED, REFUSED, WAITING, deciding_last, gone, put_people, those_active
 from engine.records.asks_deciding import on_ask
 from engine.system_tables_rules import ask, ask_person
 
@@ -23,15 +23,12 @@ _ASKED = (OPEN, WAITING)
 
 def left_waiting(ctx: Context, after: int = 0, limit: int = 50) -> list[int]:
     """Open approvals in which a turn is with somebody who is not there any more, by id."""
-    people = ctx.workspace.entities["person"]
-    active = people.fields["active"].column
-    assert active is not None
-    gone = sa.select(people.table.c.id).where(sa.or_(people.table.c.deleted_at.is_not(None), active.is_not(True)))
+    left = sa.select(ctx.workspace.entities["person"].table.c.id).where(gone(ctx))
     turns = ask.join(ask_person, ask_person.c.ask == ask.c.id)
     select = (
         sa.select(ask.c.id)
         .select_from(turns)
-        .where(ask.c.id > after, ask.c.state == OPEN, ask_person.c.state.in_(_ASKED), ask_person.c.person.in_(gone))
+        .where(ask.c.id > after, ask.c.state == OPEN, ask_person.c.state.in_(_ASKED), ask_person.c.person.in_(left))
         .distinct()
         .order_by(ask.c.id)
         .limit(limit)

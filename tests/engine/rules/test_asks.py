@@ -5,8 +5,10 @@ from threading import Barrier, Thread
 
 import pytest
 
+from engine import upkeep
 from engine.background import worker_of
 from engine.errors import Conflict, Denied, Invalid, NotFound
+from engine.jobs import put
 from engine.notices import inbox, unread
 from engine.publishing import plan_publish, publish
 from engine.records import service
@@ -359,3 +361,15 @@ def test_where_nobody_leads_them_the_administrators_decide_and_never_whoever_ask
     leave(site, "b1")
     assert dict(asked_now(site, number)) == {"人b1": "passed", "人b2": "passed", "人b3": "passed", "人b4": "open"}
     assert decide(site.ctx("b4"), number, True) == "approved"
+
+
+def test_what_waits_for_somebody_whose_last_day_has_passed_is_passed_on_within_the_hour(asking):
+    site, _, number = asking()
+    ends = site.ctx().now + timedelta(days=1)
+    for login in ("b1", "b2"):
+        service.update(site.ctx(), "person", site.person(login), {"ends_at": ends.isoformat()}, ANY, json=True)
+    site.later(days=2)
+    with site.ctx().writing() as ctx:
+        put(ctx.open, site.name, upkeep.JOB, {})
+    worker_of(site.home).drain(site.name)
+    assert dict(asked_now(site, number)) == {"人b1": "passed", "人b2": "passed", "人b3": "open"}
