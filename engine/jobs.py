@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
 from engine.bell import note_asked
 from engine.clock import database_now, wall
+from engine.database_ready import Ready
 from engine.errors import Conflict, NotFound
 from engine.system_tables import home_job, workspace_job
 
@@ -114,10 +116,22 @@ def put(
         standing = connection.execute(sa.select(table.c.id).where(table.c.key == _own_key(workspace, key))).scalar_one_or_none()
         if standing is not None:
             return int(standing)
-    now = moment(connection)
-    row = _row(workspace, name, args, key, run_at or now, now, person)
     note_asked(connection)
-    return int(connection.execute(table.insert().values(**row).returning(table.c.id)).scalar_one())
+    dialect = connection.dialect.name
+    now = wall() if dialect == "sqlite" else None  # on PostgreSQL the statement's own
+    made = _putting(dialect, run_at is not None).first(connection, _row(workspace, name, args, key, run_at or now, now, person))
+    assert made is not None
+    return int(made[0])
+
+
+@cache
+def _putting(dialect: str, later: bool) -> Ready:
+    """The INSERT of one job that gives its id, to be begun at once or ``later``."""
+    table = table_for(dialect)
+    given = {column.name for column in table.c} - {"id", "worker", "error", "done_at"}
+    timed = () if dialect == "sqlite" else ("created_at",) if later else ("created_at", "run_at")
+    insert = sa.insert(table).values({name: sa.func.now() for name in timed}) if timed else sa.insert(table)
+    return Ready(insert.returning(table.c.id), sorted(given - set(timed)))
 
 
 def put_many(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[str, Mapping[str, Any]]], *, after: int = 0) -> None:

@@ -5,13 +5,14 @@ One row per person. A calendar may hold a message back: it is there from its ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from engine.access import remember
 from engine.database_ready import Ready
 from engine.errors import Fault, Invalid, NotFound
 from engine.outbox import opening, send_to_people
@@ -19,11 +20,13 @@ from engine.records.query_labels import labels
 from engine.rules.compile import rule_book
 from engine.rules.effects import Notify
 from engine.rules.wording import Wording, told, worded
+from engine.scope import among, ids_value
 from engine.system_tables_rules import notice
 from metadata.text import label_text
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.workspace import Workspace
 
 SCREEN = "screen"
 #: The kind of messages that tell who is to decide an approval; they are about it, not about a record.
@@ -81,7 +84,8 @@ def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: st
         "frame": wording.frame,
         "kind": kind,
     }
-    return _put(ctx, row, lambda person: person.in_(sorted(set(effect.people))))
+    people = ids_value(sorted(set(effect.people)), ctx.workspace.database.dialect)
+    return remember(ctx.workspace, ("notify",), lambda: _telling(ctx.workspace)).run(ctx.open, {**row, "people": people})
 
 
 def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording, *, rule: str, run: int | None) -> None:
@@ -98,7 +102,10 @@ def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording
     }
     earlier = notice.alias("earlier")
     before = sa.select(earlier.c.person).where(earlier.c.entity == ASK, earlier.c.record == number, earlier.c.kind == ASK)
-    _put(ctx, row, lambda person: sa.and_(person.in_(turn), person.not_in(before)))
+    person = ctx.workspace.entities["person"].table.c.id
+    values = {name: sa.literal(value, notice.c[name].type) for name, value in row.items()}
+    insert = _insert(ctx.workspace, values, sa.and_(person.in_(turn), person.not_in(before)))
+    ctx.open.execute(insert, execution_options={"scoped": True})
 
 
 def forget_asked(ctx: Context, number: int) -> None:
@@ -107,16 +114,21 @@ def forget_asked(ctx: Context, number: int) -> None:
     ctx.open.execute(sa.update(notice).where(*terms).values(read_at=ctx.now))
 
 
-def _put(ctx: Context, row: Mapping[str, Any], whose: Callable[[sa.ColumnElement[int]], sa.ColumnElement[bool]]) -> int:
-    """One message for each active person meant; gives how many."""
-    person = ctx.workspace.entities["person"]
+def _telling(workspace: Workspace) -> Ready:
+    """One message for each of ``people``, what stands in it given by column."""
+    names = ("at", "rule", "run", "entity", "record", "text", "frame", "kind")
+    values = {name: sa.bindparam(name, type_=notice.c[name].type, required=True) for name in names}
+    meant = among(workspace.entities["person"].table.c.id, "people", workspace.database.dialect)
+    return Ready(_insert(workspace, values, meant).execution_options(scoped=True))
+
+
+def _insert(workspace: Workspace, values: Mapping[str, sa.ColumnElement[Any]], whose: sa.ColumnElement[bool]) -> sa.Insert:
+    """One message for each active person meant."""
+    person = workspace.entities["person"]
     active = person.fields["active"].column
     assert active is not None
-    chosen = sa.select(person.table.c.id, *(sa.literal(value, notice.c[name].type) for name, value in row.items())).where(
-        whose(person.table.c.id), person.table.c.deleted_at.is_(None), active.is_(True)
-    )
-    done = ctx.open.execute(sa.insert(notice).from_select(["person", *row], chosen), execution_options={"scoped": True, "preserve_rowcount": True})
-    return int(done.rowcount)
+    chosen = sa.select(person.table.c.id, *values.values()).where(whose, person.table.c.deleted_at.is_(None), active.is_(True))
+    return sa.insert(notice).from_select(["person", *values], chosen)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------------------------------------

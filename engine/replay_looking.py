@@ -19,9 +19,9 @@ from engine.records.judging import Judged, looking
 from engine.records.personal import personal_fields
 from engine.records.proposal import Proposal
 from engine.records.rewinding import Library, PastWork, Position
+from engine.records.row_statements import HEAD, Row
 from engine.records.saving import Saving
 from engine.records.values import storage
-from engine.records.work import HEAD, Row
 from engine.rules.book import CompiledRule
 from engine.rules.compile import book_with, rule_book
 from engine.rules.effects import Handle

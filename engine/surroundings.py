@@ -13,6 +13,7 @@ from engine.expressions.evaluate import Environment, Evaluator, Fields
 from engine.expressions.to_sql import bind_values, condition, needed_in
 from engine.fields.base import FieldType, Reader, Value, Wrong
 from engine.holidays import closed_days
+from engine.myself import Myself
 from engine.scope import TableNames, engine_select
 from metadata.definitions import Field as Definition
 
@@ -30,12 +31,12 @@ _ROLE: Mapping[str, Mapping[str, Any]] = {"role": {"type": "text"}}
 
 def environment(ctx: Context) -> Environment:
     """The surroundings every expression of this request is evaluated in: the clock, the zone, who acts, the settings in force."""
-    actor, workspace = ctx.actor, ctx.workspace
+    workspace = ctx.workspace
     sealed = remember(workspace, ("sealed values",), lambda: SealedValues(workspace))
     return Environment(
         ctx.now,
         workspace.timezone,
-        actor.me,
+        Myself.of(ctx),
         workspace.settings,
         sealed.normal,
         sealed.blind,

@@ -284,7 +284,8 @@ def _related(desk: Desk, other: CompiledEntity, link: CompiledField, record: Rec
     when = moment_field(other)
     sort = (f"-{when.key}",) if when is not None and when.key in granted.open else ("-id",)
     wanted = tuple(dict.fromkeys([*columns, *(name for name in other.label_fields() if name in granted.readable)]))
-    result = page(ctx, Query(other.key, f"{link.key} == {record.id}", sort=sort, fields=("id", "version", *wanted), limit=RELATED_ROWS, count="capped"))
+    asked = Query(other.key, sort=sort, fields=("id", "version", *wanted), limit=RELATED_ROWS, count="capped")
+    result = page(ctx, leading_to(ctx, asked, link.key, record.id))
     rows = tuple(_row(desk, other, item, columns) for item in result.items)
     table = "&page=table" if view is not None and view.view != "table" else ""
     more = f"{desk.base}/l/{view.key}?{link.key}={record.id}{table}" if view is not None and (result.count or 0) > RELATED_ROWS else ""
@@ -304,6 +305,17 @@ def summary(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
     """The values of a record that its first list shows, as far as its reader may see them, without the label's own."""
     columns = [name for name in _columns(desk.ctx, entity, first_list(desk.ctx, entity.key), "") if name not in entity.label_fields()]
     return [fact for name in columns if (fact := _fact(desk, entity, record, name, False)) is not None]
+
+
+def leading_to(ctx: Context, query: Query, link: str, record_id: int) -> Query:
+    """A question kept to the records whose link leads to one: as a value, so that the same statement serves every record.
+
+    A link that is masked in some rows is compared as a condition, which is no search for a hidden value.
+    """
+    if link in grant_of(ctx.workspace, ctx.actor, ctx.workspace.entities[query.entity]).open:
+        return replace(query, equals={**query.equals, link: str(record_id)})
+    texts = (query.where,) if isinstance(query.where, str) else query.where
+    return replace(query, where=(*texts, f"{link} == {record_id}"))
 
 
 def _row(desk: Desk, other: CompiledEntity, item: Record, columns: Sequence[str]) -> RelatedRow:

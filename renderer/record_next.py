@@ -14,7 +14,7 @@ from engine.records.query import Query, page
 from engine.records.record import Record
 from engine.surroundings import evaluator_of
 from metadata.text import label_text
-from renderer.bound_record import Desk, pointing, record_label
+from renderer.bound_record import Desk, leading_to, pointing, record_label
 from renderer.bound_rule import coming_text, moment
 from renderer.cells import Judge, deadline
 from renderer.shell import open_lists
@@ -102,7 +102,8 @@ def _open(desk: Desk, other: CompiledEntity, link: CompiledField, record: Record
     if name not in granted.open:
         return []
     wanted = {name, *other.label_fields(), *(field for condition, _colour in dated[name] for field in condition.fields)} & granted.readable
-    rows = page(ctx, Query(other.key, (view.where, f"{link.key} == {record.id}"), sort=(name,), fields=("id", *sorted(wanted)), limit=OPEN_ROWS)).items
+    asked = Query(other.key, view.where, sort=(name,), fields=("id", *sorted(wanted)), limit=OPEN_ROWS)
+    rows = page(ctx, leading_to(ctx, asked, link.key, record.id)).items
     return [
         _of(desk, other, row, name, dated[name], _title(desk, other, row, name), other.definition.icon or "point", f"{desk.base}/r/{other.key}/{row.id}")
         for row in rows

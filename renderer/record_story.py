@@ -20,7 +20,7 @@ from engine.records.record import Record
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import Surroundings
-from renderer.bound_record import Desk, around, moment_field, pointing, text_of
+from renderer.bound_record import Desk, around, leading_to, moment_field, pointing, text_of
 from renderer.bound_rule import rule_title
 from renderer.translations import _, ngettext
 
@@ -98,8 +98,9 @@ def _events(desk: Desk, other: CompiledEntity, link: CompiledField, record_id: i
         return []
     person, text, marks = _parts(other, granted.readable)
     names = tuple(item.key for item in (when, person, text, *marks) if item is not None)
-    where = f"{link.key} == {record_id}" + (f" and {when.key} < {literal(before)}" if before is not None else "")
-    rows = page(ctx, Query(other.key, where, sort=(f"-{when.key}",), fields=("id", *names), limit=PAGE + 1)).items
+    where = f"{when.key} < {literal(before)}" if before is not None else ""
+    asked = Query(other.key, where, sort=(f"-{when.key}",), fields=("id", *names), limit=PAGE + 1)
+    rows = page(ctx, leading_to(ctx, asked, link.key, record_id)).items
     return [_event(desk, other, row, when, person, text, marks) for row in rows if isinstance(row[when.key], datetime)]
 
 

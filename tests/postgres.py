@@ -52,8 +52,11 @@ def _wheel_binaries(scratch: Path) -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """Start a server and give the URL of its database ``postgres`` (``postgresql+psycopg://…``); stop it at the end."""
+def postgres_server(keep: Path | None = None) -> Iterator[str]:
+    """Start a server and give the URL of its database ``postgres`` (``postgresql+psycopg://…``); stop it at the end.
+
+    ``keep``: a folder in which its data stay for a later start; the server of TEST_PG_URL keeps its own.
+    """
     given = os.environ.get("TEST_PG_URL")
     if given:
         yield given
@@ -67,12 +70,21 @@ def postgres_server() -> Iterator[str]:
     binaries = _system_binaries() or _wheel_binaries(scratch)
     if binaries is None:
         raise NoPostgres("PostgreSQL is missing: install the test requirements (requirements-test.lock) or the system's package 'postgresql'")
-    data = scratch / "data"
+    data = scratch / "data" if keep is None else keep
     run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": scratch, **as_user}
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        keep.chmod(0o700)
+        if root:
+            os.chown(keep, NOBODY, NOBODY)
     try:
-        subprocess.run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"], **run)
+        if not (data / "PG_VERSION").exists():
+            subprocess.run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"], **run)
         subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", scratch / "log", "-o", f"{OPTIONS} -k {scratch}", "start"], **run)
         yield f"postgresql+psycopg://postgres@/postgres?host={quote(str(scratch), safe='')}"
     finally:
-        subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], **{**run, "check": False, "stderr": subprocess.DEVNULL})
+        subprocess.run(
+            [binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate" if keep is None else "fast", "stop"],
+            **{**run, "check": False, "stderr": subprocess.DEVNULL},
+        )
         shutil.rmtree(scratch, ignore_errors=True)

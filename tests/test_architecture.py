@@ -63,7 +63,7 @@ LEVELS = (
     ),
     ("engine.workspace", "engine.context", "engine.home", "engine.provenance", "engine.accounts"),
     ("engine.actors",),
-    ("engine.access", "engine.scope", "engine.surroundings"),
+    ("engine.access", "engine.scope", "engine.surroundings", "engine.myself"),
     (
         "engine.records.values",
         "engine.records.attachments",
@@ -77,6 +77,8 @@ LEVELS = (
         "engine.records.work",
         "engine.records.bulk_insert",
         "engine.records.carried",
+        "engine.records.known",
+        "engine.records.row_statements",
         "engine.records.jsonshape",
     ),
     ("engine.rules", "engine.notices", "engine.outbox"),

@@ -219,8 +219,9 @@ class Compiler:
         sealed = item.type.sealed
         column = self._blind_value(item) if sealed else self.value(item)
         if isinstance(items, Items) and not sealed and all(isinstance(part, Literal) for part in items.items):
+            kind = sql_type(item.type)
             values = [part.value for part in items.items if isinstance(part, Literal) and part.value is not None]
-            wanted: Any = sa.bindparam(None, values, type_=sql_type(item.type), expanding=True)
+            wanted: Any = [sa.bindparam(None, one, type_=kind) for one in values]  # one by one, so that the statement's text never varies
         else:
             if items.type.dynamic or items.type.element.dynamic or sealed:
                 items = _with_items(items, item.type)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.access import remember
+from engine.database_ready import Ready
 from engine.scope import among, ids_value
 
 if TYPE_CHECKING:
@@ -36,21 +37,22 @@ class Carrying:
             self._made.add((entity, made))
 
     def changed(self, entity: CompiledEntity, record_id: int, names: Iterable[str]) -> None:
-        """Some fields of a record were written."""
+        """Some fields of a record were written. To one made here only rows of entities written before can link: later ones copy it as it is then."""
         places = carriers(self._workspace)
         for name in names:
             for place in places.get((entity.key, name), ()):
+                if (entity.key, record_id) in self._made and place[0] not in self._written:
+                    continue
                 ids, fields = self._due.setdefault(place, (set(), set()))
                 ids.add(record_id)
                 fields.add(name)
 
     def settle(self, connection: sa.Connection) -> None:
-        """Bring every row up to date, the deleted ones too: they may come back. Records made here concern only entities of which rows were written here."""
+        """Bring every row up to date, the deleted ones too: they may come back."""
         due, self._due = self._due, {}
         for (entity, link), (ids, fields) in sorted(due.items()):
             child = self._workspace.entities[entity]
-            target = child.fields[link].target
-            ordered = sorted(ids if entity in self._written else {one for one in ids if (target, one) not in self._made})
+            ordered = sorted(ids)
             for start in range(0, len(ordered), _CHUNK):
                 carry(self._workspace, connection, child, link, fields, ordered[start : start + _CHUNK])
 
@@ -71,12 +73,12 @@ def carriers(workspace: Workspace) -> Mapping[Place, tuple[Place, ...]]:
 def carry(workspace: Workspace, connection: sa.Connection, child: CompiledEntity, link: str, fields: Collection[str], targets: Collection[int]) -> None:
     """Copy fields of the target records to all rows whose link leads to them: one statement, however many."""
 
-    def build() -> sa.Update:
+    def build() -> Ready:
         items = [item for item in child.carried if item.link == link and item.field in fields]
-        return _copying(workspace, child, items).where(among(child.table.c[link_column(child, link)], "ids", workspace.database.dialect))
+        return Ready(_copying(workspace, child, items).where(among(child.table.c[link_column(child, link)], "ids", workspace.database.dialect)))
 
     statement = remember(workspace, ("carry", child.key, link, *sorted(fields)), build)
-    connection.execute(statement, {"ids": ids_value(targets, workspace.database.dialect)})
+    statement.run(connection, {"ids": ids_value(targets, workspace.database.dialect)})
 
 
 def carry_anew(workspace: Workspace, connection: sa.Connection, child: CompiledEntity, key: str, span: tuple[int, int] | None) -> None:

@@ -13,7 +13,8 @@ from engine.fields.base import Value
 from engine.records.proposal import Proposal
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
-from engine.records.work import Row, Work, whole_columns, whole_row
+from engine.records.row_statements import whole_columns, whole_row
+from engine.records.work import Row, Work
 from engine.scope import among, engine_select, ids_value, link_condition, scope_of
 
 if TYPE_CHECKING:
@@ -59,9 +60,12 @@ def _new_ids(value: Value, before: Mapping[str, Value], name: str) -> Sequence[i
 
 def _visible(work: Work, target: str, ids: Iterable[int]) -> Mapping[int, Row]:
     """The rows among ``ids`` that the actor may see; kept as read, so that conditions over the link cost nothing more."""
-    entity = work.entity(target)
+    entity, at_hand = work.entity(target), {}
+    if work.grant(entity).whole:  # what a rule links to it has read
+        at_hand = {one: row for one in ids if (row := work.at_hand(target, one)) is not None}
+        ids = [one for one in ids if one not in at_hand]
     statement = remember(work.workspace, ("visible", target, roles_of(work.ctx)), lambda: _statement(work, entity))
-    found: dict[int, Row] = {}
+    found: dict[int, Row] = at_hand
     ordered = sorted(set(ids))
     for start in range(0, len(ordered), _CHUNK):
         part = ids_value(ordered[start : start + _CHUNK], work.workspace.database.dialect)

@@ -19,9 +19,10 @@ from engine.fields.base import Value
 from engine.records.bulk_insert import Converter, Inserter, inserter
 from engine.records.carried import copied, link_column
 from engine.records.history import cause_json
+from engine.records.row_statements import HEAD
 from engine.records.search import is_searched, row_tokens
 from engine.records.values import seal_row, storage
-from engine.records.work import HEAD, Row, Work
+from engine.records.work import Row, Work
 from engine.schema.tables import SEARCH_COLUMN
 from engine.storage import to_json
 

@@ -14,6 +14,7 @@ from engine import notices, outbox
 from engine.access import remember
 from engine.database import TRY
 from engine.database_faults import LostRace
+from engine.database_ready import Ready
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
 from engine.jobs import put
@@ -29,6 +30,9 @@ from engine.rules.effects import Given, Handle
 from engine.rules.engine_effects import ENGINE_EFFECTS
 from engine.rules.frame import Frame
 from engine.system_entities import SYSTEM_ENTITIES
+
+#: Takes a name, as a number, until the transaction ends (PostgreSQL).
+_LOCKED = Ready(sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("p_number", type_=sa.BigInteger))))
 
 if TYPE_CHECKING:
     from engine.records.ruling import Ruling
@@ -132,9 +136,11 @@ class Applier:
         work = self.saving.work
         if work.workspace.database.dialect == "sqlite":
             return
+        if not work.known.lock(effect.name):
+            return
         name = "\x1f".join([work.workspace.name, *(str(part) for part in effect.name)])
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
-        work.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+        _LOCKED.rows(work.connection, {"p_number": number})
 
     # --- stopping and calling ---------------------------------------------------------------------------------------------------------------
 
@@ -162,7 +168,9 @@ class Applier:
         return self.ruling.call(effect.name, effect.record, effect.params, within=self.frame)
 
     def engine(self, effect: effects.Engine) -> Value:
-        """What only the engine can do."""
+        """What only the engine can do: it reads and writes by statements of its own."""
+        self.saving.work.write_stages()
+        self.saving.work.known.forget()
         return ENGINE_EFFECTS[effect.name](self.saving, effect.params)
 
     # --- what others go on with -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from engine.expressions.language import Expression
 from engine.expressions.nodes import Field, Hop, Node, Space, walk
 from engine.expressions.types import Type
 from engine.fields.base import Value
+from engine.myself import PERSON
 from engine.records.query_labels import labels
 from engine.records.values import storage
 from engine.rules.actions import ActionContext
@@ -152,6 +153,8 @@ _GIVEN_SPACES = ("param", "setting", "me", "run", "old", "answer", "tally", "lin
 
 def _derived(workspace: Workspace, own: str, node: Node) -> bool:
     match node:
+        case Space(path=("me", key)):
+            place = PERSON, key
         case Field(key=key):
             place = own, key
         case Hop(entity=entity, key=key):

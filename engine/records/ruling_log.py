@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.records.work import Work
 
 #: How many ids are drawn at once, first and from then on in one transaction.
-_BLOCK, _MORE = 8, 32
+_BLOCK, _MORE = 32, 64
 _DRAWN = "tangram_run_ids"
 _INSERT = Ready(sa.insert(tables.run).inline(), [column.name for column in tables.run.c])
 _KNOWN = Ready(sa.select(tables.run.c.id).where(tables.run.c.rule == sa.bindparam("p_rule"), tables.run.c.occurrence == sa.bindparam("p_occurrence")))

@@ -23,12 +23,13 @@ from engine.records.query import get
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
 from engine.records.record import ANY, Version
+from engine.records.row_statements import whole_columns, whole_row
 from engine.records.ruling import Ruling
 from engine.records.ruling_log import RunLog
 from engine.records.serials import draw, serial_fields
 from engine.records.uniques import conflict_of
 from engine.records.values import NOT_INPUT
-from engine.records.work import Row, Work, whole_columns, whole_row
+from engine.records.work import Row, Work
 from engine.scope import scope_of
 
 if TYPE_CHECKING:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import system_tables as tables
 from engine.access import remember
+from engine.database_ready import Ready
 from engine.fields.serial import Serial, SerialTemplate
 
 if TYPE_CHECKING:
@@ -28,8 +31,16 @@ def draw(ctx: Context, entity: CompiledEntity, field: str, template: SerialTempl
     """The next numbers of a series, ``many`` of them. A series begins anew with each period of its template."""
     day = ctx.now.astimezone(ctx.workspace.timezone).date()
     name = f"{entity.key}.{field}:{template.period(day)}"
-    counter = tables.counter
-    insert: Any = (sqlite if ctx.workspace.database.dialect == "sqlite" else postgresql).insert(counter)
-    statement = insert.values(name=name, value=many).on_conflict_do_update(index_elements=[counter.c.name], set_={"value": counter.c.value + many})
-    last = int(ctx.open.execute(statement.returning(counter.c.value)).scalar_one())
+    drawn = _drawing(ctx.workspace.database.dialect).first(ctx.open, {"p_name": name, "p_many": many})
+    last = int(drawn[0]) if drawn is not None else many
     return [template.write(day, number) for number in range(last - many + 1, last + 1)]
+
+
+@cache
+def _drawing(dialect: str) -> Ready:
+    """The statement that raises a counter by ``p_many`` and gives what it then is."""
+    counter = tables.counter
+    insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(counter)
+    name, many = sa.bindparam("p_name", type_=counter.c.name.type), sa.bindparam("p_many", type_=counter.c.value.type)
+    raised = insert.values(name=name, value=many).on_conflict_do_update(index_elements=[counter.c.name], set_={"value": counter.c.value + many})
+    return Ready(raised.returning(counter.c.value))

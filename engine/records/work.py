@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine import system_tables as tables
 from engine.access import Grant, grant_of, remember
 from engine.clock import raise_permission_version
 from engine.database import TRY
-from engine.database_ready import Ready
 from engine.expressions.binds import bind_values
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.jobs import put
-from engine.records import history
+from engine.myself import PERSON, gathered_fields
+from engine.records import history, row_statements
 from engine.records.carried import Carrying, binds_of, copies
+from engine.records.known import Known
 from engine.records.query_plan import Statement
 from engine.records.record import Change
+from engine.records.row_statements import STAGE, STAGED, inserting, updating, whole_row, whole_select
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.values import storage
-from engine.scope import among, engine_select, ids_value
+from engine.scope import engine_select, ids_value
 from engine.surroundings import environment, fields_of
 from metadata.definitions import WIDENED_ENTITIES
 
@@ -34,12 +34,10 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity
 
-Row = dict[str, Value]
+Row = row_statements.Row
 #: The job that looks after what waits for somebody who left.
 LEAVING = "ask_leaving"
 _CHUNK = 500
-#: System columns of every row, in order.
-HEAD = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
 
 
 class Work:
@@ -58,6 +56,8 @@ class Work:
         self.evaluator = Evaluator(environment(ctx), self.row, fields_of(ctx.workspace))
         self._rows: dict[tuple[str, int], Row | None] = {}
         self._ours: set[tuple[str, int]] = set()  # rows that nobody else can change until the transaction ends
+        self.known = Known(self._rows)
+        self._stages: list[dict[str, Any]] = []
         self._entries: list[dict[str, Any]] = []
         self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
         self._carrying = Carrying(ctx.workspace)
@@ -83,6 +83,7 @@ class Work:
         """The work of what follows in the same transaction, by another actor: knows the rows that are ours, and adds to what is written at the end."""
         found = self.acting(ctx)
         found.changes = []
+        self.known.renew()
         for place in [place for place in self._rows if place not in self._ours]:
             del self._rows[place]
         return found
@@ -115,9 +116,9 @@ class Work:
         return None if row is None else row.get("version")
 
     def fetch(self, entity: str, ids: Collection[int], *, lock: bool = False) -> dict[int, Row]:
-        """Whole rows by id, locked until the transaction ends when asked (SQLite's writer has no rival)."""
+        """Whole rows by id, locked until the transaction ends when asked (SQLite's writer has no rival). Those that are ours are not read again."""
         compiled = self.entity(entity)
-        wanted = sorted(one for one in ids if lock or (entity, one) not in self._rows)
+        wanted = sorted(one for one in ids if (entity, one) not in (self._ours if lock else self._rows))
         select = whole_select(self.workspace, compiled, lock=lock and self.workspace.database.dialect == "postgresql")
         for start in range(0, len(wanted), _CHUNK):
             part = wanted[start : start + _CHUNK]
@@ -146,6 +147,7 @@ class Work:
     def keep(self, entity: str, row: Row, *, ours: bool = False) -> None:
         """Note a row as it now stands. ``ours``: this transaction has locked or written it."""
         self._rows[entity, row["id"]] = row
+        self.known.read(entity, row["id"])
         if ours:
             self._ours.add((entity, row["id"]))
 
@@ -205,6 +207,7 @@ class Work:
         assert made is not None
         row.update(head, id=made[0])
         self.keep(entity.key, row, ours=True)
+        self.known.wrote(entity.key, row["id"], made=True)
         self._carrying.wrote(entity.key, row["id"])
         if entity.search_table is not None and is_searched(entity):
             self._tokens.setdefault(entity.key, {})[row["id"]] = (row, True)
@@ -212,6 +215,7 @@ class Work:
 
     def brought(self, entity: CompiledEntity) -> None:
         """Rows of an entity were inserted beside this work, in its transaction."""
+        self.known.brought(entity.key)
         self._carrying.wrote(entity.key)
 
     def new_head(self) -> Row:
@@ -243,6 +247,7 @@ class Work:
         elif statement.run(self.connection, binds) != 1:
             return False
         self.keep(entity.key, after, ours=True)
+        self.known.wrote(entity.key, before["id"])
         self._carrying.wrote(entity.key)
         self._carrying.changed(entity, before["id"], names)
         if searched and entity.search_table is not None:
@@ -262,6 +267,7 @@ class Work:
                     self._tokens.setdefault(entity.key, {})[before["id"]] = (after, False)
             groups.setdefault(tuple(columns), []).append({"p_id": before["id"], **{f"w_{column}": value for column, value in columns.items()}})
             self.keep(entity.key, after)
+            self.known.wrote(entity.key, before["id"])
             self._carrying.changed(entity, before["id"], names)
         for names, rows in groups.items():
             remember(self.workspace, ("update", entity.key, False, *names), partial(updating, entity, names, versioned=False)).run_each(self.connection, rows)
@@ -273,6 +279,7 @@ class Work:
         self.connection.execute(sa.update(table).where(table.c.id == row["id"]).values(head).execution_options(scoped=True))
         row.update(head)
         self.keep(entity.key, row)
+        self.known.wrote(entity.key, row["id"])
 
     def forget_tokens(self, entity: CompiledEntity, record_id: int) -> None:
         """The tokens of a deleted row go at the end."""
@@ -291,7 +298,7 @@ class Work:
         self._entries.append(history.entry(self.ctx, entity, row["id"], verb, row["version"], before, after, computed))
         kind = "computed" if computed and after is not None and set(computed) == set(after) and verb == "update" else verb
         self.changes.append(Change(entity.key, row["id"], kind, row["version"], before or {}, after or {}, self.ctx.now))
-        if entity.key in WIDENED_ENTITIES:
+        if entity.key in WIDENED_ENTITIES and not (entity.key == PERSON and kind == "computed" and gathered_fields(self.workspace).issuperset(after or ())):
             self.rights_changed()
         if entity.key == "person" and (verb == "delete" or (after or {}).get("active", True) is not True):
             self._left.append(True)
@@ -304,6 +311,7 @@ class Work:
         """Write what was gathered: history in one insert, then search tokens, then what other rows carry of the changed ones. May be called again."""
         history.write(self.connection, self._entries, self.workspace.database.schema)
         self._entries.clear()
+        self.write_stages()
         for key, rows in self._tokens.items():
             entity = self.entity(key)
             drop_tokens(self.connection, entity, [one for one, (row, _) in rows.items() if row is None])
@@ -323,61 +331,20 @@ class Work:
         self._carrying.settle(self.connection)
 
     def stage(self, entity: CompiledEntity, row: Row, before: Value, after: Value) -> None:
-        """A row in the stage log, with the seconds spent in the stage before."""
-        log = tables.stage_log
-        since = (
-            self.connection.execute(sa.select(sa.func.max(log.c.at, type_=log.c.at.type)).where(log.c.entity == entity.key, log.c.record == row["id"])).scalar()
-            if before is not None
-            else None
-        )
-        seconds = int((self.ctx.now - (since or row["created_at"])).total_seconds()) if before is not None else None
-        self.connection.execute(
-            sa.insert(log).values(
-                entity=entity.key, record=row["id"], from_stage=before, to_stage=after, at=self.ctx.now, by=self.ctx.actor.person_id, seconds=seconds
-            )
-        )
+        """A row in the stage log, with the seconds spent in the stage before; written with the others of this transaction."""
+        seconds = None if before is None else int((self.ctx.now - (self._staged(entity.key, row["id"]) or row["created_at"])).total_seconds())
+        staged = {"entity": entity.key, "record": row["id"], "from_stage": before, "to_stage": after}
+        self._stages.append({**staged, "at": self.ctx.now, "by": self.ctx.actor.person_id, "seconds": seconds})
 
+    def _staged(self, entity: str, record_id: int) -> datetime | None:
+        """When a record came into the stage it is in, as the log says."""
+        here = [staged["at"] for staged in self._stages if (staged["entity"], staged["record"]) == (entity, record_id)]
+        if here or self.known.made(entity, record_id):
+            return here[-1] if here else None
+        found = STAGED.first(self.connection, {"p_entity": entity, "p_record": record_id})
+        return found[0] if found is not None else None
 
-def inserting(entity: CompiledEntity, names: Iterable[str], copied: Mapping[str, Any]) -> Ready:
-    """The INSERT of one row, giving its id. ``copied``: what the statement reads itself (carried.copies)."""
-    statement = sa.insert(entity.table).values(dict(copied)) if copied else sa.insert(entity.table)
-    return Ready(statement.returning(entity.table.c.id).execution_options(scoped=True), tuple(names))
-
-
-def updating(entity: CompiledEntity, names: Iterable[str], *, versioned: bool, copied: Mapping[str, Any] = MappingProxyType({})) -> Ready:
-    """The UPDATE of some columns of one row (``p_id``; ``w_NAME``); ``versioned``: only if it still has the version ``p_version``.
-
-    ``copied``: what the statement reads itself (carried.copies).
-    """
-    table = entity.table
-    statement = sa.update(table).where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).execution_options(scoped=True)
-    if versioned:
-        statement = statement.where(table.c.version == sa.bindparam("p_version", type_=sa.BigInteger))
-    return Ready(statement.values({**{name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in names}, **copied}))
-
-
-def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> Ready:
-    """Every stored field of the rows ``ids``, deleted ones included.
-
-    The lock is the weaker one of PostgreSQL (no key changes): a row that a foreign key just took hold of can still be locked, without a deadlock.
-    """
-
-    def build() -> Ready:
-        table = entity.table
-        select = engine_select(entity, *whole_columns(workspace, entity), deleted=True).where(among(table.c.id, "ids", workspace.database.dialect))
-        return Ready(select.order_by(table.c.id).with_for_update(key_share=True) if lock else select)
-
-    return remember(workspace, ("whole", entity.key, lock), build)
-
-
-def whole_columns(workspace: Any, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:
-    """The columns ``whole_row`` reads."""
-    return [*(entity.table.c[name] for name in HEAD), *(entity.table.c[column] for _, column in storage(workspace, entity).stored)]
-
-
-def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> Row:
-    """A row of ``whole_select`` with its envelopes opened."""
-    kept = storage(workspace, entity)
-    names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *(key for key, _ in kept.stored)))
-    row = dict(zip(names, found, strict=True))
-    return kept.open(row, workspace.cipher) if kept.sealed else row
+    def write_stages(self) -> None:
+        """Write what the stage log has gained."""
+        STAGE.run_each(self.connection, self._stages)
+        self._stages.clear()

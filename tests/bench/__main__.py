@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from tests.bench import costs, imports, lists, million, requests, rules, start
+from tests.bench import costs, imports, lists, million, requests, rules, site_day, start
 from tests.bench.report import keep
 
 SECTIONS = {
@@ -14,6 +14,7 @@ SECTIONS = {
     "million": million.measure,
     "lists": lists.measure,
     "rules": rules.measure,
+    "site": site_day.measure,
 }
 
 
@@ -28,6 +29,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only kinds of requests whose name holds this")
     parser.add_argument("--import-rows", type=int, default=10**9, help="rows of a file to import, at most")
     parser.add_argument("--million", type=int, default=1_000_000, help="rows of the million section and customers of the lists section, in tens of thousands")
+    parser.add_argument("--scale", choices=["S", "M", "L"], default="L", help="size of the site section's site")
+    parser.add_argument("--folder", default="", help="where the site section keeps what it made, for the next run")
     parser.add_argument("--keep", action="store_true", help="leave docs/benchmarks.md as it is")
     given = parser.parse_args()
     unknown = set(given.sections) - set(SECTIONS)

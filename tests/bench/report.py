@@ -17,8 +17,9 @@ Written by `python -m tests.bench`; every number was measured in the run its sec
 
 ```
 make bench                                   # every section; about half an hour, most of it making a million customers
-.venv/bin/python -m tests.bench requests     # one section: requests costs import start million lists rules
+.venv/bin/python -m tests.bench requests     # one section: requests costs import start million lists rules site
 .venv/bin/python -m tests.bench requests --rows 20000 --rounds 2 --keep    # a quick look; --keep leaves this page alone
+.venv/bin/python -m tests.bench site --folder /var/tmp/site                # the preset's site at scale L, made once and kept; --scale S for a quick look
 ```
 
 CPU is the server process's own processor time as the operating system accounts it, so other work on the machine disturbs it less than the clock (a
@@ -118,5 +119,5 @@ def keep(sections: Iterable[Section]) -> None:
     """Put these sections into the document; those of earlier runs stay, in a fixed order, each with its own date."""
     found = dict(re.findall(r"<!-- (\w+) -->\n(.*?)\n<!-- end -->", DOCUMENT.read_text() if DOCUMENT.exists() else "", re.S))
     found.update({section.name: section.text() for section in sections})
-    order = ("requests", "costs", "million", "lists", "rules", "import", "start")
+    order = ("requests", "costs", "million", "lists", "site", "rules", "import", "start")
     DOCUMENT.write_text(HEAD + "\n" + "\n".join(f"<!-- {name} -->\n{found[name]}\n<!-- end -->" for name in order if name in found) + "\n")

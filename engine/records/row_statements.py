@@ -1,0 +1,76 @@
+"""The statements that read and write rows of record tables whole, built once per version. Runs none of them and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from engine import system_tables as tables
+from engine.access import remember
+from engine.database_ready import Ready
+from engine.fields.base import Value
+from engine.records.values import storage
+from engine.scope import among, engine_select
+
+if TYPE_CHECKING:
+    from engine.workspace import CompiledEntity
+
+Row = dict[str, Value]
+#: System columns of every row, in order.
+HEAD = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
+_log = tables.stage_log
+#: When record ``p_record`` of ``p_entity`` came into the stage it is in; a row of the stage log.
+STAGED = Ready(
+    sa.select(sa.func.max(_log.c.at, type_=_log.c.at.type)).where(
+        _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger)
+    )
+)
+STAGE = Ready(sa.insert(_log).inline(), ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds"))
+
+
+def inserting(entity: CompiledEntity, names: Iterable[str], copied: Mapping[str, Any]) -> Ready:
+    """The INSERT of one row, giving its id. ``copied``: what the statement reads itself (carried.copies)."""
+    statement = sa.insert(entity.table).values(dict(copied)) if copied else sa.insert(entity.table)
+    return Ready(statement.returning(entity.table.c.id).execution_options(scoped=True), tuple(names))
+
+
+def updating(entity: CompiledEntity, names: Iterable[str], *, versioned: bool, copied: Mapping[str, Any] = MappingProxyType({})) -> Ready:
+    """The UPDATE of some columns of one row (``p_id``; ``w_NAME``); ``versioned``: only if it still has the version ``p_version``.
+
+    ``copied``: what the statement reads itself (carried.copies).
+    """
+    table = entity.table
+    statement = sa.update(table).where(table.c.id == sa.bindparam("p_id", type_=sa.BigInteger)).execution_options(scoped=True)
+    if versioned:
+        statement = statement.where(table.c.version == sa.bindparam("p_version", type_=sa.BigInteger))
+    return Ready(statement.values({**{name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in names}, **copied}))
+
+
+def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> Ready:
+    """Every stored field of the rows ``ids``, deleted ones included.
+
+    The lock is the weaker one of PostgreSQL (no key changes): a row that a foreign key just took hold of can still be locked, without a deadlock.
+    """
+
+    def build() -> Ready:
+        table = entity.table
+        select = engine_select(entity, *whole_columns(workspace, entity), deleted=True).where(among(table.c.id, "ids", workspace.database.dialect))
+        return Ready(select.order_by(table.c.id).with_for_update(key_share=True) if lock else select)
+
+    return remember(workspace, ("whole", entity.key, lock), build)
+
+
+def whole_columns(workspace: Any, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:
+    """The columns ``whole_row`` reads."""
+    return [*(entity.table.c[name] for name in HEAD), *(entity.table.c[column] for _, column in storage(workspace, entity).stored)]
+
+
+def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> Row:
+    """A row of ``whole_select`` with its envelopes opened."""
+    kept = storage(workspace, entity)
+    names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *(key for key, _ in kept.stored)))
+    row = dict(zip(names, found, strict=True))
+    return kept.open(row, workspace.cipher) if kept.sealed else row
