@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from engine.errors import Conflict
 from engine.expressions.binds import bind_values
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression
@@ -53,7 +54,7 @@ def find_system(
     evaluator: Evaluator,
     evaluate: Callable[[Expression, Mapping[str, Value], dict[str, Value]], Value],
 ) -> Value:
-    """The result of a find as ``Find`` says, a mapping for each row."""
+    """The result of a find as ``Find`` says, a mapping for each row. Raises Conflict "rule_found_too_many" rather than leave rows out."""
     names, spaces = SystemNames(workspace, entity), dict(effect.spaces)
 
     def parsed(given: Expression | str, wants: str = "") -> Expression:
@@ -73,6 +74,8 @@ def find_system(
     columns: list[sa.ColumnElement[Any]] = [entity.column(name).label(name) for name in entity.fields]
     select = sa.select(*columns).where(*terms).order_by(*order, entity.table.c.id).limit(limit)
     rows = [dict(row) for row in connection.execute(select, bind_values(evaluator, needed_of(select), **spaces)).mappings()]
+    if effect.take == "all" and len(rows) == MOST_FOUND:
+        raise Conflict("rule_found_too_many", entity=entity.key, limit=MOST_FOUND)
     if effect.show:
         rows = [{name: evaluate(expression, spaces, row) for name, expression in effect.show.items()} for row in rows]
     return (rows[0] if rows else None) if effect.take in ("one", 1) else rows

@@ -104,7 +104,7 @@ MOST_FOUND = 10_000
 class Find(Effect):
     """Records of an entity. ``where`` and ``sort`` are compiled over its rows, or texts a plugin wrote; ``spaces``: the names they use besides.
 
-    Result by ``take``: "one" a Handle or None, a number a list of Handles, "count" an integer, ("sum" | "min" | "max", expression) a value.
+    Result by ``take``: "one" a Handle or None, a number (or "all") a list of Handles, "count" an integer, ("sum" | "min" | "max", expression) a value.
     ``show``: rows of named values instead of Handles. ``scope``: "me" leaves only what the acting person may read.
     """
 
