@@ -214,6 +214,10 @@ def test_the_manager_has_approvals_notices_disputes_and_due_work_waiting(filled:
         assert _shown(filled, login, "customers_today") and _shown(filled, login, "tasks_today") and _shown(filled, login, "my_expiring")
 
 
+def test_nobody_is_suspected_of_haste_for_what_was_written_later(filled: Site) -> None:
+    assert rows(filled, "suspect", "person", "number", where="what == '短时间内大量补写跟进'") == []
+
+
 def test_what_was_earned_is_what_the_ledger_says_and_what_was_paid_was_released(filled: Site) -> None:
     sums = defaultdict(int)
     for row in rows(filled, "commission_entry", "deal", "payee", "account", "amount_fen"):
