@@ -19,7 +19,7 @@ from .conftest import MORNING, Site
 
 ROOT = Path(__file__).parents[2]
 #: Statements of registering a new visitor: recognising, deciding, the turn, customer, spell, visit, tasks, verdict, histories and the log of rules.
-MOST_STATEMENTS = 150
+MOST_STATEMENTS = 80
 
 
 def desk(site: Site) -> None:
