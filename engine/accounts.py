@@ -322,12 +322,6 @@ def end_session(home: Home, digest: str, account_id: int | None = None) -> None:
         connection.execute(statement if account_id is None else statement.where(session.c.account == account_id))
 
 
-def end_sessions(home: Home, account_id: int) -> None:
-    """End every session and open link of an account."""
-    with home.database.write() as connection:
-        _end_all(connection, account_id)
-
-
 def _end_all(connection: sa.Connection, account_id: int) -> None:
     connection.execute(session.delete().where(session.c.account == account_id))
     connection.execute(one_time.delete().where(one_time.c.account == account_id, one_time.c.used_at.is_(None)))

@@ -341,6 +341,8 @@ def tokens_of(ctx: Context, person_ids: Iterable[int]) -> list[Token]:
 
 
 def revoke_token(ctx: Context, token_id: int, person_id: int) -> None:
-    """End a token of a person, from the next request on."""
+    """End a token of a person, from the next request on. Raises NotFound when that person has no such live token."""
+    mine = (api_token.c.id == token_id, api_token.c.person == person_id, api_token.c.revoked_at.is_(None))
     with ctx.writing() as ctx:
-        ctx.open.execute(api_token.update().where(api_token.c.id == token_id, api_token.c.person == person_id).values(revoked_at=wall()))
+        if ctx.open.execute(api_token.update().where(*mine).values(revoked_at=wall())).rowcount != 1:
+            raise NotFound("unknown_token")

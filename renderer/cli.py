@@ -11,7 +11,7 @@ import orjson
 
 from engine.errors import Refusal
 from engine.messages import told, told_faults
-from renderer import commands, commands_data, commands_messages, commands_plugins
+from renderer import commands, commands_data, commands_messages, commands_people, commands_plugins
 from renderer.commands import Answer, problem_data, problem_line
 
 Command = Callable[[argparse.Namespace], Answer]
@@ -56,11 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     command("publish", commands.publish, "publish a folder, all or nothing", workspace, arg("path", metavar="PATH"), arg("--note", default=""),
             arg("--skip-scenarios", metavar="REASON", help="in an emergency: publish without playing the scenarios; the reason stands in the version's note"))
     command("rollback", commands.rollback, "publish an earlier version again as the newest", workspace, arg("version", metavar="VERSION", type=int))
-    user, token = group("user", "people who log in"), group("token", "tokens for programs")
-    command("add", commands.user_add, "a person, an account, and a link to set a password", workspace, login, arg("--role", action="append", required=True),
-            arg("--team", default=""), arg("--name", default=""), under=user)
-    command("link", commands.user_link, "a new link to set a password", login, under=user)
-    command("create", commands.token_create, "a bearer token, shown once", workspace, login, arg("--name", default=""), under=token)
+    _people_commands(command, group, workspace, login, arg)
     entity, file = arg("entity", metavar="ENTITY"), arg("file", metavar="FILE")
     command("import", commands_data.import_, "read an xlsx or csv file; what became of each row", workspace, entity, file,
             arg("--mapping", metavar="M", help="a saved mapping's name, or a JSON file of header to field"), arg("--dry-run", action="store_true"))
@@ -90,6 +86,22 @@ def _workspace_commands(command: Callable[..., None], made: object, arg: Callabl
     passphrase = arg("--passphrase", nargs="?", const="", metavar="WORDS", help="protects the keys of encrypted fields; asked for when no words are given")
     command("backup", commands.workspace_backup, "everything in one file", arg("name", metavar="NAME"), arg("file", metavar="FILE"), passphrase, under=made)
     command("restore", commands.workspace_restore, "a workspace from such a file", arg("file", metavar="FILE"), arg("name", metavar="NAME"), passphrase, under=made)
+    # fmt: on
+
+
+def _people_commands(command: Callable[..., None], group: Callable[[str, str], object], workspace: object, login: object, arg: Callable[..., object]) -> None:
+    """Commands about who may enter."""
+    # fmt: off
+    user, token = group("user", "people who log in"), group("token", "tokens for programs")
+    command("add", commands_people.user_add, "a person, an account, and a link to set a password", workspace, login, arg("--role", action="append", required=True),
+            arg("--team", default=""), arg("--name", default=""), under=user)
+    command("link", commands_people.user_link, "a new link to set a password", login, under=user)
+    command("list", commands_people.user_list, "every account of the installation", under=user)
+    command("disable", commands_people.user_disable, "end an account's sessions and links, and refuse its tokens, in every workspace", login, under=user)
+    command("enable", commands_people.user_enable, "let a disabled account log in again", login, under=user)
+    command("create", commands_people.token_create, "a bearer token, shown once", workspace, login, arg("--name", default=""), under=token)
+    command("list", commands_people.token_list, "a person's live tokens, by number", workspace, login, under=token)
+    command("revoke", commands_people.token_revoke, "end a token, from the next request on", workspace, login, arg("token", metavar="NUMBER", type=int), under=token)
     # fmt: on
 
 

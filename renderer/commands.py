@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from engine import accounts, publishing
-from engine.actors import create_token
+from engine import publishing
 from engine.background import advance
 from engine.backup import backup
 from engine.builtin import DOCUMENTS
 from engine.errors import Invalid, NotFound
 from engine.home import Home
-from engine.members import add_member
 from engine.messages import catalogue
 from engine.publishing_drift import drift_of
 from engine.publishing_folders import export_definitions
@@ -344,31 +342,6 @@ def rollback(given: Namespace) -> Answer:
 
 
 # --- people ----------------------------------------------------------------------------------------------------------------------------------------
-
-
-def user_add(given: Namespace) -> Answer:
-    """A person who may log in."""
-    with opened_home() as home:
-        made = add_member(home, given.workspace, given.login, given.role, name=given.name, team=given.team)
-        link = serving.link_url(home.settings, made.token) if made.token else ""
-    return Answer([link or made.login], {"login": made.login, "person": made.person, "link": link or None})
-
-
-def user_link(given: Namespace) -> Answer:
-    """A new link to set a password, for somebody who lost theirs."""
-    with opened_home() as home:
-        account = accounts.find_account(home, given.login)
-        if account is None:
-            raise NotFound("unknown_account")
-        link = serving.link_url(home.settings, accounts.issue_link(home, account.id))
-    return Answer([link], {"login": account.login, "link": link})
-
-
-def token_create(given: Namespace) -> Answer:
-    """A bearer token."""
-    with opened_home() as home:
-        token = create_token(home, given.workspace, given.login, given.name)
-    return Answer([token], {"token": token})
 
 
 def clock(given: Namespace) -> Answer:

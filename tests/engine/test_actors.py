@@ -172,7 +172,8 @@ def test_a_token_opens_its_own_workspace_until_revoked_over_or_disabled(home, pl
         actors.enter_with_token(home, place.name, token)
     accounts.set_disabled(home, who.account, False)
     (mine,) = actors.tokens_of(ctx, [who.person])
-    actors.revoke_token(ctx, mine.id, who.person + 1)
+    with pytest.raises(NotFound):
+        actors.revoke_token(ctx, mine.id, who.person + 1)
     assert actors.enter_with_token(home, place.name, token)
     actors.revoke_token(ctx, mine.id, who.person)
     with pytest.raises(NotFound):

@@ -118,9 +118,25 @@ def test_people_and_tokens(run_on, preset):
         (("user", "add", "vets", "new", "--role", "king"), "king"),
         (("user", "add", "vets", "new", "--role", "vet", "--team", "North"), "North"),
         (("token", "create", "vets", "nobody"), "nobody"),
+        (("token", "revoke", "vets", "li.na", "9"), "token"),
+        (("user", "disable", "nobody"), "account"),
     ):
         code, out, err = run(*words)
         assert code == 1 and not out and said in err and err.startswith("tangram: ")
+
+
+def test_whoever_left_the_company_is_kept_out_of_every_workspace_at_once(run_on, preset):
+    run = run_on
+    run("workspace", "create", "vets", "--preset", preset)
+    run("user", "add", "vets", "li.na", "--role", "vet", "--name", "李娜")
+    run("token", "create", "vets", "li.na", "--name", "till")
+    (token,) = _json(run("token", "list", "vets", "li.na", "--json"))
+    assert token["name"] == "till" and "tgm_" not in str(token)
+    assert run("token", "revoke", "vets", "li.na", token["id"])[0] == 0 and _json(run("token", "list", "vets", "li.na", "--json")) == []
+    assert _json(run("user", "disable", "li.na", "--json")) == {"login": "li.na", "disabled": True}
+    assert [(account["login"], account["disabled"]) for account in _json(run("user", "list", "--json"))] == [("li.na", True)]
+    assert run("user", "list")[1].strip().endswith("disabled")
+    assert run("user", "enable", "li.na")[0] == 0 and _json(run("user", "list", "--json"))[0]["disabled"] is False
 
 
 def test_keys_of_sources_and_the_held_outbox(run_on, preset):
