@@ -300,7 +300,7 @@ class Work:
         self.changes.append(Change(entity.key, row["id"], kind, row["version"], before or {}, after or {}, self.ctx.now))
         if entity.key in WIDENED_ENTITIES and not (entity.key == PERSON and kind == "computed" and gathered_fields(self.workspace).issuperset(after or ())):
             self.rights_changed()
-        if entity.key == "person" and (verb == "delete" or (after or {}).get("active", True) is not True):
+        if entity.key == PERSON and verb != "create" and (verb == "delete" or (after or {}).get("active", True) is not True):
             self._left.append(True)
 
     def rights_changed(self) -> None:
