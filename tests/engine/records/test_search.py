@@ -82,7 +82,7 @@ def test_a_full_number_is_found_by_its_blind_index_beside_names(named: tuple[Wor
 def test_a_search_that_finds_mostly_others_ends_early_without_losing_a_row(named: tuple[World, dict[int, str]], monkeypatch: pytest.MonkeyPatch):
     world, names = named
     monkeypatch.setattr(query_walk, "AT_ONCE", 2)
-    monkeypatch.setattr(query_walk.walk, "__kwdefaults__", {"keeps": None, "most": 4})
+    monkeypatch.setattr(query_walk.walk, "__kwdefaults__", {**query_walk.walk.__kwdefaults__, "most": 4})
     text = "三丰三丰"
     found: list[int] = []
     cursor: str | None = None

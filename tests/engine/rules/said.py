@@ -157,5 +157,5 @@ def read_rules(documents: Mapping[tuple[str, str], Any]) -> tuple[Bundle, RuleBo
     registry = with_expressions(engine_registry()).freeze()
     bundle = Bundle(documents, DOCUMENTS)
     book = TypeBook(bundle, registry.field_types, SHANGHAI, registry.functions)
-    workspace: Any = SimpleNamespace(bundle=bundle, book=book, registry=registry, cache={}, scope=book.scope, entities={})
+    workspace: Any = SimpleNamespace(bundle=bundle, book=book, registry=registry, cache={}, scope=book.scope, entities={}, is_off=lambda document: False)
     return bundle, compile_rules(workspace, bundle), {key: decision_of(workspace, key) for key in bundle.decisions}
