@@ -11,9 +11,7 @@ import sqlalchemy as sa
 from engine.errors import Conflict, Invalid, NotFound
 from engine.fields.base import Value
 from engine.records.attachments import FILE_TYPES, bind_files
-from engine.records.derived import own_values
 from engine.records.merging import locked_rows, point_engine_links, write_values
-from engine.records.uniques import conflict_of
 from engine.records.values import storage
 from engine.records.work import Work
 from engine.rules.effects import Handle
@@ -85,17 +83,7 @@ def _values_back(saving: Saving, entity: CompiledEntity, keep: int, version: int
 
 def _restore(saving: Saving, entity: CompiledEntity, drop: int, values: Mapping[str, Value]) -> None:
     work = saving.work
-    row = dict(work.fetch(entity.key, [drop])[drop])
-    try:
-        work.set_deleted(entity, row, None)
-    except sa.exc.IntegrityError as error:
-        raise conflict_of(work, entity, error, row) from error
-    before = dict(row)
-    names = [name for name in own_values(work, entity, row, None) if row[name] != before.get(name)]
-    work.update_computed(entity, [(before, row, names)] if names else [])
-    work.remember_tokens(entity, row)
-    work.note(entity, "restore", row, None, None)
-    saving.settling.changed(entity, None, row)
+    row = saving.put_back(entity, dict(work.fetch(entity.key, [drop])[drop]))
     if values:
         write_values(saving, entity, drop, values)
     if any(item.definition.type in FILE_TYPES for item in entity.fields.values()):

@@ -366,14 +366,15 @@ class Saving:
             raise Denied("may_not_restore", entity=entity.key, id=record_id)
         refuse_merged(work, entity.key, record_id)
         at = row["deleted_at"]
-        back = self._restore(entity, row)
+        back = self.put_back(entity, row)
         for key in entity.lines:
             child = work.entity(key)
             for line in self._all_lines(child, record_id, deleted=at):
-                self._restore(child, line)
+                self.put_back(child, line)
         return back
 
-    def _restore(self, entity: CompiledEntity, row: Row) -> Row:
+    def put_back(self, entity: CompiledEntity, row: Row) -> Row:
+        """One deleted row as it was, its own values reckoned anew. Raises Conflict when its key was taken meanwhile. Whether it may be, the caller has asked."""
         work = self.work
         try:
             work.set_deleted(entity, row, None)
