@@ -18,7 +18,7 @@ from engine.actors import actor_behind, system_actor
 from engine.clock import State, raise_settings_version, read_state
 from engine.context import Cause, Context
 from engine.database_ready import Ready
-from engine.errors import NotFound, Refusal
+from engine.errors import Refusal
 from engine.jobs import Ended, JobKind, JobRun
 from engine.notices import notify
 from engine.records.runs import Asked, Runs
@@ -147,14 +147,6 @@ def switch(ctx: Context, rule: str, *, on: bool, reason: str = "") -> None:
         if done.rowcount == 0:
             ctx.open.execute(rule_switch.insert().values(rule=rule, **state))
         raise_settings_version(ctx.open)
-
-
-def switch_module(ctx: Context, module: str, *, on: bool) -> None:
-    """Switch a module of the workspace on or off for everybody. Raises NotFound."""
-    preset = ctx.workspace.bundle.preset
-    if preset is None or module not in preset.modules:
-        raise NotFound("unknown_module", name=module)
-    switch(ctx, module.upper(), on=on)
 
 
 def unsettle(connection: sa.Connection, rule: str, record: int, mark: Mapping[str, Any]) -> None:

@@ -63,6 +63,9 @@ rule_switch = Table(
     Column("failures", Integer, nullable=False),
 )
 
+#: A module whose switch was touched in this workspace. ``off_at``: empty while it is on.
+module_switch = Table("module_switch", WORKSPACE, Column("module", String(40), primary_key=True), Column("off_at", Instant), Column("by", BigInteger))
+
 #: An approval. ``frame``: the names the branch will need. state: open | approved | refused | expired | withdrawn | returned.
 #: ``about_entity`` and ``about``: the record it is about; ``entity`` and ``record``: the rule's own.
 ask = numbered(
@@ -201,4 +204,4 @@ merging = numbered(
     Index("ix_merging_keep", "entity", "keep"),
 )
 
-RULE_TABLES = (run, due_done, schedule, rule_switch, ask, ask_person, notice, outgoing, connector, merging)
+RULE_TABLES = (run, due_done, schedule, rule_switch, module_switch, ask, ask_person, notice, outgoing, connector, merging)

@@ -18,7 +18,7 @@ from engine.fields.scope import FieldScope
 from engine.provenance import load_bundle
 from engine.schema.ledger import Ledger, Shape, read_ledger
 from engine.system_tables import setting_value, workspace_state
-from engine.system_tables_rules import rule_switch
+from engine.system_tables_rules import module_switch, rule_switch
 from engine.workspace import Workspace
 from engine.workspace_compile import compile_entities, shapes
 from metadata.bundle import Bundle
@@ -150,12 +150,10 @@ class _Timeline:
 
 
 def _switches(connection: sa.Connection) -> dict[str, Any]:
-    """The rules that are switched off, and the modules whose switch was touched (kept beside them, in capitals, which no rule's key has)."""
-    rows = connection.execute(sa.select(rule_switch.c.rule, rule_switch.c.off_at)).all()
-    return {
-        "rules_off": frozenset(key for key, off_at in rows if off_at is not None and key.islower()),
-        "modules_set": {key.lower(): off_at is None for key, off_at in rows if not key.islower()},
-    }
+    """The rules that are switched off, and the modules whose switch was touched."""
+    rules = connection.execute(sa.select(rule_switch.c.rule).where(rule_switch.c.off_at.is_not(None))).scalars()
+    modules = connection.execute(sa.select(module_switch.c.module, module_switch.c.off_at)).all()
+    return {"rules_off": frozenset(rules), "modules_set": {key: off_at is None for key, off_at in modules}}
 
 
 def settings_values(bundle: Bundle, raw: Mapping[str, Any], types: Mapping[str, FieldType], scope: FieldScope) -> dict[str, Any]:

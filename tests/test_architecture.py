@@ -90,6 +90,7 @@ LEVELS = (
         "engine.frozen",
         "engine.many",
         "engine.merge_jobs",
+        "engine.modules",
         "engine.settings_values",
         "engine.settings_effects",
         "engine.run_log",

@@ -12,8 +12,8 @@ from engine import settings_values
 from engine.context import Context
 from engine.errors import Conflict, Fault, Invalid
 from engine.messages import sentence, told, told_faults
+from engine.modules import switch_module
 from engine.records.query_labels import labels
-from engine.rule_jobs import switch_module
 from engine.rules.compile import rule_book
 from engine.rules.labels import Labels
 from engine.rules.reads import rules_reading

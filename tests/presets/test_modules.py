@@ -4,9 +4,9 @@ import pytest
 
 from engine.background import advance
 from engine.errors import NotFound
+from engine.modules import switch_module
 from engine.records import service
 from engine.records.query import Query, count, get, page
-from engine.rule_jobs import switch_module
 from engine.rules.compile import rule_book
 from renderer.shell import frame
 
