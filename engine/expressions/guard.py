@@ -6,6 +6,7 @@ The limits stand before anything else looks at the text: length, nodes, depth, a
 import ast
 import re
 from collections.abc import Mapping
+from threading import RLock
 
 from engine.expressions.problems import refuse
 
@@ -16,6 +17,8 @@ MAX_INTEGER = 10**15
 #: Nesting of brackets beyond which a text is not even parsed (the parser's own limits raise MemoryError).
 _MAX_BRACKETS = 60
 
+#: CPython 3.11 counts the depth of the tree it builds once for the whole process: when the collector lets another thread in, parsing ends in a SystemError.
+_PARSING = RLock()
 _BAD_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
 _SYNTAX: tuple[type[ast.AST], ...] = (
     ast.BoolOp,
@@ -94,6 +97,12 @@ def read(source: str) -> Guarded:
     return guarded
 
 
+def syntax_tree(text: str) -> ast.expr:
+    """The plain tree of one expression; every text is parsed here, by one thread at a time. Raises whatever ``ast.parse`` does."""
+    with _PARSING:
+        return ast.parse(text.strip(), mode="eval").body
+
+
 def _check_text(source: str) -> None:
     if not isinstance(source, str) or not source.strip():
         raise refuse(1, "empty")
@@ -114,7 +123,7 @@ def _check_text(source: str) -> None:
 
 def _parse(text: str, indent: int) -> ast.expr:
     try:
-        return ast.parse(text.rstrip(), mode="eval").body
+        return syntax_tree(text)
     except SyntaxError as error:
         lines = text.split("\n")
         offset = sum(len(line) + 1 for line in lines[: (error.lineno or 1) - 1]) + (error.offset or 1)

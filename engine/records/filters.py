@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from engine.errors import Fault, Invalid
+from engine.expressions.guard import syntax_tree
 from engine.fields.base import FieldType, Operator
 
 Literal = str | int | float | bool | None
@@ -15,7 +16,6 @@ Literal = str | int | float | bool | None
 _VALUE = "value__"
 _VALUE2 = "value2__"
 _FIELD = "field__"
-#: Query parameters of CONTRACT section 4 that are not fields.
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def from_text(source: str, types: Mapping[str, FieldType]) -> FilterGroup | None
     if not source.strip():
         return FilterGroup()
     try:
-        tree = ast.parse(source.strip(), mode="eval").body
+        tree = syntax_tree(source)
     except (SyntaxError, ValueError, RecursionError):
         return None
     item = _item(tree, types, depth=0)
@@ -131,7 +131,7 @@ def _row(node: ast.expr, types: Mapping[str, FieldType]) -> FilterRow | None:
 @lru_cache(maxsize=256)
 def _pattern(template: str, values: int) -> ast.expr:
     shown = f"{_VALUE}," if values < 0 else _VALUE
-    return ast.parse(template.format(field=_FIELD, value=shown, value2=_VALUE2), mode="eval").body
+    return syntax_tree(template.format(field=_FIELD, value=shown, value2=_VALUE2))
 
 
 def _matches(pattern: ast.expr, node: ast.AST, found: dict[str, Any]) -> bool:

@@ -2,11 +2,13 @@
 
 import ast
 
+from engine.expressions.guard import syntax_tree
+
 
 def tree_of(source: str) -> ast.expr | None:
     """The parsed condition; None when there is none or it is not an expression (the checker has said so before)."""
     try:
-        return ast.parse(source.strip(), mode="eval").body if source.strip() else None
+        return syntax_tree(source) if source.strip() else None
     except (SyntaxError, ValueError):
         return None
 

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
+from engine.expressions.guard import syntax_tree
 from engine.schema.tables import StoredField
 
 Stored = Mapping[tuple[str, str], StoredField]
@@ -36,7 +37,7 @@ def kept_terms(entity: str, source: object, stored: Stored) -> str:
     if not isinstance(source, str):
         return ""
     try:
-        tree = ast.parse(source.strip(), mode="eval").body
+        tree = syntax_tree(source)
     except (SyntaxError, ValueError):
         return ""
     terms = _terms(tree)

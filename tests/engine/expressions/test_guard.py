@@ -1,12 +1,15 @@
 """Whatever text comes in: an expression, or ExpressionRefused with places and codes; never another error, never long, never big."""
 
+import gc
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from engine.expressions.guard import MAX_DEPTH, MAX_LENGTH
+from engine.expressions.guard import MAX_DEPTH, MAX_LENGTH, read
 from engine.expressions.language import Expression, ExpressionRefused, Names, parse
 from engine.expressions.types import BOOLEAN, INTEGER, TEXT, Type
 from engine.messages import catalogue
@@ -246,3 +249,30 @@ def test_every_problem_of_a_text_is_told():
         (15, "expression_unknown_function"),
         (36, "expression_not_ordered"),
     ]
+
+
+def test_threads_read_texts_at_once():
+    text = " and ".join(f"(a{number} == {number} or b in ('x', 'y'))" for number in range(15))
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            time.sleep(0)
+
+    def reading() -> None:
+        for _time in range(400):
+            Garbage()
+            read(text)
+
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(5)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            for done in [threads.submit(reading) for _thread in range(8)]:
+                done.result()
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
