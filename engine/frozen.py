@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.access import Grant, grant_of
 from engine.errors import NotFound
-from engine.fields.values import Masked
+from engine.fields.values import HIDDEN, Masked
 from engine.records import query
 from engine.records.query_labels import put_labels
 from engine.records.query_plan import masker
@@ -115,6 +115,6 @@ def _record(ctx: Context, entity: CompiledEntity, granted: Grant, row: Mapping[s
             continue
         value = kept.from_history(name, raw, ctx.workspace.cipher)
         if value is not None and name not in granted.open:
-            value = masker(item)(value) if item.definition.mask else Masked("***")
+            value = masker(item)(value) if item.definition.mask else Masked(HIDDEN)
         found[name] = value
     return found

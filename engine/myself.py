@@ -73,9 +73,9 @@ class Myself(Mapping[str, Value]):
 def _asking(workspace: Workspace, key: str) -> Ready:
     def build() -> Ready:
         person = workspace.entities[PERSON]
-        select = sa.select(*(column for column in (person.fields[key].column,) if column is not None)).where(
-            person.table.c.id == sa.bindparam("p_id", type_=sa.BigInteger)
-        )
+        column = person.fields[key].column
+        assert column is not None  # as gathered_fields says
+        select = sa.select(column).where(person.table.c.id == sa.bindparam("p_id", type_=sa.BigInteger))
         return Ready(select.execution_options(scoped=True))
 
     return remember(workspace, ("gathered", key), build)

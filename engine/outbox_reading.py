@@ -14,11 +14,12 @@ from engine.access import sees_whole
 from engine.actors import enter_as
 from engine.delivery import Letter, letter, title_of
 from engine.errors import NotFound, Refusal
+from engine.fields.values import HIDDEN
 from engine.outbox import SAID_PLACE
 from engine.rules.book import Step, every_step
 from engine.rules.compile import rule_book
 from engine.rules.sight import Sight
-from engine.rules.wording import HIDDEN, Wording, told
+from engine.rules.wording import Wording, told
 from engine.system_tables_rules import outgoing
 
 if TYPE_CHECKING:

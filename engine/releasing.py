@@ -5,14 +5,13 @@ Asked for by people with a page open it is a job: releases.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.access import rights
 from engine.errors import Denied, Invalid
-from engine.publishing import Published, Within, alone, publish
+from engine.publishing import Published, publish
 from engine.publishing_plan import Plan
-from engine.scenarios import Result, run_scenarios, scenarios_of
+from engine.scenarios import Result, Told, play_scenarios, promised, quiet
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -22,28 +21,13 @@ _SKIPPED = "[scenarios skipped: {reason}]"
 #: Kinds of definition that say how things look: no scenario can tell one from another.
 _LOOKS = frozenset({"form", "list", "report", "dashboard"})
 
-#: Told how many scenarios have been played, of how many, and how the last one ended.
-Told = Callable[[int, int, Result], None]
-
-
-def quiet(done: int, total: int, result: Result) -> None:
-    """For those who wait for the end."""
-
 
 def release(
-    ctx: Context,
-    plan: Plan,
-    *,
-    note: str = "",
-    expect_digest: str | None = None,
-    skip_scenarios: str | None = None,
-    wait: bool = True,
-    told: Told = quiet,
-    within: Within = alone,
+    ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | None = None, skip_scenarios: str | None = None, wait: bool = True, told: Told = quiet
 ) -> Published:
     """Publish a plan whose scenarios hold. ``skip_scenarios``: the reason for which they are left out in an emergency; it stands in the version's note.
 
-    ``within`` as for ``publish``. Raises Invalid "publish_scenarios" with what did not come true, and whatever ``publish`` raises.
+    Raises Invalid "publish_scenarios" with what did not come true, and whatever ``publish`` raises.
     """
     if skip_scenarios is not None and not skip_scenarios.strip():
         raise Invalid("scenario_skip_reason")
@@ -52,11 +36,11 @@ def release(
     if skip_scenarios is not None:
         note = f"{note} {_SKIPPED.format(reason=skip_scenarios.strip())}".strip()
     elif plan.ready and expect_digest in (None, plan.digest):
-        refuse_broken(prove(ctx.workspace, plan, told))
-    return publish(ctx, plan, note=note, expect_digest=expect_digest, wait=wait, within=within)
+        _refuse_broken(prove(ctx.workspace, plan, told))
+    return publish(ctx, plan, note=note, expect_digest=expect_digest, wait=wait)
 
 
-def refuse_broken(results: tuple[Result, ...]) -> None:
+def _refuse_broken(results: tuple[Result, ...]) -> None:
     """Raises Invalid "publish_scenarios" when one of them does not hold."""
     broken = [result for result in results if not result.holds]
     if broken:
@@ -68,14 +52,10 @@ def to_play(workspace: Workspace, plan: Plan) -> list[str]:
     """The scenarios that a plan must hold, by key: all of its definitions', none while it is not ready or where it changes looks only."""
     was, now = workspace.bundle.documents, plan.bundle.documents
     touches = any(was.get(place) != now.get(place) for place in {*was, *now} if place[0] not in _LOOKS)
-    return list(scenarios_of(plan.bundle)) if touches and plan.ready else []
+    return promised(plan.bundle) if touches and plan.ready else []
 
 
 def prove(workspace: Workspace, plan: Plan, told: Told = quiet) -> tuple[Result, ...]:
     """Play the scenarios a plan must hold."""
-    keys, found = to_play(workspace, plan), list[Result]()
-    if keys:
-        for result in run_scenarios(workspace.registry, plan.bundle, keys, timezone=str(workspace.timezone)):
-            found.append(result)
-            told(len(found), len(keys), result)
-    return tuple(found)
+    keys = to_play(workspace, plan)
+    return play_scenarios(workspace.registry, plan.bundle, keys, timezone=str(workspace.timezone), told=told) if keys else ()

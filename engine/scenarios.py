@@ -57,7 +57,15 @@ def scenarios_of(bundle: Bundle) -> dict[str, Mapping[str, Any]]:
     return {key: document for (kind, key), document in sorted(bundle.documents.items()) if kind == "scenario"}
 
 
-def _promised(bundle: Bundle) -> list[str]:
+#: Told how many scenarios have been played, of how many, and how the last one ended.
+Told = Callable[[int, int, Result], None]
+
+
+def quiet(done: int, total: int, result: Result) -> None:
+    """For those who wait for the end."""
+
+
+def promised(bundle: Bundle) -> list[str]:
     """The scenarios to be played: those of modules that are off promise nothing."""
     modules = bundle.preset.modules if bundle.preset is not None else {}
     off = {key for key, module in modules.items() if not module.get("default", True)}
@@ -67,7 +75,7 @@ def _promised(bundle: Bundle) -> list[str]:
 def run_scenarios(registry: Registry, bundle: Bundle, keys: Collection[str] | None = None, *, timezone: str = "Asia/Shanghai") -> Iterator[Result]:
     """Run the scenarios of sound definitions (or some of them) one after the other, each in a sandbox of its own. Raises Invalid for definitions with errors."""
     documents = scenarios_of(bundle)
-    chosen = [key for key in _promised(bundle) if keys is None or key in keys]
+    chosen = [key for key in promised(bundle) if keys is None or key in keys]
     if not chosen:
         return
     with TemporaryDirectory(prefix="scenarios-") as folder:
@@ -79,6 +87,17 @@ def run_scenarios(registry: Registry, bundle: Bundle, keys: Collection[str] | No
                 yield stage.run(key, bundle)
         finally:
             home.close()
+
+
+def play_scenarios(
+    registry: Registry, bundle: Bundle, keys: Collection[str] | None = None, *, timezone: str = "Asia/Shanghai", told: Told = quiet
+) -> tuple[Result, ...]:
+    """Run them all as ``run_scenarios`` does, telling of each."""
+    total, found = len(promised(bundle) if keys is None else keys), list[Result]()
+    for result in run_scenarios(registry, bundle, keys, timezone=timezone):
+        found.append(result)
+        told(len(found), total, result)
+    return tuple(found)
 
 
 def lay_folder(source: Path, target: Path) -> None:

@@ -27,7 +27,7 @@ from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
 from renderer.cells import inside_of, masked
-from renderer.form_layout import form_for, own_title
+from renderer.form_layout import begin_title, form_for
 from renderer.shell import first_list, open_lists
 from renderer.translations import _, ngettext
 
@@ -229,15 +229,10 @@ def _actions(ctx: Context, entity: CompiledEntity) -> list[OptionView]:
             continue
         granted = grant_of(ctx.workspace, ctx.actor, other)
         if granted.allowed("create") and link in granted.writable:
-            found.append(OptionView(name, _begin(ctx, other), href=link, note=other.definition.icon or "plus"))
+            found.append(OptionView(name, begin_title(ctx, other.key, "quick"), href=link, note=other.definition.icon or "plus"))
     ways = Counter(option.value for option in found)
     found = [replace(option, label=_by_link(ctx, option)) if ways[option.value] > 1 else option for option in found]
     return sorted(found, key=lambda option: order.index(option.value) if option.value in order else len(order))
-
-
-def _begin(ctx: Context, other: CompiledEntity) -> str:
-    """What making a record of an entity is called on the button that does it."""
-    return own_title(ctx, other.key, "quick") or _("New %(what)s", what=label_text(other.title, ctx.locale, other.key))
 
 
 def _by_link(ctx: Context, option: OptionView) -> str:

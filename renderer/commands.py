@@ -26,8 +26,8 @@ from engine.publishing_folders import export_definitions
 from engine.publishing_plan import Plan, plan_folder
 from engine.publishing_restore import restore
 from engine.rehearsal import Ran
-from engine.releasing import Told, prove, quiet, release
-from engine.scenarios import Result, run_scenarios, scenarios_of
+from engine.releasing import prove, release
+from engine.scenarios import Result, Told, play_scenarios, quiet
 from metadata.bundle import Bundle
 from metadata.check import check_folder
 from metadata.messages import hint, sentence
@@ -226,11 +226,7 @@ def check(given: Namespace) -> Answer:
     answer = _problems(check_folder(given.path, words.vocabulary(), DOCUMENTS), given.locale)
     if not given.scenarios or not answer.good:
         return answer
-    bundle, found, tell = Bundle.read_folder(given.path, DOCUMENTS)[0], list[Result](), telling(given)
-    for result in run_scenarios(words, bundle):
-        found.append(result)
-        tell(len(found), len(scenarios_of(bundle)), result)
-    return _played(answer, found, given.locale)
+    return _played(answer, play_scenarios(words, Bundle.read_folder(given.path, DOCUMENTS)[0], told=telling(given)), given.locale)
 
 
 def _played(answer: Answer, results: Sequence[Result], locale: str) -> Answer:
@@ -339,9 +335,6 @@ def rollback(given: Namespace) -> Answer:
     with opened_home() as home:
         made = publishing.rollback(publishing.operator(home, given.workspace), given.version)
     return Answer([f"#{made.number}"], {"version": made.number, "restores": given.version})
-
-
-# --- people ----------------------------------------------------------------------------------------------------------------------------------------
 
 
 def clock(given: Namespace) -> Answer:

@@ -35,13 +35,13 @@ def user_list(given: Namespace) -> Answer:
     """Every account of the installation, and whether it can log in."""
     with opened_home() as home:
         found = accounts.all_accounts(home)
-    states = {account.login: "disabled" if account.disabled else "invited" if account.invited else "" for account in found}
-    words = {
-        "": "",
-        "disabled": label_text({"zh": " 已停用", "en": " disabled"}, given.locale),
-        "invited": label_text({"zh": " 未设密码", "en": " invited"}, given.locale),
-    }
-    return Answer([f"{account.login} {account.name}{words[states[account.login]]}" for account in found], [asdict(account) for account in found])
+    return Answer([f"{account.login} {account.name}{_state(account, given.locale)}" for account in found], [asdict(account) for account in found])
+
+
+def _state(account: Account, locale: str) -> str:
+    if account.disabled:
+        return label_text({"zh": " 已停用", "en": " disabled"}, locale)
+    return label_text({"zh": " 未设密码", "en": " invited"}, locale) if account.invited else ""
 
 
 def user_disable(given: Namespace) -> Answer:

@@ -11,6 +11,7 @@ from engine.expressions.language import Expression
 from engine.frozen import holds_records
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
+from renderer.translations import _
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -43,6 +44,11 @@ def own_title(ctx: Context, entity: str, use: str = "full") -> str:
     return found if found != label_text(ctx.workspace.entities[entity].title, ctx.locale, entity) else ""
 
 
+def begin_title(ctx: Context, entity: str, use: str = "full") -> str:
+    """What making a record of an entity is called on the button that does it."""
+    return own_title(ctx, entity, use) or _("New %(what)s", what=label_text(ctx.workspace.entities[entity].title, ctx.locale, entity))
+
+
 def every_field(entity: CompiledEntity) -> Form:
     """A form nobody has written: all fields in two columns, then the child lines."""
     items = tuple(Item(field=key) for key, item in entity.fields.items() if not item.derived and key != entity.parent_field)
@@ -53,8 +59,10 @@ def every_field(entity: CompiledEntity) -> Form:
 def on_form(item: CompiledField, entity: CompiledEntity, *, new: bool) -> bool:
     """Whether a field has a place on a form at all. Frozen records have a page of their own; a record that is only being made (``new``) can have no value in
     what rules write, numbers drawn on saving, sums over records still to come."""
-    if holds_records(item) or not new:
-        return not holds_records(item)
+    if holds_records(item):
+        return False
+    if not new:
+        return True
     if item.definition.type == "rollup":
         return str(item.definition.options.get("from", "")).partition(".")[0] in entity.lines
     begins = isinstance(item.definition.default, Mapping)  # a value looked up from what is chosen is worth seeing, a constant is not

@@ -3,10 +3,11 @@
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from engine.fields.values import HIDDEN
 from renderer.translations import _
 
 #: What stands for a record whose reader may not see it; a number would tell them something and help nobody.
-UNSEEN = "***"
+UNSEEN = HIDDEN
 
 
 def short_date(value: date, today: date) -> str:

@@ -31,10 +31,10 @@ class Filled:
     refused: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
-    def refuse(self, what: str, refusal: Refusal) -> None:
-        """Note something a person of the description was refused."""
+    def refuse(self, what: str, refused: Refusal | RowResult) -> None:
+        """Note a row of an entity, or something a person of the description did, that was refused."""
         self.refused[what] = self.refused.get(what, 0) + 1
-        self.reasons.setdefault(what, "; ".join([refusal.code, *(f"{fault.pointer}: {fault.code}" for fault in refusal.faults)]))
+        self.reasons.setdefault(what, _reason(refused))
 
 
 def fill(
@@ -79,13 +79,12 @@ class _Sink:
         results = load(ctx, entity, rows, trusted=True, made=[None if at is None else loading.Made(min(at, ctx.now), by) for at, by in made])
         for result in results:
             if result.id is None:
-                self._filled.refused[entity] = self._filled.refused.get(entity, 0) + 1
-                self._filled.reasons.setdefault(entity, _reason(result))
+                self._filled.refuse(entity, result)
         return [result.id for result in results]
 
 
-def _reason(result: RowResult) -> str:
-    return "; ".join([result.code or "", *(f"{fault.pointer}: {fault.code}" for fault in result.faults)])
+def _reason(refused: Refusal | RowResult) -> str:
+    return "; ".join([refused.code or "", *(f"{fault.pointer}: {fault.code}" for fault in refused.faults)])
 
 
 def _people(home: Home, ctx: Context, generator: Generator) -> tuple[Mapping[str, list[int]], Mapping[str, int]]:

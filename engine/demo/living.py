@@ -18,6 +18,7 @@ from engine.errors import NotFound, Refusal
 from engine.fields.values import link_id
 from engine.jobs import JobKind, JobRun
 from engine.records import asks_deciding, query, service
+from engine.records.filters import literal
 from engine.records.record import ANY
 from engine.rule_jobs import JOB as RULE_JOB
 from engine.rules.compile import rule_book
@@ -63,14 +64,8 @@ def _term(name: str, value: Any) -> str:
     if value is None:
         return f"empty({name})"
     if isinstance(value, list):
-        return f"{name} in ({', '.join(_literal(item) for item in value)},)"
-    return f"{name} == {_literal(value)}"
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value)
+        return f"{name} in ({', '.join(literal(item) for item in value)},)"
+    return f"{name} == {literal(value)}"
 
 
 class Doing:

@@ -30,6 +30,7 @@ from engine.exchange.outcomes import Outcome, counted, keep
 from engine.exchange.reading import Pace, Reading, ahead, known_words, passed
 from engine.exchange.rows import RowDraft, is_passed
 from engine.exchange.sheets import SheetRow, Sheets, keep_lines, kept_lines, shown_cell
+from engine.fields.values import HIDDEN
 from engine.records.loading import uncollected
 from engine.system_tables_imports import import_batch, import_row
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 JOB = "import"
 SAMPLE = 8
-#: What stands for what came out of a cell its reader may not see.
-HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ class FileValue(NamedTuple):
     url: str
 
 
+#: What stands for a value its reader may not see.
+HIDDEN = "***"
+
+
 @dataclass(frozen=True, slots=True)
 class Masked:
     """A value its reader may see only masked: ``text`` is all there is of it."""

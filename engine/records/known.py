@@ -146,5 +146,3 @@ def _led(node: Node) -> Iterator[tuple[str, Node]]:
             yield key, right
         case Compare(op="eq", left=left, right=LinkField(key=key)) if not reads_row(left):
             yield key, left
-        case Field():
-            return

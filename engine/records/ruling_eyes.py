@@ -12,6 +12,7 @@ from engine.expressions.language import Expression
 from engine.expressions.nodes import Field, Hop, Node, Space, walk
 from engine.expressions.types import Type
 from engine.fields.base import Value
+from engine.fields.values import HIDDEN
 from engine.myself import PERSON
 from engine.records.query_labels import labels
 from engine.records.values import storage
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from engine.workspace import Workspace
 
 _NO_ROW: Mapping[str, Value] = {}
-HIDDEN = "***"
 
 
 class RuleEyes:

@@ -18,6 +18,7 @@ from engine.access import grant_of
 from engine.errors import Unavailable
 from engine.fields.base import Value
 from engine.fields.computed import carrier
+from engine.fields.values import HIDDEN
 from engine.records.query_labels import labels
 from engine.rules.book import CompiledRule, every_step
 from engine.rules.carrying import carry, revive
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity
 
-#: What stands for a value its reader may not see.
-HIDDEN = "***"
 _PLACE = "message.frame"
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"(?<![\w.'\"])[a-z][a-z0-9_]*")

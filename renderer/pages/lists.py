@@ -24,7 +24,7 @@ from renderer.bound_action import icon_of, named
 from renderer.bound_field import Surroundings, bound_field
 from renderer.bound_list import Layout, layout_of, query_of
 from renderer.filters_view import QuickFilter, chosen_filters, quick_filters, sort_choices
-from renderer.form_layout import own_title
+from renderer.form_layout import begin_title
 from renderer.list_rows import BoundList, bind, draw
 from renderer.list_state import ListState, kinds_of, split_sort
 from renderer.moulds import hole
@@ -157,7 +157,7 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         ],
         "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") and not shown.definition.create else "",
         "creates": _creates(visit, shown),
-        "begin": own_title(ctx, shown.definition.entity) or _("New %(what)s", what=label_text(shown.entity.title, visit.locale, shown.definition.entity)),
+        "begin": begin_title(ctx, shown.definition.entity),
         "about": label_text(shown.entity.definition.body.get("description"), visit.locale),
         "above": above(ctx, visit.site.pages, shown.definition, visit.base),
         "refresh": max(LEAST_SECONDS, parse_duration(shown.definition.refresh)) if shown.definition.refresh else 0,
@@ -175,8 +175,7 @@ def _creates(visit: Visit, shown: Shown) -> list[tuple[str, str]]:
     for key in shown.definition.create:
         entity = visit.ctx.workspace.entities.get(key)
         if entity is not None and grant_of(visit.ctx.workspace, visit.ctx.actor, entity).allowed("create"):
-            title = own_title(visit.ctx, key) or _("New %(what)s", what=label_text(entity.title, visit.locale, key))
-            found.append((f"{visit.base}/r/{key}/new", title))
+            found.append((f"{visit.base}/r/{key}/new", begin_title(visit.ctx, key)))
     return found
 
 

@@ -16,6 +16,7 @@ from engine.errors import Conflict, Invalid, Refusal
 from engine.fields.values import Masked
 from engine.records import service
 from engine.records.query import get
+from metadata.definitions import Form
 from metadata.text import label_text
 from renderer.bound_action import confirm_codes
 from renderer.bound_field import MANY, form_text
@@ -61,12 +62,17 @@ def _bound(
     version: int | None = None,
 ) -> BoundForm:
     given = {name: value for name, value in visit.request.query_params.items() if name in ctx.workspace.entities[entity].fields} if record is None else {}
-    use = visit.text("use") or visit.request.query_params.get("use") or ("phone" if _on_phone(visit) else "full")
-    key = visit.text("form") or visit.request.query_params.get("form", "")
-    form = form_for(ctx, entity, use, key)
+    form = _form_of(ctx, visit, entity)
     action = f"{visit.base}/r/{entity}/new" if record is None else f"{visit.base}/r/{entity}/{record}/edit"
     cancel = _cancel(visit, entity, record, given)
     return FormBinder(ctx, form, visit.base, record=record, raw=raw, given=given, refusal=refusal, asked=_asked(visit, refusal)).bind(action, cancel, version)
+
+
+def _form_of(ctx: Context, visit: Visit, entity: str) -> Form:
+    """The form that a request shows or was sent from."""
+    query = visit.request.query_params
+    use = visit.text("use") or query.get("use") or ("phone" if _on_phone(visit) else "full")
+    return form_for(ctx, entity, use, visit.text("form") or query.get("form", ""))
 
 
 def _asked(visit: Visit, refusal: Refusal | None = None) -> Asked:
@@ -163,8 +169,7 @@ def create(visit: Visit) -> Response:
 
 def _ask_for_missing(visit: Visit, entity: str, record: int | None, raw: Mapping[str, Any]) -> None:
     """Raises Invalid with what the form alone asks for, together with all else that is wrong so far."""
-    use = visit.text("use") or ("phone" if _on_phone(visit) else "full")
-    form = form_for(visit.ctx, entity, use, visit.text("form"))
+    form = _form_of(visit.ctx, visit, entity)
     if not any(item.required for section in form.layout for item in section.items):
         return
     with visit.ctx.snapshot() as ctx:

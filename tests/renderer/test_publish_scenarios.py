@@ -132,6 +132,17 @@ def test_what_changes_looks_only_is_published_without_playing_any(ada, garden):
     assert to_play(ctx.workspace, plan) == ["good", "odd"]
 
 
+def test_scenarios_of_a_module_that_is_off_are_neither_counted_nor_played(garden):
+    ctx = enter_as(garden, "garden", "operator")
+    documents = ctx.workspace.bundle.documents
+    module = {"title": {"zh": "零售"}, "default": False}
+    preset = {**documents["preset", "preset"], "modules": {"retail": module}}
+    odd = {**documents["scenario", "odd"], "module": "retail"}
+    plan = plan_publish(ctx, ctx.workspace.bundle.replace({("preset", "preset"): preset, ("scenario", "odd"): odd}))
+    assert plan.ready and to_play(ctx.workspace, plan) == ["good"]
+    assert [result.key for result in prove(ctx.workspace, plan)] == ["good"]
+
+
 class Terminal(StringIO):
     def isatty(self) -> bool:
         return True
