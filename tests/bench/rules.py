@@ -31,7 +31,9 @@ from tests.bench.report import Section, verdict
 from tests.bench.world import WORKSPACE, World, open_world
 from tests.postgres import postgres_server
 
-DUE, RELEASED, WRITES = 1_000, 10_000, 300
+DUE, RELEASED = 1_000, 10_000
+#: Writes timed with the worker idle and draining, and those before them that only warm the server up.
+WRITES, WARM = 1_000, 100
 #: Rules on one entity for the price of a save, and how many saves of each kind are timed.
 ACTIVE, SAVES = 20, 400
 _SAVED: dict[str, Any] = {
@@ -223,12 +225,13 @@ def _beside_people(world: World) -> tuple[float, float]:
     """Runs per second drained by the serving process while it answers lists; the ratio of the slowest percent of writes then and without any work."""
     tokens = world.tokens("a", 20)
     chance = random.Random(3)
-    bodies = [json.dumps(customer(chance, 10**7 + number, world.members)).encode() for number in range(2 * WRITES)]
+    bodies = [json.dumps(customer(chance, 10**7 + number, world.members)).encode() for number in range(2 * WRITES + WARM)]
     with serving(lambda port: ["-m", "renderer.cli", "serve", "--port", str(port)], "/healthz", dict(world.environment)) as server:
+        _writes(server, tokens, bodies[2 * WRITES :])
         idle = _writes(server, tokens, bodies[:WRITES])
-        _make_due(world, 20_000)
+        _make_due(world, 40_000)
         timed.sweep(_ctx(world), rule_book(_ctx(world).workspace))
-        busy = _writes(server, tokens, bodies[WRITES:])
+        busy = _writes(server, tokens, bodies[WRITES : 2 * WRITES])
         assert _waiting(world), "the work ended before the writes did"
         with _reading(server, tokens):
             before, begin = _waiting(world), time.perf_counter()
