@@ -14,6 +14,7 @@ from engine.home import Home
 from renderer.app import create_app
 from tests.renderer.clinic import make_clinic, open_home
 from tests.renderer.counter import make_counter
+from tests.renderer.station import make_station, posting_client
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +74,19 @@ def counter_client(counter: Home) -> Callable[[str], TestClient]:
         return client
 
     return make
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """The station, new for each file of tests."""
+    home = open_home(tmp_path_factory.mktemp("station"))
+    make_station(home)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def station_client(station: Home) -> Callable[[str], TestClient]:
+    """A client of the station with the session of a login, which may post."""
+    application = create_app(station)
+    return lambda login: posting_client(station, application, login)

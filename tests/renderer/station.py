@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -228,3 +229,8 @@ def posting_client(home: Home, application: object, login: str) -> TestClient:
     client.cookies.set("tangram", token)
     client.headers.update({"x-csrf-token": make_csrf(token), "origin": "http://127.0.0.1", "accept-language": "zh"})
     return client
+
+
+def words(text: str) -> str:
+    """What a page says, without its tags, spaced once."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)).strip()

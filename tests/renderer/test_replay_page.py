@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
 
-import pytest
 from starlette.testclient import TestClient
 
 from engine.background import worker_of
 from engine.home import Home
 from engine.rules.compile import rule_book
-from renderer.app import create_app
-from tests.renderer.clinic import open_home
-from tests.renderer.station import DOCUMENTS, make_station, posting_client
+from tests.renderer.station import DOCUMENTS, words
 
 HERE = "/w/station/rules"
-
-
-@pytest.fixture(scope="module")
-def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = open_home(tmp_path_factory.mktemp("replays"))
-    make_station(home)
-    yield home
-    home.close()
-
-
-@pytest.fixture
-def client_of(station: Home) -> Callable[[str], TestClient]:
-    application = create_app(station)
-    return lambda login: posting_client(station, application, login)
-
-
-def words(text: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)).strip()
 
 
 def asked(client: TestClient, station: Home, key: str, **form: str) -> str:
@@ -47,8 +25,8 @@ def asked(client: TestClient, station: Home, key: str, **form: str) -> str:
     return str(answer.headers["location"])
 
 
-def test_every_rule_of_the_page_can_be_replayed(client_of, station):
-    ada = client_of("ada")
+def test_every_rule_of_the_page_can_be_replayed(station_client, station):
+    ada = station_client("ada")
     text = ada.get(HERE).text
     for key in rule_book(station.workspace("station")).rules:
         assert f'href="{HERE}/{key}/replay"' in text
@@ -56,8 +34,8 @@ def test_every_rule_of_the_page_can_be_replayed(client_of, station):
         assert "已完成" in words(ada.get(place).text), key
 
 
-def test_an_unchanged_rule_agrees_with_the_log_and_every_number_drills_down(client_of, station):
-    ada = client_of("ada")
+def test_an_unchanged_rule_agrees_with_the_log_and_every_number_drills_down(station_client, station):
+    ada = station_client("ada")
     place = asked(ada, station, "seen", **{"owner:": ""})
     page = ada.get(place).text
     assert f'href="{place}?verdict=both"' in page and 'class="tag amber"' not in page
@@ -70,8 +48,8 @@ def test_an_unchanged_rule_agrees_with_the_log_and_every_number_drills_down(clie
     assert "data-close" in ada.get(first[0], headers={"hx-request": "true"}).text
 
 
-def test_another_text_and_other_settings_are_asked_and_named(client_of, station):
-    ada = client_of("ada")
+def test_another_text_and_other_settings_are_asked_and_named(station_client, station):
+    ada = station_client("ada")
     body = {**DOCUMENTS["rule", "release"], "if": "exists(nurse) and state == 'in'"}
     place = asked(
         ada,
@@ -84,8 +62,8 @@ def test_another_text_and_other_settings_are_asked_and_named(client_of, station)
     assert re.search(rf'href="{place}\?owner=\d+"', ada.get(place).text) and re.search(rf'href="{place}\?day=\d', ada.get(place).text)
 
 
-def test_hours_and_tables_are_asked_about_like_any_setting_and_count_only_when_changed(client_of, station):
-    ada = client_of("ada")
+def test_hours_and_tables_are_asked_about_like_any_setting_and_count_only_when_changed(station_client, station):
+    ada = station_client("ada")
     week = {f"open_hours~value.{day}": "08:30-17:30" for day in ("mon", "tue", "wed", "thu", "fri")}
     same = {**week, "open_hours~value.sat": "09:00-12:00", "open_hours~holidays": "cn", "rates~value.0.least": "0", "rates~value.0.rate": "1"}
     rows = {"rates~value.1.least": "10000", "rates~value.1.rate": "1.5"}
@@ -95,8 +73,8 @@ def test_hours_and_tables_are_asked_about_like_any_setting_and_count_only_when_c
     assert "阶梯费率 1 行" in words(ada.get(asked(ada, station, "seen", **same)).text)
 
 
-def test_what_is_wrong_with_a_text_is_said_on_the_form(client_of):
-    ada = client_of("ada")
+def test_what_is_wrong_with_a_text_is_said_on_the_form(station_client):
+    ada = station_client("ada")
     for body, said in (('{"title": "x",', "release"), (json.dumps({**DOCUMENTS["rule", "release"], "if": "nothing > 1"}), "nothing")):
         answer = ada.post(f"{HERE}/release/replay", data={"days:": "60", "which:": "text", "body:": body})
         assert answer.status_code == 422 and 'role="alert"' in answer.text and said in answer.text
@@ -104,8 +82,8 @@ def test_what_is_wrong_with_a_text_is_said_on_the_form(client_of):
     assert "天数应在" in ada.post(f"{HERE}/release/replay", data={"days:": "x"}).text
 
 
-def test_a_replay_is_stopped_on_its_page(client_of, station):
-    ada = client_of("ada")
+def test_a_replay_is_stopped_on_its_page(station_client, station):
+    ada = station_client("ada")
     place = ada.post(f"{HERE}/release/replay", data={"days:": "60"}).headers["location"]
     assert ada.post(f"{place}/stop").status_code == 303
     assert "已停止" in words(ada.get(place).text) and 'hx-trigger="every 1s"' not in ada.get(f"{place}/progress").text
@@ -113,10 +91,10 @@ def test_a_replay_is_stopped_on_its_page(client_of, station):
     assert "已停止" in words(ada.get(place).text) and ada.post(f"{place}/stop").status_code == 409
 
 
-def test_nobody_without_the_right_sees_replays(client_of, station):
-    place = asked(client_of("ada"), station, "seen")
-    nora = client_of("nora")
+def test_nobody_without_the_right_sees_replays(station_client, station):
+    place = asked(station_client("ada"), station, "seen")
+    nora = station_client("nora")
     for address in (f"{HERE}/seen/replay", place, f"{place}/progress", f"{place}/findings/1"):
         assert nora.get(address).status_code == 403
     assert nora.post(f"{HERE}/seen/replay", data={"days:": "9"}).status_code == 403 and nora.post(f"{place}/stop").status_code == 403
-    assert client_of("ada").get("/w/station/replays/99999").status_code == 404 and client_of("ada").get(f"{HERE}/none/replay").status_code == 404
+    assert station_client("ada").get("/w/station/replays/99999").status_code == 404 and station_client("ada").get(f"{HERE}/none/replay").status_code == 404

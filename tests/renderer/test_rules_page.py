@@ -21,7 +21,7 @@ from engine.run_log import Wanted
 from engine.system_tables_rules import run
 from renderer.app import create_app
 from tests.renderer.clinic import open_home
-from tests.renderer.station import NOW, as_person, make_station, posting_client, work_station
+from tests.renderer.station import NOW, as_person, make_station, posting_client, words, work_station
 
 HERE = "/w/worked"
 
@@ -43,10 +43,6 @@ def application(worked: Home) -> object:
 @pytest.fixture
 def client_of(worked: Home, application: object) -> Callable[[str], TestClient]:
     return lambda login: posting_client(worked, application, login)
-
-
-def _words(text: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text)).strip()
 
 
 def _operator(home: Home, name: str = "worked") -> Context:
@@ -120,16 +116,16 @@ def test_parts_about_what_the_reader_may_not_see_are_hidden(worked):
 
 def test_the_page_of_rules_says_every_rule_with_its_sums_and_parameters(client_of):
     text = client_of("ada2").get(f"{HERE}/rules").text
-    words = _words(text)
-    assert "病人 的 释放时间 到时，如果 责任护士 有值 且 保留 不为是 且 阶段 是 在院" in words
-    assert "把 责任护士 清空" in words and "已完成 3" in words and "被拒 1" in words and "30 天内未运行" in words
-    assert "有效记录最少字数 5" in words and f"{HERE}/settings/least_words" in text
-    assert re.search(r'rules/warn/switch.*?aria-checked="false"', text, re.DOTALL) and "停用" in words
+    said = words(text)
+    assert "病人 的 释放时间 到时，如果 责任护士 有值 且 保留 不为是 且 阶段 是 在院" in said
+    assert "把 责任护士 清空" in said and "已完成 3" in said and "被拒 1" in said and "30 天内未运行" in said
+    assert "有效记录最少字数 5" in said and f"{HERE}/settings/least_words" in text
+    assert re.search(r'rules/warn/switch.*?aria-checked="false"', text, re.DOTALL) and "停用" in said
 
 
 def test_the_rules_of_one_entity_are_shown_alone(client_of):
-    words = _words(client_of("ada2").get(f"{HERE}/rules?entity=visit").text)
-    assert "判定有效查看" in words and "接管病人" not in words and "全部规则" in words
+    said = words(client_of("ada2").get(f"{HERE}/rules?entity=visit").text)
+    assert "判定有效查看" in said and "接管病人" not in said and "全部规则" in said
     assert f'href="{HERE}/rules?entity=guest"' in client_of("ada2").get(f"{HERE}/r/guest/1/rules").text
 
 
@@ -143,7 +139,7 @@ def test_only_whoever_keeps_settings_sees_the_rules_and_the_log(client_of):
 def test_a_switch_turns_a_rule_off_and_on(client_of, worked):
     ada = client_of("ada2")
     assert ada.post(f"{HERE}/rules/judge/switch", data={"on": "0"}).status_code == 303
-    assert "judge" in _operator(worked).workspace.rules_off and "阿达 于" in _words(ada.get(f"{HERE}/rules").text)
+    assert "judge" in _operator(worked).workspace.rules_off and "阿达 于" in words(ada.get(f"{HERE}/rules").text)
     assert ada.post(f"{HERE}/rules/judge/switch", data={"on": "1"}).status_code == 303
     assert "judge" not in _operator(worked).workspace.rules_off
     assert ada.post(f"{HERE}/rules/nothing/switch", data={"on": "1"}).status_code == 404
@@ -151,14 +147,14 @@ def test_a_switch_turns_a_rule_off_and_on(client_of, worked):
 
 def test_the_log_is_filtered_and_led_to_one_run(client_of, worked):
     ada = client_of("ada2")
-    words = _words(ada.get(f"{HERE}/runs?state=refused").text)
-    assert "出院结算" in words and "还有欠费，不能结算" in words and "妮娜" in words and "8.3" not in words
-    assert "没有符合条件的运行" in _words(ada.get(f"{HERE}/runs?rule=take").text)
-    assert "释放无人看护的病人" in _words(ada.get(f"{HERE}/runs?entity=guest&record=1&since=2026-03-04&until=2026-03-04").text)
+    said = words(ada.get(f"{HERE}/runs?state=refused").text)
+    assert "出院结算" in said and "还有欠费，不能结算" in said and "妮娜" in said and "8.3" not in said
+    assert "没有符合条件的运行" in words(ada.get(f"{HERE}/runs?rule=take").text)
+    assert "释放无人看护的病人" in words(ada.get(f"{HERE}/runs?entity=guest&record=1&since=2026-03-04&until=2026-03-04").text)
     assert ada.get(f"{HERE}/runs?record=x&person=y&since=z&before=w").status_code == 200
-    words = _words(ada.get(f"{HERE}/runs/{_run(worked, 'release').id}").text)
-    assert "为何执行 如果 责任护士 有值 且 保留 不为是 且 阶段 是 在院" in words and "责任护士 诺拉" in words and "阶段 在院" in words
-    assert "数一数查看，条件为 病人 是 该病人 已查找 找到 2" in words and "把 责任护士 清空 已写入" in words and "已通知 人员 诺拉" in words
+    said = words(ada.get(f"{HERE}/runs/{_run(worked, 'release').id}").text)
+    assert "为何执行 如果 责任护士 有值 且 保留 不为是 且 阶段 是 在院" in said and "责任护士 诺拉" in said and "阶段 在院" in said
+    assert "数一数查看，条件为 病人 是 该病人 已查找 找到 2" in said and "把 责任护士 清空 已写入" in said and "已通知 人员 诺拉" in said
 
 
 def test_a_run_is_seen_by_who_may_read_its_record_and_by_nobody_else(client_of, worked):
@@ -175,30 +171,30 @@ def test_a_run_is_seen_by_who_may_read_its_record_and_by_nobody_else(client_of, 
 
 def test_a_trace_tells_nobody_what_they_may_not_read(client_of, worked):
     address = f"{HERE}/runs/{_run(worked, 'release').id}"
-    assert "“owed” 0" in _words(client_of("ada2").get(address).text)
-    assert "“owed” •••" in _words(client_of("nora2").get(address).text)  # a nurse does not read debts
+    assert "“owed” 0" in words(client_of("ada2").get(address).text)
+    assert "“owed” •••" in words(client_of("nora2").get(address).text)  # a nurse does not read debts
 
 
 def test_the_record_page_tells_who_did_it_and_what_comes_next(client_of):
     text = client_of("nora2").get(f"{HERE}/r/guest/1").text
     assert "由规则“释放无人看护的病人”" in text and re.search(rf'href="{HERE}/runs/\d+"', text)
-    before = _words(client_of("nora").get("/w/station/r/guest/1").text)
+    before = words(client_of("nora").get("/w/station/r/guest/1").text)
     assert "释放无人看护的病人 03-04 10:00" in before and "释放前提醒（释放时间前 1 天） 明天 10:00" in before
     assert 'id="tab-rules"' in text
 
 
 def test_the_rules_of_a_record_say_why_not(client_of):
-    words = _words(client_of("nora2").get(f"{HERE}/r/guest/3/rules").text)
-    assert "释放无人看护的病人 条件现在不成立" in words and "保留 不为是 · 保留 是" in words and "释放前提醒 已停用" in words
-    assert "这条记录的运行记录" not in words and "这条记录的运行记录" in client_of("ada2").get(f"{HERE}/r/guest/3/rules").text
+    said = words(client_of("nora2").get(f"{HERE}/r/guest/3/rules").text)
+    assert "释放无人看护的病人 条件现在不成立" in said and "保留 不为是 · 保留 是" in said and "释放前提醒 已停用" in said
+    assert "这条记录的运行记录" not in said and "这条记录的运行记录" in client_of("ada2").get(f"{HERE}/r/guest/3/rules").text
     assert client_of("nora2").get(f"{HERE}/r/guest/999/rules").status_code == 404
     assert client_of("nora2").get(f"{HERE}/r/nothing/1/rules").status_code == 404
 
 
 def test_what_was_given_up_on_is_run_again(client_of, worked):
     ada = client_of("ada2")
-    words = _words(ada.get(f"{HERE}/rules-dead").text)
-    assert "出院结算 孙二 还有欠费，不能结算" in words
+    said = words(ada.get(f"{HERE}/rules-dead").text)
+    assert "出院结算 孙二 还有欠费，不能结算" in said
     (dead,) = jobs.given_up(_operator(worked).workspace.database, "worked", name="rule")
     assert ada.post(f"{HERE}/rules-dead", data={}).status_code == 303
     assert jobs.find(_operator(worked).workspace.database, "worked", dead.id).state == "dead"
