@@ -21,6 +21,7 @@ from engine.rules.compile import rule_book
 from engine.rules.effects import Notify
 from engine.rules.wording import Wording, told, worded
 from engine.scope import among, ids_value
+from engine.surroundings import is_there
 from engine.system_tables_rules import notice
 from metadata.text import label_text
 
@@ -85,7 +86,7 @@ def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: st
         "kind": kind,
     }
     people = ids_value(sorted(set(effect.people)), ctx.workspace.database.dialect)
-    return remember(ctx.workspace, ("notify",), lambda: _telling(ctx.workspace)).run(ctx.open, {**row, "people": people})
+    return remember(ctx.workspace, ("notify",), lambda: _telling(ctx.workspace)).run(ctx.open, {**row, "people": people, "now": ctx.now})
 
 
 def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording, *, rule: str, run: int | None) -> None:
@@ -104,7 +105,7 @@ def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording
     before = sa.select(earlier.c.person).where(earlier.c.entity == ASK, earlier.c.record == number, earlier.c.kind == ASK)
     person = ctx.workspace.entities["person"].table.c.id
     values = {name: sa.literal(value, notice.c[name].type) for name, value in row.items()}
-    insert = _insert(ctx.workspace, values, sa.and_(person.in_(turn), person.not_in(before)))
+    insert = _insert(ctx.workspace, values, sa.and_(person.in_(turn), person.not_in(before)), ctx.now)
     ctx.open.execute(insert, execution_options={"scoped": True})
 
 
@@ -115,19 +116,19 @@ def forget_asked(ctx: Context, number: int) -> None:
 
 
 def _telling(workspace: Workspace) -> Ready:
-    """One message for each of ``people``, what stands in it given by column."""
+    """One message for each of ``people`` who is there ``now``, what stands in it given by column."""
     names = ("at", "rule", "run", "entity", "record", "text", "frame", "kind")
     values = {name: sa.bindparam(name, type_=notice.c[name].type, required=True) for name in names}
     meant = among(workspace.entities["person"].table.c.id, "people", workspace.database.dialect)
-    return Ready(_insert(workspace, values, meant).execution_options(scoped=True))
+    now = sa.bindparam("now", type_=notice.c.at.type, required=True)
+    return Ready(_insert(workspace, values, meant, now).execution_options(scoped=True))
 
 
-def _insert(workspace: Workspace, values: Mapping[str, sa.ColumnElement[Any]], whose: sa.ColumnElement[bool]) -> sa.Insert:
-    """One message for each active person meant."""
-    person = workspace.entities["person"]
-    active = person.fields["active"].column
-    assert active is not None
-    chosen = sa.select(person.table.c.id, *values.values()).where(whose, person.table.c.deleted_at.is_(None), active.is_(True))
+def _insert(
+    workspace: Workspace, values: Mapping[str, sa.ColumnElement[Any]], whose: sa.ColumnElement[bool], now: datetime | sa.BindParameter[datetime]
+) -> sa.Insert:
+    """One message for each person meant who is there."""
+    chosen = sa.select(workspace.entities["person"].table.c.id, *values.values()).where(whose, is_there(workspace, now))
     return sa.insert(notice).from_select(["person", *values], chosen)
 
 

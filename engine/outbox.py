@@ -20,7 +20,8 @@ from engine.expressions import calendars
 from engine.fields.values import Link
 from engine.rules.effects import Handle, Notify, Send
 from engine.rules.wording import Wording
-from engine.surroundings import environment
+from engine.scope import engine_select
+from engine.surroundings import environment, is_there
 from engine.system_tables import workspace_state
 from engine.system_tables_rules import outgoing
 
@@ -73,12 +74,10 @@ def _json(value: object) -> object:
 
 
 def send_to_people(ctx: Context, effect: Notify, wording: Wording, *, rule: str, run: int | None) -> int:
-    """Put a message to each active person through a connection; where they are reached and what they may read of it is found when it leaves."""
+    """Put a message to each person who is there through a connection; where they are reached and what they may read of it is found when it leaves."""
     person = ctx.workspace.entities["person"]
-    active = person.fields["active"].column
-    assert active is not None
-    chosen = sa.select(person.table.c.id).where(person.table.c.id.in_(sorted(set(effect.people))), person.table.c.deleted_at.is_(None), active.is_(True))
-    people = ctx.open.execute(chosen.order_by(person.table.c.id), execution_options={"scoped": True}).scalars().all()
+    chosen = engine_select(person, person.table.c.id).where(person.table.c.id.in_(sorted(set(effect.people))), is_there(ctx.workspace, ctx.now))
+    people = ctx.open.execute(chosen.order_by(person.table.c.id)).scalars().all()
     if not people:
         return 0
     about = effect.about

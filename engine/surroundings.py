@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 #: The values of the surroundings a statement wants bound, by name.
 Needed = Mapping[str, Bound | ZoneBound]
 
-#: Who counts as there when people of a role are asked for.
-_ACTIVE = "has(roles, param.role) and not (active == false) and (empty(ends_at) or ends_at > now())"
+_OF_ROLE = "has(roles, param.role)"
 _ROLE: Mapping[str, Mapping[str, Any]] = {"role": {"type": "text"}}
 
 
@@ -50,13 +50,22 @@ def active_people(ctx: Context, role: str) -> list[int]:
     workspace, people = ctx.workspace, ctx.workspace.entities["person"]
 
     def build() -> tuple[sa.Select[Any], Needed]:
-        terms = [condition(workspace.expression("person", _ACTIVE, "boolean", ("param",), _ROLE), TableNames(workspace, people, people.table.c))]
-        select = engine_select(people, people.table.c.id).where(*terms).order_by(people.table.c.id)
+        of_role = condition(workspace.expression("person", _OF_ROLE, "boolean", ("param",), _ROLE), TableNames(workspace, people, people.table.c))
+        at = sa.bindparam("p_at", type_=people.table.c.created_at.type)
+        select = engine_select(people, people.table.c.id).where(of_role, is_there(workspace, at)).order_by(people.table.c.id)
         return select, needed_of(select)
 
     select, needed = remember(workspace, ("active people",), build)
     values = bind_values(Evaluator(Environment(ctx.now, workspace.timezone)), needed, param={"role": role})
-    return list(ctx.open.execute(select, values).scalars())
+    return list(ctx.open.execute(select, {**values, "p_at": ctx.now}).scalars())
+
+
+def is_there(workspace: Workspace, at: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
+    """Whether a row of the people is of somebody who works here at that moment: who is asked, told and turned to. The same as may enter (actors.load_actor)."""
+    people = workspace.entities["person"]
+    active, ends = people.fields["active"].column, people.fields["ends_at"].column
+    assert active is not None and ends is not None
+    return sa.and_(people.table.c.deleted_at.is_(None), active.is_(True), sa.or_(ends.is_(None), ends > at))
 
 
 def active_with_right(ctx: Context, *wanted: str) -> list[int]:

@@ -37,8 +37,10 @@ def run(job: JobRun) -> Mapping[str, Any]:
     if waiting is not None:
         finish_preparing(job.home, job.workspace, waiting.number)
     lost = delivery.mend(ctx)
-    with ctx.writing() as inner:
-        if left_waiting(inner):  # of somebody whose last day has passed; who is ended by a change is seen with it
+    with ctx.reading() as inner:
+        left = left_waiting(inner, limit=1)  # of somebody whose last day has passed; who is ended by a change is seen with it
+    if left:
+        with ctx.writing() as inner:
             jobs.put(inner.open, job.workspace, LEAVING, {}, key=LEAVING)
     return {
         "anonymous": erasures.let_go(ctx),

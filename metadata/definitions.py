@@ -225,6 +225,7 @@ class Form(Definition):
     entity: str = ""
     audience: tuple[str, ...] = ()  # word "for": roles that get it; () = everybody
     use: str = "full"  # full | quick | phone
+    opens: bool = False  # added from another record, the new one is opened when saved
     tabs: Mapping[str, Label] = field(default_factory=dict)
     layout: tuple[Section, ...] = ()
 

@@ -102,6 +102,7 @@ def _read_form(key: str, doc: Document) -> Form:
         entity=doc["entity"],
         audience=tuple(doc.get("for", ())),
         use=doc.get("use", "full"),
+        opens=bool(doc.get("opens", False)),
         tabs=doc.get("tabs", {}),
         layout=tuple(_read_section(section) for section in doc.get("layout", ())),
     )

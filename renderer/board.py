@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from engine.errors import NotFound
 from engine.fields.values import Link, Masked
-from engine.records.query import group, page
+from engine.records.query import Query, group, page
 from engine.records.record import Record
 from renderer import formats
 from renderer.bound_list import Column, Layout, query_of
@@ -40,6 +40,7 @@ class Card:
     title: str
     lead: Markup
     due: Markup
+    sub: Markup
     lines: tuple[Markup, ...]
     buttons: Markup
 
@@ -174,6 +175,7 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
                 title_text(layout, record),
                 Markup(text.get(lead, "")),
                 Markup(text.get(due, "")),
+                Markup(text.get(layout.slots.get("sub", ""), "")),
                 tuple(Markup(text[column.name]) for column in lines if text.get(column.name)),
                 offered,
             )
@@ -228,6 +230,17 @@ def month(ctx: Context, layout: Layout, state: ListState, base: str, wanted: str
         for day in (monday + timedelta(days=number) for number in range(days))
     )
     return _month(ctx, layout, state, base, first, weekly, squares, found.next is not None, title_of(item, ctx.locale))
+
+
+def coming(ctx: Context, layout: Layout, query: Query) -> Query:
+    """Where a list is a calendar: what comes from today on, nearest first, instead of the order of its table."""
+    name = layout.definition.calendar if layout.definition.view == "calendar" else ""
+    item = layout.entity.fields.get(name)
+    if item is None or name not in layout.grant.open:
+        return query
+    since = f"{name} >= today()" if item.value.type == "date" else f"{name} >= start_of(now(), 'day')"
+    texts = (query.where,) if isinstance(query.where, str) else query.where
+    return replace(query, where=(*texts, since), sort=(name, "id"))
 
 
 def _month(ctx: Context, layout: Layout, state: ListState, base: str, first: date, weekly: bool, squares: tuple[Day, ...], cut: bool, field: str) -> Month:

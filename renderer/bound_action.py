@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,12 +62,24 @@ def presses(ctx: Context, entity: CompiledEntity, record: int, base: str) -> lis
         )
         for rule in rules
     ]
-    order = remember(ctx.workspace, ("press-order", entity.key, ctx.actor.roles), lambda: _order(ctx, entity))
+    order = _kept_order(ctx, entity)
     return sorted(found, key=lambda press: (press.off, order.get(press.name, len(order))))
 
 
+def press_leads(ctx: Context, entity: CompiledEntity, pressed: Sequence[Press], added: str) -> bool:
+    """Whether the first button is what a person does next, before making a record of the entity ``added``: by the order of the lists; what none names comes last."""
+    if not pressed or pressed[0].off:
+        return False
+    order = _kept_order(ctx, entity)
+    return order.get(pressed[0].name, len(order)) <= order.get(f"{added}.new", len(order))
+
+
+def _kept_order(ctx: Context, entity: CompiledEntity) -> dict[str, int]:
+    return remember(ctx.workspace, ("press-order", entity.key, ctx.actor.roles), lambda: _order(ctx, entity))
+
+
 def _order(ctx: Context, entity: CompiledEntity) -> dict[str, int]:
-    """The place of an action by its short name: those the lists of an entity offer first, in the order of the lists."""
+    """The place of an action by its short name, of a record to make by ``ENTITY.new``: those the lists of an entity offer first, in the order of the lists."""
     words = (word.removeprefix(f"{entity.key}.") for view in open_lists(ctx, entity.key) for word in (*view.actions, *view.buttons))
     return {name: place for place, name in enumerate(dict.fromkeys(words))}
 

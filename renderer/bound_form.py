@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from engine.access import grant_of, remember
+from engine.access import remember
 from engine.errors import Fault, Refusal
 from engine.expressions.language import Expression
-from engine.fields.base import Wrong
 from engine.fields.values import Link, Masked
 from engine.messages import sentence, told, told_faults
 from engine.records.attachments import file_fields, put_files
@@ -20,34 +19,12 @@ from engine.records.query_labels import labels
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
-from renderer.form_layout import named_by, on_form, triggers
+from renderer.bound_lines import BoundLines, bound_lines
+from renderer.form_layout import named_by, on_form, telling, triggers
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.workspace import CompiledEntity, CompiledField
-
-LINES_AT_MOST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class BoundLine:
-    """One child line: its fields, or its id alone where nothing of it can be changed."""
-
-    index: int
-    id: str
-    fields: tuple[BoundField, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BoundLines:
-    """The child lines of a section as a small table."""
-
-    entity: str
-    title: str
-    headings: tuple[tuple[str, bool], ...]
-    rows: tuple[BoundLine, ...]
-    can_add: bool = False
-    errors: tuple[str, ...] = ()
+    from engine.workspace import CompiledField
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +138,7 @@ class FormBinder:
         )
         self.errors = group_errors(list(dict.fromkeys(faults)))
         self.around = Surroundings(ctx.workspace.scope.of(form.entity), ctx.locale, base)
-        self.triggers = triggers(ctx.workspace, form)
+        self.triggers = triggers(ctx.workspace, form) | (telling(ctx.workspace, form, self.look.writable) if record is None else frozenset())
         self._placed: set[str] = set()
         self._labels = self._link_labels()
 
@@ -242,7 +219,7 @@ class FormBinder:
             return None
         title = label_text(section.title, self.ctx.locale)
         if section.lines:
-            lines = self._lines(section)
+            lines = bound_lines(self.ctx, section, self.around, self.base, raw=self.raw, seen=self.look.seen, errors=self.errors)
             return None if lines is None else BoundSection(section.key, title or lines.title, 1, section.tab, lines=lines)
         fields = tuple(bound for item in section.items if (bound := self.item(item)) is not None)
         return BoundSection(section.key, title, section.columns, section.tab, fields, collapsed=section.collapsed) if fields else None
@@ -258,7 +235,6 @@ class FormBinder:
             return None
         if not self._holds(known.show) or not self._holds(item.show):
             return None
-        self._placed.add(item.field)
         writable = item.field in self.look.writable and not known.derived
         read_only = (
             not writable
@@ -269,6 +245,9 @@ class FormBinder:
         value = self._value(known)
         if isinstance(value, Masked):
             read_only = True
+        if self.record is None and read_only and value in (None, "", []) and f"/{item.field}" not in self.errors:
+            return None  # a new record has it once something chosen tells it; an empty box nobody can fill in says nothing
+        self._placed.add(item.field)
         required = (known.required is not False and self._holds(known.required)) or (
             item.required is not False and item.required != "" and self._holds(item.required)
         )
@@ -360,61 +339,3 @@ class FormBinder:
     def _parent(self, known: CompiledField) -> Any:
         parent = known.definition.options.get("parent")
         return self.look.row.get(parent) or "" if isinstance(parent, str) else None
-
-    # --- lines ------------------------------------------------------------------------------------------------------------------------------
-
-    def _lines(self, section: Section) -> BoundLines | None:
-        child = self.ctx.workspace.entities.get(section.lines)
-        granted = grant_of(self.ctx.workspace, self.ctx.actor, child) if child is not None else None
-        if child is None or granted is None or not granted.allowed("read"):
-            return None
-        names = [item.field for item in section.items] or [key for key, item in child.fields.items() if not item.derived and key != child.parent_field]
-        shown = [child.fields[name] for name in names if name in child.fields and name in granted.readable]
-        writable = granted.writable if (granted.allowed("create") or granted.allowed("update")) else frozenset()
-        rows = tuple(self._line(child, shown, writable, index, row) for index, row in enumerate(self._line_rows(section.lines)))
-        return BoundLines(
-            section.lines,
-            label_text(child.definition.plural or child.title, self.ctx.locale),
-            tuple((label_text(item.definition.title, self.ctx.locale, item.key), item.required is True) for item in shown),
-            rows,
-            granted.allowed("create") and len(rows) < LINES_AT_MOST,
-            self.errors.get(f"/{section.lines}", ()),
-        )
-
-    def _line_rows(self, name: str) -> Sequence[Mapping[str, Any]]:
-        if self.raw is not None and name in self.raw:
-            return list(self.raw[name])
-        return list(self.look.seen.get(name) or ()) if self.look.seen is not None else []
-
-    def _line(self, child: CompiledEntity, shown: Sequence[CompiledField], writable: frozenset[str], index: int, row: Mapping[str, Any]) -> BoundLine:
-        typed = self.raw is not None and child.key in self.raw
-        around = replace(self.around, scope=self.ctx.workspace.scope.of(child.key))
-        fields = []
-        for item in shown:
-            value = row.get(item.key)
-            pointer = f"/{child.key}/{index}/{item.key}"
-            masked = isinstance(value, Masked)
-            value, raw = self._line_value(item, value, typed)
-            bound = bound_field(
-                item,
-                value,
-                around,
-                raw=raw,
-                name=f"{child.key}[{index}].{item.key}",
-                read_only=item.derived or masked or item.key not in writable,
-                errors=self.errors.get(pointer, ()),
-                help="",
-                source=f"{self.base}/pick/{child.key}/{item.key}" if item.target else "",
-            )
-            fields.append(bound)
-        return BoundLine(index, str(row.get("id") or ""), tuple(fields))
-
-    @staticmethod
-    def _line_value(item: CompiledField, value: Any, typed: bool) -> tuple[Any, Any]:
-        """(typed value, raw text) of a line's field: what was typed is understood where it can be."""
-        if not typed or item.reader is None:
-            return value, None
-        try:
-            return item.reader(value), None
-        except Wrong:
-            return None, value

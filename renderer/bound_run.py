@@ -11,6 +11,7 @@ from engine.access import grant_of
 from engine.context import Context
 from engine.errors import NotFound
 from engine.fields.base import Wrong
+from engine.fields.values import HIDDEN
 from engine.messages import sentence as told_code
 from engine.records import query
 from engine.records.query_labels import labels
@@ -26,8 +27,6 @@ from renderer.translations import _
 
 COLOURS = {"done": "green", "refused": "amber", "failed": "red", "skipped": "slate"}
 SHOWN_RECORDS = 5
-#: What stands for a value its reader may not see.
-HIDDEN = "•••"
 
 
 @dataclass(frozen=True, slots=True)

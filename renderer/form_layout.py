@@ -127,3 +127,15 @@ def triggers(workspace: Workspace, form: Form) -> frozenset[str]:
         ("form triggers", form.entity, form.key),
         lambda: deciding(workspace, form).union(*(condition.fields for condition in conditions(workspace, form))),
     )
+
+
+def telling(workspace: Workspace, form: Form, writable: frozenset[str]) -> frozenset[str]:
+    """The fields that tell a new record's values nobody types: what the defaults of the form's fields read that its giver may not write."""
+
+    def build() -> frozenset[str]:
+        fields = workspace.entities[form.entity].fields
+        shown = [fields[item.field] for section in form.layout for item in section.items if item.field in fields]
+        closed = [item.default for item in shown if item.read_only is True or item.key not in writable]
+        return frozenset().union(*(default.fields for default in closed if isinstance(default, Expression)))
+
+    return remember(workspace, ("form telling", form.entity, form.key, writable), build)

@@ -18,7 +18,7 @@ from engine.rules.book import CompiledRule
 from engine.rules.carrying import carry, revive
 from engine.rules.effects import Ask, Handle
 from engine.rules.wording import Wording, told, worded
-from engine.surroundings import active_with_right
+from engine.surroundings import active_with_right, is_there
 from engine.system_tables_rules import ask, ask_person
 
 if TYPE_CHECKING:
@@ -133,17 +133,9 @@ def tell_waiting(ctx: Context, number: int) -> None:
 def those_active(ctx: Context, people: Sequence[int]) -> list[int]:
     """Those of some people who are still there, in their order."""
     table = ctx.workspace.entities["person"].table
-    select = sa.select(table.c.id).where(table.c.id.in_(list(people)), sa.not_(gone(ctx)))
+    select = sa.select(table.c.id).where(table.c.id.in_(list(people)), is_there(ctx.workspace, ctx.now))
     found = set(ctx.open.execute(select, execution_options={"scoped": True}).scalars()) if people else set()
     return [one for one in dict.fromkeys(people) if one in found]
-
-
-def gone(ctx: Context) -> sa.ColumnElement[bool]:
-    """Whether a row of the people is of somebody who does not work here (any more)."""
-    people = ctx.workspace.entities["person"]
-    active, ends = people.fields["active"].column, people.fields["ends_at"].column
-    assert active is not None and ends is not None
-    return sa.or_(people.table.c.deleted_at.is_not(None), active.is_not(True), sa.and_(ends.is_not(None), ends <= ctx.now))
 
 
 def deciding_last(ctx: Context) -> list[int]:

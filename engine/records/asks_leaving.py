@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from engine.actors import read_teams
 from engine.clock import read_state
-from engine.records.asks import APPROVED, OPEN, PASSED, REFUSED, WAITING, deciding_last, gone, put_people, those_active
+from engine.records.asks import APPROVED, OPEN, PASSED, REFUSED, WAITING, deciding_last, put_people, those_active
 from engine.records.asks_deciding import on_ask
+from engine.surroundings import is_there
 from engine.system_tables_rules import ask, ask_person
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _ASKED = (OPEN, WAITING)
 
 def left_waiting(ctx: Context, after: int = 0, limit: int = 50) -> list[int]:
     """Open approvals in which a turn is with somebody who is not there any more, by id."""
-    left = sa.select(ctx.workspace.entities["person"].table.c.id).where(gone(ctx))
+    left = sa.select(ctx.workspace.entities["person"].table.c.id).where(sa.not_(is_there(ctx.workspace, ctx.now)))
     turns = ask.join(ask_person, ask_person.c.ask == ask.c.id)
     select = (
         sa.select(ask.c.id)

@@ -92,7 +92,7 @@ def _worth_showing(menus: list[tuple[MenuItem, ListView]]) -> list[tuple[MenuIte
 def _card(visit: Visit, item: MenuItem, view: ListView) -> HomeCard | None:
     ctx = visit.ctx
     layout = layout_of(ctx, visit.site.pages, view, visit.base)
-    found = page(ctx, query_of(ctx, layout, ListState(), limit=ROWS, count="capped"))
+    found = page(ctx, board.coming(ctx, layout, query_of(ctx, layout, ListState(), limit=ROWS, count="capped")))
     cards = tuple(board.cards(ctx, layout, found.items, visit.base))
     create = f"{visit.base}/r/{view.entity}/new" if layout.grant.allowed("create") else ""
     return HomeCard(list_title(ctx.workspace, view, visit.locale), item.icon, item.href, cards, max(0, (found.count or 0) - len(cards)), create)

@@ -189,8 +189,8 @@ def _own(visit: Visit, entity: str, raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _after(visit: Visit, entity: str, record: int, raw: Mapping[str, Any]) -> str:
-    """After a quick form: back to the record it was opened from; else the new record."""
-    if visit.text("use") == "quick":
+    """After a quick form: back to the record it was opened from, unless something is to be done with the new one; else the new record."""
+    if visit.text("use") == "quick" and not _form_of(visit.ctx, visit, entity).opens:
         fields = visit.ctx.workspace.entities[entity].fields
         for name in visit.request.query_params:
             if name in fields and fields[name].definition.type == "link" and str(raw.get(name, "")).isdigit():
@@ -248,7 +248,7 @@ def _chosen(visit: Visit, raw: dict[str, Any]) -> dict[str, Any]:
 def refresh_new(visit: Visit) -> Response:
     """The form of a new record with what is typed, its conditions decided anew."""
     entity = entity_of(visit)
-    return _form_page(visit, entity, None, raw=_typed(visit, entity, going_on=True))
+    return _form_page(visit, entity, None, raw=_own(visit, entity, _typed(visit, entity, going_on=True)))
 
 
 @routes.post("/w/{ws}/r/{entity}/{id}/refresh")
@@ -262,16 +262,18 @@ def refresh(visit: Visit) -> Response:
 @routes.post("/w/{ws}/r/{entity}/check")
 def check_new(visit: Visit) -> Response:
     """What is wrong, so far, with the fields of a new record that were visited."""
-    return _checked(visit, entity_of(visit), None)
+    entity = entity_of(visit)
+    return _checked(visit, entity, None, _own(visit, entity, _typed(visit, entity, going_on=True)))
 
 
 @routes.post("/w/{ws}/r/{entity}/{id}/check")
 def check(visit: Visit) -> Response:
     """What is wrong, so far, with the fields of a standing record that were visited."""
-    return _checked(visit, entity_of(visit), visit.number("id"))
+    entity = entity_of(visit)
+    return _checked(visit, entity, visit.number("id"), _typed(visit, entity, going_on=True))
 
 
-def _checked(visit: Visit, entity: str, record: int | None) -> Response:
+def _checked(visit: Visit, entity: str, record: int | None, raw: Mapping[str, Any]) -> Response:
     with visit.ctx.snapshot() as ctx:
-        form = _bound(ctx, visit, entity, record, _typed(visit, entity, going_on=True))
+        form = _bound(ctx, visit, entity, record, raw)
     return visit.part("_checked.html", fields=form.touched())

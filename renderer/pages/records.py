@@ -15,7 +15,7 @@ from engine.records.preview import granted, may
 from engine.records.query import get
 from engine.workspace import CompiledEntity
 from metadata.text import label_text
-from renderer.bound_action import presses
+from renderer.bound_action import press_leads, presses
 from renderer.bound_ask import bound_ask
 from renderer.bound_record import Desk, actions, attachments, head, profile, record_label, related, steps
 from renderer.page_panels import page_panels
@@ -68,6 +68,7 @@ def show(visit: Visit) -> Response:
             }
         )
         events, following = story(desk, compiled, number)
+        pressed, added = presses(ctx, compiled, number, visit.base), actions(ctx, compiled, visit.base, number)
         data: dict[str, Any] = {
             "entity": entity,
             "record": record,
@@ -80,8 +81,9 @@ def show(visit: Visit) -> Response:
             "related": related(desk, compiled, record),
             "files": attachments(desk, compiled, record),
             "approvals": [bound_ask(desk, one) for one in asked_about(ctx, entity, number)],
-            "presses": presses(ctx, compiled, number, visit.base),
-            "actions": actions(ctx, compiled, visit.base, number),
+            "presses": pressed,
+            "actions": added,
+            "press_leads": press_leads(ctx, compiled, pressed, added[0].value if added else ""),
             "events": events,
             "following": following,
             "of_person": granted(ctx, compiled, number) & PERSONAL if compiled.definition.subject else frozenset(),

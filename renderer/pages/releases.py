@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from engine import publishing, releases
+from engine.errors import Conflict
 from engine.messages import sentence
 from engine.records.query_labels import labels
 from engine.releases import WORKING
@@ -23,10 +24,12 @@ COLOURS = {"live": "green", "held": "green", "broken": "red", "refused": "red", 
 
 def begin(visit: Visit, plan: publishing.Plan, *, note: str = "", digest: str | None = None, publishes: bool = True) -> Response:
     """Have the scenarios played in the background, and the drafts published when all hold; the page of one that is under way when there is one."""
-    standing = releases.running(visit.ctx)
-    if standing is not None:
-        return visit.redirect(f"{visit.base}/releases/{standing}", toast=_("A publish is under way already"), kind="error")
-    number = releases.start(visit.ctx, plan, note=note, expect_digest=digest, publishes=publishes)
+    try:
+        number = releases.start(visit.ctx, plan, note=note, expect_digest=digest, publishes=publishes)
+    except Conflict as refusal:
+        if refusal.code != "release_running":
+            raise
+        return visit.redirect(f"{visit.base}/releases/{refusal.params['id']}", toast=_("A publish is under way already"), kind="error")
     return visit.redirect(f"{visit.base}/releases/{number}")
 
 

@@ -25,6 +25,7 @@ from renderer.bound_rule import moment, part_views, rule_title, rule_view, state
 from renderer.bound_run import condition_seen, error_text, exact, may_see, run_views, step_views
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
+from renderer.seeking import has_words, sought
 from renderer.translations import _
 
 routes = Routes()
@@ -37,27 +38,37 @@ COUNTED_DAYS = 30
 
 @routes.get("/w/{ws}/rules", SETTINGS)
 def rules(visit: Visit) -> Response:
-    """All rules by what they are about (of one entity when asked), and the decision tables."""
-    ctx, wanted = visit.ctx, visit.request.query_params.get("entity", "")
+    """All rules by what they are about (of one entity, or those that have the words sought, when asked), and the decision tables."""
+    ctx, wanted, q = visit.ctx, visit.request.query_params.get("entity", ""), sought(visit.request)
     book, sums = rule_book(ctx.workspace), run_log.sums(ctx, ctx.now - timedelta(days=COUNTED_DAYS))
     current = {item.setting.key: item for item in settings_values.current(ctx)}
-    off = _off(ctx)
+    off, names = _off(ctx), labels_of(ctx.workspace, visit.locale)
     groups: dict[str, list[Any]] = {}
     for key, rule in sorted(book.rules.items(), key=lambda pair: rule_title(ctx, pair[0])):
         if wanted and rule.entity != wanted:
             continue
-        groups.setdefault(rule.entity, []).append(rule_view(ctx, rule, sums.get(key, Sums()), current, off))
-    names = labels_of(ctx.workspace, visit.locale)
+        view = rule_view(ctx, rule, sums.get(key, Sums()), current, off)
+        about = names.entity(rule.entity) if rule.entity else ""
+        if has_words(q, key, view.title, about, view.when, view.condition, *(used.title for used in view.settings)):
+            groups.setdefault(rule.entity, []).append(view)
     titled = sorted(
         ((names.entity(entity) if entity else _("Without a record"), entity, found) for entity, found in groups.items()), key=lambda row: (not row[1], row[0])
     )
     tables = [
-        (label_text(item.title, visit.locale, key), decision_lines(decision_of(ctx.workspace, key), names))
+        (title, decision_lines(decision_of(ctx.workspace, key), names))
         for key, item in ({} if wanted else ctx.workspace.bundle.decisions).items()
+        if has_words(q, key, title := label_text(item.title, visit.locale, key))
     ]
     dead = len(jobs.given_up(ctx.workspace.database, ctx.workspace.name, name=JOB))
     return visit.page(
-        "rules.html", groups=titled, tables=tables, dead=dead, days=COUNTED_DAYS, about=names.entity(wanted) if wanted in ctx.workspace.entities else ""
+        "rules.html",
+        q=q,
+        groups=titled,
+        tables=tables,
+        dead=dead,
+        days=COUNTED_DAYS,
+        entity=wanted,
+        about=names.entity(wanted) if wanted in ctx.workspace.entities else "",
     )
 
 

@@ -24,6 +24,7 @@ from renderer.bound_field import group_errors
 from renderer.bound_setting import Control, control, fields_reading, setting_text, surroundings, typed_value
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
+from renderer.seeking import has_words, sought
 from renderer.translations import _
 
 routes = Routes()
@@ -67,15 +68,17 @@ class ModuleView:
 
 @routes.get("/w/{ws}/settings", SETTINGS)
 def settings(visit: Visit) -> Response:
-    """The modules, then all parameters by group."""
+    """The modules, then all parameters by group; those that have the words sought."""
     ctx = visit.ctx
-    found = settings_values.current(ctx)
+    q, found = sought(visit.request), settings_values.current(ctx)
     people = _people(ctx, [change for item in found for change in (*item.coming, *([item.change] if item.change else ()))])
     groups: dict[str, list[SettingView]] = {}
     for item in found:
-        group = label_text(item.setting.body.get("group"), visit.locale)
-        groups.setdefault(group, []).append(_view(ctx, item, people))
-    return visit.page("settings.html", modules=_modules(ctx), groups=sorted(groups.items(), key=lambda pair: (not pair[0], pair[0])))
+        group, view = label_text(item.setting.body.get("group"), visit.locale), _view(ctx, item, people)
+        if has_words(q, group, view.key, view.title, view.help):
+            groups.setdefault(group, []).append(view)
+    modules = [module for module in _modules(ctx) if has_words(q, module.key, module.title, module.help)]
+    return visit.page("settings.html", q=q, modules=modules, groups=sorted(groups.items(), key=lambda pair: (not pair[0], pair[0])))
 
 
 @routes.post("/w/{ws}/modules/{key}/switch", SETTINGS)

@@ -57,6 +57,15 @@ def test_each_active_person_gets_one_message_and_who_left_gets_none(garden):
     assert [len(texts(garden, login)) for login in ("gil", "gus", "ada")] == [1, 1, 0]
 
 
+def test_who_has_left_by_date_is_told_nothing_from_that_moment_on(garden):
+    service.update(garden.ctx, "person", garden.people["gus"], {"ends_at": (NOW + timedelta(days=1)).isoformat()}, service.ANY)
+    plant = garden.plant(owner=garden.people["gil"])
+    assert tell(garden, plant, "gil", "gus") == 2
+    with garden.acting() as ctx:
+        move(ctx.open, NOW + timedelta(days=2))
+    assert tell(garden, plant, "gil", "gus") == 1
+
+
 def test_a_message_of_a_transaction_that_goes_back_was_never_sent(garden):
     with pytest.raises(RuntimeError), garden.acting() as ctx:
         notify(ctx, Notify([garden.people["gil"]], "你好"), rule="tell_owner", run=None)

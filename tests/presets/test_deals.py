@@ -146,7 +146,7 @@ class History:
         """Everything goes back: the ledger of the deal ends at nothing, the unit is free."""
         self.change("refund")
         for row in rows(self.site, "payment", f"customer == {self.customer} and refund and status == 'pending'"):
-            service.act(self.site.ctx("yun"), "payment", row["id"], "confirm", {})
+            service.act(self.site.ctx("yun"), "payment", row["id"], "pay_back", {"voucher_no": "TK1"})
         assert sum(row["amount"] for row in rows(self.site, "payment", f"customer == {self.customer} and status == 'cleared'")) == 0
         assert all(bill["received"] == 0 and bill["void"] for bill in self.bills("amount >= 0"))
         order, unit = the(self.site, "subscription", self.order), the(self.site, "unit", self.unit)

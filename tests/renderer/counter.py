@@ -21,6 +21,7 @@ NAME = "counter"
 PEOPLE = (("rosa", "罗莎", "nurse"), ("rita", "丽塔", "nurse"), ("dana", "黛娜", "admin"))
 _NURSE = station.DOCUMENTS["role", "nurse"]
 _GUEST = station.DOCUMENTS["entity", "guest"]
+_VISIT = station.DOCUMENTS["entity", "visit"]
 
 DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     **station.DOCUMENTS,
@@ -32,12 +33,23 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "ward": {"type": "text", "read_only": True, "default": {"value": "concat('东', '二')"}, "title": {"zh": "病区", "en": "Ward"}},
         },
     },
+    ("entity", "visit"): {
+        **_VISIT,
+        "fields": {**_VISIT["fields"], "ward": {"type": "text", "read_only": True, "default": {"value": "guest.ward"}, "title": {"zh": "病区", "en": "Ward"}}},
+    },
     ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
     ("form", "guest_entry"): {
         "entity": "guest",
         "title": {"zh": "入院登记", "en": "Admit"},
         "use": "quick",
         "layout": [{"key": "basic", "items": ["name", "level", {"field": "phone", "required": "level == 'a'"}, "ward"]}],
+    },
+    ("form", "visit_report"): {
+        "entity": "visit",
+        "title": {"zh": "会诊", "en": "Consultation"},
+        "use": "phone",
+        "opens": True,
+        "layout": [{"key": "basic", "items": ["guest", "ward", "at", "said"]}],
     },
     ("list", "desk"): {
         "entity": "guest",

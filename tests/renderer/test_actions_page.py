@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from engine.actors import enter_as
 from engine.home import Home
 from engine.records.asks import mine
 from engine.records.query import get
+from renderer.bound_action import press_leads, presses
 from tests.renderer.counter import NAME, post
 from tests.renderer.station import as_person
 
@@ -26,6 +28,16 @@ def test_a_record_shows_the_buttons_its_reader_was_granted_there(counter_client)
     other = counter_client("rita").get(f"/w/{NAME}/r/guest/1").text
     assert "/do/move" in other and "/do/waive" not in other  # waive: nurse == me
     assert "/do/waive" not in counter_client("dana").get(f"/w/{NAME}/r/guest/1").text
+
+
+def test_what_the_lists_name_first_is_the_first_button_and_a_deed_goes_before_a_record_no_list_names(counter):
+    with as_person(counter, NAME, "rosa").snapshot() as ctx:
+        guest = ctx.workspace.entities["guest"]
+        pressed = presses(ctx, guest, 1, f"/w/{NAME}")
+        assert not pressed[0].off
+        assert not press_leads(ctx, guest, pressed, "visit")  # the first list begins with visit.new
+        assert press_leads(ctx, guest, pressed, "debt") and press_leads(ctx, guest, pressed, "")
+        assert not press_leads(ctx, guest, [replace(pressed[0], off=True)], "debt") and not press_leads(ctx, guest, [], "")
 
 
 def test_a_button_that_cannot_be_pressed_now_says_why(counter_client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from engine.actors import enter_as
@@ -39,6 +40,25 @@ def test_what_a_form_alone_asks_for_is_refused_when_it_is_missing_with_all_else_
     assert post(client, "/r/guest/new?use=quick", part="record-form", name="吴五", level="b", phone="", **form).status_code in (204, 303)
     with enter_as(counter, NAME, "operator").snapshot() as ctx:
         assert [row["name"] for row in page(ctx, Query("guest", where="name == '吴五'", fields=("name",))).items] == ["吴五"]
+
+
+def test_a_record_added_from_another_leads_back_unless_its_form_says_that_it_has_a_next_step(counter_client):
+    client = counter_client("rosa")
+    back = post(client, "/r/visit/new?guest=1&use=quick", use="quick", guest="1", said="精神好")
+    assert back.status_code == 303 and back.headers["Location"] == f"/w/{NAME}/r/guest/1"
+    opened = post(client, "/r/visit/new?guest=1&use=quick&form=visit_report", use="quick", form="visit_report", guest="1", said="请会诊")
+    assert opened.status_code == 303 and re.fullmatch(rf"/w/{NAME}/r/visit/\d+", opened.headers["Location"])
+
+
+def test_a_value_nobody_types_is_no_empty_box_and_stands_there_once_what_tells_it_is_chosen(counter_client):
+    client = counter_client("rosa")
+    form = {"use": "quick", "form": "visit_report"}
+    fresh = client.get(f"/w/{NAME}/r/visit/new?use=quick&form=visit_report").text
+    assert 'name="guest"' in fresh and 'name="ward"' not in fresh
+    chosen = post(client, "/r/visit/refresh", part="record-form", guest="1", said="", **form).text
+    assert 'value="东二"' in chosen and "readonly" in chosen.split('name="ward"')[1].split(">")[0]
+    cleared = post(client, "/r/visit/refresh", part="record-form", guest="", ward="东二", said="", **form).text
+    assert 'name="ward"' not in cleared  # what the form only showed is not taken for what was typed
 
 
 def test_a_value_that_a_new_form_only_shows_is_no_input(counter_client, counter: Home):

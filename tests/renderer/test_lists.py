@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from engine.errors import Denied, Invalid, NotFound
 from engine.records.query import Query, page
 from renderer import formats
 from renderer.asset_store import AssetStore
+from renderer.board import coming
 from renderer.bound_field import Surroundings, bound_field
 from renderer.bound_list import layout_of, query_of
 from renderer.cells import inside_of
@@ -91,6 +93,18 @@ def test_every_cell_drawn_fast_says_what_its_macro_says(ctx_of_login, pages):
                 bound = bound_field(item, record[name], around)
                 strip = lambda html: re.sub(r"<[^>]+>|\s", "", str(html))  # noqa: E731
                 assert strip(fast(record[name], date(2026, 1, 1))) == strip(pages.face(item.type.widget, "cell")(bound)), name
+
+
+def test_the_card_of_a_calendar_begins_with_what_comes_next(ctx_of_login, pages):
+    with ctx_of_login("dora").snapshot() as ctx:
+        layout = _layout(ctx, pages, "days")
+        asked = query_of(ctx, layout, ListState(), limit=50)
+        every = sorted(row["at"] for row in page(ctx, asked).items)
+        tomorrow = every[-1]  # the last one is some days away
+        later = replace(ctx, now=tomorrow)
+        found = [row["at"] for row in page(later, coming(later, layout, asked)).items]
+        assert found == [at for at in every if at.astimezone(SHANGHAI).date() >= tomorrow.astimezone(SHANGHAI).date()] and 0 < len(found) < len(every)
+        assert coming(ctx, _layout(ctx, pages), asked) is asked
 
 
 def test_hostile_values_are_escaped_in_cells_labels_and_titles(ctx_of_login, pages):

@@ -35,6 +35,15 @@ def test_the_page_tells_every_value_since_when_and_what_is_to_come(station_clien
     assert "是 2026-03-02 10:00 起，系统" in words(station_client("ada").get(HERE).text)
 
 
+def test_a_parameter_is_found_by_its_name_and_help_and_what_is_not_there_is_said(station_client):
+    ada = station_client("ada")
+    every = re.findall(r'<li id="(\w+)"', ada.get(HERE).text)
+    found = re.findall(r'<li id="(\w+)"', ada.get(f"{HERE}?q=押金").text)
+    assert "deposit" in found and len(found) < len(every)
+    nothing = ada.get(f"{HERE}?q=没有这样的参数").text
+    assert not re.findall(r'<li id="(\w+)"', nothing) and "没有找到“没有这样的参数”" in nothing
+
+
 def test_without_the_right_there_is_no_page(station_client):
     nora = station_client("nora")
     assert [nora.get(address).status_code for address in (HERE, f"{HERE}/deposit", f"{HERE}/deposit/history", "/api/station/settings")] == [403] * 4
