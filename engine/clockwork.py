@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from engine import asks_timed, delivery, erasures, many, merge_jobs, rehearsal, replay_kept, rule_apart, timed_settings, upkeep
-from engine.actors import enter_as
 from engine.exchange import batches
 from engine.jobs import JobKind
 from engine.rehearsal import Advanced
 from engine.rule_jobs import RuleJobs
 from engine.rules.compile import rule_book
-from engine.timed import Source, due_source
+from engine.timed import Source, due_source, run_sources
 from engine.timed_cron import cron_source
 from engine.worker import Worker
 
@@ -44,8 +43,7 @@ def kinds() -> dict[str, JobKind]:
 
 def look(home: Home, workspace: str) -> None:
     """Ask for everything that is due in a workspace by its clock."""
-    for source in SOURCES:
-        source.run(enter_as(home, workspace, "clock"))
+    run_sources(home, workspace, SOURCES)
 
 
 def worker_of(home: Home) -> Worker:

@@ -114,7 +114,7 @@ class Database:
     def snapshot(self, *, long: bool = False) -> Iterator[sa.Connection]:
         """One read-only state for several statements. ``long``: without the time limit of requests, for exports and reports."""
         if long:
-            with told_plainly(), self._engines.long.connect() as connection:
+            with told_plainly(), self._resting.lend(self._engines.long) as connection, connection.begin():
                 yield connection
             return
         with told_plainly(), self._resting.lend(self._engines.read) as connection:
@@ -190,7 +190,7 @@ class Database:
 
     def close(self) -> None:
         """Close idle connections; those in use close when given back."""
-        self._resting.let_go(self._engines.read, self._engines.write)
+        self._resting.let_go(self._engines.read, self._engines.long, self._engines.write)
         self._answers = (0, {})
         self._close()
 

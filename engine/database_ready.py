@@ -71,7 +71,8 @@ class _Text:
 class Ready:
     """One statement, compiled the first time it meets a kind of database and a schema. ``names``: the columns an INSERT is given.
 
-    One whose text varies with its values (IN over a list; ``scope.among`` binds a list as a whole) goes SQLAlchemy's way each time.
+    One whose text varies with its values (IN over a list; ``scope.among`` binds a list as a whole) goes SQLAlchemy's way each time; constants that must stand
+    in the text do so once and for all.
     """
 
     __slots__ = ("_names", "_statement", "_texts", "execution_options")
@@ -163,15 +164,19 @@ class Ready:
         """The text; None where there is not one alone."""
         where = {"schema_translate_map": {None: schema}, "render_schema_translate": True} if schema is not None else {}
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._names, **where)
-        if compiled.post_compile_params or compiled.literal_execute_params or compiled.prefetch:
+        in_text = compiled.literal_execute_params
+        if compiled.post_compile_params or compiled.prefetch or any(bind.required for bind in in_text):
             return None
-        every, processors = list(compiled.positiontup if compiled.positional else compiled.binds), compiled._bind_processors
+        every, text, processors = list(compiled.positiontup if compiled.positional else compiled.bind_names.values()), str(compiled), compiled._bind_processors
+        if in_text:
+            given = compiled.construct_expanded_state({name: None for name in every if compiled.binds[name].required})
+            every, text = [name for name in every if compiled.binds[name] not in in_text], given.statement
         names = [name for name in every if compiled.binds[name].required]
         constants = [(place, _constant(compiled.binds[name], processors.get(name))) for place, name in enumerate(every) if not compiled.binds[name].required]
         keys = None if compiled.positional else tuple(compiled.escaped_bind_names.get(name, name) for name in every)
         converts = tuple((place, processors[name]) for place, name in enumerate(names) if name in processors)
         kinds = tuple(entry.type for entry in compiled._result_columns)
-        return _Text(dialect, str(compiled), _taking(names), converts, tuple(constants), keys, kinds)
+        return _Text(dialect, text, _taking(names), converts, tuple(constants), keys, kinds)
 
 
 def catch_up(connection: sa.Connection) -> None:

@@ -20,7 +20,7 @@ from engine.rules.book import CompiledRule
 from engine.rules.compile import rule_book
 from engine.rules.conditions import Part, Witness, explain
 from engine.rules.sentences import around_of, labels_of
-from engine.timed import calendar_of, holidays_of
+from engine.timed_windows import calendar_of, holidays_of
 
 if TYPE_CHECKING:
     from engine.context import Context

@@ -15,7 +15,7 @@ from engine.actors import enter_as
 from engine.clock import read_state
 from engine.errors import Conflict, Denied, Invalid
 from engine.system_tables_rules import run
-from engine.timed import Source
+from engine.timed import Source, run_sources
 from engine.worker import Worker
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _run_due(home: Home, workspace: str, worker: Worker, sources: Sequence[Sourc
     """What is due now, and what that makes due at the same instant."""
     worker.settle(workspace)
     for _ in range(MOST_TURNS):
-        asked = sum(source.run(enter_as(home, workspace, "clock")) for source in sources)
+        asked = run_sources(home, workspace, sources)
         if not worker.settle(workspace) and not asked:
             return
     raise Conflict("clock_without_end", limit=MOST_TURNS)

@@ -21,7 +21,7 @@ from engine.replay_saves import records_saved
 from engine.rules.reads import expressions_of
 from engine.scope import engine_select
 from engine.system_tables import setting_value
-from engine.timed import Window, as_instant, calendar_of, due_at, holidays_of, windows_of
+from engine.timed_windows import Window, as_instant, calendar_of, due_at, holidays_of, windows_of
 
 if TYPE_CHECKING:
     from engine.records.work import Row

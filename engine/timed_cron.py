@@ -13,62 +13,73 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import cron
+from engine.access import remember
+from engine.database_ready import Ready
 from engine.expressions.to_sql import condition
 from engine.jobs import put_many
 from engine.rule_jobs import JOB
 from engine.rules.book import CompiledRule, RuleBook
 from engine.scope import TableNames, engine_select
-from engine.storage import to_micros
-from engine.surroundings import bound, needed_of
-from engine.system_tables_rules import rule_switch, schedule
-from engine.timed import Book, Source, calendar_of, holidays_of
+from engine.storage import Instant, to_micros
+from engine.surroundings import Needed, bound, needed_of
+from engine.system_tables_rules import schedule
+from engine.timed import Book, Source
+from engine.timed_windows import OFF, calendar_of, holidays_of
 
 if TYPE_CHECKING:
     from engine.context import Context
 
 BATCH = 1000
+_ROW = sa.select(schedule.c.rule, schedule.c.cron, schedule.c.next_at)
+_ALL = Ready(_ROW)
+_DUE = Ready(
+    _ROW.where(schedule.c.next_at <= sa.bindparam("now", type_=Instant())).order_by(schedule.c.next_at, schedule.c.rule).with_for_update(skip_locked=True)
+)
+_MOVE = Ready(schedule.update().where(schedule.c.rule == sa.bindparam("of", type_=sa.Text())).values(next_at=sa.bindparam("coming", type_=Instant())))
 #: Ticks looked at for one inside open hours.
 _MOST_TICKS = 2000
 
 
 def run_ticks(ctx: Context, book: RuleBook) -> int:
     """Ask for the runs of every cron rule whose time has come; gives how many."""
-    if not _stand(ctx, book):
+    if all(tick > ctx.now for tick in _stand(ctx, book)):
         return 0
     count = 0
     with ctx.writing() as inner:
-        due = sa.select(schedule).where(schedule.c.next_at <= inner.now).order_by(schedule.c.next_at, schedule.c.rule).with_for_update(skip_locked=True)
-        for row in inner.open.execute(due).all():
-            rule = book.rules.get(row.rule)
-            if rule is None or rule.trigger.cron != row.cron:
+        off = {rule for (rule,) in OFF.rows(inner.open)}
+        for key, words, next_at in _DUE.rows(inner.open, {"now": inner.now}):
+            rule = book.rules.get(key)
+            if rule is None or rule.trigger.cron != words:
                 continue
             tick, coming = _latest(inner, rule), _next(inner, rule)
             if coming is None:
                 inner.open.execute(schedule.delete().where(schedule.c.rule == rule.key))
             else:
-                inner.open.execute(schedule.update().where(schedule.c.rule == rule.key).values(next_at=coming))
-            if tick is not None and tick >= row.next_at and not _is_off(inner, rule.key):
+                _MOVE.run(inner.open, {"of": rule.key, "coming": coming})
+            if tick is not None and tick >= next_at and rule.key not in off:
                 count += _ask(inner, rule, tick)
     return count
 
 
-def _stand(ctx: Context, book: RuleBook) -> bool:
-    """Bring the table of next ticks to the rules of this version; whether a tick is due now."""
+def _stand(ctx: Context, book: RuleBook) -> list[datetime]:
+    """Bring the table of next ticks to the rules of this version; gives the ticks."""
     with ctx.reading() as inner:
-        rows = {row.rule: row for row in inner.open.execute(sa.select(schedule))}
+        rows = {row[0]: row for row in _ALL.rows(inner.open)}
     wanted = {rule.key: rule for rule in book.cron}
-    stale = [key for key, row in rows.items() if key not in wanted or wanted[key].trigger.cron != row.cron]
+    stale = [key for key, (_, words, _) in rows.items() if key not in wanted or wanted[key].trigger.cron != words]
     fresh = [key for key in wanted if key not in rows or key in stale]
+    ticks = [tick for key, (_, _, tick) in rows.items() if key not in stale]
     if stale or fresh:
         with ctx.writing() as inner:
             insert: Any = (sqlite if inner.open.dialect.name == "sqlite" else postgresql).insert(schedule)
             for key in stale:
-                inner.open.execute(schedule.delete().where(schedule.c.rule == key, schedule.c.cron == rows[key].cron))
+                inner.open.execute(schedule.delete().where(schedule.c.rule == key, schedule.c.cron == rows[key][1]))
             for key in fresh:
                 coming = _next(inner, wanted[key])
                 if coming is not None:
                     inner.open.execute(insert.values(rule=key, cron=wanted[key].trigger.cron, next_at=coming).on_conflict_do_nothing())
-    return any(row.next_at <= ctx.now for key, row in rows.items() if key not in stale)
+                    ticks.append(coming)
+    return ticks
 
 
 def _next(ctx: Context, rule: CompiledRule) -> datetime | None:
@@ -92,10 +103,6 @@ def _inside(ctx: Context, rule: CompiledRule, *, forwards: bool) -> datetime | N
     return None
 
 
-def _is_off(ctx: Context, rule: str) -> bool:
-    return ctx.open.execute(sa.select(rule_switch.c.rule).where(rule_switch.c.rule == rule, rule_switch.c.off_at.is_not(None))).first() is not None
-
-
 def _ask(ctx: Context, rule: CompiledRule, tick: datetime) -> int:
     """Jobs for one tick: one, or one per record."""
     occurrence = f"cron:{rule.key}:{to_micros(tick)}"
@@ -113,22 +120,24 @@ def _ask(ctx: Context, rule: CompiledRule, tick: datetime) -> int:
 
 def _records(ctx: Context, rule: CompiledRule) -> Iterator[list[int]]:
     """The ids the tick is for, in keyset batches."""
-    entity = ctx.workspace.entities[rule.entity]
-    table, where = entity.table, rule.trigger.where
-    terms = [condition(where, TableNames(ctx.workspace, entity, table.c))] if where is not None else []
-    select = engine_select(entity, table.c.id).where(table.c.id > sa.bindparam("c_after", type_=sa.BigInteger()), *terms).order_by(table.c.id).limit(BATCH)
-    surroundings, after = bound(ctx, needed_of(select)), 0
-    while ids := list(ctx.open.execute(select, {**surroundings, "c_after": after}).scalars()):
+
+    def build() -> tuple[Ready, Needed]:
+        entity, where = ctx.workspace.entities[rule.entity], rule.trigger.where
+        table = entity.table
+        terms = [condition(where, TableNames(ctx.workspace, entity, table.c))] if where is not None else []
+        select = engine_select(entity, table.c.id).where(table.c.id > sa.bindparam("c_after", type_=sa.BigInteger()), *terms).order_by(table.c.id)
+        return Ready(select.limit(BATCH)), needed_of(select)
+
+    ready, needed = remember(ctx.workspace, ("cron", rule, BATCH), build)
+    binds = {**bound(ctx, needed), "c_after": 0}
+    while ids := [record for (record,) in ready.rows(ctx.open, binds)]:
         yield ids
-        after = ids[-1]
+        binds["c_after"] = ids[-1]
 
 
 def next_tick(ctx: Context, book: RuleBook) -> datetime | None:
     """When the next cron rule comes."""
-    _stand(ctx, book)
-    with ctx.reading() as inner:
-        found: datetime | None = inner.open.execute(sa.select(sa.func.min(schedule.c.next_at)).where(schedule.c.next_at > inner.now)).scalar_one()
-    return found
+    return min((tick for tick in _stand(ctx, book) if tick > ctx.now), default=None)
 
 
 def cron_source(book: Book) -> Source:

@@ -13,10 +13,12 @@ import sqlalchemy as sa
 
 from engine.actors import enter_as
 from engine.clock import raise_settings_version
+from engine.database_ready import Ready
 from engine.jobs import JobKind, JobRun, put
 from engine.records import service
 from engine.scope import engine_select
 from engine.settings_effects import formulas_reading
+from engine.storage import Instant
 from engine.system_tables import setting_value
 from engine.system_tables_rules import due_done
 from engine.timed import Source
@@ -30,25 +32,30 @@ _MARK = "setting value"
 BATCH = 200
 
 
-def _unmet() -> sa.Select[Any]:
+def _unmet(*terms: sa.ColumnElement[bool]) -> sa.Select[Any]:
     met = sa.select(due_done.c.record).where(due_done.c.rule == _MARK, due_done.c.record == setting_value.c.id)
-    return sa.select(setting_value.c.id, setting_value.c.key, setting_value.c.in_force_from).where(~met.exists()).order_by(setting_value.c.in_force_from)
+    columns = (setting_value.c.id, setting_value.c.key, setting_value.c.in_force_from)
+    return sa.select(*columns).where(~met.exists(), *terms).order_by(setting_value.c.in_force_from)
+
+
+_NOW = sa.bindparam("now", type_=Instant())
+_DUE, _COMING = _unmet(setting_value.c.in_force_from <= _NOW), Ready(_unmet(setting_value.c.in_force_from > _NOW).limit(1))
+_FIRST, _LOCKED = Ready(_DUE.limit(1)), Ready(_DUE.with_for_update(of=setting_value, skip_locked=True))
 
 
 def meet(ctx: Context) -> int:
     """Note the values whose time has come and ask for what follows; gives how many there were."""
-    due = _unmet().where(setting_value.c.in_force_from <= ctx.now)
     with ctx.reading() as inner:
-        if inner.open.execute(due.limit(1)).first() is None:
+        if _FIRST.first(inner.open, {"now": ctx.now}) is None:
             return 0
     with ctx.writing() as inner:
-        rows = inner.open.execute(due.with_for_update(of=setting_value, skip_locked=True)).all()
+        rows = _LOCKED.rows(inner.open, {"now": ctx.now})
         if not rows:
             return 0
-        marks = [{"rule": _MARK, "record": row.id, "field": row.key, "shift": 0, "value": row.in_force_from, "times": 1, "at": inner.now} for row in rows]
+        marks = [{"rule": _MARK, "record": number, "field": key, "shift": 0, "value": at, "times": 1, "at": inner.now} for number, key, at in rows]
         inner.open.execute(due_done.insert(), marks)
         raise_settings_version(inner.open)
-        keys = sorted({row.key for row in rows})
+        keys = sorted({key for _, key, _ in rows})
         if formulas_reading(inner.workspace, keys):
             put(inner.open, inner.workspace.name, JOB, {"keys": keys})
         return len(rows)
@@ -57,8 +64,8 @@ def meet(ctx: Context) -> int:
 def next_in_force(ctx: Context) -> datetime | None:
     """When the next value comes into force."""
     with ctx.reading() as inner:
-        row = inner.open.execute(_unmet().where(setting_value.c.in_force_from > inner.now).limit(1)).first()
-    return None if row is None else row.in_force_from
+        found = _COMING.first(inner.open, {"now": inner.now})
+    return None if found is None else found[2]
 
 
 def recompute(job: JobRun) -> Mapping[str, Any]:

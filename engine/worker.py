@@ -101,13 +101,14 @@ class Worker:
         """Drain a workspace, and wait until no other worker is at work on it. Raises Unavailable when that does not come to an end."""
         count, database = 0, self.home.database if self.home.database.dialect == "postgresql" else self.home.database_of(workspace)
         until = monotonic() + 2 * self.home.settings.job_lease
-        while True:
-            count += self.drain(workspace, wait=self.home.settings.job_lease)
-            if not any(is_busy(database, workspace, lane) for lane in self.lanes):
-                return count
+        while is_busy(database, workspace):
             if monotonic() > until:
                 raise Unavailable("workspace_busy", name=workspace)
-            sleep(0.01)
+            done = self.drain(workspace, wait=self.home.settings.job_lease)
+            count += done
+            if not done:
+                sleep(0.01)
+        return count
 
     def look(self, *, now: bool = False) -> None:
         """The timed rounds of every workspace whose turn has come, of all when ``now``."""

@@ -191,9 +191,15 @@ def end_leases(database: Database, worker: str, lane: Lane) -> int:
     return len(ids)
 
 
-def is_busy(database: Database, workspace: str, lane: Lane) -> bool:
+@cache
+def _busy(dialect: str) -> Ready:
+    table = table_for(dialect)
+    now: Any = sa.func.now() if dialect == "postgresql" else sa.bindparam("now", type_=Instant())
+    waits = (table.c.workspace == sa.bindparam("within", type_=sa.Text()), table.c.queue == sa.literal(WAITING))
+    return Ready(sa.select(table.c.id).where(*waits, sa.or_(table.c.worker.is_not(None), table.c.run_at <= now)).limit(1))
+
+
+def is_busy(database: Database, workspace: str) -> bool:
     """Whether somebody is at work on a job of this workspace right now, or one is due."""
-    table = table_for(database.dialect)
     with database.read() as connection:
-        at_work = sa.or_(table.c.worker.is_not(None), table.c.run_at <= moment(connection))
-        return connection.execute(sa.select(table.c.id).where(*lane.terms(table, workspace), at_work).limit(1)).first() is not None
+        return _busy(database.dialect).first(connection, {"within": workspace, "now": wall()}) is not None

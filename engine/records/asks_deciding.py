@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import sqlalchemy as sa
 
 from engine.database import Database
+from engine.database_ready import Ready
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
 from engine.records.asks import APPROVED, EXPIRED, OPEN, PASSED, REFUSED, RETURNED, WAITING, WITHDRAWN, deciding_last, put_people, tell_waiting, those_active
@@ -18,10 +19,22 @@ from engine.records.asks_ending import drop_others, end_ask, put_state
 from engine.records.ruling_press import parameters_from, read_given
 from engine.records.saving import Saving
 from engine.records.work import Work
+from engine.storage import Instant
 from engine.system_tables_rules import ask, ask_person
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+_OPEN = ask.c.state == OPEN
+_NEXT = Ready(
+    sa.select(*(sa.select(sa.func.min(at, type_=at.type)).where(_OPEN).scalar_subquery().label(at.name) for at in (ask.c.expires_at, ask.c.escalate_at)))
+)
+_NOW = sa.bindparam("now", type_=Instant())
+_DUE = Ready(
+    sa.select(ask.c.id)
+    .where(_OPEN, sa.or_(ask.c.expires_at <= _NOW, ask.c.escalate_at <= _NOW))
+    .order_by(sa.func.coalesce(ask.c.escalate_at, ask.c.expires_at), ask.c.id)
+    .limit(100)
+)
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -118,22 +131,12 @@ def withdraw(ctx: Context, number: int) -> None:
 
 def next_due(connection: sa.Connection) -> Any:
     """The instant at which an open approval next expires or escalates; None when none does."""
-    found = [
-        connection.execute(sa.select(sa.func.min(column, type_=column.type)).where(ask.c.state == OPEN)).scalar()
-        for column in (ask.c.expires_at, ask.c.escalate_at)
-    ]
-    return min((one for one in found if one is not None), default=None)
+    return min((one for one in _NEXT.rows(connection)[0] if one is not None), default=None)
 
 
-def due(connection: sa.Connection, now: Any, limit: int = 100) -> list[int]:
-    """Open approvals whose time to escalate or to expire has come, those due first first."""
-    select = (
-        sa.select(ask.c.id)
-        .where(ask.c.state == OPEN, sa.or_(ask.c.expires_at <= now, ask.c.escalate_at <= now))
-        .order_by(sa.func.coalesce(ask.c.escalate_at, ask.c.expires_at), ask.c.id)
-        .limit(limit)
-    )
-    return list(connection.execute(select).scalars())
+def due(connection: sa.Connection, now: Any) -> list[int]:
+    """Open approvals whose time to escalate or to expire has come, those due first first; some at a time."""
+    return [number for (number,) in _DUE.rows(connection, {"now": now})]
 
 
 def tick(ctx: Context, number: int) -> str:

@@ -408,8 +408,8 @@
     chooseTab(tabs[event.key === "Home" ? 0 : event.key === "End" ? last : event.key === "ArrowRight" ? (at + 1) % tabs.length : (at + last) % tabs.length], true);
   });
 
-  htmx.onLoad(root => { sortables(root); rich(root); firstCells(); showLook(); bulk(); });
+  // htmx tells of the page itself a moment after its scripts ran; what a page brings of its own (design.js) has heard it by then.
+  htmx.onLoad(root => { sortables(root); rich(root); firstCells(); showLook(); bulk(); document.documentElement.dataset.ready = "1"; });
   all("dialog[data-show]").forEach(dialog => dialog.showModal());
   all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind, undo: item.dataset.undo }); item.remove(); });
-  document.documentElement.dataset.ready = "1";
 })();

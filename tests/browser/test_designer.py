@@ -19,15 +19,31 @@ def fresh_drafts(site):
         drop(ctx, kind, key)
 
 
+#: How the children of what is dragged onto stand, and whether what is dragged stands beside it.
+STANDING = """onto => {
+  const ghost = onto.parentElement.querySelector(':scope > .drag-ghost');
+  return [[...onto.parentElement.children].map(item => item.id).join(), !!ghost && [ghost.previousElementSibling, ghost.nextElementSibling].includes(onto)];
+}"""
+
+
 def drag(page: Page, item: Locator, onto: Locator) -> None:
-    """By a real mouse; the target is looked at again while dragging, because the canvas makes room."""
+    """By a real mouse, as people do it: it is let go when the canvas has made room beside the target, which is looked at again while it does."""
     item.scroll_into_view_if_needed()
-    start = item.bounding_box()
+    start, before = item.bounding_box(), onto.evaluate(STANDING)[0]
     page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
     page.mouse.down()
-    for _step in range(3):
+    for _try in range(20):
         box = onto.bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2, steps=6)
+        x, y = box["x"] + box["width"] / 3, box["y"] + box["height"] / 2
+        page.mouse.move(x, y, steps=6)
+        known = None
+        for part in range(20):  # what is being moved aside takes nothing until it stands
+            page.wait_for_timeout(80)
+            page.mouse.move(x + part % 2, y)
+            if known == (known := onto.evaluate(STANDING)):
+                break
+        if known[1] and known[0] != before:
+            break
     page.mouse.up()
 
 

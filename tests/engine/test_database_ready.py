@@ -80,6 +80,31 @@ def test_an_update_tells_how_many_rows_it_touched_and_constants_stand_in_the_tex
     assert found is not None and found[2] == 7 and found[5] == datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def test_constants_that_stand_in_the_text_stand_there_in_every_run(database: Database):
+    """A partial index is used only where they do."""
+    texts = ["中文 \U0001f600", "100%", "it's :name"]
+    in_text = [sa.bindparam("some", text, literal_execute=True, unique=True) for text in texts]
+    least = sa.bindparam("least", type_=Instant, required=True)
+    found = Ready(sa.select(thing.c.name).where(sa.or_(*(thing.c.name == one for one in in_text)), thing.c.at > least, thing.c.number > 3).order_by(thing.c.id))
+    with database.write() as connection:
+        for text in texts:
+            INSERT.first(connection, {**FULL, "name": text})
+        INSERT.first(connection, {**FULL, "name": "no"})
+    seen: list[str] = []
+
+    def note(connection: sa.Connection, cursor: object, statement: str, *rest: object) -> None:
+        seen.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        with database.read() as connection:
+            for least_at, names in ((datetime(2026, 1, 1, tzinfo=UTC), texts), (datetime(2026, 4, 1, tzinfo=UTC), [])):
+                assert found.rows(connection, {"least": least_at}) == [(name,) for name in names]
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert len(set(seen)) == 1 and "'it''s :name'" in seen[0]
+
+
 def test_a_missing_value_is_a_mistake_not_an_empty_one(database: Database):
     with pytest.raises(KeyError), database.read() as connection:
         SELECT.first(connection)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_what_was_said_to_a_connection_is_not_said_for_the_next(tmp_path: Path, 
     with opened(database_kind, tmp_path, new_postgres_database) as database:
         with database.write() as connection:
             NUMBERS.create_all(connection)
-        for way in (database.read, database.snapshot, database.write):
+        for way in (database.read, database.snapshot, partial(database.snapshot, long=True), database.write):
             with way() as connection:
                 connection.execution_options(scoped=True)
                 connection.execute(sa.select(rows)).all()
@@ -42,7 +43,7 @@ def test_a_transaction_ends_with_its_block_whatever_happened_in_it(tmp_path: Pat
             with way() as connection:
                 return int(connection.execute(COUNT).scalar_one())
 
-        for known, way in enumerate((database.read, database.snapshot, database.write)):
+        for known, way in enumerate((database.read, database.snapshot, partial(database.snapshot, long=True), database.write)):
             for error, statement in ((sa.exc.DBAPIError, sa.text("SELECT nothing FROM nowhere")), (KeyError, COUNT)):
                 with pytest.raises(error), way() as connection:
                     if way == database.write:
@@ -51,7 +52,7 @@ def test_a_transaction_ends_with_its_block_whatever_happened_in_it(tmp_path: Pat
                     raise KeyError
             with database.write() as connection:
                 connection.execute(number.insert().values(n=2))
-            assert count(database.read) == count(database.snapshot) == known + 1
+            assert count(database.read) == count(database.snapshot) == count(partial(database.snapshot, long=True)) == known + 1
 
 
 def test_pages_leave_prepared_statements_prepared(tmp_path: Path, new_postgres_database: Callable[[], str]):

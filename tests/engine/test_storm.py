@@ -39,7 +39,7 @@ from tests.engine.storm import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 200 if os.environ.get("TANGRAM_TEST_SIZE") == "full" else 6
-PLAIN, BOOKINGS = 40, 25  # asked for before each kill
+PLAIN, BOOKINGS = 40, 25  # asked for before each kill; more, once workers ended it all before they were killed
 WORLD: dict[tuple[str, str], Any] = {
     ("preset", "preset"): {"name": "storm", "title": "风暴", "version": "1.0"},
     ("entity", "booking"): {
@@ -119,6 +119,13 @@ class Storm:
         with self.home.database_of(self.name).read() as connection:
             return Counter({row.rule: row.failures for row in connection.execute(sa.select(rule_switch.c.rule, rule_switch.c.failures))})
 
+    def effects(self) -> int:
+        """How many plain effects, runs of rules on bookings and their echoes there were."""
+        plain = sa.select(sa.func.coalesce(sa.func.sum(rule_switch.c.failures), 0)).scalar_subquery()
+        runs = sa.select(sa.func.count()).where(run.c.rule.in_(("count", "echo"))).scalar_subquery()
+        with self.home.database_of(self.name).read() as connection:
+            return int(connection.execute(sa.select(plain + runs)).scalar_one())
+
     def column(self, entity: str, *fields: str) -> list[Any]:
         """The values of fields of all records of an entity."""
         compiled = self.home.workspace(self.name).entity(entity)
@@ -154,11 +161,11 @@ def kill(worker: int) -> None:
             time.sleep(0.002)
 
 
-def until_at_work(storm: Storm, seconds: float = 10) -> None:
-    """Wait until effects begin to happen, so that the kill does not meet a worker that is still starting."""
-    before, until = sum(storm.noted().values()), time.monotonic() + seconds
-    while sum(storm.noted().values()) == before and time.monotonic() < until:
-        time.sleep(0.005)
+def until_at_work(storm: Storm, effects: int, seconds: float = 10) -> None:
+    """Wait until there were so many effects, however fast they come, so that a kill meets a worker neither still starting nor done with everything."""
+    until = time.monotonic() + seconds
+    while storm.effects() < effects and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 def until_idle(storm: Storm, seconds: float) -> None:
@@ -175,14 +182,18 @@ def test_two_workers_killed_at_random_points_lose_nothing_and_double_nothing(sto
     chance = random.Random()
     workers = [storm.worker(), storm.worker()]
     try:
-        number, met = 0, 0
+        number, met, times = 0, 0, 1
         while met < KILLS:
             assert number < 3 * KILLS, f"only {met} of {number} kills met work"
-            storm.ask(PLAIN, BOOKINGS, walks=int(number % 20 == 0))
-            until_at_work(storm)
-            time.sleep(chance.uniform(0, 0.3))
+            begun, wanted = storm.effects(), times * (PLAIN + 2 * BOOKINGS)
+            storm.ask(times * PLAIN, times * BOOKINGS, walks=int(number % 20 == 0))
+            until_at_work(storm, begun + chance.randint(1, wanted * 3 // 4))
+            time.sleep(chance.uniform(0, 0.02))
             kill(workers[number % 2])
-            met += storm.waiting() > 0
+            if storm.waiting() > 0:
+                met += 1
+            else:
+                times = min(2 * times, 8)
             workers[number % 2] = storm.worker()
             number += 1
         print(f"{number} kills, {met} of them met work; {storm.plain} plain jobs, {storm.bookings} bookings, {storm.walks} walks")
@@ -207,9 +218,10 @@ def test_the_same_storm_over_workers_without_the_protection_doubles_effects(stor
     chance = random.Random()
     for _ in range(5):  # one round of four kills finds it more often than not
         for _ in range(4):
+            begun = storm.effects()
             storm.ask(PLAIN // 2, 0)
             worker = storm.worker("unprotected")
-            until_at_work(storm)
+            until_at_work(storm, begun + 1)
             time.sleep(chance.uniform(0, 0.03))
             kill(worker)
         last = storm.worker("unprotected")

@@ -1,6 +1,7 @@
 """A sales site of the preset on each database: a sandbox on a Sunday morning with a few people, no customers yet."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -84,36 +85,48 @@ def _peopled(site: Site) -> Site:
     return site
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def site(open_home: Callable[[str], Home], preset: Bundle, request: pytest.FixtureRequest) -> Site:
-    """A site that the tests of a module share; each makes its own customers."""
-    name = f"site{next(_numbers)}"
-    create_workspace(open_home(request.param), name, preset, title=TITLE, sandbox=True, now=MORNING)
-    return _peopled(Site(open_home(request.param), name))
+@pytest.fixture(scope="session")
+def on_postgresql(postgres_url: str) -> Iterator[tuple[str, ExitStack]]:
+    """The server, and what is closed before it is stopped."""
+    with ExitStack() as theatres:
+        yield postgres_url, theatres
 
 
 @pytest.fixture(scope="session")
-def theatre_on(tmp_path_factory: pytest.TempPathFactory, preset: Bundle, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Theatre]]:
-    """A site with its people, published once per kind of database and laid anew for each test; PostgreSQL is only started when asked for."""
-    theatres: dict[str, Theatre] = {}
+def theatre_on(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[..., Theatre]]:
+    """A preset published once per kind of database and use, the sales site kept with its people, too; PostgreSQL is only started when asked for.
 
-    def make(kind: str) -> Theatre:
-        if kind not in theatres:
-            server = (lambda: str(request.getfixturevalue("postgres_url"))) if kind == "postgresql" else None
-            theatre = theatres[kind] = Theatre(tmp_path_factory.mktemp("sites"), all_words(), preset, server, now=MORNING, title=TITLE)
-            _peopled(Site(theatre.stage.fresh(), WORKSPACE))
-            theatre.stage.keep(_PEOPLED)
-        return theatres[kind]
+    The uses: ``each``, laid anew for each test or scenario; ``module``, for each module, whose tests share it beside those.
+    """
+    theatres: dict[tuple[str, str, Path], Theatre] = {}
 
-    yield make
-    for theatre in theatres.values():
-        theatre.close()
+    def make(kind: str, use: str, folder: Path = FOLDER) -> Theatre:
+        if (kind, use, folder) not in theatres:
+            url, closing = request.getfixturevalue("on_postgresql") if kind == "postgresql" else ("", on_sqlite)
+            bundle = Bundle.read_folder(folder, DOCUMENTS)[0]
+            theatre = theatres[kind, use, folder] = Theatre(tmp_path_factory.mktemp("sites"), all_words(), bundle, url, title=TITLE)
+            closing.callback(theatre.close)
+            if folder == FOLDER:
+                site = Site(theatre.stage.fresh(), WORKSPACE)
+                site.home.move_clock(WORKSPACE, MORNING)
+                _peopled(site)
+                theatre.stage.keep(_PEOPLED)
+        return theatres[kind, use, folder]
+
+    with ExitStack() as on_sqlite:
+        yield make
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def site(theatre_on: Callable[..., Theatre], request: pytest.FixtureRequest) -> Site:
+    """A site that the tests of a module share; each makes its own customers."""
+    return Site(theatre_on(request.param, "module").stage.fresh(_PEOPLED), WORKSPACE)
 
 
 @pytest.fixture
-def fresh_site(theatre_on: Callable[[str], Theatre], database_kind: str) -> Site:
+def fresh_site(theatre_on: Callable[..., Theatre], database_kind: str) -> Site:
     """A site of a test's own, for those that move its clock."""
-    return Site(theatre_on(database_kind).stage.fresh(_PEOPLED), WORKSPACE)
+    return Site(theatre_on(database_kind, "each").stage.fresh(_PEOPLED), WORKSPACE)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")

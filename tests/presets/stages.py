@@ -1,7 +1,6 @@
 """Sandboxes of a preset for its scenarios, on either database: published once; a copy is laid under the same home for each. SQLite copies a folder, PostgreSQL a database."""
 
 import os
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -20,14 +19,13 @@ _SECRET = "k" * 40
 
 
 class Theatre:
-    """A preset published in a home of its own kind of database. ``stage`` plays its scenarios."""
+    """A preset published in a home of its own. ``server``: the URL of the PostgreSQL server it lies on, "" for SQLite. ``stage`` plays its scenarios."""
 
-    def __init__(
-        self, folder: Path, registry: Registry, bundle: Bundle, server: Callable[[], str] | None, *, now: datetime = BEGIN, title: str = WORKSPACE
-    ) -> None:
+    def __init__(self, folder: Path, registry: Registry, bundle: Bundle, server: str, *, now: datetime = BEGIN, title: str = WORKSPACE) -> None:
         self.bundle = bundle
         self._folder, self._registry = folder, registry
-        self._server: URL | None = make_url(server()).set(drivername="postgresql") if server is not None else None
+        self._server: URL | None = make_url(server).set(drivername="postgresql") if server else None
+        self._connection = psycopg.connect(self._server.render_as_string(hide_password=False), autocommit=True) if self._server is not None else None
         self._home = self._open(OWN)
         self._names = {OWN}
         create_workspace(self._home, WORKSPACE, bundle, title=title, sandbox=True, now=now)
@@ -36,9 +34,10 @@ class Theatre:
     def close(self) -> None:
         """Take it all away."""
         self._home.close()
-        if self._server is not None:
+        if self._connection is not None:
             for name in self._names:
                 self._admin(f'DROP DATABASE IF EXISTS "{self._database(name)}" WITH (FORCE)')
+            self._connection.close()
 
     def _lay(self, source: str, target: str) -> None:
         """Put a copy of one installation in the other's place."""
@@ -63,6 +62,5 @@ class Theatre:
         return f"s_{os.getpid()}_{id(self)}_{name}"
 
     def _admin(self, statement: str) -> None:
-        assert self._server is not None
-        with psycopg.connect(self._server.render_as_string(hide_password=False), autocommit=True) as connection:
-            connection.execute(statement)
+        assert self._connection is not None
+        self._connection.execute(statement)
