@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from engine.actors import enter_as
 from engine.clock import wall
 from engine.errors import Fault, Invalid, NotFound, Unavailable
-from engine.fields.base import Value, Wrong
+from engine.fields.base import Value, Wrong, accepted
 from engine.jobs import put
 from engine.rates import take
 from engine.records.query_labels import labels
@@ -175,7 +175,7 @@ def read_params(ctx: Context, rules: Iterable[CompiledRule], given: Mapping[str,
         found[key] = {}
         for name, parameter in parameters.items():
             try:
-                value = found[key][name] = parameter.json_reader(given[name]) if name in given else _default(ctx, parameter)
+                value = found[key][name] = accepted(parameter.json_reader, given[name]) if name in given else _default(ctx, parameter)
             except Wrong as wrong:
                 faults.append(Fault(f"/{name}", wrong.code, wrong.params))
                 continue
@@ -208,7 +208,7 @@ def _default(ctx: Context, parameter: Parameter) -> Value:
     if isinstance(default, Mapping) and isinstance(default.get("value"), str):
         expression = ctx.workspace.expression(None, default["value"])
         return evaluator_of(ctx).value(expression, {}) if not expression.fields else None
-    return parameter.json_reader(default) if default is not None else None
+    return accepted(parameter.json_reader, default) if default is not None else None
 
 
 def _pointer(name: str) -> str:

@@ -18,7 +18,7 @@ from engine.actors import system_actor
 from engine.clock import State
 from engine.context import Cause, Context
 from engine.expressions.to_sql import value
-from engine.fields.base import Value, Wrong
+from engine.fields.base import Value, Wrong, accepted
 from engine.records.carried import carry, carry_anew
 from engine.records.derived import own_value
 from engine.records.derived_rollups import gather
@@ -305,7 +305,7 @@ def _hops(entity: CompiledEntity, item: CompiledField) -> Iterator[tuple[str, st
 def _converted(was: CompiledField, read: Callable[[object], Value], kept: Value, old: Workspace) -> Value:
     for face in (was.type.to_cell, was.type.to_json):
         try:
-            return read(face(kept, was.value, old.scope))
+            return accepted(read, face(kept, was.value, old.scope))
         except (Wrong, ValueError, TypeError):
             continue
     return None

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from engine.expressions.checking import names_for
 from engine.expressions.language import Expression, ExpressionRefused, parse
 from engine.expressions.types import BOOLEAN, INSTANT
-from engine.fields.base import Value, Wrong
+from engine.fields.base import Value, Wrong, accepted
 from engine.fields.values import Link, Masked, link_id
 from engine.outbox_reading import OutgoingView, outbox
 from engine.records import query
@@ -172,7 +172,7 @@ def _same(item: CompiledField, wanted: Any, found: Value, scope: Any) -> bool:
     if item.target:
         return bool(_ids(wanted) == _ids(found))
     try:
-        typed = item.type.json_reader(item.value, scope)(wanted)
+        typed = accepted(item.type.json_reader(item.value, scope), wanted)
     except Wrong:
         return False
     return typed == found or (typed in (None, [], "") and found in (None, [], ""))

@@ -15,7 +15,7 @@ from engine.clock import raise_settings_version
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.expressions.calendars import BadCalendar
 from engine.expressions.calendars import read as read_calendar
-from engine.fields.base import FieldType, Value, Wrong
+from engine.fields.base import FieldType, Value, Wrong, accepted
 from engine.settings_effects import Consequences, consequences
 from engine.system_tables import setting_value
 from engine.workspace_load import read_setting
@@ -181,7 +181,7 @@ class _Reading:
             return None
         reader = (kind.reader if self.form else kind.json_reader)(field, self.workspace.scope)
         try:
-            value = reader(raw)
+            value = accepted(reader, raw)
         except Wrong as wrong:
             self.faults.append(Fault(at, wrong.code, wrong.params))
             return None

@@ -12,7 +12,7 @@ from engine.access import remember
 from engine.expressions.binds import Bound, ZoneBound
 from engine.expressions.evaluate import Environment, Evaluator, Fields
 from engine.expressions.to_sql import bind_values, condition, needed_in
-from engine.fields.base import FieldType, Reader, Value, Wrong
+from engine.fields.base import FieldType, Reader, Value, Wrong, accepted
 from engine.holidays import closed_days
 from engine.myself import Myself
 from engine.scope import TableNames, engine_select
@@ -92,7 +92,7 @@ class SealedValues:
         """The stored form of a value of a field type; the value itself when it is none (and so equals nothing stored)."""
         kind, bare, read = self._kind(name)
         try:
-            return kind.blind(read(value), bare)
+            return kind.blind(accepted(read, value), bare)
         except Wrong:
             return value
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from engine.clock import State
 from engine.crypto import Cipher, Keys
 from engine.database import Database
-from engine.fields.base import FieldType, Wrong
+from engine.fields.base import FieldType, Wrong, accepted
 from engine.fields.scope import FieldScope
 from engine.provenance import load_bundle
 from engine.schema.ledger import Ledger, Shape, read_ledger
@@ -179,6 +179,6 @@ def _read(like: Field, value: Any, types: Mapping[str, FieldType], scope: FieldS
     if value is None or like.type not in types:
         return value
     try:
-        return types[like.type].reader(like, scope)(value)
+        return accepted(types[like.type].reader(like, scope), value)
     except (Wrong, KeyError):
         return None

@@ -10,7 +10,7 @@ from engine.access import remember
 from engine.errors import Refusal
 from engine.explaining import explain_some
 from engine.expressions.language import Expression
-from engine.fields.base import Value, Wrong
+from engine.fields.base import Value, Wrong, accepted
 from engine.fields.values import Link
 from engine.messages import told, told_faults
 from engine.records.query_labels import labels
@@ -164,7 +164,7 @@ class ParameterBinder:
     def _read(item: CompiledField, given: Any) -> tuple[Value, Any]:
         assert item.reader is not None
         try:
-            return item.reader(given), given
+            return accepted(item.reader, given), given
         except Wrong:
             return None, given
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.access import grant_of
-from engine.fields.base import Wrong
+from engine.fields.base import Wrong, accepted
 from engine.fields.values import Masked
 from metadata.text import label_text
 from renderer.bound_field import BoundField, Surroundings, bound_field
@@ -112,6 +112,6 @@ def _value(item: CompiledField, value: Any, typed: bool) -> tuple[Any, Any]:
     if not typed or item.reader is None:
         return value, None
     try:
-        return item.reader(value), None
+        return accepted(item.reader, value), None
     except Wrong:
         return None, value

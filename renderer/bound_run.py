@@ -10,7 +10,7 @@ from typing import Any
 from engine.access import grant_of
 from engine.context import Context
 from engine.errors import NotFound
-from engine.fields.base import Wrong
+from engine.fields.base import Wrong, accepted
 from engine.fields.values import HIDDEN
 from engine.messages import sentence as told_code
 from engine.records import query
@@ -157,7 +157,7 @@ def field_text(ctx: Context, entity: str, key: str, value: Any) -> str:
         with ctx.reading() as inner:
             return labels(inner, item.target, [value]).get(value, f"#{value}")
     try:
-        typed = item.type.json_reader(item.value, ctx.workspace.scope)(value) if item.type.family == "value" else value
+        typed = accepted(item.type.json_reader(item.value, ctx.workspace.scope), value) if item.type.family == "value" else value
     except Wrong:  # an older version wrote it, whose field took other values
         typed = None
     return item.type.show(typed, item.value, ctx.workspace.scope, ctx.locale) if typed is not None else plain_text(ctx, value)

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from engine.expressions.calendars import WEEKDAYS
+from engine.fields.base import accepted
 from engine.settings_effects import settings_in
 from engine.settings_values import ELSE
 from engine.workspace import CompiledField
@@ -205,7 +206,7 @@ def _table_control(
             item = setting_field(workspace, setting, str(document["type"]), title, document)
             name = f"{NAME}.{index}.{key}"
             stored = kept[index].get(key) if index < len(kept) else None
-            typed = item.type.reader(item.value, workspace.scope)(stored) if stored is not None else None
+            typed = accepted(item.type.reader(item.value, workspace.scope), stored) if stored is not None else None
             given = None if raw is None else raw.get(name, "")
             row.append(
                 bound_field(item, typed, around, raw=given, name=name, label=title, errors=tuple(errors.get(f"/value/{index}/{key}", ())), required=False)

@@ -8,7 +8,7 @@ from typing import Any
 from engine.context import Context
 from engine.errors import NotFound
 from engine.expressions.language import Expression
-from engine.fields.base import Value, Wrong
+from engine.fields.base import Value, Wrong, accepted
 from engine.fields.values import Masked, link_id
 from engine.records import query
 from engine.rules.book import CompiledRule
@@ -66,7 +66,7 @@ def values_given(ctx: Context, rule: CompiledRule, record: int | None, raw: Mapp
 def _differs(item: CompiledField, given: Any, now: Value) -> bool:
     assert item.reader is not None
     try:
-        typed = item.reader(given)
+        typed = accepted(item.reader, given)
     except Wrong:
         return True  # the save will say what is wrong with it
     held = ([link_id(one) for one in now] if isinstance(now, list) else link_id(now)) if item.target and now is not None else now

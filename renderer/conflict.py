@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from engine.errors import Conflict
-from engine.fields.base import Wrong
+from engine.fields.base import Wrong, accepted
 from engine.records.record import Record
 from metadata.text import label_text
 from renderer.bound_field import shown_text
@@ -29,7 +29,7 @@ def conflict_page(visit: Visit, entity: str, raw: Mapping[str, Any], conflict: C
             continue
         theirs = shown_text(item, current[name], surroundings)
         try:
-            mine = shown_text(item, item.reader(given), surroundings)
+            mine = shown_text(item, accepted(item.reader, given), surroundings)
         except Wrong:
             mine = str(given)
         if mine == theirs or (isinstance(current[name], tuple) and str(current[name][0]) == str(given)):

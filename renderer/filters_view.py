@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import NotFound
-from engine.fields.base import FieldType
+from engine.errors import Fault, Invalid, NotFound
+from engine.fields.base import FieldType, Wrong, accepted
 from engine.records.filters import FilterGroup, FilterRow, from_text, to_text
 from engine.records.query import lookup
 from metadata.text import label_text
@@ -156,17 +156,26 @@ def _link_control(ctx: Context, item: CompiledField, values: list[str]) -> dict[
 
 
 def read_conditions(ctx: Context, layout: Layout, join: str, given: list[tuple[str, str, list[str]]]) -> FilterGroup:
-    """(field, operator, raw values) of the builder's form as a filter; values become what expressions write, empty lines go."""
+    """(field, operator, raw values) of the builder's form as a filter; values become what expressions write, empty lines go.
+
+    Raises Invalid with every line whose value its field does not read.
+    """
     types, scope = filter_types(layout), ctx.workspace.scope.of(layout.entity.key)
-    rows = []
-    for name, key, raw in given:
+    rows, faults = [], []
+    for number, (name, key, raw) in enumerate(given):
         kind = types.get(name)
         if kind is None:
             continue
         operator = next((one for one in kind.operators if one.key == key), kind.operators[0])
-        values = tuple(_literal(layout.entity.fields[name], text, scope) for text in raw if text.strip())
+        try:
+            values = tuple(_literal(layout.entity.fields[name], text, scope) for text in raw if text.strip())
+        except Wrong as wrong:
+            faults.append(Fault(f"/{number}", wrong.code, wrong.params))
+            continue
         if operator.values == 0 or values:
             rows.append(FilterRow(name, operator.key, values if operator.values else ()))
+    if faults:
+        raise Invalid("filter_invalid", faults=faults)
     return FilterGroup("or" if join == "or" else "and", tuple(rows))
 
 
@@ -176,7 +185,7 @@ def _literal(item: CompiledField, text: str, scope: FieldScope) -> Any:
     if item.target:
         return int(text) if text.isascii() and text.isdigit() else 0
     if item.type.align == "end":
-        return item.type.reader(item.value, scope)(text)
+        return accepted(item.type.reader(item.value, scope), text)
     return text.strip()
 
 

@@ -74,25 +74,33 @@ class Direct:
         known = self._known
         try:
             found: list[Value] = list(map(self._read if known is None else known.__getitem__, cells))
-        except (Wrong, TypeError):  # one of them is wrong, or a date, which no dictionary takes
+        except (Wrong, TypeError):  # raised from deep in a value, or a date, which no dictionary takes
             return self._one_by_one(cells)
-        if known is None:
-            return found, []
-        self._seen += len(cells)
-        if len(known) > JUDGED_AT and self._seen < 2 * len(known):
-            self._known = None
-        return [list(item) if item.__class__ is tuple else item for item in found] if known.lists else found, []
+        if known is not None:
+            self._seen += len(cells)
+            if len(known) > JUDGED_AT and self._seen < 2 * len(known):
+                self._known = None
+            if known.lists:
+                found = [list(item) if item.__class__ is tuple else item for item in found]
+        return found, self._faults(found) if Wrong in set(map(type, found)) else []
 
     def _one_by_one(self, cells: Sequence[Cell]) -> tuple[list[Value], list[tuple[int, Fault]]]:
         found: list[Value] = []
-        faults: list[tuple[int, Fault]] = []
-        for number, cell in enumerate(cells):
+        for cell in cells:
             try:
                 found.append(self._read(cell))
             except Wrong as wrong:
-                found.append(None)
-                faults.append((number, Fault(f"/{self.key}", wrong.code, wrong.params)))
-        return found, faults
+                found.append(wrong)
+        return found, self._faults(found)
+
+    def _faults(self, found: list[Value]) -> list[tuple[int, Fault]]:
+        """The faults among values that were read, which leave an empty place each."""
+        faults: list[tuple[int, Fault]] = []
+        for number, item in enumerate(found):
+            if isinstance(item, Wrong):
+                found[number] = None
+                faults.append((number, Fault(f"/{self.key}", item.code, item.params)))
+        return faults
 
     def people(self, cells: Sequence[Cell], known: Mapping[str, int]) -> tuple[list[Value], list[tuple[int, Fault]], list[tuple[int, str]]]:
         """As ``values`` for names of people: the ids of those already known, and the other names with the cell's number."""

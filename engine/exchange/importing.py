@@ -18,7 +18,7 @@ from engine.exchange.outcomes import CREATED, MERGED, REFUSED, Outcome
 from engine.exchange.related import ChildWriter
 from engine.exchange.rows import RowDraft
 from engine.exchange.sheets import SheetRow
-from engine.fields.base import Wrong
+from engine.fields.base import Wrong, accepted
 from engine.records import service
 from engine.records.loading import ReadRow, reading_ahead
 from engine.records.query import among
@@ -169,7 +169,7 @@ class Importer:
             item = entity.fields.get(key)
             if item is not None and item.reader is not None:
                 try:
-                    found[key] = item.reader(given)
+                    found[key] = accepted(item.reader, given)
                 except Wrong:
                     continue
         return found

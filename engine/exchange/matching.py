@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from engine.exchange.mapping import Plan
 from engine.exchange.rows import RowDraft
-from engine.fields.base import Wrong
+from engine.fields.base import Wrong, accepted
 from engine.records.values import blinded
 from engine.scope import among, ids_value, scope_of
 from engine.surroundings import bound, needed_of
@@ -59,7 +59,7 @@ class Matcher:
         if value is None or value == "" or item.reader is None:
             return None
         try:
-            typed = item.reader(value)
+            typed = accepted(item.reader, value)
         except Wrong:
             return None
         return None if typed is None else (item.type.name, typed)

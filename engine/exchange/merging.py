@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.exchange.mapping import Plan
 from engine.exchange.rows import RowDraft
-from engine.fields.base import Wrong, title_of
+from engine.fields.base import Wrong, accepted, title_of
 from engine.fields.values import Link, Masked
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Merger:
         for item in items:
             assert item.reader is not None
             try:
-                given = item.reader(draft.values[item.key])
+                given = accepted(item.reader, draft.values[item.key])
             except Wrong:
                 continue
             if stands[item.key] not in (None, "", []) and given != stands[item.key]:
@@ -97,7 +97,7 @@ class Merger:
     def _field(self, merged: Merged, item: CompiledField, stands: Any, raw: Any, draft: RowDraft, notes: list[str]) -> None:
         assert item.reader is not None
         try:
-            given = item.reader(raw)
+            given = accepted(item.reader, raw)
         except Wrong:
             return
         if given is None or isinstance(stands, Masked):

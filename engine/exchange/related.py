@@ -12,7 +12,7 @@ from engine.exchange.mapping import Child, Plan
 from engine.exchange.merging import comparable, raw_of
 from engine.exchange.rows import ChildDraft, RowDraft
 from engine.expressions.evaluate import Evaluator
-from engine.fields.base import Wrong
+from engine.fields.base import Wrong, accepted
 from engine.records import service
 from engine.records.query import among
 from engine.records.record import ANY, Record
@@ -88,7 +88,7 @@ class ChildWriter:
             if reader is None:
                 continue
             try:
-                reader(value)
+                accepted(reader, value)
             except Wrong:
                 limit = entity.fields[key].definition.body.get("maxLength")
                 if isinstance(value, str) and isinstance(limit, int) and len(value) > limit:
@@ -124,7 +124,7 @@ class ChildWriter:
             reader = entity.fields[name].reader if name in entity.fields else None
             if reader is not None:
                 try:
-                    typed[name] = reader(value)
+                    typed[name] = accepted(reader, value)
                 except Wrong:
                     typed[name] = None
         for name in self._key_fields(child):

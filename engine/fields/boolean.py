@@ -17,6 +17,9 @@ _TRUE = frozenset({"是", "有", "对", "真", "已", "yes", "y", "true", "t", "
 _FALSE = frozenset({"否", "无", "没有", "不", "不是", "错", "假", "未", "no", "n", "false", "f", "0", "off", "×", "✗"})
 
 
+_EXPECTED = Wrong("boolean_expected")
+
+
 class Boolean(FieldType):
     """Yes or no; empty counts as no in conditions."""
 
@@ -52,7 +55,7 @@ class Boolean(FieldType):
                     return False
             elif isinstance(raw, int | float) and raw in (0, 1):
                 return bool(raw)
-            raise Wrong("boolean_expected")
+            return _EXPECTED
 
         return read
 

@@ -63,10 +63,10 @@ class Choice(FieldType):
                     return None
                 if raw in codes:
                     return raw
-                raise Wrong("choice_unknown", value=raw[:60])
+                return Wrong("choice_unknown", value=raw[:60])
             if raw is None:
                 return None
-            raise Wrong("choice_unknown", value=str(raw)[:60])
+            return Wrong("choice_unknown", value=str(raw)[:60])
 
         return read
 
@@ -80,7 +80,7 @@ class Choice(FieldType):
             text = str(int(raw)) if isinstance(raw, float) and raw.is_integer() else str(raw)
             code = spellings.get(spelling(text))
             if code is None:
-                raise Wrong("choice_unknown", value=text.strip()[:60])
+                return Wrong("choice_unknown", value=text.strip()[:60])
             return code
 
         return cell
@@ -183,16 +183,16 @@ class ChoiceList(Several):
                 except (KeyError, TypeError):
                     pass
             items = split_list(raw)
-            if not items:
-                return None
+            if not items or isinstance(items, Wrong):
+                return items or None
             found = set()
             for item in items:
                 code = codes.get(spelling(str(item))) if by_spelling else codes.get(item) if isinstance(item, str) else None
                 if code is None:
-                    raise Wrong("choice_unknown", value=str(item)[:60])
+                    return Wrong("choice_unknown", value=str(item)[:60])
                 found.add(code)
             if most is not None and len(found) > most:
-                raise Wrong("too_many_items", maximum=most)
+                return Wrong("too_many_items", maximum=most)
             return sorted(found, key=place.__getitem__)
 
         return read

@@ -124,6 +124,9 @@ def column_for(notation: str, types: Mapping[str, FieldType]) -> sa.types.TypeEn
     return types[field.type].column(field)
 
 
+_GIVEN = Wrong("derived_given")
+
+
 class Derived(FieldType):
     """What derived types share: they are never read from input, and every other face is that of the field they carry. Not a type by itself."""
 
@@ -156,7 +159,7 @@ class Derived(FieldType):
         def read(raw: object) -> Value:
             if raw is None or raw == "":
                 return None
-            raise Wrong("derived_given")
+            return _GIVEN
 
         return read
 

@@ -29,6 +29,9 @@ _AFTERNOON = {"下午", "傍晚", "晚上", "晚", "pm"}
 _RELATIVE = {"今天": 0, "今日": 0, "昨天": 1, "昨日": 1, "前天": 2, "大前天": 3}
 
 
+_INVALID = Wrong("date_invalid")
+
+
 class Moment(NamedTuple):
     """A day, and the time of day if one was written."""
 
@@ -36,34 +39,37 @@ class Moment(NamedTuple):
     at: time | None = None
 
 
-def date_of(year: int, month: int, day: int) -> date:
+def date_of(year: int, month: int, day: int) -> date | Wrong:
     """The date, or Wrong when the calendar has none such."""
     try:
         found = date(year, month, day)
     except ValueError:
-        raise Wrong("date_invalid") from None
+        return _INVALID
     if not FIRST_YEAR <= year <= LAST_YEAR:
-        raise Wrong("date_out_of_range", first=FIRST_YEAR, last=LAST_YEAR)
+        return Wrong("date_out_of_range", first=FIRST_YEAR, last=LAST_YEAR)
     return found
 
 
-def read_moment(text: str, today: date | None = None) -> Moment:
+def read_moment(text: str, today: date | None = None) -> Moment | Wrong:
     """The day and time of a text. With ``today``, dates without a year are the latest that is not in the future; without it they are Wrong."""
     plain = unicodedata.normalize("NFKC", text).strip().lower()
     if not plain or len(plain) > 60:
-        raise Wrong("date_invalid")
+        return _INVALID
     day, rest = _day(plain, today)
+    if isinstance(day, Wrong):
+        return day
     rest = _BETWEEN.sub("", rest)
-    return Moment(day, _time(rest) if rest and not _MIDNIGHT.fullmatch(rest) else None)
+    at = _time(rest) if rest and not _MIDNIGHT.fullmatch(rest) else None
+    return at if isinstance(at, Wrong) else Moment(day, at)
 
 
-def _day(plain: str, today: date | None) -> tuple[date, str]:
+def _day(plain: str, today: date | None) -> tuple[date | Wrong, str]:
     found = _YMD.match(plain) or _COMPACT.match(plain)
     if found:
         year, month, day = (int(part) for part in found.groups())
         return date_of(year, month, day), plain[found.end() :]
     if today is None:
-        raise Wrong("date_invalid")
+        return _INVALID, plain
     for word, back in _RELATIVE.items():
         if plain.startswith(word):
             return today - timedelta(days=back), plain[len(word) :]
@@ -75,13 +81,13 @@ def _day(plain: str, today: date | None) -> tuple[date, str]:
     if found:
         month, day = (int(part) for part in found.groups())
         return latest(month, day, today), plain[found.end() :]
-    raise Wrong("date_invalid")
+    return _INVALID, plain
 
 
-def latest(month: int, day: int, today: date) -> date:
+def latest(month: int, day: int, today: date) -> date | Wrong:
     """The latest such day of the year that is not after ``today``; 29 February may lie up to eight years back."""
     if not 1 <= month <= 12 or not 1 <= day <= 31:
-        raise Wrong("date_invalid")
+        return _INVALID
     for year in range(today.year, today.year - 9, -1):
         try:
             found = date(year, month, day)
@@ -89,16 +95,16 @@ def latest(month: int, day: int, today: date) -> date:
             continue
         if found <= today:
             return found
-    raise Wrong("date_invalid")
+    return _INVALID
 
 
-def _time(rest: str) -> time | None:
+def _time(rest: str) -> time | Wrong | None:
     plain = rest.strip()
     if plain in _HALVES:
         return None
     found = _TIME.fullmatch(plain)
     if not found:
-        raise Wrong("date_invalid")
+        return _INVALID
     half, hour_text, minute, thirty, quarter, second, suffix = found.groups()
     hour = int(hour_text)
     word = half or suffix
@@ -110,29 +116,33 @@ def _time(rest: str) -> time | None:
     try:
         return time(hour, minutes, int(second or 0))
     except ValueError:
-        raise Wrong("date_invalid") from None
+        return _INVALID
 
 
-def of_serial(number: float) -> Moment:
+def _moment(day: date | Wrong, at: time | None = None) -> Moment | Wrong:
+    return day if isinstance(day, Wrong) else Moment(day, at)
+
+
+def of_serial(number: float) -> Moment | Wrong:
     """The moment of an Excel serial number (1900 system, to the second); Wrong outside 1954 to 2119."""
     if not _SERIALS[0] <= number <= _SERIALS[1]:
-        raise Wrong("date_invalid")
+        return _INVALID
     found = _EXCEL_EPOCH + timedelta(seconds=round(number * 86_400))
     return Moment(found.date(), found.time() if found.time() != time() else None)
 
 
-def of_cell(raw: object, today: date | None = None) -> Moment | None:
-    """The moment of a spreadsheet cell of any kind: dates, serial numbers, texts; None for an empty one."""
+def of_cell(raw: object, today: date | None = None) -> Moment | Wrong | None:
+    """The moment of a spreadsheet cell of any kind: dates, serial numbers, texts; None for an empty one, Wrong for what tells none."""
     if raw is None:
         return None
     if isinstance(raw, datetime):
-        return Moment(date_of(raw.year, raw.month, raw.day), raw.time().replace(tzinfo=None) if raw.time() != time() else None)
+        return _moment(date_of(raw.year, raw.month, raw.day), raw.time().replace(tzinfo=None) if raw.time() != time() else None)
     if isinstance(raw, date):
-        return Moment(date_of(raw.year, raw.month, raw.day))
+        return _moment(date_of(raw.year, raw.month, raw.day))
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return of_serial(raw)
     if not isinstance(raw, str):
-        raise Wrong("date_invalid")
+        return _INVALID
     text = raw.strip()
     if not text:
         return None
@@ -143,10 +153,10 @@ def of_cell(raw: object, today: date | None = None) -> Moment | None:
     return read_moment(text, today)
 
 
-def _of_iso(text: str, today: date | None) -> Moment:
+def _of_iso(text: str, today: date | None) -> Moment | Wrong:
     """What ``read_moment`` gives, at the speed of the standard library; what no calendar has is told by it."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         return read_moment(text, today)
-    return Moment(date_of(found.year, found.month, found.day), found.time() if len(text) > len("2026-03-15") else None)
+    return _moment(date_of(found.year, found.month, found.day), found.time() if len(text) > len("2026-03-15") else None)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from engine.fields.base import AT_LEAST, AT_MOST, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, stored_as
+from engine.fields.base import AT_LEAST, AT_MOST, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, accepted, stored_as
 from engine.fields.moment import matching
 from engine.fields.scope import FieldScope
 from metadata.definitions import Field
@@ -43,11 +43,18 @@ _SECONDS = {
 }
 
 
+_INVALID = Wrong("duration_invalid")
+
+
 def parse_duration(text: str) -> int:
-    """The seconds of an ISO 8601 text; Wrong for anything else."""
+    """The seconds of an ISO 8601 text as definitions have it; raises Wrong for anything else."""
+    return int(accepted(_iso_seconds, text))
+
+
+def _iso_seconds(text: str) -> int | Wrong:
     found = _ISO.fullmatch(text)
     if not found or not any(found.groups()[1:]) or text.endswith("T"):
-        raise Wrong("duration_invalid")
+        return _INVALID
     weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:])
     total = (weeks * 7 + days) * 86_400 + hours * 3600 + minutes * 60 + seconds
     return -total if found[1] == "-" else total
@@ -67,21 +74,19 @@ def iso(seconds: int) -> str:
     return f"{'-' if seconds < 0 else ''}P{f'{days}D' if days else ''}{'T' + time_part if time_part else ''}"
 
 
-def read_duration(text: str) -> int:
-    """The seconds of what a person typed: ISO 8601, or words such as ``3天``, ``2小时30分``, ``45 min``."""
+def read_duration(text: str) -> int | Wrong:
+    """The seconds of what a person typed: ISO 8601, or words such as ``3天``, ``2小时30分``, ``45 min``; Wrong for anything else."""
     plain = unicodedata.normalize("NFKC", text).strip()
     if plain.lstrip("+-")[:1] in ("P", "p"):
-        return parse_duration(plain.upper())
+        return _iso_seconds(plain.upper())
     plain = plain.lower().replace("半小时", "30分钟")
     position = total = 0
     for found in _WORDS.finditer(plain):
         if plain[position : found.start()].strip():
-            raise Wrong("duration_invalid")
+            return _INVALID
         position = found.end()
         total += int(found[1]) * _SECONDS[found[2] if found[2] in _SECONDS else found[2].removesuffix("s")]
-    if position == 0 or plain[position:].strip():
-        raise Wrong("duration_invalid")
-    return total
+    return _INVALID if position == 0 or plain[position:].strip() else total
 
 
 def duration_words(seconds: int, locale: str) -> str:
@@ -118,14 +123,14 @@ class DurationType(FieldType):
             if raw is None:
                 return None
             if not isinstance(raw, str) or len(raw) > 60:
-                raise Wrong("duration_invalid")
+                return _INVALID
             return read_duration(raw) if raw.strip() else None
 
         return read
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """ISO 8601 only."""
-        return matching(self.reader(field, scope), re.compile(ISO_PATTERN), "duration_invalid")
+        return matching(self.reader(field, scope), re.compile(ISO_PATTERN), _INVALID)
 
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """ISO 8601."""

@@ -26,12 +26,13 @@ _ACCEPT: Mapping[str, Mapping[str, object]] = {
 }
 
 
-def file_id(raw: object) -> int | None:
+_EXPECTED = Wrong("file_expected")
+
+
+def file_id(raw: object) -> int | Wrong | None:
     """The id in a number, an object with one, or a FileValue."""
-    try:
-        return read_id(raw.id if isinstance(raw, FileValue) else raw)
-    except Wrong:
-        raise Wrong("file_expected") from None
+    found = read_id(raw.id if isinstance(raw, FileValue) else raw)
+    return _EXPECTED if isinstance(found, Wrong) else found
 
 
 def file_json(value: Value) -> object:
@@ -137,7 +138,7 @@ class FileList(References):
         """json: only whether there are any can be asked."""
         return "json"
 
-    def one(self, raw: object) -> int | None:
+    def one(self, raw: object) -> int | Wrong | None:
         """An id, as one of them is given by itself."""
         return file_id(raw)
 

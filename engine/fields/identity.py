@@ -60,21 +60,22 @@ _PROVINCES = frozenset(
 )
 
 
+_INVALID, _BIRTH, _CHECKSUM, _PRECISION = Wrong("id_no_invalid"), Wrong("id_no_birth"), Wrong("id_no_checksum"), Wrong("id_no_precision_lost")
+
+
 def check_character(first17: str) -> str:
     """The eighteenth character that belongs to the first seventeen (GB 11643)."""
     return _CHECKS[sum(int(digit) * weight for digit, weight in zip(first17, _WEIGHTS, strict=True)) % 11]
 
 
-def read_id_no(text: str) -> str:
+def read_id_no(text: str) -> str | Wrong:
     """The number with its check character in upper case; Wrong with what is the matter: its form, its date, or a digit."""
     plain = "".join(unicodedata.normalize("NFKC", text).split()).upper().lstrip("'’")
     if not _SHAPE.match(plain) or plain[:2] not in _PROVINCES:
-        raise Wrong("id_no_invalid")
+        return _INVALID
     if birth_date(plain) is None:
-        raise Wrong("id_no_birth")
-    if check_character(plain[:17]) != plain[17]:
-        raise Wrong("id_no_checksum")
-    return plain
+        return _BIRTH
+    return plain if check_character(plain[:17]) == plain[17] else _CHECKSUM
 
 
 def birth_date(number: str) -> date | None:
@@ -113,11 +114,11 @@ class IdNumber(FieldType):
             if raw is None:
                 return None
             if isinstance(raw, float):
-                raise Wrong("id_no_precision_lost")
+                return _PRECISION
             if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw < 10**18:
                 raw = str(raw)
             if not isinstance(raw, str) or len(raw) > 60:
-                raise Wrong("id_no_invalid")
+                return _INVALID
             return read_id_no(raw) if raw.strip() else None
 
         return read
@@ -128,7 +129,7 @@ class IdNumber(FieldType):
 
         def strict(raw: object) -> Value:
             if isinstance(raw, str) and raw.strip() and not _SHAPE.match(raw.strip()):
-                raise Wrong("id_no_invalid")
+                return _INVALID
             return read(raw)
 
         return strict

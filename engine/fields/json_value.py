@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import orjson
 import sqlalchemy as sa
 
-from engine.fields.base import EMPTY, FILLED, INTEGER_LIMIT, FieldType, Operator, Reader, Value, Wrong, option, stored_as
+from engine.fields.base import EMPTY, FILLED, INTEGER_LIMIT, FieldType, Operator, Reader, Value, Wrong, accepted, option, stored_as
 from engine.fields.scope import FieldScope
 from engine.fields.storage import JsonValue
 from engine.fields.text import checked_text
@@ -25,11 +25,11 @@ LARGEST_OF_ALL = 16 * 1024 * 1024
 
 
 def checked_json(value: object, depth: int = 0) -> object:
-    """The value, or Wrong: too deep, a number JSON readers would change, a text no database carries, or no JSON at all."""
+    """The value; raises Wrong, from however deep in it: too deep, a number JSON readers would change, a text no database carries, or no JSON at all."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return checked_text(value)
+        return accepted(checked_text, value)
     if isinstance(value, int):
         if abs(value) > INTEGER_LIMIT:
             raise Wrong("json_number")
@@ -43,7 +43,7 @@ def checked_json(value: object, depth: int = 0) -> object:
     if isinstance(value, list):
         return [checked_json(item, depth + 1) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {checked_text(key): checked_json(item, depth + 1) for key, item in value.items()}
+        return {accepted(checked_text, key): checked_json(item, depth + 1) for key, item in value.items()}
     raise Wrong("json_invalid")
 
 
@@ -97,7 +97,7 @@ class JsonType(FieldType):
                 raw = parsed(raw, largest)
             value = checked_json(raw)
             if len(orjson.dumps(value)) > largest:
-                raise Wrong("json_too_large", maximum=largest)
+                return Wrong("json_too_large", maximum=largest)
             return value
 
         return read
@@ -153,7 +153,7 @@ class JsonType(FieldType):
 
 
 def parsed(text: str, largest: int = LARGEST) -> object:
-    """The JSON value of a text; Wrong when it is none."""
+    """The JSON value of a text; raises Wrong when it is none."""
     if len(text) > largest:
         raise Wrong("json_too_large", maximum=largest)
     try:

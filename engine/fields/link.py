@@ -35,7 +35,10 @@ _WHERE: Mapping[str, Option] = {"where": WHERE_OPTION}
 _ID: Mapping[str, object] = {"type": "integer", "minimum": 1, "maximum": INTEGER_LIMIT}
 
 
-def read_id(raw: object) -> int | None:
+_EXPECTED = Wrong("link_expected")
+
+
+def read_id(raw: object) -> int | Wrong | None:
     """The id in a JSON number, ``{"id": ...}``, a Link or a form's digits; None for empty; Wrong otherwise."""
     if isinstance(raw, Link):
         raw = raw.id
@@ -46,18 +49,14 @@ def read_id(raw: object) -> int | None:
     elif isinstance(raw, str) and raw.strip().isascii() and raw.strip().isdigit() and len(raw.strip()) < 17:
         number = int(raw)
     elif isinstance(raw, dict) and "id" in raw:
-        if type(raw["id"]) not in (int, float):
-            raise Wrong("link_expected")
-        return read_id(raw["id"])
+        return read_id(raw["id"]) if type(raw["id"]) in (int, float) else _EXPECTED
     elif isinstance(raw, float) and abs(raw) < 1e16 and raw.is_integer():
         number = int(raw)
     elif isinstance(raw, str) and not raw.strip():
         return None
     else:
-        raise Wrong("link_expected")
-    if not 1 <= number <= INTEGER_LIMIT:
-        raise Wrong("link_expected")
-    return number
+        return _EXPECTED
+    return number if 1 <= number <= INTEGER_LIMIT else _EXPECTED
 
 
 def link_json(value: Value) -> object:
@@ -205,7 +204,7 @@ class LinkList(References):
         """links:ENTITY"""
         return f"links:{self.target(field)}"
 
-    def one(self, raw: object) -> int | None:
+    def one(self, raw: object) -> int | Wrong | None:
         """An id, as one of them is given by itself."""
         return read_id(raw)
 

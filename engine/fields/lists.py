@@ -54,15 +54,18 @@ class Several(FieldType):
         return "***" if value else ""
 
 
-def split_list(raw: object) -> list[object]:
-    """The items of a list given as JSON list, repeated form values or one text with separators; [] for empty."""
+_LIST_EXPECTED, _ITEM_EMPTY = Wrong("list_expected"), Wrong("list_item_empty")
+
+
+def split_list(raw: object) -> list[object] | Wrong:
+    """The items of a list given as JSON list, repeated form values or one text with separators; [] for empty, Wrong for what is no list."""
     if raw is None:
         return []
     if isinstance(raw, list | tuple):
         return [item for item in raw if item is not None and item != ""]
     if isinstance(raw, str):
         return [item for part in SEPARATORS.split(raw) if (item := part.strip())]
-    raise Wrong("list_expected")
+    return _LIST_EXPECTED
 
 
 def full_list(read: Reader, most: int | None) -> Reader:
@@ -71,9 +74,9 @@ def full_list(read: Reader, most: int | None) -> Reader:
     def strict(raw: object) -> Value:
         if isinstance(raw, list):
             if None in raw or "" in raw:
-                raise Wrong("list_item_empty")
+                return _ITEM_EMPTY
             if most is not None and len(raw) > most:
-                raise Wrong("too_many_items", maximum=most)
+                return Wrong("too_many_items", maximum=most)
         return read(raw)
 
     return strict
@@ -85,8 +88,8 @@ class References(Several):
     most: ClassVar[int]
     expected: ClassVar[str]
 
-    def one(self, raw: object) -> int | None:
-        """The id of one of them, as forms, JSON and sheets give it; None for nothing. Raises Wrong."""
+    def one(self, raw: object) -> int | Wrong | None:
+        """The id of one of them, as forms, JSON and sheets give it; None for nothing, Wrong for what is none."""
         raise NotImplementedError
 
     def limit(self, field: Field) -> int:
@@ -99,10 +102,16 @@ class References(Several):
 
         def read(raw: object) -> Value:
             items = [raw] if isinstance(raw, int) and not isinstance(raw, bool) else split_list(raw)
-            found = dict.fromkeys(number for item in items if (number := one(item)) is not None)
-            if len(found) > most:
-                raise Wrong("too_many_items", maximum=most)
-            return list(found) or None
+            if isinstance(items, Wrong):
+                return items
+            found: dict[int, None] = {}
+            for item in items:
+                number = one(item)
+                if isinstance(number, Wrong):
+                    return number
+                if number is not None:
+                    found[number] = None
+            return Wrong("too_many_items", maximum=most) if len(found) > most else list(found) or None
 
         return read
 
@@ -113,9 +122,9 @@ class References(Several):
         def strict(raw: object) -> Value:
             if isinstance(raw, list):
                 if any(type(item) not in (int, float, dict) for item in raw):
-                    raise Wrong(self.expected)
+                    return Wrong(self.expected)
                 if len(raw) > most:
-                    raise Wrong("too_many_items", maximum=most)
+                    return Wrong("too_many_items", maximum=most)
             return read(raw)
 
         return strict
@@ -147,15 +156,19 @@ class Tags(Several):
 
         def read(raw: object) -> Value:
             found: dict[str, None] = {}
-            for item in split_list(raw):
-                tag = " ".join(checked_text(item).split())
+            items = split_list(raw)
+            if isinstance(items, Wrong):
+                return items
+            for item in items:
+                text = checked_text(item)
+                if isinstance(text, Wrong):
+                    return text
+                tag = " ".join(text.split())
                 if len(tag) > self.longest:
-                    raise Wrong("tag_too_long", maximum=self.longest)
+                    return Wrong("tag_too_long", maximum=self.longest)
                 if tag:
                     found[tag] = None
-            if len(found) > most:
-                raise Wrong("too_many_items", maximum=most)
-            return list(found) or None
+            return Wrong("too_many_items", maximum=most) if len(found) > most else list(found) or None
 
         return read
 
@@ -165,7 +178,7 @@ class Tags(Several):
 
         def strict(raw: object) -> Value:
             if isinstance(raw, list) and any(type(item) is not str or len(item) > self.longest for item in raw):
-                raise Wrong("tag_too_long", maximum=self.longest)
+                return Wrong("tag_too_long", maximum=self.longest)
             return read(raw)
 
         return strict

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from engine.fields.base import BETWEEN, EMPTY, ENDS_OPTION, EQUALS, FILLED, FieldType, Operator, Reader, Value, Writer, Wrong, option, stored_as
+from engine.fields.base import BETWEEN, EMPTY, ENDS_OPTION, EQUALS, FILLED, WRONG_KIND, FieldType, Operator, Reader, Value, Writer, Wrong, option, stored_as
 from engine.fields.dates import FIRST_YEAR, LAST_YEAR, Moment, date_of, of_cell, read_moment
 from engine.fields.scope import FieldScope
 from engine.fields.storage import Instant
@@ -29,6 +29,7 @@ MOMENT_OPERATORS = (
 _ISO_DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 _RFC3339 = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$")
 _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?")
+_WRONG_DATE, _WRONG_INSTANT = Wrong("date_invalid"), Wrong("instant_invalid")
 _FIRST, _LAST = datetime(1800, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 
@@ -65,23 +66,23 @@ class Date(FieldType):
                 elif not raw or raw.isspace():
                     return None
                 else:
-                    value = read_moment(raw).day
+                    value = _day_of(raw)
             elif raw is None:
                 return None
             else:
                 value = _day_of(raw)
-            if bounded:
+            if bounded and not isinstance(value, Wrong):
                 if low is not None and value < low:
-                    raise Wrong("date_too_early", minimum=low.isoformat())
+                    return Wrong("date_too_early", minimum=low.isoformat())
                 if high is not None and value > high:
-                    raise Wrong("date_too_late", maximum=high.isoformat())
+                    return Wrong("date_too_late", maximum=high.isoformat())
             return value
 
         return read
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """YYYY-MM-DD only."""
-        return matching(self.reader(field, scope), _ISO_DATE, "date_invalid")
+        return matching(self.reader(field, scope), _ISO_DATE, _WRONG_DATE)
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Serial numbers and dates of the spreadsheet, too."""
@@ -89,7 +90,7 @@ class Date(FieldType):
 
         def cell(raw: object) -> Value:
             found = of_cell(raw)
-            return None if found is None else read(found.day)
+            return found if found is None or isinstance(found, Wrong) else read(found.day)
 
         return cell
 
@@ -132,36 +133,33 @@ class Date(FieldType):
         return "" if value is None else f"{value.year}-**-**"
 
 
-def _iso_date(text: str) -> date:
+def _iso_date(text: str) -> date | Wrong:
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        raise Wrong("date_invalid") from None
+        return _WRONG_DATE
     if not FIRST_YEAR <= found.year <= LAST_YEAR:
-        raise Wrong("date_out_of_range", first=FIRST_YEAR, last=LAST_YEAR)
+        return Wrong("date_out_of_range", first=FIRST_YEAR, last=LAST_YEAR)
     return found
 
 
-def _day_of(raw: object) -> date:
-    if isinstance(raw, datetime):
-        return date_of(raw.year, raw.month, raw.day)
+def _day_of(raw: object) -> date | Wrong:
     if isinstance(raw, date):
         return date_of(raw.year, raw.month, raw.day)
-    if isinstance(raw, str):
-        return read_moment(raw).day
-    raise Wrong("date_invalid")
+    found = read_moment(raw) if isinstance(raw, str) else _WRONG_DATE
+    return found if isinstance(found, Wrong) else found.day
 
 
-def matching(read: Reader, pattern: re.Pattern[str], code: str) -> Reader:
-    """A reader of texts of one form alone, white space around them apart."""
+def matching(read: Reader, pattern: re.Pattern[str], wrong: Wrong) -> Reader:
+    """A reader of texts of one form alone, white space around them apart; ``wrong`` for others."""
     fits = pattern.match
 
     def strict(raw: object) -> Value:
         if type(raw) is str:
-            if not fits(raw) and (text := raw.strip()) and not fits(text):
-                raise Wrong(code)
+            if not fits(raw) and (text := raw.strip()) and (text is raw or not fits(text)):
+                return wrong
         elif raw is not None:
-            raise Wrong("wrong_kind")
+            return WRONG_KIND
         return read(raw)
 
     return strict
@@ -192,12 +190,12 @@ class InstantType(FieldType):
         def read(raw: object) -> Value:
             if type(raw) is str:
                 if local(raw):
-                    return _aware(_parsed(raw), zone)
+                    return _read_instant(raw, zone)
                 text = raw.strip()
                 if not text:
                     return None
                 if local(text):
-                    return _aware(_parsed(text), zone)
+                    return _read_instant(text, zone)
                 return _moment_instant(read_moment(text), zone, ends_day)
             if raw is None:
                 return None
@@ -205,15 +203,15 @@ class InstantType(FieldType):
                 return _aware(raw, zone)
             if isinstance(raw, date):
                 return _moment_instant(Moment(raw), zone, ends_day)
-            raise Wrong("instant_invalid")
+            return _WRONG_INSTANT
 
         return read
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """RFC 3339 with offset only."""
         zone, fits = scope.timezone, _RFC3339.fullmatch
-        read = matching(self.reader(field, scope), _RFC3339, "instant_invalid")
-        return lambda raw: _aware(_parsed(raw), zone) if type(raw) is str and fits(raw) else read(raw)
+        read = matching(self.reader(field, scope), _RFC3339, _WRONG_INSTANT)
+        return lambda raw: _read_instant(raw, zone) if type(raw) is str and fits(raw) else read(raw)
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Serial numbers and the spreadsheet's own dates are in the workspace's zone."""
@@ -294,25 +292,28 @@ def _rfc(local: datetime) -> str:
     return text if text[-6] in "+-" else local.astimezone(UTC).isoformat()  # an offset with seconds is none of RFC 3339
 
 
-def _parsed(text: str) -> datetime:
+def _read_instant(text: str, zone: ZoneInfo) -> datetime | Wrong:
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
-        raise Wrong("instant_invalid") from None
+        return _WRONG_INSTANT
+    return _aware(found, zone)
 
 
-def _aware(value: datetime, zone: ZoneInfo) -> datetime:
+def _aware(value: datetime, zone: ZoneInfo) -> datetime | Wrong:
     try:
         found = (value if value.tzinfo is not None else value.replace(tzinfo=zone)).astimezone(UTC)
     except (OverflowError, ValueError):
-        raise Wrong("instant_invalid") from None
+        return _WRONG_INSTANT
     if not _FIRST <= found < _LAST:
-        raise Wrong("date_out_of_range", first=_FIRST.year, last=_LAST.year)
+        return Wrong("date_out_of_range", first=_FIRST.year, last=_LAST.year)
     return found
 
 
-def _moment_instant(moment: Moment, zone: ZoneInfo, ends_day: bool) -> datetime:
+def _moment_instant(moment: Moment | Wrong, zone: ZoneInfo, ends_day: bool) -> datetime | Wrong:
     """The instant of a day and time in a zone; a bare day is its midnight, or the next one when it ends a day."""
+    if isinstance(moment, Wrong):
+        return moment
     if moment.at is not None:
         return _aware(datetime.combine(moment.day, moment.at), zone)
     return _aware(datetime.combine(moment.day + timedelta(days=1) if ends_day else moment.day, time()), zone)

@@ -64,19 +64,20 @@ def unscaled(value: int, places: int) -> int | float:
     return whole if not rest else value / factor
 
 
-def scaled_float(raw: float, places: int) -> int:
+_INVALID, _EXPECTED, _WHOLE = Wrong("number_invalid"), Wrong("number_expected"), Wrong("integer_expected")
+
+
+def scaled_float(raw: float, places: int) -> int | Wrong:
     """The scaled integer of a double that stands for exactly one decimal at the scale; Wrong for any other, NaN and infinity included."""
     if not -1e16 < raw < 1e16:
-        raise Wrong("number_invalid")
+        return _INVALID
     factor: int = 10**places
     candidate = round(raw * factor)
-    if candidate / factor != raw:
-        raise Wrong("number_scale", scale=places)
-    return candidate
+    return candidate if candidate / factor == raw else Wrong("number_scale", scale=places)
 
 
-def scaled_text(raw: str, places: int) -> int | None:
-    """The scaled integer of what a person typed; None when nothing stands there."""
+def scaled_text(raw: str, places: int) -> int | Wrong | None:
+    """The scaled integer of what a person typed; None when nothing stands there, Wrong when no such number does."""
     text = raw.strip()
     if not text:
         return None
@@ -85,20 +86,29 @@ def scaled_text(raw: str, places: int) -> int | None:
             factor: int = 10**places
             return int(text) * factor
         if text.isalpha():
-            raise Wrong("number_invalid")
+            return _INVALID
     value = number_of(text)
-    if value is None:
-        raise Wrong("number_invalid")
-    return scaled_decimal(value, places)
+    return _INVALID if value is None else scaled_decimal(value, places)
 
 
-def scaled_decimal(value: Decimal, places: int) -> int:
+def scaled_decimal(value: Decimal, places: int) -> int | Wrong:
     """The scaled integer of an exact number; Wrong when it has more places."""
     scaled = value.scaleb(places)
     whole = int(scaled)
     if whole != scaled:
-        raise Wrong("integer_expected") if places == 0 else Wrong("number_scale", scale=places)
+        return _WHOLE if places == 0 else Wrong("number_scale", scale=places)
     return whole
+
+
+def _scaled(raw: object, places: int) -> int | Wrong:
+    """The scaled integer of a number that is no plain int."""
+    if isinstance(raw, float):
+        if not places and not (abs(raw) < 1e16 and raw.is_integer()):
+            return _WHOLE
+        return scaled_float(raw, places)
+    if isinstance(raw, Decimal) and raw.is_finite() and raw.adjusted() < 20:
+        return scaled_decimal(raw, places)
+    return _EXPECTED
 
 
 class Number(FieldType):
@@ -135,36 +145,29 @@ class Number(FieldType):
         """JSON numbers in the unit of the JSON form; texts in the unit people see."""
         return self._reader(field, self.json_places(field), self.typed)
 
-    def typed(self, text: str, places: int) -> int | None:
+    def typed(self, text: str, places: int) -> int | Wrong | None:
         """What a person typed, as a scaled integer."""
         return scaled_text(text, places)
 
-    def _reader(self, field: Field, number_places: int, typed: Callable[[str, int], int | None]) -> Reader:
+    def _reader(self, field: Field, number_places: int, typed: Callable[[str, int], int | Wrong | None]) -> Reader:
         lowest, highest = self.bounds(field)
         places, factor = self.places(field), 10**number_places
         shown = self.json_places(field)
 
         def read(raw: object) -> Value:
             if type(raw) is int:
-                value: int | None = raw * factor
+                value: int = raw * factor
             elif raw is None:
                 return None
-            elif isinstance(raw, str):
-                value = typed(raw, places)
-                if value is None:
-                    return None
-            elif isinstance(raw, float):
-                if not number_places and not (abs(raw) < 1e16 and raw.is_integer()):
-                    raise Wrong("integer_expected")
-                value = scaled_float(raw, number_places)
-            elif isinstance(raw, Decimal) and raw.is_finite() and raw.adjusted() < 20:
-                value = scaled_decimal(raw, number_places)
             else:
-                raise Wrong("number_expected")
-            if value < lowest:  # type: ignore[operator]
-                raise Wrong("number_too_small", minimum=grouped_short(lowest, places or shown))
-            if value > highest:  # type: ignore[operator]
-                raise Wrong("number_too_large", maximum=grouped_short(highest, places or shown))
+                found = typed(raw, places) if isinstance(raw, str) else _scaled(raw, number_places)
+                if found is None or isinstance(found, Wrong):
+                    return found
+                value = found
+            if value < lowest:
+                return Wrong("number_too_small", minimum=grouped_short(lowest, places or shown))
+            if value > highest:
+                return Wrong("number_too_large", maximum=grouped_short(highest, places or shown))
             return value
 
         return read
@@ -278,7 +281,7 @@ class Percent(Number):
         """Two places of a per cent."""
         return 2
 
-    def typed(self, text: str, places: int) -> int | None:
+    def typed(self, text: str, places: int) -> int | Wrong | None:
         """``12.5``, ``12.5%`` and ``12.5％`` are the same."""
         return scaled_text(text.strip().rstrip("%％").rstrip() or ("x" if text.strip() else ""), places)
 
@@ -332,7 +335,7 @@ class Double(Number):
                 return None
             value = number_of(raw) if isinstance(raw, str) else raw
             if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not abs(float(value)) < 1e300:
-                raise Wrong("number_expected")
+                return _EXPECTED
             return float(value)
 
         return read

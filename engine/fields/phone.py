@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 
-from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, FieldType, Operator, Reader, Value, Wrong, option
+from engine.fields.base import DIFFERS, EMPTY, EQUALS, FILLED, WRONG_KIND, FieldType, Operator, Reader, Value, Wrong, option
 from engine.fields.masks import area_length
 from engine.fields.scope import FieldScope
 from engine.fields.tokens import text_tokens
@@ -32,6 +32,9 @@ JSON_PATTERN = r"^(?:(?:\+86)?1[3-9][0-9]{9}|(?:\+86|0)" + _AREA_NUMBER + r"|\+8
 _JSON = re.compile(JSON_PATTERN)
 
 
+_INVALID, _PRECISION = Wrong("phone_invalid"), Wrong("phone_precision_lost")
+
+
 class PhoneNumber(NamedTuple):
     """A number in its normal form (+8613800138000) and its extension ('' when there is none)."""
 
@@ -44,13 +47,13 @@ class PhoneNumber(NamedTuple):
         return f"{self.number};ext={self.extension}" if self.extension else self.number
 
 
-def read_phone(text: str) -> PhoneNumber:
+def read_phone(text: str) -> PhoneNumber | Wrong:
     """The number in a text; Wrong ``phone_precision_lost`` for 1.38E+10, ``phone_invalid`` for anything that is no number of a person."""
     if len(text) > 80:
-        raise Wrong("phone_invalid")
+        return _INVALID
     plain = unicodedata.normalize("NFKC", text).strip().lstrip("'’‘`").strip()
     if _SCIENTIFIC.fullmatch(plain):
-        raise Wrong("phone_precision_lost")
+        return _PRECISION
     extension = ""
     found, dashed = _EXTENSION.search(plain), _DASHED.fullmatch(plain)
     if found:
@@ -62,12 +65,11 @@ def read_phone(text: str) -> PhoneNumber:
     digits = _NOISE.sub("", plain)
     if not digits.isdigit() and _DIGIT.search(digits):
         digits = digits.replace("o", "0").replace("O", "0")
-    if not digits.isascii() or not digits.isdigit():
-        raise Wrong("phone_invalid")
-    return PhoneNumber(_normal(digits, international), extension)
+    number = _normal(digits, international) if digits.isascii() and digits.isdigit() else None
+    return PhoneNumber(number, extension) if number else _INVALID
 
 
-def _normal(digits: str, international: bool) -> str:
+def _normal(digits: str, international: bool) -> str | None:
     if digits.startswith("00"):
         international, digits = True, digits[2:]
     if international and (abroad := f"+{digits}") and _ABROAD.fullmatch(abroad):
@@ -78,7 +80,12 @@ def _normal(digits: str, international: bool) -> str:
         return f"+86{bare}"
     if (national.startswith("0") or national != digits) and _LANDLINE.fullmatch(bare):
         return f"+86{bare}"
-    raise Wrong("phone_invalid")
+    return None
+
+
+def _value(text: str) -> str | Wrong:
+    found = read_phone(text)
+    return found if isinstance(found, Wrong) else found.value
 
 
 def phone_text(value: str, locale: str = "zh") -> str:
@@ -134,13 +141,13 @@ class Phone(FieldType):
                 if normal(raw):
                     return raw
                 if raw.isdigit() and len(raw) < 7:
-                    raise Wrong("phone_invalid")
-                return read_phone(raw).value if raw.strip() else None
+                    return _INVALID
+                return _value(raw) if raw.strip() else None
             if raw is None:
                 return None
             if isinstance(raw, int | float) and not isinstance(raw, bool) and abs(raw) < 1e15:
-                return read_phone(str(int(raw)) if raw == int(raw) else str(raw)).value
-            raise Wrong("phone_invalid")
+                return _value(str(int(raw)) if raw == int(raw) else str(raw))
+            return _INVALID
 
         return read
 
@@ -152,10 +159,10 @@ class Phone(FieldType):
             if type(raw) is str:
                 if fast(raw):
                     return "+86" + raw
-                if not fits(raw) and (text := raw.strip()) and not fits(text):
-                    raise Wrong("phone_invalid")
+                if not fits(raw) and (text := raw.strip()) and (text is raw or not fits(text)):
+                    return _INVALID
             elif raw is not None:
-                raise Wrong("wrong_kind")
+                return WRONG_KIND
             return read(raw)
 
         return strict

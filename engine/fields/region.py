@@ -54,15 +54,15 @@ class Region(FieldType):
             if isinstance(raw, int) and not isinstance(raw, bool):
                 raw = str(raw)
             if not isinstance(raw, str) or len(raw) > 60:
-                raise Wrong("region_unknown", value=str(raw)[:60])
+                return Wrong("region_unknown", value=str(raw)[:60])
             text = raw.strip()
             if not text:
                 return None
             codes = (text,) if text in regions.names() else regions.find(text)
             if len(codes) != 1:
-                raise Wrong("region_ambiguous" if codes else "region_unknown", value=text)
+                return Wrong("region_ambiguous" if codes else "region_unknown", value=text)
             if regions.level(codes[0]) not in allowed:
-                raise Wrong("region_too_deep", value=text)
+                return Wrong("region_too_deep", value=text)
             return codes[0]
 
         return read
@@ -73,7 +73,7 @@ class Region(FieldType):
 
         def strict(raw: object) -> Value:
             if isinstance(raw, str) and raw.strip() and raw.strip() not in regions.names():
-                raise Wrong("region_unknown", value=raw[:60])
+                return Wrong("region_unknown", value=raw[:60])
             return read(raw)
 
         return strict
@@ -134,8 +134,10 @@ class Address(Text):
             if not isinstance(raw, dict):
                 return read(raw)
             if not set(raw) <= {"region", "detail"}:
-                raise Wrong("address_parts")
+                return Wrong("address_parts")
             code, detail = place(raw.get("region")), read(raw.get("detail"))
+            if isinstance(code, Wrong) or isinstance(detail, Wrong):
+                return code if isinstance(code, Wrong) else detail
             return read(f"{regions.full_name(code, '') if code else ''}{detail or ''}")
 
         return address
@@ -146,10 +148,11 @@ class Address(Text):
 
         def strict(raw: object) -> Value:
             if isinstance(raw, dict):
-                code(raw.get("region"))
-                detail = raw.get("detail")
+                wrong, detail = code(raw.get("region")), raw.get("detail")
+                if isinstance(wrong, Wrong):
+                    return wrong
                 if detail is not None and not isinstance(detail, str):
-                    raise Wrong("text_expected")
+                    return Wrong("text_expected")
             return read(raw)
 
         return strict

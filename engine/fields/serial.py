@@ -42,7 +42,7 @@ class SerialTemplate:
 
 
 def parse_template(template: str) -> SerialTemplate:
-    """The template; Wrong ``serial_template`` when it has no counter, two, or an unknown part."""
+    """The template; raises Wrong ``serial_template`` when it has no counter, two, or an unknown part."""
     if not re.match(TEMPLATE_PATTERN, template):
         raise Wrong("serial_template", template=template)
     pieces: list[tuple[str, str]] = []
@@ -100,9 +100,12 @@ class Serial(FieldType):
         def read(raw: object) -> Value:
             if raw is None:
                 return None
-            value = checked_text(raw).strip()
+            text = checked_text(raw)
+            if isinstance(text, Wrong):
+                return text
+            value = text.strip()
             if len(value) > 60:
-                raise Wrong("text_too_long", maximum=60, length=len(value))
+                return Wrong("text_too_long", maximum=60, length=len(value))
             return value or None
 
         return read

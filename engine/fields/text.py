@@ -49,7 +49,10 @@ def _compiled_pattern(pattern: str) -> Callable[[str], object]:
     return search
 
 
-def checked_text(raw: object) -> str:
+_EXPECTED, _BROKEN, _EMAIL_WRONG, _URL_WRONG = Wrong("text_expected"), Wrong("text_broken"), Wrong("email_invalid"), Wrong("url_invalid")
+
+
+def checked_text(raw: object) -> str | Wrong:
     """A text without NUL and lone surrogates, which no database and no UTF-8 answer can carry; Wrong otherwise. Numbers become their digits."""
     if isinstance(raw, str):
         text = raw
@@ -58,15 +61,13 @@ def checked_text(raw: object) -> str:
     elif isinstance(raw, float) and raw == raw and abs(raw) < 1e15:
         text = str(int(raw)) if raw.is_integer() else repr(raw)
     else:
-        raise Wrong("text_expected")
+        return _EXPECTED
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise Wrong("text_broken") from None
-    if "\0" in text:
-        raise Wrong("text_broken")
-    return text
+            return _BROKEN
+    return _BROKEN if "\0" in text else text
 
 
 class Text(FieldType):
@@ -106,17 +107,20 @@ class Text(FieldType):
             elif raw is None:
                 return None
             else:
-                value = checked_text(raw).strip()
+                text = checked_text(raw)
+                if isinstance(text, Wrong):
+                    return text
+                value = text.strip()
                 value = _BREAKS.sub(" ", value) if one_line else value.replace("\r\n", "\n").replace("\r", "\n")
             if not value:
                 return None
             length = len(value)
             if length > longest:
-                raise Wrong("text_too_long", maximum=longest, length=length)
+                return Wrong("text_too_long", maximum=longest, length=length)
             if length < shortest:
-                raise Wrong("text_too_short", minimum=shortest, length=length)
+                return Wrong("text_too_short", minimum=shortest, length=length)
             if find is not None and not find(value):
-                raise Wrong("text_pattern", pattern=pattern)
+                return Wrong("text_pattern", pattern=pattern)
             return value
 
         return read
@@ -239,8 +243,8 @@ class RichText(LongText):
 
         def clean(raw: object) -> Value:
             value = read(raw)
-            if value is None:
-                return None
+            if value is None or isinstance(value, Wrong):
+                return value
             markup = sanitised(value)
             return markup if text_of_markup(markup) else None
 
@@ -281,12 +285,12 @@ class Email(Text):
 
         def address(raw: object) -> Value:
             value = read(raw)
-            if value is None:
-                return None
+            if value is None or isinstance(value, Wrong):
+                return value
             if not value.isascii():
                 value = unicodedata.normalize("NFKC", value)
             if not fits(value):
-                raise Wrong("email_invalid")
+                return _EMAIL_WRONG
             local, _, domain = value.rpartition("@")
             return f"{local}@{domain.lower()}"
 
@@ -294,7 +298,7 @@ class Email(Text):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Without full-width letters."""
-        return _ascii_only(super().json_reader(field, scope), "email_invalid")
+        return _ascii_only(super().json_reader(field, scope), _EMAIL_WRONG)
 
     def json_schema(self, field: Field, scope: FieldScope) -> dict[str, object]:
         """A string of format email."""
@@ -333,12 +337,12 @@ class Url(Text):
 
         def address(raw: object) -> Value:
             value = read(raw)
-            if value is None:
-                return None
+            if value is None or isinstance(value, Wrong):
+                return value
             if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value) or re.match(r"[^/:?#]+\.[^/:?#]+:\d+(?:[/?#]|$)", value):
                 value = f"https://{value.removeprefix('//')}"
             if not is_web_address(value):
-                raise Wrong("url_invalid")
+                return _URL_WRONG
             return value
 
         return address
@@ -349,7 +353,7 @@ class Url(Text):
 
         def whole(raw: object) -> Value:
             if isinstance(raw, str) and raw.strip() and not _HTTP.match(raw.strip()):
-                raise Wrong("url_invalid")
+                return _URL_WRONG
             return read(raw)
 
         return whole
@@ -377,10 +381,10 @@ def is_web_address(text: str) -> bool:
         return False
 
 
-def _ascii_only(read: Reader, code: str) -> Reader:
+def _ascii_only(read: Reader, wrong: Wrong) -> Reader:
     def strict(raw: object) -> Value:
         if isinstance(raw, str) and not raw.strip().isascii():
-            raise Wrong(code)
+            return wrong
         return read(raw)
 
     return strict

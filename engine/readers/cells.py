@@ -86,8 +86,8 @@ class MomentReader(CellReader):
         """``at`` is a day when no time is written, else a local time with offset."""
         zone = scope.fields.timezone
         found = of_cell(folded(cells[0]) if isinstance(cells[0], str) else cells[0], scope.now.astimezone(zone).date())
-        if found is None:
-            raise Wrong("date_invalid")
+        if found is None or isinstance(found, Wrong):
+            raise Wrong("date_invalid") if found is None else Wrong(found.code, **found.params)
         if found.at is None:
             return Reading({"at": found.day.isoformat(), "date": found.day.isoformat()})
         local = datetime.combine(found.day, found.at, zone)
@@ -107,14 +107,13 @@ class PhoneReader(CellReader):
         wrong: Wrong | None = None
         pieces = [piece for cell in cells for piece in re.split(r"[/、,;|\n]|\s{2,}", folded(cell_text(cell))) if piece.strip() and not is_nothing(piece)]
         for piece in pieces:
-            try:
-                number = read_phone(_BRACKETED.sub("", piece) or piece)
-            except Wrong as error:
-                wrong = error
+            number = read_phone(_BRACKETED.sub("", piece) or piece)
+            if isinstance(number, Wrong):
+                wrong = number
                 continue
             found.setdefault(number.number, number.extension)
         if not found:
-            raise wrong or Wrong("phone_invalid")
+            raise Wrong(wrong.code if wrong else "phone_invalid")
         first, *rest = found
         parts: dict[str, Any] = {"phone": first}
         if found[first]:

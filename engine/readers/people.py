@@ -201,12 +201,11 @@ def _numbers(written: str, found: _Found) -> Iterator[PhoneNumber]:
     tokens = _LETTER_O.sub(lambda match: "0" * len(match[0]), written).split()[:8]
     while tokens:
         for length in range(len(tokens), 0, -1):
-            try:
-                number = read_phone(" ".join(tokens[:length]))
-            except Wrong as wrong:
+            number = read_phone(" ".join(tokens[:length]))
+            if isinstance(number, Wrong):
                 if length == 1:
-                    found.faults.append(wrong if len(tokens) == 1 else Wrong(wrong.code))
-                    if wrong.code == "phone_invalid" and not _any_right(tokens[1:]):
+                    found.faults.append(number)
+                    if number.code == "phone_invalid" and not _any_right(tokens[1:]):
                         return
                     tokens = tokens[1:]
                     break
@@ -219,11 +218,8 @@ def _numbers(written: str, found: _Found) -> Iterator[PhoneNumber]:
 def _any_right(tokens: list[str]) -> bool:
     for start in range(len(tokens)):
         for end in range(len(tokens), start, -1):
-            try:
-                read_phone(" ".join(tokens[start:end]))
-            except Wrong:
-                continue
-            return True
+            if not isinstance(read_phone(" ".join(tokens[start:end])), Wrong):
+                return True
     return False
 
 

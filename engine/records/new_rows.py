@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.access import Grant, remember
 from engine.errors import Fault
 from engine.expressions.language import Expression
-from engine.fields.base import Value
+from engine.fields.base import Value, accepted
 from engine.fields.serial import Serial
 from engine.records.derived import own_value, start_values
 from engine.records.proposal import Proposal, cascades, check_cascade, check_not_closed, clear_hidden, is_wanting, is_wanting_plainly
@@ -150,7 +150,7 @@ def _build(workspace: Workspace, entity: CompiledEntity, json: bool) -> NewRows:
 
 def _constant(item: CompiledField) -> Value:
     """The typed value of a default written as in JSON."""
-    return item.reader(item.default) if item.reader is not None else None
+    return accepted(item.reader, item.default) if item.reader is not None else None
 
 
 def _default_order(entity: CompiledEntity) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from engine.access import remember
 from engine.errors import Fault, Invalid
-from engine.fields.base import Reader, Wrong
+from engine.fields.base import Reader, Wrong, accepted
 from engine.records.filters import literal
 from engine.records.values import blinded
 from engine.scope import Scope
@@ -70,7 +70,7 @@ def _field(ctx: Context, scope: Scope, found: Matches, item: CompiledField, valu
         return
     try:
         read = reader_of(scope.workspace, scope.entity.key, item)
-        typed = [ctx.actor.person_id if value == "me" and item.target == "person" else read(value) for value in values]
+        typed = [ctx.actor.person_id if value == "me" and item.target == "person" else accepted(read, value) for value in values]
     except Wrong as wrong:
         found.faults.append(Fault(f"/{item.key}", wrong.code, wrong.params))
         return

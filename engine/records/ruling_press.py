@@ -14,7 +14,7 @@ from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression, parse
 from engine.expressions.problems import ExpressionRefused
 from engine.expressions.types import BOOLEAN, Type
-from engine.fields.base import FieldType, Reader, Value, Wrong
+from engine.fields.base import FieldType, Reader, Value, Wrong, accepted
 from engine.fields.computed import target_of
 from engine.messages import catalogue
 from engine.records.query import get
@@ -182,19 +182,20 @@ def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, obj
     unreadable: dict[str, Fault] = {}
     for name, parameter in known.items():
         try:
-            found[name] = (parameter.json_reader if work.json else parameter.reader)(raw[name]) if name in raw else default_of(work, parameter)
+            read = parameter.json_reader if work.json else parameter.reader
+            found[name] = accepted(read, raw[name]) if name in raw else default_of(work, parameter)
         except Wrong as wrong:
             found[name], unreadable[name] = None, Fault(f"/{name}", wrong.code, wrong.params)
-    read = dict(found)
+    given = dict(found)
     for name, parameter in known.items():
         empty = found[name] in (None, "", [])
-        if not parameter.asked(work.evaluator, read):
+        if not parameter.asked(work.evaluator, given):
             if work.json and name in raw and not empty:
                 faults.append(Fault(f"/{name}", "param_not_asked", {"name": name}))
             found[name] = default_of(work, parameter)
         elif name in unreadable:
             faults.append(unreadable[name])
-        elif empty and parameter.wanted(work.evaluator, read):
+        elif empty and parameter.wanted(work.evaluator, given):
             faults.append(Fault(f"/{name}", "required"))
         elif parameter.target and found[name] is not None and not _visible(work.ctx, parameter.target, found[name]):
             faults.append(Fault(f"/{name}", "link_unknown"))
@@ -209,7 +210,7 @@ def default_of(work: Work, parameter: Parameter) -> Value:
     if isinstance(default, Mapping) and isinstance(default.get("value"), str):
         expression: Expression = work.workspace.expression(None, default["value"])
         return work.constant(expression)
-    return parameter.json_reader(default) if default is not None else None
+    return accepted(parameter.json_reader, default) if default is not None else None
 
 
 def _visible(ctx: Context, entity: str, value: Value) -> bool:

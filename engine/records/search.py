@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from engine.access import Guard
-from engine.fields.base import Value, Wrong
+from engine.fields.base import Value, Wrong, accepted
 from engine.fields.tokens import found_in, query_tokens, runs
 from engine.records.bulk_insert import insert_rows
 from engine.records.values import blinded
@@ -159,7 +159,7 @@ def _blind_of(scope: Scope, item: CompiledField, text: str) -> str | None:
         return None
     try:
         read = item.reader or item.type.reader(item.value, scope.workspace.scope.of(scope.entity.key))
-        return blinded(scope.workspace.cipher, item, read(text))
+        return blinded(scope.workspace.cipher, item, accepted(read, text))
     except Wrong:
         return None
 

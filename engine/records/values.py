@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from engine.access import remember
 from engine.errors import Fault
-from engine.fields.base import Reader, Value, Wrong
+from engine.fields.base import WRONG_KIND, Reader, Value, Wrong
 from engine.storage import Instant
 
 if TYPE_CHECKING:
@@ -53,12 +53,16 @@ class Intake:
                 continue
             kinds, read = found
             if kinds is not None and given.__class__ not in kinds and given is not None:
-                taken.faults.append(Fault(f"{at}/{key}", "wrong_kind"))
-                continue
-            try:
-                values[key] = read(given)
-            except Wrong as wrong:
-                taken.faults.append(Fault(f"{at}/{key}", wrong.code, wrong.params))
+                value = WRONG_KIND
+            else:
+                try:
+                    value = read(given)
+                except Wrong as wrong:
+                    value = wrong
+            if type(value) is Wrong:
+                taken.faults.append(Fault(f"{at}/{key}", value.code, value.params))
+            else:
+                values[key] = value
         return taken
 
     def _other(self, taken: Taken, key: str, given: object, readable: Collection[str], at: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.expressions.language import Expression
-from engine.fields.base import Value, Wrong
+from engine.fields.base import Value, Wrong, accepted
 from engine.rules.book import Term
 from metadata.check.decisions import field_document
 from metadata.definitions import read_fields
@@ -83,6 +83,6 @@ def _output(workspace: Workspace, name: str, document: Mapping[str, Any] | None,
     if kind is None or kind.family != "value":
         return given
     try:
-        return kind.json_reader(like, workspace.scope)(given)
+        return accepted(kind.json_reader(like, workspace.scope), given)
     except Wrong:
         return None

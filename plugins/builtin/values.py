@@ -77,7 +77,7 @@ class Rating(FieldType):
             if isinstance(raw, float) and raw.is_integer():
                 raw = int(raw)
             if type(raw) is not int or not 1 <= raw <= most:
-                raise Wrong("builtin_rating", most=most)
+                return Wrong("builtin_rating", most=most)
             return raw
 
         return read

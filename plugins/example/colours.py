@@ -54,12 +54,12 @@ class Colour(FieldType):
             if raw is None:
                 return None
             if not isinstance(raw, str):
-                raise Wrong("example_colour")
+                return Wrong("example_colour")
             value = raw.strip().lower()
             if not value:
                 return None
             if not _HEX.match(value):
-                raise Wrong("example_colour")
+                return Wrong("example_colour")
             return value
 
         return read

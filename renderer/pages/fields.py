@@ -8,7 +8,7 @@ from engine import files
 from engine.access import grant_of
 from engine.context import Context
 from engine.errors import NotFound
-from engine.fields.base import Wrong
+from engine.fields.base import Wrong, accepted
 from engine.records.asks import asked
 from engine.records.attachments import file_url
 from engine.records.filters import literal
@@ -66,7 +66,7 @@ def _value(entity: CompiledEntity | None, name: str, text: str) -> str:
     if item is None or item.reader is None or not text:
         return "null"
     try:
-        return literal(item.reader(text))
+        return literal(accepted(item.reader, text))
     except Wrong:
         return "null"
 

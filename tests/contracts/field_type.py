@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.expressions.types import Type
 from engine.fields import regions
-from engine.fields.base import FieldType, Wrong
+from engine.fields.base import FieldType, Wrong, accepted
 from engine.fields.identity import check_character
 from engine.fields.scope import FieldScope
 from engine.fields.text import is_web_address
@@ -52,7 +52,7 @@ class Subject:
         random, read = Random(7), self.kind.reader(self.field, self.scope)
         for _ in range(SAMPLES):
             raw = self.kind.sample(random, self.field, self.scope)
-            yield raw, read(raw)
+            yield raw, accepted(read, raw)
 
     @property
     def derived(self) -> bool:
@@ -288,7 +288,7 @@ def is_exactly_its_schema(subject: Subject) -> None:
         if not _comparable(raw):
             return
         try:
-            value = strict(raw)
+            value = accepted(strict, raw)
         except Wrong as wrong:
             assert kind.schema_is_wider or not accepts(schema, raw), (wrong.code, raw, schema)
             return
@@ -302,14 +302,14 @@ def is_exactly_its_schema(subject: Subject) -> None:
 
 
 def refuses_only_by_its_own_word(subject: Subject) -> None:
-    """Whatever is given, a reader answers with a value or with Wrong, whose code has a sentence in both languages."""
+    """Whatever is given, a reader answers with a value or with Wrong, returned or raised, whose code has a sentence in both languages."""
     kind, field, scope = subject.kind, subject.field, subject.scope
     readers = (kind.reader(field, scope), kind.json_reader(field, scope), kind.cell_reader(field, scope))
 
     def read(raw: object) -> None:
         for reader in readers:
             try:
-                value = reader(raw)
+                value = accepted(reader, raw)
             except Wrong as wrong:
                 assert wrong.code in subject.codes or catalogue()[wrong.code].keys() >= {"zh", "en"}, wrong.code
             else:

@@ -129,6 +129,25 @@ def test_a_filter_of_rows_becomes_an_expression_words_and_rows_again(ctx_of_logi
     assert 0 < narrowed.page.count < 60
 
 
+def test_a_filter_whose_values_are_none_is_refused_with_its_lines(ctx_of_login, pages):
+    ctx = ctx_of_login("dora")
+    layout = _layout(ctx, pages)
+    with pytest.raises(Invalid) as refused:
+        read_conditions(ctx, layout, "and", [("name", "contains", ["王"]), ("fee", "at_least", ["much"]), ("fee", "at_most", ["10^9"])])
+    assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [("/1", "number_invalid"), ("/2", "number_invalid")]
+
+
+def test_a_filter_line_that_cannot_be_read_stays_on_the_page_as_it_was_typed(client_of):
+    client = client_of("dora")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', client.get("/w/clinic/l/my_patients").text)
+    answer = client.post(
+        "/w/clinic/l/my_patients/filter",
+        data={"csrf": csrf[1] if csrf else "", "do": "apply", "join": "and", "c0.field": "fee", "c0.operator": "at_least", "c0.value": "much"},
+        headers={"hx-request": "true"},
+    )
+    assert answer.status_code == 422 and 'value="much"' in answer.text and 'role="alert"' in answer.text
+
+
 def test_a_condition_on_an_unknown_or_masked_field_is_refused(ctx_of_login, pages):
     ctx = ctx_of_login("carl")
     layout = _layout(ctx, pages, "patients")
