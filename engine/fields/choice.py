@@ -204,7 +204,20 @@ class ChoiceList(Several):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """A list of codes, none of them empty."""
-        return full_list(super().json_reader(field, scope), field.options.get("maxItems"))
+        most, place = field.options.get("maxItems"), {code: number for number, code in enumerate(self.choices(field, scope).options)}
+        read, at = full_list(super().json_reader(field, scope), most), place.__getitem__
+        if most is not None:
+            return read
+
+        def listed(raw: object) -> Value:
+            if type(raw) is list:
+                try:
+                    return sorted(set(raw), key=at) or None
+                except (KeyError, TypeError):  # one of them is no code
+                    pass
+            return read(raw)
+
+        return listed
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """By code, label or other spelling; a label that holds a separator is tried whole first."""

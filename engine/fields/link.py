@@ -40,12 +40,12 @@ _EXPECTED = Wrong("link_expected")
 
 def read_id(raw: object) -> int | Wrong | None:
     """The id in a JSON number, ``{"id": ...}``, a Link or a form's digits; None for empty; Wrong otherwise."""
-    if isinstance(raw, Link):
-        raw = raw.id
     if type(raw) is int:
         number = raw
     elif raw is None or raw == "":
         return None
+    elif isinstance(raw, Link):
+        number = raw.id
     elif isinstance(raw, str) and raw.strip().isascii() and raw.strip().isdigit() and len(raw.strip()) < 17:
         number = int(raw)
     elif isinstance(raw, dict) and "id" in raw:

@@ -31,6 +31,7 @@ _RFC3339 = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\
 _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?")
 _WRONG_DATE, _WRONG_INSTANT = Wrong("date_invalid"), Wrong("instant_invalid")
 _FIRST, _LAST = datetime(1800, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+_OUT_OF_RANGE = Wrong("date_out_of_range", first=_FIRST.year, last=_LAST.year)
 
 
 class Date(FieldType):
@@ -82,7 +83,10 @@ class Date(FieldType):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """YYYY-MM-DD only."""
-        return matching(self.reader(field, scope), _ISO_DATE, _WRONG_DATE)
+        read = matching(self.reader(field, scope), _ISO_DATE, _WRONG_DATE)
+        if field.options.get("minimum") or field.options.get("maximum"):
+            return read
+        return lambda raw: _iso_date(raw) if type(raw) is str and len(raw) == 10 and raw[4] == raw[7] == "-" else read(raw)
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Serial numbers and dates of the spreadsheet, too."""
@@ -209,9 +213,19 @@ class InstantType(FieldType):
 
     def json_reader(self, field: Field, scope: FieldScope) -> Reader:
         """RFC 3339 with offset only."""
-        zone, fits = scope.timezone, _RFC3339.fullmatch
+        fits = _RFC3339.fullmatch
         read = matching(self.reader(field, scope), _RFC3339, _WRONG_INSTANT)
-        return lambda raw: _read_instant(raw, zone) if type(raw) is str and fits(raw) else read(raw)
+
+        def strict(raw: object) -> Value:
+            if type(raw) is not str or not fits(raw):
+                return read(raw)
+            try:
+                found = datetime.fromisoformat(raw).astimezone(UTC)
+            except (OverflowError, ValueError):
+                return _WRONG_INSTANT
+            return found if _FIRST <= found < _LAST else _OUT_OF_RANGE
+
+        return strict
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """Serial numbers and the spreadsheet's own dates are in the workspace's zone."""
@@ -305,9 +319,7 @@ def _aware(value: datetime, zone: ZoneInfo) -> datetime | Wrong:
         found = (value if value.tzinfo is not None else value.replace(tzinfo=zone)).astimezone(UTC)
     except (OverflowError, ValueError):
         return _WRONG_INSTANT
-    if not _FIRST <= found < _LAST:
-        return Wrong("date_out_of_range", first=_FIRST.year, last=_LAST.year)
-    return found
+    return found if _FIRST <= found < _LAST else _OUT_OF_RANGE
 
 
 def _moment_instant(moment: Moment | Wrong, zone: ZoneInfo, ends_day: bool) -> datetime | Wrong:

@@ -114,16 +114,17 @@ class Text(FieldType):
                 value = _BREAKS.sub(" ", value) if one_line else value.replace("\r\n", "\n").replace("\r", "\n")
             if not value:
                 return None
-            length = len(value)
-            if length > longest:
-                return Wrong("text_too_long", maximum=longest, length=length)
-            if length < shortest:
-                return Wrong("text_too_short", minimum=shortest, length=length)
-            if find is not None and not find(value):
-                return Wrong("text_pattern", pattern=pattern)
-            return value
+            return value if len(value) <= longest else Wrong("text_too_long", maximum=longest, length=len(value))
 
-        return read
+        def narrow(raw: object) -> Value:
+            value = read(raw)
+            if value is None or isinstance(value, Wrong):
+                return value
+            if len(value) < shortest:
+                return Wrong("text_too_short", minimum=shortest, length=len(value))
+            return value if find is None or find(value) else Wrong("text_pattern", pattern=pattern)
+
+        return narrow if shortest or find is not None else read
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """A cell of any kind is taken by what it shows."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -23,6 +25,10 @@ NOT_INPUT = frozenset({"id", "version", "created_at", "created_by", "updated_at"
 
 
 _NO_LINES: Mapping[str, list[Mapping[str, Any]]] = {}
+_MOST_GRANTS = 200
+_fault: Callable[[tuple[str, str, Mapping[str, object]]], Fault] = partial(tuple.__new__, Fault)  # a third faster than by name, where bodies are judged
+#: By field: the kinds of values that are taken (None: the reader looks itself), and the reader.
+Readers = Mapping[str, tuple[frozenset[type] | None, Reader]]
 
 
 @dataclass(slots=True)
@@ -36,34 +42,46 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The readers of one entity's entered fields, each with the kinds of values it takes (None: it looks itself), and its line entities."""
+    """The readers of one entity's entered fields, and its line entities."""
 
-    readers: Mapping[str, tuple[frozenset[type] | None, Reader]]
+    readers: Readers
     lines: frozenset[str]
+    _open: dict[Collection[str], Readers] = field(default_factory=dict, compare=False)  # by what may be written
 
     def take(self, raw: Mapping[str, object], writable: Collection[str], readable: Collection[str], at: str = "") -> Taken:
         """Read everything; what may not be written is refused, what may not be read is as unknown as what is not there."""
         values: dict[str, Value] = {}
         taken = Taken(values)
-        readers = self.readers
+        readers = self._open_to(writable)
         for key, given in raw.items():
-            found = readers.get(key)
-            if found is None or key not in writable:
+            try:
+                kinds, read = readers[key]
+            except KeyError:
                 self._other(taken, key, given, readable, at)
                 continue
-            kinds, read = found
-            if kinds is not None and given.__class__ not in kinds and given is not None:
-                value = WRONG_KIND
-            else:
+            if kinds is None or type(given) in kinds:
                 try:
                     value = read(given)
                 except Wrong as wrong:
                     value = wrong
+            else:
+                value = WRONG_KIND
             if type(value) is Wrong:
-                taken.faults.append(Fault(f"{at}/{key}", value.code, value.params))
+                taken.faults.append(_fault((f"{at}/{key}", value.code, value.params)))
             else:
                 values[key] = value
         return taken
+
+    def _open_to(self, writable: Collection[str]) -> Readers:
+        """The readers of what may be written: grants are few, and ask again for each record."""
+        if writable.__class__ is not frozenset:
+            return {key: found for key, found in self.readers.items() if key in writable}
+        readers = self._open.get(writable)
+        if readers is None:
+            if len(self._open) > _MOST_GRANTS:
+                self._open.clear()
+            readers = self._open[writable] = {key: found for key, found in self.readers.items() if key in writable}
+        return readers
 
     def _other(self, taken: Taken, key: str, given: object, readable: Collection[str], at: str) -> None:
         if key in NOT_INPUT:
@@ -89,7 +107,7 @@ def intake(workspace: Workspace, entity: CompiledEntity, *, json: bool = False) 
             if json and not item.type.plain_json:
                 readers[key] = (None, item.type.json_reader(item.value, scope))
             else:
-                readers[key] = (frozenset(item.type.json_types) if json else None, item.reader)
+                readers[key] = (frozenset({*item.type.json_types, NoneType}) if json else None, item.reader)
         return Intake(readers, frozenset(entity.lines))
 
     return remember(workspace, ("intake", entity.key, json), build)
