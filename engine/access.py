@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -132,7 +132,12 @@ class Grant:
     def writes(self, verb: str, truth: Truth) -> frozenset[str]:
         """The fields the roles admitting this verb on this row let the actor write."""
         closed = [clause.unwritten for clause in self.clauses if holds(clause.rows[verb], truth)]
-        return self.writable - frozenset.intersection(*closed) if closed else frozenset()
+        return self.writable_but(closed) if closed else frozenset()
+
+    def writable_but(self, closed: Sequence[frozenset[str]]) -> frozenset[str]:
+        """What may be written where several roles close some fields each: one is enough to open a field."""
+        shut = frozenset.intersection(*closed)
+        return self.writable - shut if shut else self.writable
 
 
 def any_of(rows: Iterable[Rows]) -> bool | tuple[Expression, ...]:

@@ -130,15 +130,15 @@ class Context:
             yield self._on(connection, "snapshot")
 
     @contextmanager
-    def writing(self) -> Iterator[Context]:
-        """The write transaction: the one already open, or a new one committed at the end.
+    def writing(self, *, lasting: bool = True) -> Iterator[Context]:
+        """The write transaction: the one already open, or a new one committed at the end (``lasting`` as for ``Database.write``).
 
         A new one reads the workspace's state first: a version published or a right changed since this context was made counts from here on.
         """
         if self.transaction == "write":
             yield self
             return
-        with self.workspace.database.write(background=self.background) as connection:
+        with self.workspace.database.write(background=self.background, lasting=lasting) as connection:
             yield self.within(connection)
 
     def within(self, connection: sa.Connection, state: State | None = None) -> Context:

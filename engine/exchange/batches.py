@@ -249,9 +249,10 @@ def _chunk(
     checkpoint: Callable[[Context, Mapping[str, Any]], None] | None,
     progress: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """A chunk in a transaction of its own. The disc is waited for at the end of all: what a power failure takes back is imported again, or nobody was told."""
     outcomes: list[Outcome] = []
     try:
-        with ctx.writing() as inner:
+        with ctx.writing(lasting=False) as inner:
             outcomes = importer.chunk(inner, drafts)
             if dry:
                 raise _Rehearsed
@@ -262,7 +263,7 @@ def _chunk(
                 checkpoint(inner, progress)
     except _Rehearsed:
         counts = counted(counts, outcomes)
-        with ctx.writing() as inner:
+        with ctx.writing(lasting=False) as inner:
             keep(inner, batch, outcomes, dry=True)
             if checkpoint is not None:
                 checkpoint(inner, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from engine.access import remember
 from engine.database_ready import Ready
@@ -34,7 +35,8 @@ def _last_of(table: sa.Table) -> sa.Select[Any]:
 
 
 def _next_of(table: sa.Table, schema: str | None) -> sa.Select[Any]:
-    """PostgreSQL: the next ``many`` numbers of a table's sequence."""
+    """PostgreSQL: the next ``many`` numbers of a table's sequence, which is looked up once."""
     owner = f'"{schema}"."{table.name}"' if schema else f'"{table.name}"'
-    drawn = sa.func.nextval(sa.func.pg_get_serial_sequence(owner, "id"), type_=sa.BigInteger)
+    sequence = sa.select(sa.cast(sa.func.pg_get_serial_sequence(owner, "id"), postgresql.REGCLASS)).scalar_subquery()
+    drawn = sa.func.nextval(sequence, type_=sa.BigInteger)
     return sa.select(drawn).select_from(sa.func.generate_series(1, sa.bindparam("many", type_=sa.Integer)).alias("many"))

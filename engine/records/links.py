@@ -21,33 +21,39 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledField
 
 _CHUNK = 500
+_NO_LINKS: tuple[tuple[str, CompiledField], ...] = ()
 
 
 def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
     """Note a fault at every given link whose target its giver may not choose. Links the engine set itself (defaults) are trusted."""
     given: list[tuple[Proposal, CompiledField, Sequence[int]]] = []
-    links: dict[str, tuple[tuple[str, CompiledField], ...]] = {}
+    entity, links = None, _NO_LINKS
     for proposal in proposals:
-        values, key = proposal.values, proposal.entity.key
-        if key not in links:
-            links[key] = tuple((name, item) for name, item in proposal.entity.fields.items() if item.target)
-        for name, item in links[key]:
+        values = proposal.values
+        if proposal.entity is not entity:
+            entity, links = proposal.entity, _links(work, proposal.entity)
+        for name, item in links:
             if name in values and (value := proposal.after.get(name)) is not None:
                 ids = (value,) if proposal.before is None and value.__class__ is int else _new_ids(value, proposal.before or {}, name)
                 if ids:
                     given.append((proposal, item, ids))
+    if not given:
+        return
     wanted: dict[str, set[int]] = {}
     for _, item, ids in given:
         wanted.setdefault(item.target, set()).update(ids)
     seen = {target: _visible(work, target, ids) for target, ids in wanted.items()}
-    conditional = {name for items in links.values() for name, item in items if item.definition.options.get("where")}
     for proposal, item, ids in given:
         rows = seen[item.target]
         for one in ids:
             if one not in rows:
                 proposal.fault(item.key, "link_unknown", id=one)
-            elif item.key in conditional and not _allowed(work, work.entity(item.target), item, rows[one], proposal):
+            elif item.definition.options.get("where") and not _allowed(work, work.entity(item.target), item, rows[one], proposal):
                 proposal.fault(item.key, "link_not_allowed", id=one)
+
+
+def _links(work: Work, entity: CompiledEntity) -> tuple[tuple[str, CompiledField], ...]:
+    return remember(work.workspace, ("links", entity.key), lambda: tuple((name, item) for name, item in entity.fields.items() if item.target))
 
 
 def _new_ids(value: Value, before: Mapping[str, Value], name: str) -> Sequence[int]:
@@ -82,9 +88,6 @@ def _statement(work: Work, entity: CompiledEntity) -> Statement:
 
 
 def _allowed(work: Work, target: CompiledEntity, item: CompiledField, row: Row, proposal: Proposal) -> bool:
-    source = item.definition.options.get("where")
-    if not source:
-        return True
     where = link_condition(work.workspace, proposal.entity, item)
     return work.truth(target, row, record=proposal.after)(where)
 

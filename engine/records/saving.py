@@ -48,7 +48,7 @@ class Held:
 
     def writable(self, grant: Grant) -> frozenset[str]:
         """The fields these clauses let the actor write."""
-        return grant.writable - frozenset.intersection(*(clause.unwritten for clause in self.clauses))
+        return grant.writable_but([clause.unwritten for clause in self.clauses])
 
 
 @dataclass(slots=True)
@@ -112,12 +112,11 @@ class Saving:
     def _insert(self, proposal: Proposal) -> Row:
         work, entity, row = self.work, proposal.entity, proposal.after
         self._authorise_new(proposal)
-        drawn = [name for name, _ in serial_fields(work.workspace, entity) if row.get(name) is None]
-        for name, template in serial_fields(work.workspace, entity):
-            if name in drawn:
-                row[name] = draw(work.ctx, entity, name, template)[0]
+        drawn = [(name, template) for name, template in serial_fields(work.workspace, entity) if row.get(name) is None]
+        for name, template in drawn:
+            row[name] = draw(work.ctx, entity, name, template)[0]
         if drawn:
-            own_values(work, entity, row, drawn)
+            own_values(work, entity, row, [name for name, _ in drawn])
         try:
             work.insert(entity, row)
         except sa.exc.IntegrityError as error:
@@ -134,9 +133,10 @@ class Saving:
         grant, truth = self.work.grant(proposal.entity), self.work.truth(proposal.entity, proposal.after)
         if not grant.admits("create", truth):
             raise Denied("may_not_create_this", entity=proposal.entity.key)
-        closed = proposal.given - grant.writes("create", truth)
-        if closed:
-            raise Invalid("invalid", faults=[Fault(f"{proposal.at}/{name}", "not_writable", {"field": name}) for name in sorted(closed)])
+        writes = grant.writes("create", truth)
+        if not proposal.given <= writes:
+            closed = sorted(proposal.given - writes)
+            raise Invalid("invalid", faults=[Fault(f"{proposal.at}/{name}", "not_writable", {"field": name}) for name in closed])
 
     # --- update -----------------------------------------------------------------------------------------------------------------------------
 
@@ -259,6 +259,8 @@ class Saving:
 
     def _propose_lines(self, proposal: Proposal) -> list[Line]:
         """Lines to make, change and delete: an array stands for all of them, so a line that is not in it goes."""
+        if not proposal.lines:
+            return []
         found: list[Line] = []
         parent_id = proposal.before["id"] if proposal.before is not None else 0
         self.work.keep(proposal.entity.key, {**proposal.after, "id": parent_id})
