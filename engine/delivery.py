@@ -109,7 +109,7 @@ def run(job: JobRun) -> Mapping[str, Any] | None:
     ctx = enter_as(job.home, job.workspace, "outbox")
     with ctx.reading() as inner:
         row = inner.open.execute(sa.select(outgoing).where(outgoing.c.id == job.args["outgoing"])).one_or_none()
-        hold = inner.open.execute(sa.select(workspace_state.c.hold_outgoing)).scalar_one()
+        hold, demo = inner.open.execute(sa.select(workspace_state.c.hold_outgoing, workspace_state.c.demo)).one()
     if row is None or row.state != WAITING:
         return {"state": row.state if row is not None else "gone"}
     if ctx.workspace.sandbox or hold:
@@ -129,6 +129,8 @@ def run(job: JobRun) -> Mapping[str, Any] | None:
     except Refusal as refusal:
         if refusal.code in ("database_busy", "database_lost"):
             raise
+        if demo and refusal.code == "unknown_connection":
+            return _put_aside(job, row, CAPTURED)  # nobody sets up connections to look at a demo: what would leave is there to be read
         _note(ctx, job, row, said, refusal.code, refusal.params, final=True)
     except Exception as error:
         log.exception("connector of %s failed", row.connector)

@@ -1,6 +1,6 @@
 """The outbox: messages to the outside, put into the same commit as the change that causes them. What sends them is engine/delivery.py.
 
-In a sandbox they are captured and never leave; in a restored workspace they are held until an operator releases them.
+In a sandbox they are captured and never leave, in a demo as long as nobody has set up the connection; in a restored workspace they are held until an operator releases them.
 """
 
 from __future__ import annotations

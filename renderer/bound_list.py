@@ -15,6 +15,7 @@ from renderer.cells import Inside, inside_of
 from renderer.list_state import ListState, period_condition
 from renderer.row_buttons import RowButton, row_buttons
 from renderer.translations import _
+from renderer.words_search import can_search, condition, has_own_search
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -59,6 +60,8 @@ class Layout:
     actions: tuple[tuple[str, str, str, str], ...]
     slots: Mapping[str, str]
     buttons: tuple[RowButton, ...]
+    words: tuple[str, ...]  # fields a search goes by where the records have no searchable text of their own
+    searchable: bool
 
 
 def layout_of(ctx: Context, pages: Pages, definition: ListView, base: str, columns: tuple[str, ...] = ()) -> Layout:
@@ -86,6 +89,7 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
     for column in columns:
         if column.link:
             over[column.link] = (*over.get(column.link, ()), column.item.key)
+    shown = tuple(column.name for column in columns if not column.link)
     return Layout(
         definition,
         entity,
@@ -97,6 +101,8 @@ def _layout(ctx: Context, pages: Pages, definition: ListView, base: str, chosen:
         _actions(ctx, definition, entity, base),
         slots,
         buttons,
+        shown,
+        can_search(ctx, entity, shown),
     )
 
 
@@ -194,6 +200,9 @@ def _actions(ctx: Context, definition: ListView, entity: CompiledEntity, base: s
 def query_of(ctx: Context, layout: Layout, state: ListState, **more: Any) -> Query:
     """The query of a state. Raises Invalid for conditions that name what the reader does not know."""
     where, equals = [layout.definition.where, state.where], {}
+    by_words = bool(state.q) and not has_own_search(layout.entity, layout.grant)
+    if by_words:
+        where.append(condition(ctx, layout.entity, layout.words, state.q))
     for name, values in state.equals.items():
         item = layout.entity.fields.get(name)
         if item is None or name not in layout.grant.readable:
@@ -207,7 +216,7 @@ def query_of(ctx: Context, layout: Layout, state: ListState, **more: Any) -> Que
         "fields": layout.fields,
         "limit": PAGE_ROWS,
         "cursor": state.cursor or None,
-        "search": state.q,
+        "search": "" if by_words else state.q,
         "sort": state.sort or layout.definition.sort or ("-id",),
         "equals": equals,
         **more,

@@ -165,13 +165,12 @@ def _change(desk: Desk, entity: CompiledEntity, moment: Moment, *, computed: boo
         for change in moment.changes
         if change.field in entity.fields and (computed or (not change.computed and moment.verb != "create"))
     )
-    who = moment.person.label or f"#{moment.person.id}" if moment.person is not None else _principal(moment.cause)
     return Told(
         f"change-{moment.id}",
         moment.at,
         _short(ctx, moment.at),
         _exact(ctx, moment.at),
-        who,
+        who(ctx, moment),
         words.get(moment.verb, moment.verb),
         _VERBS.get(moment.verb, "point"),
         _why(ctx, moment.cause),
@@ -198,6 +197,13 @@ def _text(item: CompiledField, value: Any, surroundings: Surroundings) -> str:
         count = kept_count(value)
         return ngettext("%(num)s record", "%(num)s records", count) % {"num": count}
     return text_of(item, value, surroundings)
+
+
+def who(ctx: Context, moment: Moment) -> str:
+    """Who did it: oneself by one's own name, whether one may read people or not; others as far as they may be read."""
+    if moment.person is None:
+        return _principal(moment.cause)
+    return ctx.actor.name if moment.person.id == ctx.actor.person_id else moment.person.label or formats.UNSEEN
 
 
 def _principal(cause: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from renderer.bound_field import BoundField, OptionView, region_levels
 from renderer.form_layout import limit_of, named_by
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
+from renderer.words_search import condition, has_own_search
 
 routes = Routes()
 PICK_LIMIT = 12
@@ -38,9 +39,13 @@ def pick(visit: Visit) -> Response:
         raise NotFound("unknown_field", field=key)
     text, entity = visit.request.query_params.get("q", ""), ctx.workspace.entities.get(owner)
     values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(item)}
-    found = lookup(ctx, item.target, text, PICK_LIMIT, limit_of(item, values))
+    limit, target = limit_of(item, values), ctx.workspace.entities[item.target]
+    if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
+        words = condition(ctx, target, (), text)
+        text, limit = "", f"({limit}) and ({words})" if limit else words
+    found = lookup(ctx, item.target, text, PICK_LIMIT, limit)
     options = [OptionView(str(number), label or f"#{number}") for number, label in found]
-    return visit.part("_options.html", options=options, id=f"{owner}-{key}".replace(".", "-"), text=text)
+    return visit.part("_options.html", options=options, id=f"{owner}-{key}".replace(".", "-"), text=visit.request.query_params.get("q", ""))
 
 
 def _field(ctx: Context, owner: str, key: str) -> CompiledField | None:

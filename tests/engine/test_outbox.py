@@ -25,6 +25,7 @@ from engine.outbox_reading import outbox as listed
 from engine.publishing_restore import restore
 from engine.records import service
 from engine.rules.effects import Notify, Send
+from engine.system_tables import workspace_state
 from engine.system_tables_rules import connector as connector_table
 from engine.system_tables_rules import outgoing
 from engine.webhooks import new_secret, verified
@@ -303,6 +304,15 @@ def test_a_worker_whose_lease_is_over_notes_nothing(garden, receiver, monkeypatc
 
 
 # --- rehearsals and restored workspaces -------------------------------------------------------------------------------------------------------
+
+
+def test_in_a_demo_a_message_for_a_connection_nobody_set_up_is_captured_and_the_others_leave(garden, receiver):
+    with garden.acting() as ctx:
+        ctx.open.execute(sa.update(workspace_state).values(demo=True))
+    keep_connection(garden.ctx, "hook", "webhook", {"url": receiver.url})
+    captured, sent = put(garden, "none", key="k1"), put(garden, key="k2")
+    assert drain(garden) == 2
+    assert (one(garden, captured).state, one(garden, captured).text, one(garden, sent).state) == ("captured", "客户牡丹到访", "sent")
 
 
 def test_in_a_rehearsal_messages_are_captured_readable_and_never_leave(home, receiver):

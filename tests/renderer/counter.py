@@ -35,7 +35,16 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     },
     ("entity", "visit"): {
         **_VISIT,
-        "fields": {**_VISIT["fields"], "ward": {"type": "text", "read_only": True, "default": {"value": "guest.ward"}, "title": {"zh": "病区", "en": "Ward"}}},
+        "fields": {
+            **_VISIT["fields"],
+            "ward": {"type": "text", "read_only": True, "default": {"value": "guest.ward"}, "title": {"zh": "病区", "en": "Ward"}},
+            "report": {"type": "link", "to": "report", "title": {"zh": "报告", "en": "Report"}},
+        },
+    },
+    ("entity", "report"): {
+        "title": {"zh": "报告", "en": "Report"},
+        "label": "{title}",
+        "fields": {"title": {"type": "text", "title": {"zh": "标题", "en": "Title"}}},
     },
     ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
     ("form", "guest_entry"): {
@@ -86,6 +95,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         **_NURSE,
         "grants": {
             **_NURSE["grants"],
+            "report": {"read": True},
             "guest": {
                 **_NURSE["grants"]["guest"],
                 "actions": {

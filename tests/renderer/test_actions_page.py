@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from engine.actors import enter_as
+from engine.fields.values import Link
 from engine.home import Home
 from engine.records.asks import mine
+from engine.records.history import timeline
 from engine.records.query import get
 from renderer.bound_action import press_leads, presses
+from renderer.record_story import who
 from tests.renderer.counter import NAME, post
 from tests.renderer.station import as_person
 
@@ -38,6 +41,14 @@ def test_what_the_lists_name_first_is_the_first_button_and_a_deed_goes_before_a_
         assert not press_leads(ctx, guest, pressed, "visit")  # the first list begins with visit.new
         assert press_leads(ctx, guest, pressed, "debt") and press_leads(ctx, guest, pressed, "")
         assert not press_leads(ctx, guest, [replace(pressed[0], off=True)], "debt") and not press_leads(ctx, guest, [], "")
+
+
+def test_people_whom_nobody_may_read_are_no_numbers_in_the_story_and_oneself_has_a_name(counter):
+    ctx = as_person(counter, NAME, "rosa")
+    first = timeline(ctx, "guest", 1).items[-1]
+    own, other = (replace(first, person=Link(number, None)) for number in (ctx.actor.person_id, 999))
+    assert (who(ctx, own), who(ctx, other)) == ("罗莎", "***")
+    assert who(ctx, replace(first, person=Link(999, "丽塔"))) == "丽塔"
 
 
 def test_a_button_that_cannot_be_pressed_now_says_why(counter_client):
