@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from engine.errors import Invalid
 from engine.expressions.to_sql import condition
-from engine.schema.indexes import IndexSpec
+from engine.schema.index_spec import IndexSpec
 from engine.schema.plan import Violation
 from engine.schema.tables import plain_table
 from engine.scope import TableNames

@@ -16,7 +16,8 @@ from engine.access import Guard, remember
 from engine.expressions.language import Expression
 from engine.expressions.nodes import Call, Compare, Field, Items, Literal, Logic, Node, Space
 from engine.expressions.types import BOOLEAN
-from engine.schema.indexes import IndexSpec, needed
+from engine.schema.index_spec import IndexSpec
+from engine.schema.indexes import needed
 from engine.schema.tables import StoredField
 from engine.scope import MOST_ALTERNATIVES
 

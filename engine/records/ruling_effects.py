@@ -125,6 +125,8 @@ class Applier:
         self.ruling.saving.settling.settle()
         if effect.entity in SYSTEM_ENTITIES:
             self.saving.write()
+        if effect.scope:
+            self.saving.work.carry()  # a person's rows are told by it
         eyes, frame = self.eyes, self.frame
         finder = Finder(
             self.saving.work, eyes.evaluator, lambda expression, spaces, row: eyes.value(frame, expression, spaces, row), self.ruling.saving.work.ctx.actor

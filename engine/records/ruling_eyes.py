@@ -125,6 +125,7 @@ class RuleEyes:
     def _shown(self, frame: Frame, expression: Expression, language: str) -> str:
         if not self.may_give(frame, expression):
             return HIDDEN
+        self.saving.work.carry()  # whether they may see what a link leads to may be told by what rows carry
         text = show_value(self.person, expression.type, self.value(frame, expression, frame.spaces), language)
         return text.replace("{", "{{").replace("}", "}}")
 

@@ -78,13 +78,12 @@ class Saving:
         self.write()
 
     def follow(self) -> None:
-        """Derived values, the rules that follow from what changed, and what other rows carry of it."""
+        """Derived values, and the rules that follow from what changed."""
         self.settling.settle()
         self.ruling.drain()
-        self.work.carry()
 
     def write(self) -> None:
-        """History, search tokens and the rules' own log, as far as they were gathered."""
+        """History, search tokens, what other rows carry and the rules' own log, as far as they were gathered."""
         self.work.finish()
         self.log.finish()
 

@@ -56,6 +56,7 @@ class Work:
         self.evaluator = Evaluator(environment(ctx), self.row, fields_of(ctx.workspace))
         self._rows: dict[tuple[str, int], Row | None] = {}
         self._ours: set[tuple[str, int]] = set()  # rows that nobody else can change until the transaction ends
+        self._alone = ctx.workspace.database.dialect == "sqlite"  # one writer: what is read, nobody else changes
         self.known = Known(self._rows)
         self._stages: list[dict[str, Any]] = []
         self._entries: list[dict[str, Any]] = []
@@ -148,7 +149,7 @@ class Work:
         """Note a row as it now stands. ``ours``: this transaction has locked or written it."""
         self._rows[entity, row["id"]] = row
         self.known.read(entity, row["id"])
-        if ours:
+        if ours or self._alone:
             self._ours.add((entity, row["id"]))
 
     def bound(self, statement: Statement) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
-from engine.schema.indexes import IndexSpec
+from engine.schema.index_spec import IndexSpec
 from engine.schema.plan import SchemaPlan, Step
 from engine.schema.tables import StoredField, ddl_columns, field_columns, search_column, search_name, system_columns, table_name
 

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.schema import CreateIndex
 
 from engine.schema.apply import Conditions
-from engine.schema.indexes import IndexSpec
+from engine.schema.index_spec import IndexSpec
 from engine.schema.ledger import Ledger
 from engine.schema.tables import StoredField, by_entity, ddl_table, search_name, table_name
 from engine.schema.words import say

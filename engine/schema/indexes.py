@@ -4,78 +4,21 @@ Decides only; plan.py compares with what exists, apply.py builds. Every index sa
 """
 
 import ast
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.schema import due_terms
 from engine.schema.carried import carried_key
 from engine.schema.conditions import branches, denied, fixed, hop, is_certain, terms, tree_of
+from engine.schema.index_spec import BESIDE_LIMIT, IndexSpec, Reason, Stored, is_sortable, titles
+from engine.schema.rollup_indexes import of_rollups
 from engine.schema.tables import SEARCH_COLUMN, StoredField, blind_name, last4_name
 from metadata.bundle import Bundle
 from metadata.definitions import Entity, ListView, Unique
-from metadata.text import Label, label_text
 
-#: Kilobytes of new search tokens PostgreSQL may keep aside before it puts them into their index: every search reads what is kept aside, all of it.
-TOKENS_ASIDE = 64
 #: Scope columns before the sort of a list: more than two make the index wider than useful.
 SCOPE_LIMIT = 2
-#: Columns behind the order of an index that only let rows be passed over inside it.
-BESIDE_LIMIT = 3
-NAME_CUT = 40
 SORTABLE_SYSTEM = frozenset({"created_at", "updated_at", "created_by", "updated_by", "version"})
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why an index exists: a code of engine/messages/publishing.json and what fills its sentence (labels, not keys)."""
-
-    code: str
-    subject: Label = ""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSpec:
-    """One index of an entity's table. ``columns`` are physical; ``descending`` those of them that run down while others run up.
-
-    Unique ones hold for rows that are not deleted, have no empty column and satisfy ``where`` (an expression over ``entity``).
-    ``method`` is "" for a b-tree, "gin" for search tokens on PostgreSQL. ``filled``: only rows where the first column has a value.
-    """
-
-    entity: str
-    columns: tuple[str, ...]
-    descending: frozenset[str] = frozenset()
-    unique: bool = False
-    where: str = ""
-    method: str = ""
-    filled: bool = False
-    key: str = ""  # of the unique definition or field
-    fields: tuple[str, ...] = ()  # field keys of a unique, for its sentence
-    reasons: tuple[Reason, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """``ix_<entity, cut>_<8 hex>``: the same columns and conditions always give the same name."""
-        method = "".join((self.method, *(f" {word}={value}" for word, value in self.settings.items())))
-        told = "|".join((self.entity, *self.columns, "desc", *sorted(self.descending), str(self.unique), self.where, method, str(self.filled)))
-        return f"ix_{self.entity[:NAME_CUT]}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-
-    @property
-    def settings(self) -> Mapping[str, int]:
-        """How PostgreSQL is to keep it, in its words."""
-        return {"gin_pending_list_limit": TOKENS_ASIDE} if self.method == "gin" else {}
-
-    def serves(self, other: "IndexSpec") -> bool:
-        """True when whatever ``other`` is good for, this one is too: a plain index beginning with the same columns."""
-        plain = not (self.where or self.method or self.filled or self.unique)
-        same_way = self.descending & frozenset(other.columns) == other.descending
-        if plain and not (other.unique or other.method) and same_way:
-            return self.columns[: len(other.columns)] == other.columns
-        lone_key = self.unique and not self.where and len(self.columns) == 1
-        return lone_key and not other.unique and self.columns == other.columns
-
-
-Stored = Mapping[tuple[str, str], StoredField]
 
 
 def needed(bundle: Bundle, stored: Stored, dialect: str) -> dict[str, IndexSpec]:
@@ -132,7 +75,7 @@ def _all(bundle: Bundle, stored: Stored, dialect: str) -> Iterator[IndexSpec]:
         yield from _of_ledger(entity, columns)
     yield from _of_lists(bundle, stored)
     yield from _of_grants(bundle, stored)
-    yield from _of_rollups(bundle, stored)
+    yield from of_rollups(bundle, stored)
     yield from _of_due_rules(bundle, stored)
 
 
@@ -154,17 +97,8 @@ def unique_spec(entity: Entity, unique: Unique, columns: Mapping[str, StoredFiel
         where=unique.where,
         key=unique.key,
         fields=unique.fields,
-        reasons=(Reason("index_unique", _titles(entity, unique.fields)),),
+        reasons=(Reason("index_unique", titles(entity, unique.fields)),),
     )
-
-
-def _titles(entity: Entity, fields: Iterable[str]) -> dict[str, str]:
-    keys = tuple(fields)
-    return {
-        locale: "、".join(parts) if locale == "zh" else ", ".join(parts)
-        for locale in ("zh", "en")
-        if (parts := [label_text(entity.fields[key].title, locale, key) if key in entity.fields else key for key in keys])
-    }
 
 
 def _of_uniques(entity: Entity, columns: Mapping[str, StoredField]) -> Iterator[IndexSpec]:
@@ -180,7 +114,7 @@ def _of_fields(entity: Entity, columns: Mapping[str, StoredField], dialect: str)
         stored = columns.get(field.key)
         if stored is None:
             continue
-        title = _titles(entity, (field.key,))
+        title = titles(entity, (field.key,))
         if stored.blind:
             yield IndexSpec(entity.key, (blind_name(stored.column),), reasons=(Reason("index_blind", title),))
         if stored.last4:
@@ -197,7 +131,7 @@ def _of_ledger(entity: Entity, columns: Mapping[str, StoredField]) -> Iterator[I
     """Balances of a ledger are summed by what they are about, the account, and who."""
     keys = tuple(str(entity.ledger[word]) for word in ("about", "account", "who") if word in entity.ledger)
     if keys and all(key in columns and not columns[key].blind for key in keys):
-        yield IndexSpec(entity.key, tuple(columns[key].column for key in keys), reasons=(Reason("index_ledger", _titles(entity, keys)),))
+        yield IndexSpec(entity.key, tuple(columns[key].column for key in keys), reasons=(Reason("index_ledger", titles(entity, keys)),))
 
 
 def _sort_columns(entity: str, sort: Iterable[str], stored: Stored) -> tuple[tuple[str, bool], ...] | None:
@@ -239,7 +173,7 @@ def _of_lists(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
 
 
 def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSpec | None]:
-    """The list's own condition before its sort, the permitted rows before it, its quick filters where nothing else narrows it, its calendar."""
+    """The list's own condition before its sort, the permitted rows before it, its board's lanes, its quick filters where nothing else narrows it, its calendar."""
     sort = _sort_columns(view.entity, view.sort, stored) or ()
     title = view.title or view.key
     fixed_by = _scope_columns(view.entity, view.where, stored)
@@ -249,18 +183,25 @@ def _of_list(bundle: Bundle, view: ListView, stored: Stored) -> Iterator[IndexSp
         yield _sorted_spec(view.entity, branch, sort, Reason("index_list", title), (*(column for column in whole if column not in branch), *passed))
     scope = own[0] if len(own) == 1 else ()
     for column in _alternatives(view.entity, view.where, stored):
-        yield _sorted_spec(view.entity, (*scope, column), (), Reason("index_list", title))
+        yield IndexSpec(view.entity, tuple(dict.fromkeys((*scope, column))), reasons=(Reason("index_list", title),))
     narrow = bool(own) and all(_selective(branch[0], view.entity, stored) for branch in own)
+    lanes = _filters(view.entity, (view.kanban,), stored)
     if not narrow:
         beside = (*(fixed_by[0] if len(fixed_by) == 1 else ()), *passed)
         for column in _grant_scopes(bundle, view, stored):
-            yield _sorted_spec(view.entity, (column,), sort, Reason("index_list_rows", title), tuple(name for name in beside if name != column))
-    for key in dict.fromkeys((*view.quick, *((view.kanban,) if view.kanban else ()))) if not own else ():
-        physical = stored.get((view.entity, key))
-        if physical is not None and not physical.blind and _indexable(physical):
-            yield _sorted_spec(view.entity, (physical.column,), sort, Reason("index_quick", title))
+            yield _sorted_spec(view.entity, (column,), sort, Reason("index_list_rows", title), tuple(name for name in (*beside, *lanes) if name != column))
+        for column in lanes:
+            yield _sorted_spec(view.entity, (column,), sort, Reason("index_quick", title), beside)
+    for column in _filters(view.entity, view.quick, stored) if not own else ():
+        yield _sorted_spec(view.entity, (column,), sort, Reason("index_quick", title))
     if view.calendar and (day := _sort_columns(view.entity, (view.calendar,), stored)):
         yield _sorted_spec(view.entity, (), day, Reason("index_calendar", title))
+
+
+def _filters(entity: str, keys: Iterable[str], stored: Stored) -> tuple[str, ...]:
+    """The columns of some fields that an index can be by."""
+    places = [stored.get((entity, key)) for key in dict.fromkeys(keys)]
+    return tuple(place.column for place in places if place is not None and not place.blind and is_sortable(place))
 
 
 def _denied_columns(entity: str, source: str, stored: Stored) -> Iterator[str]:
@@ -278,7 +219,7 @@ def _alternatives(entity: str, source: str, stored: Stored) -> Iterator[str]:
         for branch in branches(term) if isinstance(term, ast.BoolOp) and term is not tree else ():
             first = next((one for one in terms(branch) if isinstance(one, ast.Compare) and isinstance(one.left, ast.Name)), None)
             place = stored.get((entity, first.left.id)) if first is not None and isinstance(first.left, ast.Name) else None
-            if place is not None and not place.blind and _indexable(place):
+            if place is not None and not place.blind and is_sortable(place):
                 yield place.column
 
 
@@ -295,11 +236,6 @@ def _narrowest(branch: tuple[str, ...], entity: str, stored: Stored) -> tuple[st
     """The link of a condition alone, which other lists share; else all it fixes."""
     links = tuple(column for column in branch if _selective(column, entity, stored))
     return links[:1] or branch
-
-
-def _indexable(stored: StoredField) -> bool:
-    """Lists and JSON values have no order: a b-tree over them helps nobody."""
-    return type(stored.type).__name__ not in ("JsonList", "JsonValue", "JSON")
 
 
 def _grant_scopes(bundle: Bundle, view: ListView, stored: Stored) -> list[str]:
@@ -328,19 +264,6 @@ def _of_grants(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
                     yield IndexSpec(target, (column,), reasons=(reason,))
 
 
-def _of_rollups(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
-    """Earliest, latest, least and greatest of a link's rows are found at an end of (link, value)."""
-    for entity in bundle.entities.values():
-        for field in entity.live_fields():
-            child, _, link = str(field.options.get("from", "")).partition(".")
-            order = field.options.get("by") or (field.options.get("of") if field.options.get("measure") in ("min", "max") else None)
-            if field.type != "rollup" or (child, link) not in stored or not order or (child, order) not in stored:
-                continue
-            yield IndexSpec(
-                child, (stored[child, link].column, stored[child, str(order)].column), reasons=(Reason("index_rollup", _titles(entity, (field.key,))),)
-            )
-
-
 def _of_due_rules(bundle: Bundle, stored: Stored) -> Iterator[IndexSpec]:
     """What a due rule is found by: the instant, of the records for which the lasting part of its condition holds."""
     for rule in bundle.rules.values():
@@ -363,7 +286,7 @@ def _scope_columns(entity: str, source: str, stored: Stored, *, carried: bool = 
         columns = [
             stored[entity, name].column
             for name in dict.fromkeys(names)
-            if (entity, name) in stored and not stored[entity, name].blind and _indexable(stored[entity, name])
+            if (entity, name) in stored and not stored[entity, name].blind and is_sortable(stored[entity, name])
         ]
         if columns:
             found.append(tuple(columns[:SCOPE_LIMIT]))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from engine.schema.indexes import IndexSpec, Reason, needed
+from engine.schema.index_spec import IndexSpec, Reason
+from engine.schema.indexes import needed
 from engine.schema.ledger import SEARCH_TYPE, Column, Layout, Ledger, Shape, lay_out
 from engine.schema.tables import StoredField, search_name, table_name
 from engine.schema.words import say

@@ -125,6 +125,32 @@ def test_a_hand_over_writes_all_rows_in_one_statement_and_their_history_notes_no
     assert not [change for moment in moments[:-1] for change in moment.changes if change.field.startswith("customer__")]
 
 
+def test_hand_overs_of_one_transaction_are_carried_together_and_whoever_looks_meanwhile_sees_them(
+    make_world: Callable[..., World], database_kind: str, statements: Callable[[World], Any]
+):
+    """Rules hand five customers over while a file is loaded; a rule after them counts what the person may still see."""
+    count = {"find": "visit", "take": "count", "as": "seen", "scope": "me", "where": "customer == record.customer"}
+    rules = {
+        ("rule", "hand"): {
+            "title": "移交",
+            "on": {"after": "create", "entity": "visit"},
+            "if": "kind == 'hand'",
+            "then": [{"set": {"owner": "author"}, "on": "customer"}],
+        },
+        ("rule", "tell"): {"title": "数", "on": {"after": "create", "entity": "visit"}, "if": "kind == 'tell'", "then": [count, {"set": {"score": "seen"}}]},
+    }
+    world = make_world(database_kind, {**VISITS, **rules})
+    targets, s3 = [customer_of(world, "s1") for _ in range(5)], world.person("s3")
+    rows = [{"customer": one, "kind": "hand", "author": s3} for one in targets]
+    told = [{"customer": one, "kind": "tell", "author": s3} for one in targets]
+    with statements(world) as seen:
+        made = service.load(world.ctx("s1"), "visit", [*rows, *told])
+    carried = [text for text in seen if text.startswith("UPDATE") and "customer__owner" in text]
+    assert len(carried) <= 2, "once before somebody looks, once at the end"
+    assert [query.get(world.ctx("a1"), "visit", int(item.id or 0))["score"] for item in made[5:]] == [0] * 5
+    assert_carried(world)
+
+
 def test_who_loses_a_customer_loses_its_rows_at_once_and_who_gets_it_gets_them(world: World):
     target = customer_of(world, "s1")
     visit = service.create(world.ctx(), "visit", {"customer": target}).id

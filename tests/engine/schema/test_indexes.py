@@ -7,7 +7,8 @@ import pytest
 
 from engine.builtin import DOCUMENTS
 from engine.registry import default_registry
-from engine.schema.indexes import IndexSpec, needed
+from engine.schema.index_spec import IndexSpec
+from engine.schema.indexes import needed
 from engine.schema.ledger import Ledger, lay_out
 from engine.workspace_compile import compile_entities
 from metadata.bundle import Bundle
@@ -48,6 +49,8 @@ def test_links_have_an_index_and_plain_fields_none():
         ({"quick": ["stage"], "sort": ["height"]}, {("height", "id"), ("stage", "height", "id"), ("owner",)}),
         ({"where": "owner == me", "quick": ["stage"]}, {("owner", "id")}),
         ({"kanban": "stage"}, {("stage", "id"), ("owner",)}),
+        ({"where": "code in ('a', 'b')", "kanban": "stage", "sort": ["-id"]}, {("code", "id"), ("stage", "id", "code"), ("owner",)}),
+        ({"where": "owner == me", "kanban": "stage", "sort": ["-id"]}, {("owner", "id")}),
     ],
 )
 def test_a_list_brings_its_scope_before_its_sort_before_the_id(words: dict[str, Any], expected: set[tuple[str, ...]]):
@@ -100,6 +103,21 @@ def test_encrypted_fields_are_found_by_blind_indexes_and_never_sorted():
     assert columns(indexes(a_list(sort=["phone"]), fields=sealed)) == {("phone__bi",), ("phone__bi4",), ("owner",)}
     unique = [spec for spec in indexes(fields={"phone": {**sealed["phone"], "unique": True}}) if spec.columns == ("phone__bi",)]
     assert len(unique) == 1 and unique[0].unique
+
+
+@pytest.mark.parametrize(
+    ("rollups", "expected"),
+    [
+        ([{"measure": "count"}], {("owner", "deleted_at")}),
+        ([{"measure": "count", "where": "stage == 'new'"}, {"measure": "sum", "of": "height"}], {("owner", "height", "stage", "deleted_at")}),
+        ([{"measure": "count", "where": "stage == 'new'"}, {"measure": "max", "of": "height"}], {("owner", "height")}),
+        ([{"measure": "latest", "of": "stage", "by": "height"}], {("owner", "height")}),
+        ([{"measure": "count", "where": "exists(code) and exists(name) and exists(height) and stage == 'new'"}], {("owner",)}),
+    ],
+)
+def test_counts_and_sums_are_reckoned_inside_an_index_and_ends_found_in_one(rollups: list[dict[str, Any]], expected: set[tuple[str, ...]]):
+    fields = {f"made_{number}": {"type": "rollup", "from": "plant.owner", **words} for number, words in enumerate(rollups)}
+    assert columns(indexes({("entity", "person"): {"title": {"zh": "人员"}, "fields": fields}})) == expected
 
 
 def test_due_rules_have_an_index_over_filled_rows():
