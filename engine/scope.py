@@ -158,6 +158,14 @@ class Scope:
         """A select of the rows the verb reaches."""
         return sa.select(*columns).where(*self.rows(verb)).execution_options(scoped=True)
 
+    def beside(self, rows: bool | tuple[Expression, ...]) -> list[Clause]:
+        """A row condition as WHERE terms that SQLite is not to be led by: something else leaves few rows."""
+        return row_clauses(rows, _Unled.of(self.names))
+
+    def user_beside(self, expression: Expression) -> Clause:
+        """As ``user_condition``, not to be led by either."""
+        return condition(expression, _Unled.of(TableNames(self.workspace, self.entity, self.source.c, self.actor)))
+
     def holds(self, rows: Rows) -> Clause:
         """A row condition as a column (true or false, never unknown)."""
         if isinstance(rows, bool):

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from engine.errors import NotFound
 from engine.fields.values import Link, Masked
-from engine.records.query import Query, group, page
+from engine.records.query import Page, Query, page
 from engine.records.record import Record
 from renderer import formats
 from renderer.bound_list import Column, Layout, query_of
@@ -47,12 +47,13 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One value of the board's field. ``more``: the address of further cards."""
+    """One value of the board's field. ``capped``: there are more than ``count``; ``more``: the address of further cards."""
 
     value: str
     title: str
     colour: str
-    count: int
+    count: int = 0
+    capped: bool = False
     cards: tuple[Card, ...] = ()
     more: str = ""
 
@@ -108,7 +109,6 @@ def targets(ctx: Context, layout: Layout) -> list[Lane]:
             code,
             item.type.show(code, item.value, scope, ctx.locale) if item.type.name == "choice" else code,
             option.colour if option.colour in COLOURS else "slate",
-            0,
         )
         for code, option in choices.options.items()
         if not option.retired
@@ -116,19 +116,15 @@ def targets(ctx: Context, layout: Layout) -> list[Lane]:
 
 
 def lane_counts(ctx: Context, layout: Layout, state: ListState) -> list[Lane]:
-    """The lanes with how many records each has."""
-    field = layout.definition.kanban
-    query = query_of(ctx, layout, replace(state, equals={}, q=""))
-    texts = (query.where,) if isinstance(query.where, str) else query.where
-    found = group(ctx, layout.entity.key, texts, field)
-    return [replace(lane, count=found.get(lane.value, 0)) for lane in targets(ctx, layout)]
+    """The lanes with how many records each has in this state, capped."""
+    with ctx.snapshot() as ctx:
+        return [_counted(lane, page(ctx, _asked(ctx, layout, state, lane, fields=("id",), limit=1, cursor=None))) for lane in targets(ctx, layout)]
 
 
 def lanes(ctx: Context, layout: Layout, state: ListState, base: str) -> list[Lane]:
     """The whole board: lanes with their first cards."""
     with ctx.snapshot() as ctx:
-        counted = lane_counts(ctx, layout, state) if not state.filtered else targets(ctx, layout)
-        return [_filled(ctx, layout, state, base, lane) for lane in counted]
+        return [_filled(ctx, layout, state, base, lane) for lane in targets(ctx, layout)]
 
 
 def lane(ctx: Context, layout: Layout, state: ListState, base: str, value: str) -> Lane:
@@ -139,19 +135,26 @@ def lane(ctx: Context, layout: Layout, state: ListState, base: str, value: str) 
     return _filled(ctx, layout, state, base, found)
 
 
+def _asked(ctx: Context, layout: Layout, state: ListState, lane: Lane, **words: Any) -> Query:
+    """What a lane holds: its own value, where the state does not leave it out anyway."""
+    return query_of(ctx, layout, replace(state, equals={**state.equals, layout.definition.kanban: (lane.value,)}), count="capped", **words)
+
+
+def _counted(lane: Lane, found: Page[Record]) -> Lane:
+    return replace(lane, count=found.count or 0, capped=found.count_capped)
+
+
 def _filled(ctx: Context, layout: Layout, state: ListState, base: str, lane: Lane) -> Lane:
-    field = layout.definition.kanban
-    narrowed = state.equals.get(field)
+    narrowed = state.equals.get(layout.definition.kanban)
     if narrowed and lane.value not in narrowed:
         return lane
-    query = query_of(ctx, layout, replace(state, equals={**state.equals, field: (lane.value,)}), limit=LANE_CARDS, count="capped" if state.filtered else None)
-    found = page(ctx, query)
+    found = page(ctx, _asked(ctx, layout, state, lane, limit=LANE_CARDS))
     more = ""
     if found.next:
         address = state.address(base, layout.definition, cursor=found.next, seen=state.seen + len(found.items))
         path, _mark, parameters = address.partition("?")
         more = f"{path}/lane/{lane.value}?{parameters}"
-    return replace(lane, cards=tuple(cards(ctx, layout, found.items, base)), more=more, count=found.count if found.count is not None else lane.count)
+    return replace(_counted(lane, found), cards=tuple(cards(ctx, layout, found.items, base)), more=more)
 
 
 def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> list[Card]:

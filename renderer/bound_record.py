@@ -17,7 +17,8 @@ from engine.access import grant_of, remember
 from engine.expressions.language import Expression
 from engine.fields.values import FileValue, Masked
 from engine.frozen import holds_records, kept_count
-from engine.records.query import Query, page
+from engine.records.links import leading_here
+from engine.records.query import Page, Query, page
 from engine.records.query_labels import label_writer
 from engine.records.record import Record
 from engine.records.reveal import ACTION
@@ -265,13 +266,17 @@ def pointing(ctx: Context, entity: CompiledEntity) -> list[tuple[CompiledEntity,
 def related(desk: Desk, entity: CompiledEntity, record: Record) -> list[Related]:
     """The records of other entities that point here, newest first; child lines included. Those with none come last."""
     order = [option.value for option in actions(desk.ctx, entity, desk.base, record.id)]
-    found = [_related(desk, other, item, record) for other, item in pointing(desk.ctx, entity)]
+    places = [(other.key, item.key) for other, item in pointing(desk.ctx, entity)]
+    there = leading_here(desk.ctx, record.id, places)
+    found = [_related(desk, *place, record, empty=place not in there) for place in places]
     rank = {name: number for number, name in enumerate(order)}
     return sorted(found, key=lambda one: (not one.rows, rank.get(one.key.partition("-")[0], len(rank))))
 
 
-def _related(desk: Desk, other: CompiledEntity, link: CompiledField, record: Record) -> Related:
-    ctx = desk.ctx
+def _related(desk: Desk, entity: str, link_key: str, record: Record, *, empty: bool) -> Related:
+    """``empty``: nothing leads here, so nobody need be asked what they see of it."""
+    ctx, other = desk.ctx, desk.ctx.workspace.entities[entity]
+    link = other.fields[link_key]
     views = open_lists(ctx, other.key)
     view = next((one for one in views if not one.where), views[0] if views else None)
     columns = _columns(ctx, other, view, link.key)
@@ -280,7 +285,7 @@ def _related(desk: Desk, other: CompiledEntity, link: CompiledField, record: Rec
     sort = (f"-{when.key}",) if when is not None and when.key in granted.open else ("-id",)
     wanted = tuple(dict.fromkeys([*columns, *(name for name in other.label_fields() if name in granted.readable)]))
     asked = Query(other.key, sort=sort, fields=("id", "version", *wanted), limit=RELATED_ROWS, count="capped")
-    result = page(ctx, leading_to(ctx, asked, link.key, record.id))
+    result: Page[Record] = Page([], None, 0) if empty else page(ctx, leading_to(ctx, asked, link.key, record.id))
     rows = tuple(_row(desk, other, item, columns) for item in result.items)
     table = "&page=table" if view is not None and view.view != "table" else ""
     more = f"{desk.base}/l/{view.key}?{link.key}={record.id}{table}" if view is not None and (result.count or 0) > RELATED_ROWS else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from engine.access import remember
+from engine.database_ready import Ready
 from engine.errors import Conflict
 from engine.fields.base import Value
 from engine.records.proposal import Proposal
@@ -15,9 +16,10 @@ from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
 from engine.records.row_statements import whole_columns, whole_row
 from engine.records.work import Row, Work
-from engine.scope import among, engine_select, ids_value, link_condition, scope_of
+from engine.scope import TableNames, among, engine_select, ids_value, link_condition, scope_of
 
 if TYPE_CHECKING:
+    from engine.context import Context
     from engine.workspace import CompiledEntity, CompiledField
 
 _CHUNK = 500
@@ -90,6 +92,24 @@ def _statement(work: Work, entity: CompiledEntity) -> Statement:
 def _allowed(work: Work, target: CompiledEntity, item: CompiledField, row: Row, proposal: Proposal) -> bool:
     where = link_condition(work.workspace, proposal.entity, item)
     return work.truth(target, row, record=proposal.after)(where)
+
+
+def leading_here(ctx: Context, record_id: int, places: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Those of some (entity, link) by which any record leads to this one, whoever may see it: one statement for all of them, before any is asked as its reader."""
+
+    def build() -> Ready:
+        target, there = sa.bindparam("p_id", type_=sa.BigInteger, required=True), []
+        for key, link in places:
+            entity = ctx.workspace.entities[key]
+            there.append(engine_select(entity, entity.table.c.id).where(TableNames(ctx.workspace, entity, entity.table.c).column(link) == target).exists())
+        return Ready(sa.select(*there).execution_options(scoped=True))
+
+    if not places:
+        return frozenset()
+    with ctx.reading() as ctx:
+        found = remember(ctx.workspace, ("leading here", *places), build).first(ctx.open, {"p_id": record_id})
+    assert found is not None
+    return frozenset(place for place, any_there in zip(places, found, strict=True) if any_there)
 
 
 def count_linked(work: Work, entity: CompiledEntity, record_id: int) -> dict[str, int]:

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from engine.access import remember
 from engine.errors import Fault, Invalid, NotFound
 from engine.expressions.language import Expression
-from engine.fields.base import Value
 from engine.fields.file import file_json
 from engine.fields.values import Link, Masked, link_id
 from engine.records.attachments import put_files
@@ -176,7 +175,10 @@ def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, se
     told = Told.by(scope.user_expression(text) for text in where)
     order = order_of(scope, query.sort, told.filled)
     read = told.left_of(scope.grant.condition("read"))
-    if scope.names.dialect == "sqlite":
+    led = found.link(scope) if scope.names.dialect == "sqlite" and search is None else ""
+    if led and order.keys and (led, order.keys[0].name) not in indexes_of(scope.workspace, scope.entity).second:
+        order = order.made()
+    if scope.names.dialect == "sqlite" and not led:
         read = spread(read, indexes_of(scope.workspace, scope.entity))
     split, ways = _split(scope, where, read) if search is None and not found.shape else ("", ())
     terms = found.terms(scope)
@@ -187,7 +189,7 @@ def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, se
     whole = scope.user_expression(split) if split else None
     for one in (*asked, *([whole] if whole is not None else ())):
         scope.user_condition(one)  # what SQL cannot say is refused before anything is asked
-    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), asked, search, name, read, ways, whole)
+    return Plan(scope, columns_of(scope, wanted_fields(scope, query.fields)), order, tuple(terms), asked, search, name, read, ways, whole, bool(led))
 
 
 def _split(scope: Scope, where: tuple[str, ...], read: bool | tuple[Expression, ...]) -> tuple[str, tuple[Way, ...]]:
@@ -303,24 +305,6 @@ def count(ctx: Context, entity: str, where: str | tuple[str, ...] = "", *, exact
     statement = asked.plan.count(capped=not exact)
     with ctx.reading() as ctx:
         return _number(ctx, statement, asked.binds)
-
-
-def group(ctx: Context, entity: str, where: str | tuple[str, ...], by: str) -> dict[Value, int]:
-    """Counts of the visible records by the values of one field (kanban columns); None stands for the empty and the masked ones."""
-    asked = _asked(ctx, Query(entity, where, fields=("id",)))
-    scope = asked.plan.scope
-    item = scope.entity.fields.get(by)
-    if item is None or not scope.grant.shows(by) or item.encrypted:
-        raise Invalid("group_invalid", faults=(Fault("/by", "unknown_field", {"field": by}),))
-
-    def build() -> Statement:
-        column = scope.shown(by)
-        return Statement.of(scope.select(column, sa.func.count()).where(*asked.plan.conditions()).group_by(column))
-
-    statement = remember(ctx.workspace, ("group", asked.plan.name, roles_of(ctx), by), build)
-    with ctx.reading() as ctx:
-        rows = statement.ready.rows(ctx.open, {**asked.binds, **bound(ctx, statement.needed)})
-    return {value: int(number) for value, number in rows}
 
 
 def among(ctx: Context, entity: str, field: str, ids: Collection[int], fields: Sequence[str]) -> list[Record]:

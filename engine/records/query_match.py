@@ -15,6 +15,7 @@ from engine.records.filters import literal
 from engine.records.values import blinded
 from engine.scope import Scope
 from engine.storage import JsonList
+from metadata.definitions import WIDENED_ENTITIES
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -32,6 +33,12 @@ class Matches:
     noted: list[tuple[str, str]] = field(default_factory=list)  # (field, "full" | "last4")
     conditions: list[str] = field(default_factory=list)  # for lists: expression texts
     faults: list[Fault] = field(default_factory=list)
+
+    def link(self, scope: Scope) -> str:
+        """A link that is to lead to one record, which few rows do; '' where there is none. People and teams are led to by many."""
+        fields = scope.entity.fields
+        targets = {name: fields[name].target for name, how in self.shape if how == ":one" and name in fields}
+        return next((name for name, target in targets.items() if target and target not in WIDENED_ENTITIES), "")
 
     def terms(self, scope: Scope) -> list[sa.ColumnElement[bool]]:
         """The WHERE terms of the shape."""

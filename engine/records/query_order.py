@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from engine.errors import Fault, Invalid
 from engine.records.query_cursor import Position
-from engine.scope import Scope
+from engine.scope import Scope, unindexed
 
 NEVER_EMPTY = frozenset({"id", "version", "created_at", "updated_at"})
 
@@ -53,6 +53,10 @@ class Order:
         """The same order of rows that have their sort values as ``s_0 ..``, beside ``id``."""
         keys = tuple(replace(key, column=rows.c[f"s_{index}"]) for index, key in enumerate(self.keys))
         return Order(keys, rows.c.id, self.id_descending)
+
+    def made(self) -> Order:
+        """The same order, which SQLite will not look for in an index: it sorts what it finds."""
+        return replace(self, keys=tuple(replace(key, column=unindexed(key.column)) for key in self.keys))
 
     def terms(self, phase: int) -> list[sa.ColumnElement[bool]]:
         """What keeps a statement inside its phase."""

@@ -158,6 +158,7 @@ class Plan:
     read: bool | tuple[Expression, ...]
     ways: tuple[Way, ...] = ()
     whole: Expression | None = None
+    led: bool = False  # a link among the terms is to lead to the rows, nothing else (SQLite)
     statements: dict[tuple[object, ...], Statement] = field(default_factory=dict)
     alone: bool = True  # whether one statement was enough for the last page; a guess for the next
 
@@ -241,6 +242,8 @@ class Plan:
         it is asked as a whole and walks the order or sorts, as it finds cheaper.
         """
         scope, search, read = self.scope, self.search, self.read
+        if self.led:
+            return [self._branch(True, [*self.terms, *scope.beside(read), *(scope.user_beside(one) for one in self.where), *more])]
         clever = scope.names.dialect != "sqlite"
         if clever and search is not None:
             return [self._branch(True, [*self._asked(True), *more, self._found(search, read)])]

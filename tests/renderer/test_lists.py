@@ -16,8 +16,9 @@ from starlette.datastructures import QueryParams
 
 from engine import saved_views
 from engine.errors import Denied, Invalid, NotFound
+from engine.records import query, query_plan
 from engine.records.query import Query, page
-from renderer import formats
+from renderer import board, formats
 from renderer.asset_store import AssetStore
 from renderer.board import coming
 from renderer.bound_field import Surroundings, bound_field
@@ -53,6 +54,24 @@ def test_addresses_say_everything_and_are_read_back(ctx_of_login):
     assert state.without("stage", "new").equals == {"stage": ("seen",), "grade": ("a",)}
     assert state.without("stage").equals == {"grade": ("a",)}
     assert ListState().address("/w/clinic", definition) == "/w/clinic/l/my_patients"
+
+
+def test_the_lanes_of_a_board_tell_how_many_they_hold_in_this_state_no_further_than_counts_go(ctx_of_login, pages, monkeypatch):
+    ctx = ctx_of_login("carl")
+    layout, state = _layout(ctx, pages, "board"), ListState(kind="kanban", where="fee >= 0", equals={"grade": ("a", "b")})
+
+    def held(lane):
+        where = ("fee >= 0", f"grade in ('a', 'b') and stage == '{lane.value}'")
+        return page(ctx, Query("patient", where, count="exact", limit=1)).count
+
+    shown = board.lanes(ctx, layout, state, "/w/clinic")
+    assert [lane.value for lane in shown] == ["new", "seen", "healed"] and max(lane.count for lane in shown) > 3
+    assert all((lane.count, lane.capped, len(lane.cards)) == (held(lane), False, min(lane.count, board.LANE_CARDS)) for lane in shown)
+    assert [(lane.count, lane.capped) for lane in board.lane_counts(ctx, layout, state)] == [(lane.count, False) for lane in shown]
+    for module in (query, query_plan):
+        monkeypatch.setattr(module, "COUNT_CAP", 3)
+    fewer = board.lanes(ctx, layout, replace(state, where="fee >= 1"), "/w/clinic")
+    assert any(lane.capped for lane in fewer) and all(lane.count <= 3 for lane in fewer)
 
 
 def test_pages_follow_each_other_without_gap_or_double(ctx_of_login, pages):

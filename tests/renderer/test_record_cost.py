@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from engine.context import Context
 from engine.home import Home
+from engine.records import service
 from engine.records.query import Query, page
 
 
@@ -19,3 +21,22 @@ def test_the_page_of_another_record_builds_no_statement_anew(
     before = set(clinic.workspace("clinic").cache)
     assert client.get(f"/w/clinic/r/patient/{third}").status_code == 200
     assert {key for key in clinic.workspace("clinic").cache if key[0] == "plan"} <= before
+
+
+def test_lists_of_what_leads_nowhere_near_a_record_cost_one_statement_together(
+    clinic: Home, client_of: Callable[..., TestClient], ctx_of_login: Callable[[str], Context]
+) -> None:
+    made = service.create(ctx_of_login("carl"), "patient", {"name": "无预约"}).id
+    client, seen = client_of("carl"), list[str]()
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        seen.append(statement)
+
+    assert client.get(f"/w/clinic/r/patient/{made}").status_code == 200
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        page_ = client.get(f"/w/clinic/r/patient/{made}")
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    service.delete(ctx_of_login("carl"), "patient", made, service.ANY)
+    assert page_.status_code == 200 and len([text for text in seen if "r_appointment" in text]) == 1

@@ -17,7 +17,9 @@ from engine.context import Context
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.records import query, service
+from engine.records.derived_rollups import gather
 from engine.records.query import Query
+from engine.records.work import Work
 from engine.schema.apply import analyze
 from engine.settings import Settings
 from engine.workspace_load import load_workspace
@@ -243,6 +245,29 @@ def test_a_list_of_one_persons_rows_is_not_sorted_on_sqlite(site_of: Callable[[s
             for _, lines in pages(ctx, view):
                 several = any("UNION" in line for line in lines)
                 assert several or not any("TEMP B-TREE" in line for line in lines), (key, ctx.actor.roles, lines)
+
+
+@pytest.mark.parametrize("login", ["c0", "sup", "man"])
+@pytest.mark.parametrize("sort", ["-protect_until", "-id"])
+def test_what_links_to_one_record_is_led_to_by_the_link_whatever_the_order_and_the_readers_rows(site: Home, login: str, sort: str):
+    """As a record's page asks for what points to it: nothing, here, which a walk over the readers' rows finds out last."""
+    ctx = enter_person(site, "site", login)
+    (one,) = query.page(ctx, Query("customer", limit=1, fields=("id",))).items
+    with asked(ctx) as seen:
+        found = query.page(ctx, Query("customer", sort=(sort,), equals={"referrer": str(one.id)}, fields=("id", "name"), limit=8, count="capped"))
+    steps, lines = account(ctx, seen)
+    assert found.items == [] and steps <= 500, (steps, lines)
+
+
+def test_what_a_person_holds_is_counted_inside_an_index_on_sqlite(site_of: Callable[[str], Home]):
+    """With every release and every turn; PostgreSQL looks at rows changed of late besides."""
+    with enter_as(site_of("sqlite"), "site", "operator").snapshot() as ctx:
+        (owner,) = query.page(ctx, Query("person", where="login == 'c0'", fields=("held",))).items
+        with asked(ctx) as seen:
+            found = gather(Work(ctx), ctx.workspace.entities["person"], {owner.id: ("held", "protected", "soon")})
+    steps, lines = account(ctx, seen)
+    assert found[owner.id]["held"] == owner["held"] > 100 and len(seen) == 1
+    assert any(re.match(r"SEARCH r_customer USING COVERING INDEX", line) for line in lines) and steps < 8_000, (steps, lines)
 
 
 @pytest.mark.parametrize("login", ["c0", "sup", "adm"])

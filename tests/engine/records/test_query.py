@@ -111,8 +111,6 @@ def test_counts_are_capped_or_exact(full: World, monkeypatch: pytest.MonkeyPatch
     exact = query.page(full.ctx("a1"), Query("customer", count="exact", limit=1)).count
     assert exact == 60 and query.page(full.ctx("a1"), Query("customer", count="capped")).count_capped is False
     assert query.count(full.ctx("a1"), "customer", "lucky == 1") == len(everything(full, "a1", Query("customer", where="lucky == 1")))
-    groups = query.group(full.ctx("a1"), "customer", "", "grade")
-    assert sum(groups.values()) == 60 and set(groups) <= {None, "A", "B"}
 
 
 @pytest.mark.parametrize("login", ["a1", "s1"])
@@ -140,7 +138,6 @@ def test_what_a_reader_cannot_read_does_not_exist(full: World):
             lambda name=name: query.page(ctx, Query("customer", sort=(name,))),
             lambda name=name: query.page(ctx, Query("customer", fields=(name,))),
             lambda name=name: query.page(ctx, Query("customer", equals={name: "x"})),
-            lambda name=name: query.group(ctx, "customer", "", name),
         ):
             with pytest.raises((Invalid, ExpressionRefused)) as refusal:
                 attempt()

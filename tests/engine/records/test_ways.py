@@ -94,7 +94,41 @@ def test_what_is_told_changes_no_answer(many: World, parts: list[str], sort: tup
     assert ids(many, login, asked) == ids(many, login, untold)
     counts = [query.page(many.ctx(login), replace(one, count="exact")).count for one in (asked, untold)]
     assert counts[0] == counts[1] == query.count(many.ctx(login), "customer", told)
-    assert query.group(many.ctx(login), "customer", told, "stage") == query.group(many.ctx(login), "customer", untold.where, "stage")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    part=st.sampled_from(("", "score > 1", "author == me or empty(cost)", "exists(cost)", "empty(score)")),
+    sort=st.sampled_from(((), ("id",), ("-at", "-id"), ("score", "-id"), ("-cost", "score"), ("kind",))),
+    login=st.sampled_from(["s1", "l1", "a1"]),
+    limit=st.sampled_from([3, 50]),
+)
+def test_what_a_link_leads_to_is_the_same_as_what_a_condition_finds(many: World, part: str, sort: tuple[str, ...], login: str, limit: int):
+    target = busiest(many)
+    led = Query("visit", part, equals={"customer": str(target)}, sort=sort, limit=limit, fields=("id",), labels=False, count="exact")
+    found = replace(led, where=(part, f"customer == {target}"), equals={})
+    assert ids(many, login, led) == ids(many, login, found)
+    assert query.page(many.ctx(login), led).count == query.page(many.ctx(login), found).count
+
+
+def busiest(world: World) -> int:
+    """A customer with visits of several people, made when first asked for."""
+    (first,) = query.page(world.ctx(), Query("customer", where=f"owner == {world.person('s1')}", sort=("id",), limit=1, fields=("visits",))).items
+    if not first["visits"]:
+        chance, people = random.Random(5), [world.person(login) for login in ("s1", "s2", "s3")]
+        visits = [
+            {
+                "customer": first.id,
+                "author": chance.choice(people),
+                "at": f"2026-02-{chance.randint(1, 9):02}T10:00:00+08:00",
+                "score": chance.choice([None, 1, 2, 3]),
+                "cost": chance.choice([None, 100, 200]),
+                "kind": chance.choice([None, "a", "b"]),
+            }
+            for _ in range(25)
+        ]
+        assert not any(item.refused for item in service.load(world.ctx(), "visit", visits))
+    return first.id
 
 
 def parsed(world: World, source: str) -> Expression:
