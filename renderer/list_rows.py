@@ -128,6 +128,8 @@ def _beyond(ctx: Context, layout: Layout, link: str, records: Sequence[Record]) 
     return {record.id: record for record in page(ctx, query).items}
 
 
+#: Types whose value says nothing without the column's heading, which a card on a phone has not.
+_SAYING_NOTHING = ("boolean", "integer")
 #: Draws the insides of one column's cells of a page; with whether each row may be changed, the cells themselves.
 Texts = Callable[[Sequence[Record]], list[str]]
 Cells = Callable[[Sequence[Record], Sequence[bool]], list[str]]
@@ -136,6 +138,8 @@ Cells = Callable[[Sequence[Record], Sequence[bool]], list[str]]
 def _writer(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Cells:
     """The closure that draws one column's cells of a page."""
     attributes = (f' class="{column.css}"' if column.css else "") + (f' data-slot="{column.slot}"' if column.slot else "")
+    if column.slot and column.item.type.name in _SAYING_NOTHING:
+        attributes += f' data-caption="{escape(column.title)}"'
     open_tag, base, key = f"<td{attributes}>", pen.base, pen.layout.entity.key
     texts = _inside_texts(pen, column, beyond)
     if column.is_title:
@@ -203,7 +207,7 @@ def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
 
 
 def _acts(layout: Layout, base: str) -> Callable[[int, str], str]:
-    """The row's own actions: its buttons, the first way to add something as a button, the rest behind the dots."""
+    """The row's own actions: its buttons (always to be seen where it has any), the first way to add something as a button, the rest behind the dots."""
     more = str(escape(_("More")))
     first = ""
     if layout.actions:
@@ -213,5 +217,4 @@ def _acts(layout: Layout, base: str) -> Callable[[int, str], str]:
         f'{first}<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
         f'hx-target="#dialog">⋯</button></td>'
     )
-    opened = '<td class="acts shown">' if layout.buttons else '<td class="acts">'
-    return lambda number, buttons: f"{opened}{buttons}{html.format(number)}"
+    return lambda number, buttons: f'<td class="acts{" shown" if buttons else ""}">{buttons}{html.format(number)}'

@@ -202,21 +202,16 @@ def _step(visit: Visit, *, back: bool) -> Response:
 
 @routes.get("/w/{ws}/publish", DESIGN)
 def plan(visit: Visit) -> Response:
-    """What publishing all drafts would do, in words, and the versions so far."""
-    found = publishing.plan_drafts(visit.ctx)
+    """What publishing all drafts would do, in words, and the versions so far. Without drafts there is nothing to be checked, which takes a while."""
+    changes = _changes(visit)
     with visit.ctx.reading() as ctx:
         past = provenance.versions(ctx.open)
-    zone, locale = visit.ctx.workspace.timezone, visit.locale
+    zone = visit.ctx.workspace.timezone
     return visit.page(
         "publish.html",
-        plan=found,
-        changes=_changes(visit),
+        **(_plan_in_words(visit) if changes else {"errors": (), "conflicts": ()}),
+        changes=changes,
         version=visit.ctx.workspace.version,
-        differences=[item.sentence(locale) for item in found.differences],
-        steps=[(str(step.risk), step.sentence(locale), step.rows, step.slow) for step in found.steps],
-        rights=[item.sentence(locale) for item in found.rights],
-        problems=[(item.severity, item.file, item.pointer, describe(item, locale, catalogue())) for item in found.problems],
-        conflicts=[(kind, key, list(pointers)) for (kind, key), pointers in found.conflicts.items()],
         past=[
             {
                 "number": item.number,
@@ -229,9 +224,24 @@ def plan(visit: Visit) -> Response:
             for item in past
         ],
         may_publish="publish" in visit.ctx.actor.rights,
-        scenarios=len(to_play(visit.ctx.workspace, found)) if found.drafts else 0,
         running=running(visit.ctx),
     )
+
+
+def _plan_in_words(visit: Visit) -> dict[str, Any]:
+    """What the drafts would change, what must be mended first (errors) and what else was noticed, about definitions nobody has changed, too (notes)."""
+    found, locale = publishing.plan_drafts(visit.ctx), visit.locale
+    told = [(item.severity == "error", item.file, item.pointer, describe(item, locale, catalogue())) for item in found.problems]
+    return {
+        "plan": found,
+        "differences": [item.sentence(locale) for item in found.differences],
+        "steps": [(str(step.risk), step.sentence(locale), step.rows, step.slow) for step in found.steps],
+        "rights": [item.sentence(locale) for item in found.rights],
+        "errors": [rest for wrong, *rest in told if wrong],
+        "notes": [rest for wrong, *rest in told if not wrong],
+        "conflicts": [(kind, key, list(pointers)) for (kind, key), pointers in found.conflicts.items()],
+        "scenarios": len(to_play(visit.ctx.workspace, found)),
+    }
 
 
 @routes.post("/w/{ws}/publish", PUBLISH)

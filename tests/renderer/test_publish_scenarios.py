@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from engine import drafts
+from engine import drafts, publishing
 from engine.actors import enter_as
 from engine.background import worker_of
 from engine.builtin import DOCUMENTS
@@ -62,6 +62,15 @@ def mend(garden: Home) -> None:
     """The scenario that does not hold is drafted anew."""
     ctx = enter_as(garden, "garden", "operator")
     drafts.act(ctx, "scenario", "odd", {"op": "put", "document": scenario(1)}, 0)
+
+
+def test_without_drafts_nothing_is_checked_and_notes_are_no_faults(ada, garden, monkeypatch):
+    page = ada.get(HERE).text
+    assert "需要先修正的问题" not in page and "新表单" not in page
+    for change in drafts.changes(enter_as(garden, "garden", "operator")):
+        drafts.drop(enter_as(garden, "garden", "operator"), change.kind, change.key)
+    monkeypatch.setattr(publishing, "plan_drafts", None)
+    assert "没有待发布的修改" in ada.get(HERE).text
 
 
 def test_a_publish_plays_in_the_background_shows_how_far_it_is_and_goes_live_when_all_hold(ada, garden):

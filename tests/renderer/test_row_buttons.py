@@ -49,6 +49,14 @@ def test_buttons_stand_in_the_rows_of_a_table_too_and_say_whose_they_are(counter
     row = page.split('id="row-1"')[1].split("</tr>")[0]
     assert presses(row) == ["leave", "move", "waive"] and 'aria-label="出院 钱一"' in row and '<td class="acts shown">' in row
     assert '<td class="acts">' in page_of(counter_client("rosa"), "/l/guests")
+    debts = page_of(counter_client("rosa"), "/l/debts?page=table")
+    assert '<td class="acts shown">' in debts.split('id="row-2"')[1].split("</tr>")[0]
+    assert '<td class="acts">' in debts.split('id="row-1"')[1].split("</tr>")[0]  # a row without a button keeps no place for one
+
+
+def test_a_yes_or_no_on_a_phones_card_says_what_it_is_about(counter_client):
+    row = page_of(counter_client("rosa"), "/l/debts?page=table").split('id="row-1"')[1].split("</tr>")[0]
+    assert 'data-slot="state" data-caption="保留"' in row and 'data-slot="sub" data-caption' not in row
 
 
 def test_one_without_parameters_is_done_at_once_and_one_with_them_asks(counter_client, counter: Home):
