@@ -95,6 +95,13 @@ class Ready:
         found = self.rows(connection, values)
         return found[0] if found else None
 
+    def made(self, connection: sa.Connection, values: Values) -> int:
+        """The id of the row an INSERT has made: what it answers; on SQLite, where an answer costs a third of the statement, what the driver knows."""
+        made = self._text(connection)
+        if made is None:
+            return int(connection.execute(self._statement, values).lastrowid)
+        return self._send(connection, made, made.parameters(values), _last_row if made.keys is None else _answered_id)
+
     def run(self, connection: sa.Connection, values: Values = _NOTHING) -> int:
         """How many rows it touched."""
         made = self._text(connection)
@@ -232,6 +239,14 @@ def _cursor(connection: sa.Connection) -> Any:
 
 def _touched(cursor: Any) -> int:
     return int(cursor.rowcount)
+
+
+def _last_row(cursor: Any) -> int:
+    return int(cursor.lastrowid)
+
+
+def _answered_id(cursor: Any) -> int:
+    return int(cursor.fetchone()[0])
 
 
 def run_text(connection: sa.Connection, text: str) -> None:

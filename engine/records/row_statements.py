@@ -31,10 +31,11 @@ STAGED = Ready(
 STAGE = Ready(sa.insert(_log).inline(), ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds"))
 
 
-def inserting(entity: CompiledEntity, names: Iterable[str], copied: Mapping[str, Any]) -> Ready:
-    """The INSERT of one row, giving its id. ``copied``: what the statement reads itself (carried.copies)."""
+def inserting(entity: CompiledEntity, names: Iterable[str], copied: Mapping[str, Any], dialect: str) -> Ready:
+    """The INSERT of one row; ``made`` gives its id. ``copied``: what the statement reads itself (carried.copies)."""
     statement = sa.insert(entity.table).values(dict(copied)) if copied else sa.insert(entity.table)
-    return Ready(statement.returning(entity.table.c.id).execution_options(scoped=True), tuple(names))
+    told = statement.inline() if dialect == "sqlite" else statement.returning(entity.table.c.id)
+    return Ready(told.execution_options(scoped=True), tuple(names))
 
 
 def updating(entity: CompiledEntity, names: Iterable[str], *, versioned: bool, copied: Mapping[str, Any] = MappingProxyType({})) -> Ready:

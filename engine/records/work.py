@@ -202,11 +202,11 @@ class Work:
         head = self.new_head()
         columns = {**head, **storage(self.workspace, entity).columns(row, self.workspace.cipher), **token_columns(entity, row)}
         statement = remember(
-            self.workspace, ("insert", entity.key, *columns), lambda: inserting(entity, columns, copies(self.workspace, entity) if entity.carried else {})
+            self.workspace,
+            ("insert", entity.key, *columns),
+            lambda: inserting(entity, columns, copies(self.workspace, entity) if entity.carried else {}, self.workspace.database.dialect),
         )
-        made = statement.first(self.connection, {**columns, **binds_of(entity, row)} if entity.carried else columns)
-        assert made is not None
-        row.update(head, id=made[0])
+        row.update(head, id=statement.made(self.connection, {**columns, **binds_of(entity, row)} if entity.carried else columns))
         self.keep(entity.key, row, ours=True)
         self.known.wrote(entity.key, row["id"], made=True)
         self._carrying.wrote(entity.key, row["id"])
