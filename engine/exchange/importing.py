@@ -151,7 +151,8 @@ class Importer:
             if later:
                 first.write_out()
             read.append(first.ready or ReadRow(first.typed))
-            target.raw = {**{key: value for key, value in first.defaults.items() if key not in first.typed}, **first.values}
+            if first.defaults or first.values:
+                target.raw = {**{key: value for key, value in first.defaults.items() if key not in first.typed}, **first.values}
             text = merger.noted(str(target.raw.get(self._plan.unread) or first.typed.get(self._plan.unread) or ""), first.notes) if first.notes else None
             if text is not None:
                 target.raw[self._plan.unread] = text

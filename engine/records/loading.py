@@ -151,7 +151,7 @@ class _Loading:
         for row in kept:
             row.cells, row.noted = row.shape or self._writer.cells(row.proposal.after)
         for unique in self._entity.unique.values():
-            self._check_unique(unique, [row for row in kept if row.result is None])
+            self._keyed(unique, [row for row in kept if row.result is None])
         self._write([row for row in kept if row.result is None])
         return [row.result for row in rows if row.result is not None]
 
@@ -217,8 +217,8 @@ class _Loading:
                     row.proposal.after[name] = number
                     own_values(self._work, self._entity, row.proposal.after, [name])
 
-    def _check_unique(self, unique: CompiledUnique, rows: Iterable[_Row]) -> None:
-        """Refuse rows whose key exists already, here or in the table, before the database would refuse the whole chunk."""
+    def _keyed(self, unique: CompiledUnique, rows: Iterable[_Row]) -> Mapping[tuple[Any, ...], _Row]:
+        """The rows by their keys, each key once: a row whose key another one here has already is refused."""
         key_of = self._writer.key(unique.columns)
         keyed: dict[tuple[Any, ...], _Row] = {}
         for row in rows:
@@ -229,8 +229,14 @@ class _Loading:
                 _refuse(row, duplicate(unique))
             else:
                 keyed[key] = row
-        for key in taken(self._work, self._entity, unique, list(keyed)):
-            _refuse(keyed[key], duplicate(unique))
+        return keyed
+
+    def _refuse_taken(self, rows: Sequence[_Row]) -> None:
+        """Refuse the rows whose key a standing record has."""
+        for unique in self._entity.unique.values():
+            keyed = self._keyed(unique, [row for row in rows if row.result is None])
+            for key in taken(self._work, self._entity, unique, list(keyed)):
+                _refuse(keyed[key], duplicate(unique))
 
     # --- writing ----------------------------------------------------------------------------------------------------------------------------
 
@@ -240,13 +246,22 @@ class _Loading:
         work = self._work
         for row, record_id in zip(rows, draw_ids(work.workspace, work.connection, self._entity.table, len(rows)), strict=True):
             row.proposal.after["id"] = record_id
+        if not self._inserted(rows):  # the database knows whether keys are free; which are not is asked when it has refused some
+            self._refuse_taken(rows)
+            rows = [row for row in rows if row.result is None]
+            if not self._inserted(rows):  # somebody was faster, or a target is gone: only that row is refused
+                for row in rows:
+                    self._insert_alone(row)
+        self._follow([row for row in rows if row.result is None])
+
+    def _inserted(self, rows: Sequence[_Row]) -> bool:
+        """Insert all rows or none; whether they are in."""
         try:
             with self._work.connection.begin_nested():
                 self._insert(rows)
-        except sa.exc.IntegrityError:  # somebody was faster, or a target is gone: only that row is refused
-            for row in rows:
-                self._insert_alone(row)
-        self._follow([row for row in rows if row.result is None])
+        except sa.exc.IntegrityError:
+            return False
+        return True
 
     def _insert(self, rows: Sequence[_Row]) -> None:
         self._writer.insert([(row.proposal.after, row.cells) for row in rows])

@@ -64,6 +64,18 @@ def test_the_loser_of_a_race_is_refused_alone(world: World, monkeypatch: pytest.
         assert len(ctx.open.execute(sa.select(tables.history.c.id).where(tables.history.c.entity == "customer")).all()) == 5
 
 
+def test_keys_are_asked_about_only_when_the_database_has_refused_some(world: World, monkeypatch: pytest.MonkeyPatch):
+    """The unique index is the guarantee; what is asked beforehand would be asked twice."""
+    asked = []
+    monkeypatch.setattr(loading, "taken", lambda *given, ask=loading.taken: asked.append(given) or ask(*given))
+    first = service.load(world.ctx(), "customer", [{"name": f"客{number}", "phone": f"1391111{number:04}"} for number in range(5)])
+    assert [item.outcome for item in first] == ["created"] * 5 and not asked
+    again = service.load(world.ctx(), "customer", [{"name": f"客{number}", "phone": f"1391111{number:04}"} for number in range(3, 9)])
+    assert [item.outcome for item in again] == ["refused", "refused", *["created"] * 4] and asked
+    assert [(item.code, item.params["unique"]) for item in again[:2]] == [("duplicate", "phone_active")] * 2
+    assert len({item.id for item in (*first, *again) if item.id is not None}) == 9
+
+
 def test_a_link_that_leads_nowhere_refuses_its_row_even_when_trusted(world: World):
     customer = service.create(world.ctx(), "customer", {"name": "张三"}).id
     results = service.load(
