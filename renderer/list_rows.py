@@ -194,6 +194,7 @@ def _texts(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
 def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
     """The insides of cells whose colour, and words, depend on conditions."""
     plain, judge, item, name, ctx, today = _texts(pen, column, beyond), Judge(pen.evaluator, column.tints), column.item, column.name, pen.ctx, pen.today
+    dated = item.type.expression_type(item.value) in ("date", "instant")  # a day that is far is quiet; an amount that is not alarming is one still
 
     def tinted(record: Record, text: str) -> str:
         value = record.get(name)
@@ -201,7 +202,7 @@ def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
             return text
         colour = judge(record)
         shown = deadline(item, value, ctx, today, text, quiet=not colour)
-        return f'<span class="{colour}-text">{shown}</span>' if colour else f'<span class="muted">{shown}</span>'
+        return f'<span class="{colour}-text">{shown}</span>' if colour else f'<span class="muted">{shown}</span>' if dated else shown
 
     return lambda records: [tinted(*one) for one in zip(records, plain(records), strict=True)]
 

@@ -18,6 +18,7 @@ from engine import saved_views
 from engine.errors import Denied, Invalid, NotFound
 from engine.records import query, query_plan
 from engine.records.query import Query, page
+from metadata.definitions import ListView, Tint
 from renderer import board, formats
 from renderer.asset_store import AssetStore
 from renderer.board import coming
@@ -124,6 +125,19 @@ def test_the_card_of_a_calendar_begins_with_what_comes_next(ctx_of_login, pages)
         found = [row["at"] for row in page(later, coming(later, layout, asked)).items]
         assert found == [at for at in every if at.astimezone(SHANGHAI).date() >= tomorrow.astimezone(SHANGHAI).date()] and 0 < len(found) < len(every)
         assert coming(ctx, _layout(ctx, pages), asked) is asked
+
+
+def test_an_amount_that_is_not_alarming_is_not_quiet_as_a_far_day_is(ctx_of_login, pages):
+    def spans(name: str, condition: str) -> set[str]:
+        view = ListView(
+            key=f"tinted {name}", title="", body={}, entity="patient", columns=("name", name), sort=("id",), tints={name: (Tint(condition, "red"),)}
+        )
+        with ctx_of_login("dora").snapshot() as ctx:
+            layout = layout_of(ctx, pages, view, "/w/clinic")
+            rows = draw(ctx, layout, page(ctx, query_of(ctx, layout, ListState())).items, "/w/clinic")
+        return {found for row in rows for found in re.findall(r'<span class="(red-text|muted)">', row.html)}
+
+    assert spans("fee", "fee > 300000") == {"red-text"} and spans("due", "due < now()") == {"red-text", "muted"}
 
 
 def test_hostile_values_are_escaped_in_cells_labels_and_titles(ctx_of_login, pages):
