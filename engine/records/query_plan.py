@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -253,7 +253,7 @@ class Plan:
         if search is None:
             if clever or not self.ways or len(alternatives) * len(self.ways) > MOST_BRANCHES or (self.ways[0].alone and read is not True):
                 return [self._branch(rows, [*self._asked(rows), *more]) for rows in alternatives]
-            return [self._way(rows, more, way) for rows in alternatives for way in self._open_ways(phase)] or [self._branch(False, [*self.terms, *more])]
+            return list(self._together(alternatives, more, phase)) or [self._branch(False, [*self.terms, *more])]
         terms = [*self._asked(True), *more]
         found = [self._branch(read, [*terms, term]) for term in search.sealed_terms(scope)]
         if not search.fields:
@@ -276,6 +276,14 @@ class Plan:
     def _open_ways(self, phase: int) -> list[Way]:
         """Those that can lead to rows of a phase: not to rows without a first sort value where they demand one."""
         return [way for way in self.ways if not (phase and self.order.keys[0].name in way.filled)]
+
+    def _together(self, alternatives: Sequence[bool | tuple[Expression, ...]], more: Sequence[sa.ColumnElement[bool]], phase: int) -> Iterator[Branch]:
+        """Each alternative of the reader's rows by each way, but for those that a way makes impossible: an index walked for nothing."""
+        for rows in alternatives:
+            for way in self._open_ways(phase):
+                left = Told.by([way.condition]).left_of(rows)
+                if left is not False:
+                    yield self._way(left, more, way)
 
     def _way(self, rows: bool | tuple[Expression, ...], more: Sequence[sa.ColumnElement[bool]], way: Way) -> Branch:
         """A way whose index is not that of the order goes by its own: its few rows are sorted."""
