@@ -27,32 +27,43 @@ from metadata.definitions import Field, Setting
 if TYPE_CHECKING:
     from engine.home import Home
 
-#: What a candidate's rules were compiled to for their analysis serves the version it becomes: nothing of a setting or a row is in it.
-_OF_RULES = (("rule book",), ("places",))
+#: First words of the keys under which lies what rules were compiled to: nothing of a setting or a row is in it, only which modules are off.
+_OF_RULES = frozenset({"rule book", "places", "decision"})
 
 
 def load_workspace(connection: sa.Connection, home: Home, database: Database, state: State, known: Workspace | None) -> Workspace:
     """The version ``state`` names. ``known``: an earlier version in this process, whose unchanged entities are shared."""
-    made = known.cache.get(("published", state.version)) if known is not None else None
-    if isinstance(made, Workspace) and made.timezone == state.timezone:
-        raw = _in_force(connection, state.now)
+    made = _made(known, state)
+    raw, switches = _in_force(connection, state.now), _switches(connection)
+    if made is not None:
         return replace(
             made,
             title=state.title,
             sandbox=state.sandbox,
             demo=state.demo,
             settings_version=state.settings_version,
-            **_switches(connection),
+            **switches,
             settings_raw=raw,
-            cache={key: found for key in _OF_RULES if (found := made.cache.get(key)) is not None},
+            cache=_of_rules(made) if switches["modules_set"] == made.modules_set else {},
             settings=settings_values(made.bundle, raw, made.registry.field_types, made.scope),
         )
     same = known is not None and known.version == state.version
     bundle = known.bundle if known is not None and same else load_bundle(connection, state.version)
-    raw = _in_force(connection, state.now)
     cipher = known.cipher if known is not None else _cipher(connection, home)
     ledger = read_ledger(connection, database.schema)
-    return replace(_compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known), **_switches(connection))
+    return replace(_compiled(home, database, state, bundle, state.version, ledger, raw, cipher, known), **switches)
+
+
+def _made(known: Workspace | None, state: State) -> Workspace | None:
+    """The version as this process has compiled it: for its publish, or under other settings."""
+    if known is None:
+        return None
+    made = known if known.version == state.version else known.cache.get(("published", state.version))
+    return made if isinstance(made, Workspace) and made.timezone == state.timezone else None
+
+
+def _of_rules(made: Workspace) -> dict[tuple[object, ...], object]:
+    return {key: found for key, found in dict(made.cache).items() if key[0] in _OF_RULES}
 
 
 def _cipher(connection: sa.Connection, home: Home) -> Cipher:

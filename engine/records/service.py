@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 IDEMPOTENT_FOR = timedelta(hours=24)
 LARGEST_ID = 2**63 - 1
+#: Rows of a load that share a savepoint where rules run before each.
+TOGETHER = 50
 #: What the results of actions kept for an idempotency key are sealed for: a result may hold what lies encrypted elsewhere.
 _RESULT = "idempotency.result"
 Raw = Mapping[str, object]
@@ -151,7 +153,8 @@ def load(
 
     ``trusted``: links are known to be there (demo data made in the same run), and no rules are set off; ``made`` says of such rows when they were made and
     by whom. Rows hold entered fields only, no child lines.
-    Rules after a creation run when all rows stand; where others are to run, or one of these refuses a row, each row is saved for itself.
+    Rules after a creation, and what is asked for later, come when all rows stand; where rules before it are to run, or one of these refuses a row, each row
+    is saved like any other.
     ``read``: for each row the values that the fields' own readers gave already (of cells); a row's raw inputs win over them.
     """
 
@@ -160,7 +163,7 @@ def load(
         moments = frozenset[str]() if trusted else rule_book(ctx.workspace).on_creation(entity, importing=ctx.cause.kind == "import")
         if not moments:
             return loading.load(Work(ctx), compiled, given, trusted=trusted, read=read, made=made if trusted else ())
-        if moments == {"after"}:
+        if "before" not in moments:
             try:
                 with ctx.open.begin_nested():
                     return _followed(ctx, compiled, loading.load(Work(ctx), compiled, given, read=read))
@@ -168,7 +171,8 @@ def load(
                 raise
             except Refusal:
                 pass  # found out below whose it is
-        return [_load_one(ctx, compiled, index, raw, read[index].values if read else None) for index, raw in enumerate(given)]
+        alone = [(index, raw, read[index].values if read else None) for index, raw in enumerate(given)]
+        return [result for start in range(0, len(alone), TOGETHER) for result in _load_some(ctx, compiled, alone[start : start + TOGETHER])]
 
     return _transact(ctx, work)
 
@@ -199,18 +203,29 @@ def _with_what_followed(saving: Saving, entity: CompiledEntity, result: RowResul
     return replace(result, version=own["version"], more=tuple((*place, row["version"]) for place, row in rows.items()))
 
 
-def _load_one(ctx: Context, entity: CompiledEntity, index: int, raw: Raw, read: Mapping[str, Value] | None) -> RowResult:
-    """One row of an entity whose creation sets rules off: a save like any other, so that they see it."""
+def _load_some(ctx: Context, entity: CompiledEntity, rows: Sequence[tuple[int, Raw, Mapping[str, Value] | None]]) -> list[RowResult]:
+    """Rows of an entity before whose creation rules run: saves like any other, one after the other, whose histories, search tokens and runs are written together.
+
+    When one is refused, each is saved for itself.
+    """
     try:
         with ctx.open.begin_nested():
-            saving = Saving(Work(ctx))
-            row = saving.create(entity, raw, read)
-            saving.finish()
-            return _with_what_followed(saving, entity, RowResult(index, "created", row["id"], row["version"]))
+            work = Work(ctx)
+            log, found = RunLog(work), []
+            for index, raw, read in rows:
+                saving = Saving(work.again(), log)
+                row = saving.create(entity, raw, read)
+                saving.follow()
+                found.append(_with_what_followed(saving, entity, RowResult(index, "created", row["id"], row["version"])))
+            work.finish()
+            log.finish()
+            return found
     except LostRace:
         raise
     except (Invalid, Denied, NotFound, Conflict) as refusal:
-        return refused(index, refusal)
+        if len(rows) == 1:
+            return [refused(rows[0][0], refusal)]
+    return [result for row in rows for result in _load_some(ctx, entity, [row])]
 
 
 def touch(ctx: Context, entity: str, ids: Sequence[int]) -> None:

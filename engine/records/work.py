@@ -57,6 +57,7 @@ class Work:
         self._rows: dict[tuple[str, int], Row | None] = {}
         self._ours: set[tuple[str, int]] = set()  # rows that nobody else can change until the transaction ends
         self._alone = ctx.workspace.database.dialect == "sqlite"  # one writer: what is read, nobody else changes
+        self._others: set[tuple[str, int]] = set()  # the other rows that were read
         self.known = Known(self._rows)
         self._stages: list[dict[str, Any]] = []
         self._entries: list[dict[str, Any]] = []
@@ -85,8 +86,15 @@ class Work:
         found = self.acting(ctx)
         found.changes = []
         self.known.renew()
-        for place in [place for place in self._rows if place not in self._ours]:
+        for place in self._others:
             del self._rows[place]
+        self._others.clear()
+        return found
+
+    def again(self) -> Work:
+        """As ``next``, for another save of the same actor, who gives values in the same way."""
+        found = self.next(self.ctx)
+        found.json = self.json
         return found
 
     # --- reading ------------------------------------------------------------------------------------------------------------------------
@@ -124,6 +132,7 @@ class Work:
         for start in range(0, len(wanted), _CHUNK):
             part = wanted[start : start + _CHUNK]
             self._rows.update(dict.fromkeys(((entity, one) for one in part), None))
+            self._others.update((entity, one) for one in part if (entity, one) not in self._ours)
             for found in select.rows(self.connection, {"ids": ids_value(part, self.workspace.database.dialect)}):
                 self.keep(entity, whole_row(self.workspace, compiled, found), ours=lock)
         return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
@@ -147,10 +156,14 @@ class Work:
 
     def keep(self, entity: str, row: Row, *, ours: bool = False) -> None:
         """Note a row as it now stands. ``ours``: this transaction has locked or written it."""
-        self._rows[entity, row["id"]] = row
-        self.known.read(entity, row["id"])
+        place = entity, row["id"]
+        self._rows[place] = row
+        self.known.read(*place)
         if ours or self._alone:
-            self._ours.add((entity, row["id"]))
+            self._ours.add(place)
+            self._others.discard(place)
+        elif place not in self._ours:
+            self._others.add(place)
 
     def bound(self, statement: Statement) -> Mapping[str, Any]:
         """The values of the surroundings a statement wants."""

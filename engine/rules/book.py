@@ -139,5 +139,6 @@ class RuleBook:
         return frozenset(
             kind
             for kind, rules in moments.items()
-            if any(rule.trigger.imports or not importing for verb in ("create", "stage") for rule in rules.get((entity, verb), ()))
+            for verb in (("create",) if kind == "before" else ("create", "stage"))  # what begins in a stage has not moved into it
+            if any(rule.trigger.imports or not importing for rule in rules.get((entity, verb), ()))
         )

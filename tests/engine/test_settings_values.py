@@ -9,10 +9,12 @@ import pytest
 from engine import settings_values
 from engine.context import Actor
 from engine.errors import Conflict, Denied, Invalid, NotFound
+from engine.modules import switch_module
 from engine.records import service
+from engine.rules.compile import rule_book
 from engine.settings_effects import consequences, formulas_reading
 from engine.workspace_load import settings_at
-from tests.engine.homes import NOW, Homes, Place, small_place
+from tests.engine.homes import NOW, SMALL, Homes, Place, small_place
 
 RULES = {
     ("settings", "settings"): {
@@ -61,6 +63,26 @@ def test_a_value_counts_at_once_and_says_who_set_it(place):
     assert (change.value, change.in_force_from, change.at, change.id) == (3, NOW, NOW, made.id)
     assert settings_values.current_of(place.ctx, "factor").value == 3
     assert settings_values.current_of(place.ctx, "cap").change is None and settings_values.current_of(place.ctx, "cap").value == 500000
+
+
+def test_a_new_value_leaves_entities_and_rules_as_they_were_made(place):
+    before = place.workspace
+    book = rule_book(before)
+    settings_values.set_value(place.ctx, "factor", 4)
+    assert place.workspace is not before and place.workspace.settings["factor"] == 4
+    assert place.workspace.entities is before.entities and rule_book(place.workspace) is book
+
+
+def test_rules_are_compiled_again_when_a_module_is_switched(homes):
+    module = {**SMALL["preset", "preset"], "modules": {"care": {"title": {"zh": "养护"}}}}
+    place = small_place(
+        homes.home("sqlite"), changes={**RULES, ("preset", "preset"): module, ("rule", "release"): {**RULES["rule", "release"], "module": "care"}}
+    )
+    assert [rule.key for rule in rule_book(place.workspace).due] == ["release"]
+    for on in (False, True):
+        switch_module(place.ctx, "care", on=on)
+        place.home.look_again(place.name)
+        assert [rule.key for rule in rule_book(place.workspace).due] == (["release"] if on else [])
 
 
 def test_a_value_from_a_later_instant_waits_and_may_be_taken_back_until_then(place):

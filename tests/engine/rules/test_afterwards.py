@@ -11,6 +11,7 @@ from engine.errors import Conflict, Denied, NotFound, Unavailable
 from engine.jobs import newest
 from engine.records import service
 from engine.records.asks import asked
+from engine.records.history import timeline
 from engine.records.record import ANY
 from engine.rehearsal import advance
 from tests.engine.rules.conftest import DOCUMENTS_OF_SITE
@@ -126,12 +127,20 @@ def test_the_clock_ends_an_approval_nobody_decides(make_site, database_kind, dra
     assert [one.rule for one in ran.ran] == ["discount"]
 
 
-def test_rows_loaded_at_once_set_off_the_same_rules_as_rows_saved_one_by_one(make_site, database_kind):
+@pytest.mark.parametrize("together", [2, 50])
+def test_rows_loaded_at_once_set_off_the_same_rules_as_rows_saved_one_by_one(make_site, database_kind, monkeypatch, together):
+    """Also where some of them are written together, and one of those is refused; they are read as people type them."""
+    monkeypatch.setattr("engine.records.service.TOGETHER", together)
     site = make_site(database_kind)
-    results = service.load(site.ctx("s1"), "visit", [{"name": "甲", "phone": "13900000001"}, {"name": ""}, {"name": "乙", "phone": "13900000001"}])
-    assert [(result.outcome, result.code) for result in results] == [("created", ""), ("refused", "invalid"), ("created", "")]
-    assert [row["verdict"] for row in site.rows("visit")] == ["第3条：新客户", "第2条：老客户"]
-    assert len(site.rows("customer")) == 1 and len(site.runs("judge_visit")) == 2
+    phones = ["139 0000 0001", "", "13900000001", "1390000-0002", "13900000003", "13900000003"]
+    results = service.load(site.ctx("s1"), "visit", [{"name": phone and f"客{number}", "phone": phone} for number, phone in enumerate(phones)])
+    assert [(result.outcome, result.code) for result in results] == [("refused", "invalid") if not phone else ("created", "") for phone in phones]
+    verdicts = ["第3条：新客户", "第2条：老客户", "第3条：新客户", "第3条：新客户", "第2条：老客户"]
+    assert [row["verdict"] for row in site.rows("visit")] == verdicts and len(site.runs("judge_visit")) == 5
+    made = [[one for entity, one, _ in result.more if entity == "customer"] for result in results]
+    assert made == [[1], [], [], [2], [3], []] and [row["id"] for row in site.rows("customer")] == [1, 2, 3]
+    noted = [entry.verb for result in results if result.id is not None for entry in timeline(site.ctx(), "visit", result.id).items]
+    assert noted.count("create") == 5
 
 
 def test_a_hundred_who_claim_at_the_same_instant_have_one_winner(make_site, database_kind):
