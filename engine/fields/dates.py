@@ -53,7 +53,7 @@ def date_of(year: int, month: int, day: int) -> date | Wrong:
 def read_moment(text: str, today: date | None = None) -> Moment | Wrong:
     """The day and time of a text. With ``today``, dates without a year are the latest that is not in the future; without it they are Wrong."""
     plain = (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip().lower()
-    if not plain or len(plain) > 60:
+    if not plain or len(plain) > 60 or (today is None and not plain[:4].isdigit()):  # without today it must begin with a year
         return _INVALID
     day, rest = _day(plain, today)
     if isinstance(day, Wrong):
@@ -64,7 +64,7 @@ def read_moment(text: str, today: date | None = None) -> Moment | Wrong:
 
 
 def _day(plain: str, today: date | None) -> tuple[date | Wrong, str]:
-    found = (_YMD.match(plain) or _COMPACT.match(plain)) if plain[:4].isdigit() else None
+    found = _YMD.match(plain) or _COMPACT.match(plain)
     if found:
         year, month, day = (int(part) for part in found.groups())
         return date_of(year, month, day), plain[found.end() :]

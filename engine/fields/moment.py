@@ -67,7 +67,8 @@ class Date(FieldType):
                 elif not raw or raw.isspace():
                     return None
                 else:
-                    value = _day_of(raw)
+                    found = read_moment(raw)
+                    value = found if isinstance(found, Wrong) else found.day
             elif raw is None:
                 return None
             else:

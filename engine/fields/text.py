@@ -114,7 +114,7 @@ class Text(FieldType):
                 value = _BREAKS.sub(" ", value) if one_line else value.replace("\r\n", "\n").replace("\r", "\n")
             if not value:
                 return None
-            return value if len(value) <= longest else Wrong("text_too_long", maximum=longest, length=len(value))
+            return value if len(value) <= longest else Wrong("text_too_long", {"maximum": longest, "length": len(value)})
 
         def narrow(raw: object) -> Value:
             value = read(raw)

@@ -51,7 +51,8 @@ class Intake:
     def take(self, raw: Mapping[str, object], writable: Collection[str], readable: Collection[str], at: str = "") -> Taken:
         """Read everything; what may not be written is refused, what may not be read is as unknown as what is not there."""
         values: dict[str, Value] = {}
-        taken = Taken(values)
+        faults: list[Fault] = []
+        taken = Taken(values, _NO_LINES, faults)
         readers = self._open_to(writable)
         for key, given in raw.items():
             try:
@@ -67,7 +68,7 @@ class Intake:
             else:
                 value = WRONG_KIND
             if type(value) is Wrong:
-                taken.faults.append(_fault((f"{at}/{key}", value.code, value.params)))
+                faults.append(_fault((f"{at}/{key}", value.code, value.params)))
             else:
                 values[key] = value
         return taken

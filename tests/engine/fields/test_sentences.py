@@ -18,8 +18,12 @@ def refusals() -> Iterator[tuple[str, str, frozenset[str]]]:
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Wrong", "Unavailable") and node.args:
+                mappings = [item for item in node.args[1:] if isinstance(item, ast.Dict)]
+                named = {word.arg for word in node.keywords if word.arg} | {
+                    key.value for item in mappings for key in item.keys if isinstance(key, ast.Constant)
+                }
                 for code in (item for item in ast.walk(node.args[0]) if isinstance(item, ast.Constant) and isinstance(item.value, str)):
-                    yield f"{path.name}:{node.lineno}", code.value, frozenset(word.arg for word in node.keywords if word.arg)
+                    yield f"{path.name}:{node.lineno}", code.value, frozenset(named)
 
 
 CODES = sorted(refusals())
