@@ -89,8 +89,9 @@ def _make(home: Home, scale: str) -> None:
     """The site with its demo data, all consultants on duty, and nothing overdue left to do."""
     create_workspace(home, LARGE, _preset(), title="云溪府", sandbox=True, now=OPENED)
     filled = fill(home, LARGE, scale)
-    if filled.refused:
-        raise RuntimeError(f"rows refused: {filled.refused} {filled.reasons}")
+    rows = {what: number for what, number in filled.refused.items() if "." not in what}  # a deed may be: at scale L who claims holds as many as they may
+    if rows:
+        raise RuntimeError(f"rows refused: {rows} {filled.reasons}")
     workspace = home.workspace(LARGE)
     with workspace.database.write(direct=True) as connection:
         analyze(connection, workspace.entities, workspace.database.schema)
