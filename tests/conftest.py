@@ -1,5 +1,6 @@
 """What every test may use: both databases, a home on either, workspaces from documents or folders, contexts of people."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ _numbers = count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("TANGRAM_TEST_SIZE", "small")
+    gc.set_threshold(10_000, 20, 20)  # as a serving process does: what is compiled lives long, and walking it again and again took a sixth of the run
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 NOBODY = 65534
-OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=128MB -c max_connections=200 -c timezone=UTC"
+OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=128MB -c max_connections=200 -c timezone=UTC -c jit=off -c autovacuum=off -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=8GB -c checkpoint_timeout=1h"
 
 
 class NoPostgres(RuntimeError):
@@ -87,4 +87,4 @@ def postgres_server(keep: Path | None = None) -> Iterator[str]:
             [binaries / "pg_ctl", "-D", data, "-w", "-m", "immediate" if keep is None else "fast", "stop"],
             **{**run, "check": False, "stderr": subprocess.DEVNULL},
         )
-        shutil.rmtree(scratch, ignore_errors=True)
+        subprocess.run(["rm", "-rf", scratch], check=False)  # hundreds of thousands of files: ours in Python takes three times as long

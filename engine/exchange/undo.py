@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -56,12 +57,12 @@ def undo(ctx: Context, batch: int) -> tuple[Batch, list[Skipped]]:
     done = 0
     for start in range(0, len(touched), CHUNK):
         with acting.writing() as inner:
-            for item in touched[start : start + CHUNK]:
-                why = _undo_one(inner, item)
-                if why:
-                    skipped.append(Skipped(item.entity, item.record, why))
-                else:
-                    done += 1
+            for made, items in groupby(touched[start : start + CHUNK], lambda item: item.made):
+                for item, why in _delete(inner, list(items)) if made else [(item, _undo_one(inner, item)) for item in items]:
+                    if why:
+                        skipped.append(Skipped(item.entity, item.record, why))
+                    else:
+                        done += 1
     with ctx.writing() as inner:
         inner.open.execute(
             import_batch.update()
@@ -93,6 +94,19 @@ def _touched(ctx: Context, batch: int) -> list[_Touched]:
             else:
                 known.after = max(known.after, after)
     return list(reversed(found.values()))
+
+
+def _delete(ctx: Context, items: list[_Touched]) -> list[tuple[_Touched, str]]:
+    """Delete what the import made, all at once, in halves where one of them cannot be; each with why not, empty when it is."""
+    if len(items) == 1:
+        return [(items[0], _undo_one(ctx, items[0]))]
+    try:
+        with ctx.open.begin_nested():
+            service.delete_all(ctx, [(item.entity, item.record, item.after) for item in items])
+    except Refusal:
+        middle = len(items) // 2
+        return _delete(ctx, items[:middle]) + _delete(ctx, items[middle:])
+    return [(item, "") for item in items]
 
 
 def _undo_one(ctx: Context, item: _Touched) -> str:

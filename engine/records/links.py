@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from engine.scope import TableNames, among, engine_select, ids_value, link_condi
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.workspace import CompiledEntity, CompiledField
+    from engine.workspace import CompiledEntity, CompiledField, Workspace
 
 _CHUNK = 500
 _NO_LINKS: tuple[tuple[str, CompiledField], ...] = ()
@@ -96,35 +96,42 @@ def _allowed(work: Work, target: CompiledEntity, item: CompiledField, row: Row, 
 
 def leading_here(ctx: Context, record_id: int, places: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:
     """Those of some (entity, link) by which any record leads to this one, whoever may see it: one statement for all of them, before any is asked as its reader."""
+    with ctx.reading() as ctx:
+        return _leading(ctx.workspace, ctx.open, record_id, tuple(places))
 
+
+def _leading(workspace: Workspace, connection: sa.Connection, record_id: int, places: tuple[tuple[str, str], ...]) -> frozenset[tuple[str, str]]:
     def build() -> Ready:
         target, there = sa.bindparam("p_id", type_=sa.BigInteger, required=True), []
         for key, link in places:
-            entity = ctx.workspace.entities[key]
-            there.append(engine_select(entity, entity.table.c.id).where(TableNames(ctx.workspace, entity, entity.table.c).column(link) == target).exists())
+            entity = workspace.entities[key]
+            there.append(engine_select(entity, entity.table.c.id).where(TableNames(workspace, entity, entity.table.c).column(link) == target).exists())
         return Ready(sa.select(*there).execution_options(scoped=True))
 
     if not places:
         return frozenset()
-    with ctx.reading() as ctx:
-        found = remember(ctx.workspace, ("leading here", *places), build).first(ctx.open, {"p_id": record_id})
+    found = remember(workspace, ("leading here", *places), build).first(connection, {"p_id": record_id})
     assert found is not None
     return frozenset(place for place, any_there in zip(places, found, strict=True) if any_there)
 
 
 def count_linked(work: Work, entity: CompiledEntity, record_id: int) -> dict[str, int]:
-    """How many records of each entity point to a record (its own child lines apart)."""
+    """How many records of each entity point to a record (its own child lines apart): counted only where any does."""
+    places = remember(work.workspace, ("pointing", entity.key), lambda: tuple(_pointing(work, entity)))
+    leading = _leading(work.workspace, work.connection, record_id, places)
     found: dict[str, int] = {}
+    for source, link in (place for place in places if place in leading):
+        child = work.entity(source)
+        select = engine_select(child, sa.func.count()).where(TableNames(work.workspace, child, child.table.c).column(link) == record_id)
+        found[source] = found.get(source, 0) + int(work.connection.execute(select).scalar_one())
+    return found
+
+
+def _pointing(work: Work, entity: CompiledEntity) -> Iterator[tuple[str, str]]:
     for source, link in entity.linked_from:
         child = work.entity(source)
-        column = child.fields[link].column
-        if column is None or (child.lines_of == entity.key and child.parent_field == link):
-            continue
-        select = engine_select(child, sa.func.count()).where(column == record_id)
-        number = int(work.connection.execute(select).scalar_one())
-        if number:
-            found[source] = found.get(source, 0) + number
-    return found
+        if child.fields[link].column is not None and not (child.lines_of == entity.key and child.parent_field == link):
+            yield source, link
 
 
 def refuse_linked(work: Work, entity: CompiledEntity, record_id: int) -> None:

@@ -39,7 +39,7 @@ TOGETHER = 50
 _RESULT = "idempotency.result"
 Raw = Mapping[str, object]
 
-__all__ = ["ANY", "act", "create", "update", "delete", "restore", "bulk", "load", "touch", "Acted", "RowResult", "Saved"]  # noqa: RUF022
+__all__ = ["ANY", "act", "create", "update", "delete", "delete_all", "restore", "bulk", "load", "touch", "Acted", "RowResult", "Saved"]  # noqa: RUF022
 
 
 def create(
@@ -81,6 +81,18 @@ def update(
 def delete(ctx: Context, entity: str, record_id: int, version: Version) -> Saved:
     """Take a record, with its child lines, out of every read path. Raises Conflict "still_linked" with the count when others point to it."""
     return _transact(ctx, lambda ctx: _save(ctx, entity, lambda saving, compiled: saving.delete(compiled, record_id, version)))
+
+
+def delete_all(ctx: Context, records: Iterable[tuple[str, int, Version]]) -> None:
+    """Delete several records (entity, id, version) in this order, with what follows from all of them: all or none. Raises as ``delete``."""
+
+    def work(ctx: Context) -> None:
+        saving = Saving(Work(ctx))
+        for entity, record_id, version in records:
+            saving.delete(_entity(ctx, entity), record_id, version)
+        saving.finish()
+
+    _transact(ctx, work)
 
 
 def restore(ctx: Context, entity: str, record_id: int, *, whole: bool = False) -> Saved:

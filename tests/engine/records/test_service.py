@@ -113,6 +113,16 @@ def test_what_a_person_may_not_see_is_not_found_and_what_they_may_not_change_is_
         service.delete(world.ctx("s1"), "customer", other.id, 1)
 
 
+def test_all_that_might_point_to_a_record_is_asked_in_one_statement_before_it_is_deleted(world: World, statements):
+    ctx = world.ctx("s1")
+    assert len(ctx.workspace.entities["customer"].linked_from) > 1
+    first, saved = (service.create(ctx, "customer", {"name": name}) for name in ("张三", "李四"))
+    service.delete(ctx, "customer", first.id, 1)
+    with statements(world) as sent:
+        service.delete(ctx, "customer", saved.id, 1)
+    assert len([text for text in sent if "EXISTS" in text and "visit" in text]) == 1 and not [text for text in sent if "count(" in text and "visit" in text]
+
+
 def test_a_linked_record_cannot_be_deleted_and_a_deleted_one_can_come_back(world: World):
     ctx = world.ctx("s1")
     saved = service.create(ctx, "customer", {"name": "张三", "phone": "13900000001"})
