@@ -79,6 +79,7 @@ LEVELS = (
         "engine.records.carried",
         "engine.records.known",
         "engine.records.row_statements",
+        "engine.records.stage_log",
         "engine.records.jsonshape",
     ),
     ("engine.rules", "engine.notices", "engine.outbox"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine import system_tables as tables
 from engine.access import remember
 from engine.database_ready import Ready
 from engine.fields.base import Value
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
 Row = dict[str, Value]
 #: System columns of every row, in order.
 HEAD = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
-_log = tables.stage_log
-#: When record ``p_record`` of ``p_entity`` came into the stage it is in; a row of the stage log. Of the bare instant SQLite would look for the greatest by
-#: walking all records' rows from the newest on.
-STAGED = Ready(
-    sa.select(sa.func.max(sa.func.coalesce(_log.c.at, _log.c.at), type_=_log.c.at.type)).where(
-        _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger)
-    )
-)
-STAGE = Ready(sa.insert(_log).inline(), ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds"))
 
 
 def inserting(entity: CompiledEntity, names: Iterable[str], copied: Mapping[str, Any], dialect: str) -> Ready:

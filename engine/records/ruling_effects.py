@@ -171,7 +171,7 @@ class Applier:
 
     def engine(self, effect: effects.Engine) -> Value:
         """What only the engine can do: it reads and writes by statements of its own."""
-        self.saving.work.write_stages()
+        self.saving.work.stages.write()
         self.saving.work.known.forget()
         return ENGINE_EFFECTS[effect.name](self.saving, effect.params)
 

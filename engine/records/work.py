@@ -23,8 +23,9 @@ from engine.records.carried import Carrying, binds_of, copies
 from engine.records.known import Known
 from engine.records.query_plan import Statement
 from engine.records.record import Change
-from engine.records.row_statements import STAGE, STAGED, inserting, updating, whole_row, whole_select
+from engine.records.row_statements import inserting, updating, whole_row, whole_select
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
+from engine.records.stage_log import StageLog
 from engine.records.values import storage
 from engine.scope import engine_select, ids_value
 from engine.surroundings import environment, fields_of
@@ -59,7 +60,7 @@ class Work:
         self._alone = ctx.workspace.database.dialect == "sqlite"  # one writer: what is read, nobody else changes
         self._others: set[tuple[str, int]] = set()  # the other rows that were read
         self.known = Known(self._rows)
-        self._stages: list[dict[str, Any]] = []
+        self.stages = StageLog(ctx.open)
         self._entries: list[dict[str, Any]] = []
         self._tokens: dict[str, dict[int, tuple[Row | None, bool]]] = {}
         self._carrying = Carrying(ctx.workspace)
@@ -325,7 +326,7 @@ class Work:
         """Write what was gathered: history in one insert, then search tokens, then what other rows carry of the changed ones. May be called again."""
         history.write(self.connection, self._entries, self.workspace.database.schema)
         self._entries.clear()
-        self.write_stages()
+        self.stages.write()
         for key, rows in self._tokens.items():
             entity = self.entity(key)
             drop_tokens(self.connection, entity, [one for one, (row, _) in rows.items() if row is None])
@@ -345,20 +346,6 @@ class Work:
         self._carrying.settle(self.connection)
 
     def stage(self, entity: CompiledEntity, row: Row, before: Value, after: Value) -> None:
-        """A row in the stage log, with the seconds spent in the stage before; written with the others of this transaction."""
-        seconds = None if before is None else int((self.ctx.now - (self._staged(entity.key, row["id"]) or row["created_at"])).total_seconds())
-        staged = {"entity": entity.key, "record": row["id"], "from_stage": before, "to_stage": after}
-        self._stages.append({**staged, "at": self.ctx.now, "by": self.ctx.actor.person_id, "seconds": seconds})
-
-    def _staged(self, entity: str, record_id: int) -> datetime | None:
-        """When a record came into the stage it is in, as the log says."""
-        here = [staged["at"] for staged in self._stages if (staged["entity"], staged["record"]) == (entity, record_id)]
-        if here or self.known.made(entity, record_id):
-            return here[-1] if here else None
-        found = STAGED.first(self.connection, {"p_entity": entity, "p_record": record_id})
-        return found[0] if found is not None else None
-
-    def write_stages(self) -> None:
-        """Write what the stage log has gained."""
-        STAGE.run_each(self.connection, self._stages)
-        self._stages.clear()
+        """Log that a row has come into a stage, its first one or from another; written with the others of this transaction."""
+        at, by, fresh = self.ctx.now, self.ctx.actor.person_id, self.known.made(entity.key, row["id"])
+        self.stages.moved(entity.key, row["id"], before, after, at, by, since=row["created_at"], fresh=fresh)

@@ -13,7 +13,7 @@ from engine.expressions.language import Expression
 from engine.records import query, service
 from engine.records.query import Query
 from engine.records.query_ways import Told, indexes_of, parts_of, ways_of
-from engine.records.row_statements import STAGED
+from engine.records.stage_log import SINCE
 from tests.engine.records.conftest import MASKED, SELLER, World
 
 ROWS = "owner == me or stage in ('new', 'lost') or grade == 'A'"
@@ -184,7 +184,7 @@ def test_values_are_asked_one_by_one_only_where_an_index_leads_to_each(many: Wor
 
 def test_when_a_record_came_into_its_stage_is_found_by_the_record(many: World, statements: Callable[[World], Any]):
     with many.workspace.database.read() as connection, statements(many) as seen:
-        STAGED.first(connection, {"p_entity": "customer", "p_record": 1})
+        SINCE.first(connection, {"p_entity": "customer", "p_record": 1})
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             assert "ix_stage_log_record" in str(driver.execute(f"EXPLAIN QUERY PLAN {seen[0]}", ("customer", 1)).fetchall())
