@@ -114,6 +114,10 @@
     }
   });
 
+  // ---- lists: what is typed has been asked for by the time the search box loses the focus. Asking once more then, as for any other filter that changed,
+  // brings the list anew under the mouse that was just pressed on one of its links, and the click is lost.
+  on("change", event => { if (event.target.matches("#filters input[type=search]")) event.stopImmediatePropagation(); }, true);
+
   // ---- lists: choosing rows
   let last = null;
   const bulk = (every = false) => {

@@ -72,6 +72,22 @@ def test_a_filter_narrows_keeps_the_address_and_survives_back_and_reload(open_pa
     expect(page.locator("#chosen-grade")).to_have_text("A 急")
 
 
+def test_a_link_pressed_while_the_search_box_has_the_focus_is_followed_however_long_it_is_held(open_page):
+    page = open_page("dora", LIST)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("#q").fill("没有这个人")
+    clear = page.locator(".empty .btn")
+    clear.hover()
+    before = len(asked)
+    page.mouse.down()
+    expect(page.locator("#q")).not_to_be_focused()
+    page.wait_for_timeout(400)
+    assert asked[before:] == []
+    page.mouse.up()
+    expect(rows(page)).to_have_count(50)
+
+
 def test_search_finds_by_characters_and_by_last_four_digits(open_page):
     page = open_page("dora", LIST)
     page.locator("#q").fill("0033")
