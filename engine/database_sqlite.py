@@ -30,7 +30,7 @@ _HEADER = b"SQLite format 3\x00"
 
 def _from_json(kept: Any) -> Any:
     """JSON as SQLite gives it. Its JSON columns have numeric affinity: the text of a bare number comes back as that number."""
-    return kept if isinstance(kept, int | float) else orjson.loads(kept)
+    return orjson.loads(kept) if kept.__class__ is str else kept
 
 
 def check_sqlite() -> None:

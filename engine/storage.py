@@ -28,7 +28,7 @@ def to_micros(value: datetime) -> int:
 
 def from_micros(value: int) -> datetime:
     """The aware UTC datetime of microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=value)
+    return EPOCH + timedelta(0, 0, value)  # by place: by name it takes a quarter longer, and every row of a list has some
 
 
 class Instant(sa.types.TypeDecorator[datetime]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 import orjson
@@ -143,7 +144,13 @@ class VersionMissing(Unavailable):
 
 def texts(parameters: Mapping[str, str], name: str) -> tuple[str, ...]:
     """A comma-separated query parameter as a tuple of its parts."""
-    return tuple(part.strip() for part in parameters.get(name, "").split(",") if part.strip())
+    return _parts(parameters.get(name, ""))
+
+
+@lru_cache(maxsize=256)
+def _parts(text: str) -> tuple[str, ...]:
+    """Kept, since programs ask for the same fields again and again; and a key made of the same tuple is found by identity."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def whole(parameters: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
