@@ -14,7 +14,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 NOBODY = 65534
-OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=128MB -c max_connections=200 -c timezone=UTC -c jit=off -c autovacuum=off -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=8GB -c checkpoint_timeout=1h"
+OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=128MB -c max_connections=200 -c timezone=UTC -c jit=off -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=8GB -c checkpoint_timeout=1h"
+#: What lives for one run of tests is not looked after in the background.
+PASSING = " -c autovacuum=off"
 
 
 class NoPostgres(RuntimeError):
@@ -72,6 +74,7 @@ def postgres_server(keep: Path | None = None) -> Iterator[str]:
         raise NoPostgres("PostgreSQL is missing: install the test requirements (requirements-test.lock) or the system's package 'postgresql'")
     data = scratch / "data" if keep is None else keep
     run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": scratch, **as_user}
+    options = OPTIONS if keep is not None else OPTIONS + PASSING
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         keep.chmod(0o700)
@@ -80,7 +83,7 @@ def postgres_server(keep: Path | None = None) -> Iterator[str]:
     try:
         if not (data / "PG_VERSION").exists():
             subprocess.run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"], **run)
-        subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", scratch / "log", "-o", f"{OPTIONS} -k {scratch}", "start"], **run)
+        subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", scratch / "log", "-o", f"{options} -k {scratch}", "start"], **run)
         yield f"postgresql+psycopg://postgres@/postgres?host={quote(str(scratch), safe='')}"
     finally:
         subprocess.run(
