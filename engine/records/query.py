@@ -146,7 +146,7 @@ def _told(face: Face[Item], ctx: Context, query: Query, asked: _Asked, found: Wa
 def _count(ctx: Context, asked: _Asked, wanted: str | None, known: int | None) -> tuple[int | None, bool]:
     if not wanted:
         return None, False
-    if asked.keeps is not None:
+    if known is None and asked.keeps is not None:
         known = counted(ctx, asked.plan, asked.binds, asked.keeps, sys.maxsize if wanted == "exact" else COUNT_CAP + 1)
     elif known is None:
         known = _number(ctx, asked.plan.count(capped=wanted != "exact"), asked.binds)

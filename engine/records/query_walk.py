@@ -25,7 +25,7 @@ Row = Sequence[Any]
 class Walk:
     """The rows found with the phase of each, and how many statements it took; ``stopped``: where looking ended early, so that the next page goes on there.
 
-    ``count``: how many there are in all, where that was asked for and told; not ``ended``: one statement was not enough.
+    ``count``: how many there are in all, where it is known; not ``ended``: one statement was not enough.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -74,6 +74,8 @@ def walk(
             if looked >= most:
                 found.stopped = position
                 return found
+    if start is None:
+        found.count = len(found.rows)  # they are all there are
     return found
 
 

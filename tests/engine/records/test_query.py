@@ -113,6 +113,15 @@ def test_counts_are_capped_or_exact(full: World, monkeypatch: pytest.MonkeyPatch
     assert query.count(full.ctx("a1"), "customer", "lucky == 1") == len(everything(full, "a1", Query("customer", where="lucky == 1")))
 
 
+def test_a_page_with_no_rows_or_with_all_of_them_needs_no_count(full: World, statements):
+    for where, many in (("lucky == 987654", 0), ("lucky == 1", query.count(full.ctx("a1"), "customer", "lucky == 1"))):
+        for _ in range(2):
+            with statements(full) as seen:
+                found = query.page(full.ctx("a1"), Query("customer", where=where, sort=("id",), labels=False, limit=200, count="capped"))
+            assert (found.count, len(found.items)) == (many, many)
+        assert sum("r_customer" in statement for statement in seen) == 1
+
+
 @pytest.mark.parametrize("login", ["a1", "s1"])
 def test_a_page_tells_the_count_with_its_rows_and_asks_again_only_for_rows_without_a_sort_value(full: World, login: str, statements):
     """One statement needs no transaction; two, about rows with and without a sort value, see one state, and the next time that is known beforehand."""
