@@ -222,6 +222,5 @@ def application() -> FastAPI:
 
 
 def calm_collector() -> None:
-    """What was made at start lives as long as the process: the collector of cycles need not walk it again, nor look after every few hundred objects."""
+    """What was made at start lives as long as the process: the collector of cycles need not walk it again."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
