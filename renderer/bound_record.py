@@ -307,6 +307,11 @@ def summary(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
     return [fact for name in columns if (fact := _fact(desk, entity, record, name, False)) is not None]
 
 
+def amounts(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
+    """The sums of money among them: what a button that is pressed is about, to be read before it is confirmed."""
+    return [fact for fact in summary(desk, entity, record) if entity.fields[fact.key].expression_type.name == "money"]
+
+
 def leading_to(ctx: Context, query: Query, link: str, record_id: int) -> Query:
     """A question kept to the records whose link leads to one: as a value, so that the same statement serves every record.
 

@@ -18,7 +18,7 @@ from engine.rules.book import CompiledRule
 from metadata.text import label_text
 from renderer import errors
 from renderer.bound_action import ParameterBinder, icon_of, typed_of
-from renderer.bound_record import record_label
+from renderer.bound_record import Desk, amounts, record_label
 from renderer.pages.records import address, entity_of, list_address
 from renderer.requests import Routes, Visit
 from renderer.translations import _
@@ -95,7 +95,8 @@ def _form(visit: Visit, raw: dict[str, Any] | None = None, refusal: Refusal | No
         binder = ParameterBinder(ctx, parameters_of(ctx.workspace, rule), rule.trigger.name, entity, visit.base, raw=raw, live=True)
         given = binder.bind(refusal, visit.text("confirm:"))
         compiled = ctx.workspace.entities[entity]
-        label = record_label(ctx, compiled, get(ctx, entity, number))
+        record = get(ctx, entity, number)
+        label, facts = record_label(ctx, compiled, record), amounts(Desk(ctx, visit.site.pages, visit.base), compiled, record)
         why = explain_rule(ctx, rule, number)
     here = address(visit, entity, number)
     data: dict[str, Any] = {
@@ -104,6 +105,7 @@ def _form(visit: Visit, raw: dict[str, Any] | None = None, refusal: Refusal | No
         "refresh": f"{here}/do/{short_name(rule)}/refresh" if any(field.refresh for field in given.fields) else "",
         "here": here,
         "label": label,
+        "facts": facts,
         "entity_title": label_text(compiled.title, visit.locale, entity),
         "title": label_text(rule.title, visit.locale, rule.key),
         "help": label_text(rule.body.get("description"), visit.locale),

@@ -46,7 +46,12 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "label": "{title}",
         "fields": {"title": {"type": "text", "title": {"zh": "标题", "en": "Title"}}},
     },
-    ("list", "guests"): {**station.DOCUMENTS["list", "guests"], "actions": ["visit.new", "move"], "bulk": ["move"]},
+    ("list", "guests"): {
+        **station.DOCUMENTS["list", "guests"],
+        "columns": [*station.DOCUMENTS["list", "guests"]["columns"], "debt"],
+        "actions": ["visit.new", "move"],
+        "bulk": ["move"],
+    },
     ("form", "guest_entry"): {
         "entity": "guest",
         "title": {"zh": "入院登记", "en": "Admit"},

@@ -43,6 +43,12 @@ def test_what_the_lists_name_first_is_the_first_button_and_a_deed_goes_before_a_
         assert not press_leads(ctx, guest, [replace(pressed[0], off=True)], "debt") and not press_leads(ctx, guest, [], "")
 
 
+def test_the_form_of_a_button_tells_the_amounts_it_is_about_to_those_who_may_read_them(counter_client):
+    told = re.compile(r'<div class="about"><span><span class="faint">欠费</span> <span class="nowrap">.*5,000', re.DOTALL)
+    assert told.search(counter_client("dana").get(f"/w/{NAME}/r/guest/2/do/move").text)
+    assert "5,000" not in counter_client("rosa").get(f"/w/{NAME}/r/guest/2/do/move").text  # nurses read no debt
+
+
 def test_people_whom_nobody_may_read_are_no_numbers_in_the_story_and_oneself_has_a_name(counter):
     ctx = as_person(counter, NAME, "rosa")
     first = timeline(ctx, "guest", 1).items[-1]
