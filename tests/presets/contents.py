@@ -72,8 +72,7 @@ class Contents:
 
     def _touched(self) -> list[str]:
         """Tables written since the last moment that was kept or brought, once everybody else has left."""
-        self._connection.execute(f"SELECT pg_terminate_backend(pid) {_OTHERS}")
-        while self._connection.execute(f"SELECT 1 {_OTHERS} LIMIT 1").fetchone():
+        while self._connection.execute(f"SELECT pg_terminate_backend(pid) {_OTHERS}").fetchone():
             time.sleep(0.002)
         before, self._written = self._written, self._all(_WRITTEN)
         return [table for table, written in self._written.items() if written != before.get(table, 0)]
