@@ -47,9 +47,8 @@ def writers_of(scope: Scope, names: Sequence[str]) -> tuple[tuple[str, Writer, o
         item = scope.entity.fields.get(name)
         later = item is not None and (bool(item.target) or item.definition.type in FILE_TYPES)
         write = _as_it_is if later else written.get(name, _as_it_is)
-        guarded = name in scope.grant.guards
-        if guarded or name in lists or write is not _as_it_is:
-            found.append((name, _unmasked(write) if guarded else write, () if name in lists else None))
+        if name in lists or write is not _as_it_is:
+            found.append((name, _unmasked(write) if name in scope.grant.guards else write, () if name in lists else None))
     return tuple(found)
 
 

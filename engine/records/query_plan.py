@@ -44,6 +44,7 @@ class Columns:
     names: tuple[str, ...]
     elements: tuple[sa.ColumnElement[Any], ...]
     cells: tuple[Cell, ...]
+    json_cells: tuple[Cell, ...]  # the same where JSON is wanted: a masked value is its text at once
     links: tuple[tuple[str, str], ...]  # (field, target entity): labels are still to be found
     files: tuple[CompiledField, ...] = ()  # what is known of each file is still to be found
     writers: tuple[tuple[str, Writer, object], ...] = ()  # fields whose JSON is not the value itself, what writes it, what an empty one is
@@ -58,7 +59,7 @@ class Columns:
     def json(self, row: Sequence[Any]) -> dict[str, Any]:
         """One row as orjson takes it; labels of links are not in yet."""
         found = dict(zip(self.names, row, strict=False))
-        for cell in self.cells:
+        for cell in self.json_cells:
             cell(row, found)
         for name, write, empty in self.writers:
             value = found.get(name)
@@ -75,19 +76,24 @@ def columns_of(scope: Scope, names: Sequence[str]) -> Columns:
     elements = [_element(scope, name) for name in heads]
     shown = [name for name, element in zip(heads, elements, strict=True) if element is not None]
     found: list[sa.ColumnElement[Any]] = [element.label(f"c_{name}") for name, element in zip(heads, elements, strict=True) if element is not None]
-    cells: list[Cell] = []
+    writers = writers_of(scope, shown)
+    written = {name for name, _, _ in writers}
+    cells, json_cells = list[Cell](), list[Cell]()
     for index, name in enumerate(shown):
         item = scope.entity.fields.get(name)
         if item is None:
             continue
         if item.encrypted:
             cells.append(_unsealing(scope, item, index))
+            json_cells.append(cells[-1])
         guard = scope.grant.guards.get(name)
         if guard is not None:
-            cells.append(_guarding(scope, item, guard, found))
+            seen, clear = _deciding(scope, name, guard, found)
+            cells.append(_guarding(name, seen, clear, masker(item)))
+            json_cells.append(cells[-1] if name in written else _guarding(name, seen, clear, masking(item)))
     links = tuple((name, item.target) for name in shown if (item := scope.entity.fields.get(name)) is not None and item.target)
     files = tuple(item for item in file_fields(scope.entity) if item.key in shown)
-    return Columns(tuple(shown), tuple(found), tuple(cells), links, files, writers_of(scope, shown))
+    return Columns(tuple(shown), tuple(found), tuple(cells), tuple(json_cells), links, files, writers)
 
 
 def _element(scope: Scope, name: str) -> sa.ColumnElement[Any] | None:
@@ -108,16 +114,19 @@ def _unsealing(scope: Scope, item: CompiledField, index: int) -> Cell:
     return cell
 
 
-def _guarding(scope: Scope, item: CompiledField, guard: Guard, columns: list[sa.ColumnElement[Any]]) -> Cell:
-    """Adds the deciding columns and gives the cell that obeys them."""
-    key = item.key
+def _deciding(scope: Scope, name: str, guard: Guard, columns: list[sa.ColumnElement[Any]]) -> tuple[int, int]:
+    """Adds the columns that decide whether a field is seen, and seen clear; gives their places, -1 where nothing is to be decided."""
     seen = len(columns) if not guard.always_visible else -1
     if seen >= 0:
-        columns.append(scope.visible(guard).label(f"v_{key}"))
+        columns.append(scope.visible(guard).label(f"v_{name}"))
     clear = len(columns) if guard.clear else -1
     if clear >= 0:
-        columns.append(scope.clear(guard).label(f"m_{key}"))
-    mask = masker(item)
+        columns.append(scope.clear(guard).label(f"m_{name}"))
+    return seen, clear
+
+
+def _guarding(key: str, seen: int, clear: int, mask: Callable[[Value], object]) -> Cell:
+    """The cell that obeys the deciding columns."""
 
     def cell(row: Sequence[Any], record: dict[str, Any]) -> None:
         if seen >= 0 and not row[seen]:
@@ -130,14 +139,16 @@ def _guarding(scope: Scope, item: CompiledField, guard: Guard, columns: list[sa.
     return cell
 
 
+def masking(item: CompiledField) -> Callable[[Value], str]:
+    """The text a masked value is shown as."""
+    kind, value_field = item.type, item.value
+    return lambda value: kind.mask(value, value_field)
+
+
 def masker(item: CompiledField) -> Callable[[Value], Masked]:
     """What a masked value is shown as."""
-    kind, value_field = item.type, item.value
-
-    def mask(value: Value) -> Masked:
-        return Masked(kind.mask(value, value_field))
-
-    return mask
+    text = masking(item)
+    return lambda value: Masked(text(value))
 
 
 @dataclass(slots=True)

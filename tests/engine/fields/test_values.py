@@ -223,6 +223,16 @@ def test_percent_is_basis_points():
     assert show(1250, type="percent") == "12.5%" and refused("%", type="percent") == "number_invalid"
 
 
+def test_a_finer_percent_is_typed_and_shown_as_per_cent_and_kept_in_millionths():
+    def fine(way, value):
+        return way(value, type="percent", scale=4)
+
+    assert {fine(read, "0.8%"), fine(read, "0.8"), fine(read, 8000), fine(cell, 0.008), fine(cell, "0.8%")} == {8000}
+    assert fine(cell, 1.5) == fine(read, "1.5％") == 15_000 and fine(cell, 0.012345) == 12_345
+    assert fine(show, 8000) == "0.8%" and fine(show, 12_345) == "1.2345%"
+    assert refused("0.80001", type="percent", scale=4) == refused("0.123", type="percent") == "number_scale"
+
+
 @pytest.mark.parametrize(
     "raw", ["2025-12-03", "2025/12/3", "2025.12.3", "2025年12月3日", "20251203", " 2025-12-03 ", "２０２５-12-03", "2025-12-03 10:00", date(2025, 12, 3)]
 )
