@@ -45,6 +45,8 @@ def bounds_options(zh: str = "", en: str = "") -> dict[str, Option]:
 
 
 _UNIT: Mapping[str, Option] = {"unit": UNIT_OPTION}
+#: Signs that stand at the number itself.
+_TIGHT = ("%", "‰", "°")
 
 
 def grouped(value: int, places: int = 0) -> str:
@@ -178,7 +180,7 @@ class Number(FieldType):
             return ""
         text = grouped_short(value, self.places(field))
         unit = label_text(field.options.get("unit"), locale)
-        return f"{text} {unit}" if unit else text
+        return f"{text}{'' if unit[:1] in _TIGHT else ' '}{unit}" if unit else text
 
     def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
         """The number people see."""
@@ -225,16 +227,35 @@ def grouped_short(value: int, places: int) -> str:
 
 
 class Integer(Number):
-    """A whole number."""
+    """A whole number; with a ``scale`` people type and see it divided by ten to that power: 8000 with scale 4 and the unit % is 0.8 %."""
 
     name = "integer"
     title: ClassVar[Label] = {"zh": "整数", "en": "Whole number"}
     icon = "123"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**bounds_options(), **_UNIT}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "scale": option(
+            {"type": "integer", "minimum": 0, "maximum": 6, "default": 0},
+            ("显示的小数位", "Places shown"),
+            (
+                "填写和显示时除以 10 的几次方；保存、接口和表达式里仍是整数",
+                "Typed and shown divided by ten to this power; kept, in JSON and in expressions the whole number",
+            ),
+        ),
+        **bounds_options(),
+        **_UNIT,
+    }
 
     def expression_type(self, field: Field) -> str:
         """integer"""
         return "integer"
+
+    def places(self, field: Field) -> int:
+        """The ``scale``, none unless said."""
+        return int(field.options.get("scale") or 0)
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A spreadsheet has the number people see."""
+        return self._reader(field, self.places(field), self.typed)
 
 
 class DecimalNumber(Number):
@@ -265,32 +286,21 @@ class DecimalNumber(Number):
 
 
 class Percent(Number):
-    """A share in basis points (1250 is 12.5 %), finer with more places (parts of a million with four); people type and see per cent."""
+    """A share in basis points (1250 is 12.5 %); people type and see per cent."""
 
     name = "percent"
     title: ClassVar[Label] = {"zh": "百分比", "en": "Percent"}
     icon = "percentage"
     widget = "percent"
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "scale": option(
-            {"type": "integer", "minimum": 2, "maximum": 4, "default": 2},
-            ("小数位", "Decimal places"),
-            (
-                "百分数的小数位：2 位以万分之一为单位，4 位以百万分之一为单位；多于 2 位时表达式读到的是整数",
-                "Of the per cent: with 2 the unit is 1/10,000, with 4 a millionth; expressions read one with more than 2 as a whole number",
-            ),
-        ),
-        **bounds_options("以最小单位计（2 位小数时为万分之一）", "In the smallest unit (1/100 of a per cent with 2 places)"),
-    }
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = bounds_options("以万分之一为单位", "In basis points (1/100 of a per cent)")
 
     def expression_type(self, field: Field) -> str:
-        """percent, which is basis points everywhere; integer where the unit is finer"""
-        return "percent" if self.places(field) == 2 else "integer"
+        """percent"""
+        return "percent"
 
     def places(self, field: Field) -> int:
-        """Places of a per cent: the ``scale``, 2 unless said."""
-        scale = field.options.get("scale")
-        return 2 if scale is None else int(scale)
+        """Two places of a per cent."""
+        return 2
 
     def typed(self, text: str, places: int) -> int | Wrong | None:
         """``12.5``, ``12.5%`` and ``12.5％`` are the same."""
@@ -298,28 +308,27 @@ class Percent(Number):
 
     def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
         """A spreadsheet holds 12.5 % as 0.125; numbers beyond 1 are per cent already."""
-        places = self.places(field)
-        by_share, by_percent = self._reader(field, places + 2, self.typed), self._reader(field, places, self.typed)
+        by_share, by_percent = self._reader(field, 4, self.typed), self._reader(field, 2, self.typed)
 
         def cell(raw: object) -> Value:
             if isinstance(raw, int | float) and not isinstance(raw, bool) and -1 <= raw <= 1:
-                return by_share(round(raw, places + 4) if isinstance(raw, float) else raw)
+                return by_share(round(raw, 6) if isinstance(raw, float) else raw)
             return by_percent(raw)
 
         return cell
 
     def to_cell(self, value: Value, field: Field, scope: FieldScope) -> object:
         """Text with its sign, so that it cannot be taken for a share."""
-        return None if value is None else self.show(value, field, scope, "")
+        return None if value is None else f"{grouped_short(value, 2)}%"
 
     def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
         """12.5%"""
-        return "" if value is None else f"{grouped_short(value, self.places(field))}%"
+        return "" if value is None else f"{grouped_short(value, 2)}%"
 
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """Up to a hundred per cent within the bounds."""
         low, high = self.bounds(field)
-        return random.randint(max(low, 0) if high > 0 else low, min(high, max(low, 0) + 100 * 10 ** self.places(field)))
+        return random.randint(max(low, 0) if high > 0 else low, min(high, max(low, 0) + 10_000))
 
 
 class Double(Number):

@@ -223,14 +223,13 @@ def test_percent_is_basis_points():
     assert show(1250, type="percent") == "12.5%" and refused("%", type="percent") == "number_invalid"
 
 
-def test_a_finer_percent_is_typed_and_shown_as_per_cent_and_kept_in_millionths():
+def test_a_whole_number_with_a_scale_is_typed_and_shown_divided_and_kept_whole():
     def fine(way, value):
-        return way(value, type="percent", scale=4)
+        return way(value, type="integer", scale=4, unit="%")
 
-    assert {fine(read, "0.8%"), fine(read, "0.8"), fine(read, 8000), fine(cell, 0.008), fine(cell, "0.8%")} == {8000}
-    assert fine(cell, 1.5) == fine(read, "1.5％") == 15_000 and fine(cell, 0.012345) == 12_345
+    assert {fine(read, "0.8"), fine(read, 8000), fine(cell, 0.8), fine(cell, "0.8")} == {8000} and fine(cell, 1) == fine(read, "1") == 10_000
     assert fine(show, 8000) == "0.8%" and fine(show, 12_345) == "1.2345%"
-    assert refused("0.80001", type="percent", scale=4) == refused("0.123", type="percent") == "number_scale"
+    assert refused("0.80001", type="integer", scale=4) == "number_scale" and refused("0.8", type="integer") == "integer_expected"
 
 
 @pytest.mark.parametrize(
