@@ -1,9 +1,5 @@
-"""What the presets promise: each scenario of their folders holds, on SQLite and on PostgreSQL.
+"""What the presets promise: each scenario of their folders holds, on SQLite and on PostgreSQL."""
 
-``TANGRAM_TEST_SIZE=full``: all of them on both. Otherwise two of three on each: every third on both, the others on one.
-"""
-
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +12,7 @@ from .stages import WORKSPACE, Theatre
 
 PRESETS = Path(__file__).parents[2] / "presets"
 FILES = sorted(PRESETS.glob("*/scenarios/*.json"))
-FULL = os.environ.get("TANGRAM_TEST_SIZE") == "full"
-LEFT_TO_OTHERS = {"sqlite": 0, "postgresql": 2}
-PLAYED = [(kind, file) for kind, left in LEFT_TO_OTHERS.items() for place, file in enumerate(FILES) if FULL or place % 3 != left]
+PLAYED = [(kind, file) for kind in ("sqlite", "postgresql") for file in FILES]
 
 
 @pytest.mark.parametrize(("kind", "file"), PLAYED, ids=[f"{kind}-{path.parents[1].name}-{path.stem}" for kind, path in PLAYED])
