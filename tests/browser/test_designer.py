@@ -181,6 +181,7 @@ def test_from_a_drag_to_a_changed_table_and_back(open_page):
     other = open_page("wanda", "/w/ward/r/stay/3/edit")
     page = open_page("wally", FORM)
     page.locator("#item-name").click()
+    expect(page.locator("#item-name.selected")).to_be_attached()
     page.locator("#tile-type-text").click()
     settled(page, 1)
     page.locator("#p-title").fill("过敏史")
