@@ -16,8 +16,8 @@ from engine.access import Grant, grant_of
 from engine.errors import NotFound
 from engine.fields.values import HIDDEN, Masked
 from engine.records import query
+from engine.records.query_columns import masker
 from engine.records.query_labels import put_labels
-from engine.records.query_plan import masker
 from engine.records.record import Record
 from engine.records.values import storage
 

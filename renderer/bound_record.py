@@ -6,7 +6,7 @@ What happened stands in record_story.py, what comes next in record_next.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -303,13 +303,20 @@ def _related(desk: Desk, entity: str, link_key: str, record: Record, *, empty: b
 
 def summary(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
     """The values of a record that its first list shows, as far as its reader may see them, without the label's own."""
-    columns = [name for name in _columns(desk.ctx, entity, first_list(desk.ctx, entity.key), "") if name not in entity.label_fields()]
-    return [fact for name in columns if (fact := _fact(desk, entity, record, name, False)) is not None]
+    return _facts(desk, entity, record, _summed_up(desk, entity))
 
 
 def amounts(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
     """The sums of money among them: what a button that is pressed is about, to be read before it is confirmed."""
-    return [fact for fact in summary(desk, entity, record) if entity.fields[fact.key].expression_type.name == "money"]
+    return _facts(desk, entity, record, [name for name in _summed_up(desk, entity) if entity.fields[name].expression_type.name == "money"])
+
+
+def _summed_up(desk: Desk, entity: CompiledEntity) -> list[str]:
+    return [name for name in _columns(desk.ctx, entity, first_list(desk.ctx, entity.key), "") if name not in entity.label_fields()]
+
+
+def _facts(desk: Desk, entity: CompiledEntity, record: Record, names: Iterable[str]) -> list[Fact]:
+    return [fact for name in names if (fact := _fact(desk, entity, record, name, False)) is not None]
 
 
 def leading_to(ctx: Context, query: Query, link: str, record_id: int) -> Query:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from random import Random
 from typing import ClassVar
 
-from engine.fields.base import CURRENCY_OPTION, Reader, Value
-from engine.fields.number import Number, bounds_options, grouped, grouped_short
+from engine.fields.base import CURRENCY_OPTION, Value
+from engine.fields.number import Number, bounds_options
+from engine.fields.scaled import grouped, grouped_short
 from engine.fields.scope import FieldScope
 from metadata.definitions import Field
 from metadata.text import Label
@@ -37,10 +38,6 @@ class Money(Number):
     def places(self, field: Field) -> int:
         """Places of the currency's minor unit."""
         return _MINOR.get(self.currency(field), 2)
-
-    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A number in a cell is the major unit: 3500000 is 3,500,000.00."""
-        return self._reader(field, self.places(field), self.typed)
 
     def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
         """Never rounded: 万 and 亿 (zh) only where two decimals of them say it all; a currency sign in other languages."""

@@ -30,6 +30,7 @@ from engine.fields.base import (
     option,
     stored_as,
 )
+from engine.fields.scaled import EXPECTED, grouped_short, scaled, scaled_text, unscaled
 from engine.fields.scope import FieldScope
 from metadata.definitions import Field
 from metadata.text import Label, label_text
@@ -47,70 +48,6 @@ def bounds_options(zh: str = "", en: str = "") -> dict[str, Option]:
 _UNIT: Mapping[str, Option] = {"unit": UNIT_OPTION}
 #: Signs that stand at the number itself.
 _TIGHT = ("%", "‰", "°")
-
-
-def grouped(value: int, places: int = 0) -> str:
-    """A whole number scaled by 10^places as people read it: 328765432 with 2 places is 3,287,654.32; zeros at the end stay."""
-    if not places:
-        return f"{value:,}"
-    whole, rest = divmod(abs(value), 10**places)
-    return f"{'-' if value < 0 else ''}{whole:,}.{rest:0{places}d}"
-
-
-def unscaled(value: int, places: int) -> int | float:
-    """The JSON number of a scaled integer: 1250 with 2 places is 12.5."""
-    if not places:
-        return value
-    factor: int = 10**places
-    whole, rest = divmod(value, factor)
-    return whole if not rest else value / factor
-
-
-_INVALID, _EXPECTED, _WHOLE = Wrong("number_invalid"), Wrong("number_expected"), Wrong("integer_expected")
-
-
-def scaled_float(raw: float, places: int) -> int | Wrong:
-    """The scaled integer of a double that stands for exactly one decimal at the scale; Wrong for any other, NaN and infinity included."""
-    if not -1e16 < raw < 1e16:
-        return _INVALID
-    factor: int = 10**places
-    candidate = round(raw * factor)
-    return candidate if candidate / factor == raw else Wrong("number_scale", scale=places)
-
-
-def scaled_text(raw: str, places: int) -> int | Wrong | None:
-    """The scaled integer of what a person typed; None when nothing stands there, Wrong when no such number does."""
-    text = raw.strip()
-    if not text:
-        return None
-    if text.isascii():
-        if text.isdigit() and len(text) < 17:
-            factor: int = 10**places
-            return int(text) * factor
-        if text.isalpha():
-            return _INVALID
-    value = number_of(text)
-    return _INVALID if value is None else scaled_decimal(value, places)
-
-
-def scaled_decimal(value: Decimal, places: int) -> int | Wrong:
-    """The scaled integer of an exact number; Wrong when it has more places."""
-    scaled = value.scaleb(places)
-    whole = int(scaled)
-    if whole != scaled:
-        return _WHOLE if places == 0 else Wrong("number_scale", scale=places)
-    return whole
-
-
-def _scaled(raw: object, places: int) -> int | Wrong:
-    """The scaled integer of a number that is no plain int."""
-    if isinstance(raw, float):
-        if not places and not (abs(raw) < 1e16 and raw.is_integer()):
-            return _WHOLE
-        return scaled_float(raw, places)
-    if isinstance(raw, Decimal) and raw.is_finite() and raw.adjusted() < 20:
-        return scaled_decimal(raw, places)
-    return _EXPECTED
 
 
 class Number(FieldType):
@@ -162,7 +99,7 @@ class Number(FieldType):
             elif raw is None:
                 return None
             else:
-                found = typed(raw, places) if isinstance(raw, str) else _scaled(raw, number_places)
+                found = typed(raw, places) if isinstance(raw, str) else scaled(raw, number_places)
                 if found is None or isinstance(found, Wrong):
                     return found
                 value = found
@@ -173,6 +110,10 @@ class Number(FieldType):
             return value
 
         return read
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """A number in a cell is what people see: yuan, not fen."""
+        return self._reader(field, self.places(field), self.typed)
 
     def show(self, value: Value, field: Field, scope: FieldScope, locale: str) -> str:
         """With thousands separators and the unit."""
@@ -220,14 +161,8 @@ class Number(FieldType):
         return "" if value is None else "***"
 
 
-def grouped_short(value: int, places: int) -> str:
-    """``grouped`` without zeros at the end: 89.50 is 89.5 and 89.00 is 89."""
-    text = grouped(value, places)
-    return text.rstrip("0").rstrip(".") if places else text
-
-
 class Integer(Number):
-    """A whole number; with a ``scale`` people type and see it divided by ten to that power: 8000 with scale 4 and the unit % is 0.8 %."""
+    """A whole number; with a ``scale`` people type and see it divided by ten to that power: 8000 with scale 4 and the unit % is 0.8%."""
 
     name = "integer"
     title: ClassVar[Label] = {"zh": "整数", "en": "Whole number"}
@@ -252,10 +187,6 @@ class Integer(Number):
     def places(self, field: Field) -> int:
         """The ``scale``, none unless said."""
         return int(field.options.get("scale") or 0)
-
-    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
-        """A spreadsheet has the number people see."""
-        return self._reader(field, self.places(field), self.typed)
 
 
 class DecimalNumber(Number):
@@ -356,10 +287,14 @@ class Double(Number):
                 return None
             value = number_of(raw) if isinstance(raw, str) else raw
             if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not abs(float(value)) < 1e300:
-                return _EXPECTED
+                return EXPECTED
             return float(value)
 
         return read
+
+    def cell_reader(self, field: Field, scope: FieldScope) -> Reader:
+        """The same."""
+        return self.reader(field, scope)
 
     def to_json(self, value: Value, field: Field, scope: FieldScope) -> object:
         """The number itself."""
@@ -384,6 +319,3 @@ class Double(Number):
     def sample(self, random: Random, field: Field, scope: FieldScope) -> object:
         """A ratio."""
         return round(random.random(), 3)
-
-
-__all__ = ["Decimal", "DecimalNumber", "Double", "Integer", "Number", "Percent", "grouped", "grouped_short", "scaled_float", "unscaled"]

@@ -15,8 +15,8 @@ from engine.errors import Fault, Invalid, NotFound
 from engine.fields.base import Value
 from engine.fields.values import Link
 from engine.records.bulk_insert import insert_rows
+from engine.records.query_columns import masker
 from engine.records.query_labels import labels, put_labels
-from engine.records.query_plan import masker
 from engine.records.record import Record
 from engine.records.values import storage
 from engine.scope import Scope, scope_of

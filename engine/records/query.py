@@ -16,12 +16,13 @@ from engine.fields.file import file_json
 from engine.fields.values import Link, Masked, link_id
 from engine.records.attachments import put_files
 from engine.records.history import note_access
+from engine.records.query_columns import HEAD, TAIL, Columns, columns_of, readable_names
 from engine.records.query_cursor import describe, read_cursor, write_cursor
 from engine.records.query_json import json_link
 from engine.records.query_labels import label_writer, put_labels, roles_of
 from engine.records.query_match import Matches, matches
 from engine.records.query_order import order_of
-from engine.records.query_plan import COUNT_CAP, HEAD, TAIL, Columns, Plan, Statement, columns_of, readable_names
+from engine.records.query_plan import COUNT_CAP, Plan, Statement
 from engine.records.query_walk import Walk, counted, place, walk
 from engine.records.query_ways import Told, Way, indexes_of, spread, ways_of
 from engine.records.record import Record

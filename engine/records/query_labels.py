@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from engine.access import remember
 from engine.fields.base import Value
 from engine.fields.values import Link, Masked
-from engine.records.query_plan import Columns, Statement, columns_of
+from engine.records.query_columns import Columns, columns_of
+from engine.records.query_plan import Statement
 from engine.scope import among, ids_value, scope_of
 from engine.surroundings import bound
 

@@ -21,6 +21,7 @@ from engine.records.carried import copied, link_column
 from engine.records.history import cause_json
 from engine.records.row_statements import HEAD
 from engine.records.search import is_searched, row_tokens
+from engine.records.stage_log import STAGE_COLUMNS
 from engine.records.values import seal_row, storage
 from engine.records.work import Row, Work
 from engine.schema.tables import SEARCH_COLUMN
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _HISTORY = ("entity", "record", "version", "verb", "at", "person", "cause", "before", "after", "computed")
 #: Cells of a row for the driver, and the row as history keeps it.
 Shape = tuple[list[Any], str]
-_STAGES = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +205,8 @@ class RowWriter:
         stages = self._entity.stages
         if stages is None:
             return
-        log = inserter(tables.stage_log, _STAGES, self._connection.dialect)
-        order = itemgetter(*(_STAGES.index(name) for name in log.names))
+        log = inserter(tables.stage_log, STAGE_COLUMNS, self._connection.dialect)
+        order = itemgetter(*(STAGE_COLUMNS.index(name) for name in log.names))
         key, begun = self._entity.key, [row for row in rows if row[stages.field] is not None]
         log.insert(self._connection, [order((key, row["id"], None, row[stages.field], *self._made(row), None)) for row in begun], self._schema)
 

@@ -12,8 +12,8 @@ from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.values import Link, Masked
 from engine.records.query import complete
+from engine.records.query_columns import TAIL, masker
 from engine.records.query_labels import roles_of
-from engine.records.query_plan import TAIL, masker
 from engine.records.record import Record
 from engine.records.work import Row, Work
 

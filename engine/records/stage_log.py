@@ -19,7 +19,9 @@ SINCE = Ready(
         _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger)
     )
 )
-_INSERT = Ready(sa.insert(_log).inline(), ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds"))
+#: What is written of a stage.
+STAGE_COLUMNS = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
+_INSERT = Ready(sa.insert(_log).inline(), STAGE_COLUMNS)
 
 
 class StageLog:

@@ -13,7 +13,7 @@ from engine.expressions.nodes import Arithmetic, Call, Choose, Compare, Convert,
 from engine.expressions.operations import MIRROR
 from engine.expressions.types import BOOLEAN, Type
 from engine.fields.money import Money
-from engine.fields.number import grouped_short
+from engine.fields.scaled import grouped_short
 from engine.fields.scope import SHANGHAI, FieldScope
 from engine.rules.labels import Labels
 from metadata.bundle import Bundle

@@ -33,7 +33,7 @@ PAGES = (
     ("protection board", "protection_board", MANAGER),
     ("control board", "units_board", MANAGER),
 )
-WARM = 10
+WARM, REQUESTS = 10, 100
 AT_ONCE = 100
 
 
@@ -44,10 +44,10 @@ def measure(given: argparse.Namespace) -> Section:
     for kind in given.database:
         with large_site(kind, given.scale, given.folder) as large:
             _sizes(large, kind, section)
-            _over_http(large, kind, given.requests, section)
+            _over_http(large, kind, section)
             _night(large, kind, section)
     section.remarks.append(
-        "Requests one after another on one connection, each from the client's first byte to the answer's last; a visitor is new each time, and the answer "
+        f"{REQUESTS} requests of a kind one after another on one connection, each from the client's first byte to the answer's last; a visitor is new each time, and the answer "
         "comes when verdict, turn, spell, protection, visit and SOP tasks are committed. The server has its worker inside."
     )
     return section
@@ -57,30 +57,28 @@ def _sizes(large: Large, kind: str, section: Section) -> None:
     """How large the site is; counted where nothing ends a long statement, since a kept site's file is read from the disc for the first time."""
     workspace = large.home.workspace(LARGE)
     sizes = (("customer", "customers"), ("follow_up", "follow-ups"), ("visit", "visits"), ("task", "tasks"), ("unit", "units"))
-    with workspace.database.write(direct=True) as connection:
-        tables = {entity: workspace.entities[entity].table for entity, _ in sizes}
-        found = {
-            entity: connection.execute(
-                sa.select(sa.func.count()).select_from(table).where(table.c.deleted_at.is_(None)).execution_options(scoped=True)
-            ).scalar_one()
-            for entity, table in tables.items()
-        }
-    told = ", ".join(f"{found[entity]:,} {words}" for entity, words in sizes)
+    with workspace.database.snapshot(long=True) as connection:
+
+        def many(table: sa.Table) -> int:
+            standing = sa.select(sa.func.count()).select_from(table).where(table.c.deleted_at.is_(None))
+            return connection.execute(standing.execution_options(scoped=True)).scalar_one()
+
+        told = ", ".join(f"{many(workspace.entities[entity].table):,} {words}" for entity, words in sizes)
     section.remarks.append(f"{kind}: {told}; made in {large.seconds:.0f} s.")
 
 
 # --- over HTTP -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def _over_http(large: Large, kind: str, requests: int, section: Section) -> None:
+def _over_http(large: Large, kind: str, section: Section) -> None:
     calls = _calls(large.home)
     with serving(lambda port: ["-m", "renderer.cli", "serve", "--port", str(port)], "/healthz", dict(large.environment), 180) as server:
         for what, (call, goal) in calls.items():
-            _row(section, server, what, kind, call, goal, requests)
+            _row(section, server, what, kind, call, goal)
 
 
-def _row(section: Section, server: Server, what: str, kind: str, call: Call, goal: float, requests: int) -> None:
-    cost = server.measure(call, range(requests + WARM), WARM)
+def _row(section: Section, server: Server, what: str, kind: str, call: Call, goal: float) -> None:
+    cost = server.measure(call, range(REQUESTS + WARM), WARM)
     median, slow = cost.median / 1000, cost.p95 / 1000
     section.rows.append((what, kind, f"{median:.1f} ms", f"{slow:.1f} ms", f"{cost.cpu / 1000:.1f} ms", f"p95 < {goal} ms", verdict(slow, goal)))
 

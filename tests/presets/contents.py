@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 _SCHEMA = "kept"
 _OURS = "relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = 'tangram' OR nspname LIKE 'ws\\_%')"
@@ -66,7 +65,7 @@ class Contents:
         steps += [f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM {copy}" for table in wrong if (copy := moment.rows.get(table))]
         steps += [f"SELECT setval('{of}', {last or 1}, {last is not None})" for of, last in moment.drawn.items() if drawn[of] != last]
         with self._connection.transaction():
-            self._connection.execute(sql.SQL(";".join(steps)))  # type: ignore[arg-type]
+            self._connection.execute(";".join(steps).encode())
         self._sweep(wrong)
         self._now, self._written = moment, self._all(_WRITTEN)
 
@@ -78,11 +77,11 @@ class Contents:
         return [table for table, written in self._written.items() if written != before.get(table, 0)]
 
     def _copied(self, table: str) -> str | None:
-        if self._connection.execute(sql.SQL(f"SELECT 1 FROM {table} LIMIT 1")).fetchone() is None:  # type: ignore[arg-type]
+        if self._connection.execute(f"SELECT 1 FROM {table} LIMIT 1".encode()).fetchone() is None:
             return None
         self._copies += 1
         copy = f"{_SCHEMA}.c{self._copies}"
-        self._connection.execute(sql.SQL(f"CREATE TABLE {copy} AS SELECT * FROM {table}"))  # type: ignore[arg-type]
+        self._connection.execute(f"CREATE TABLE {copy} AS SELECT * FROM {table}".encode())
         return copy
 
     def _sweep(self, tables: list[str]) -> None:
@@ -90,13 +89,13 @@ class Contents:
             "SELECT t FROM unnest(%s::text[]) AS t WHERE pg_relation_size(t::regclass) > %s * 8192", (tables, _SWEPT_ABOVE)
         ).fetchall()
         for (table,) in large:
-            self._connection.execute(sql.SQL(f"VACUUM {table}"))
+            self._connection.execute(f"VACUUM {table}".encode())
         self._connection.execute("SELECT pg_stat_force_next_flush()")
 
     def _all(self, statement: str) -> dict[str, Any]:
-        return dict(self._connection.execute(statement).fetchall())  # type: ignore[arg-type]
+        return dict(self._connection.execute(statement.encode()).fetchall())
 
     def _shape(self) -> str:
-        row = self._connection.execute(_SHAPE).fetchone()  # type: ignore[arg-type]
+        row = self._connection.execute(_SHAPE.encode()).fetchone()
         assert row is not None
         return str(row[0])
