@@ -42,7 +42,8 @@ COLUMNS_AT_MOST = 6
 STEPS_AT_MOST = 12
 #: Widgets whose detail macro says more than a cell of a list does: links to follow, whole texts, pictures.
 _DETAILED = frozenset(
-    {"phone", "email", "url", "link", "person", "links", "people", "long_text", "rich_text", "files", "file", "image", "choices", "tags", "address", "json"}
+    {"phone", "email", "url", "link", "person", "links", "people", "text", "long_text", "rich_text"}
+    | {"files", "file", "image", "choices", "tags", "address", "json"}
 )
 _FILES = ("file", "image", "files")
 
@@ -170,7 +171,8 @@ def _frozen(desk: Desk, entity: CompiledEntity, record: int, key: str, value: An
 
 def detail(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -> Markup:
     """A value in full, for reading."""
-    if isinstance(value, Masked) or item.type.widget not in _DETAILED:
+    whole = item.type.widget in _DETAILED or (item.type.widget == "computed" and isinstance(value, str))
+    if isinstance(value, Masked) or not whole:
         return desk.cell(entity, item, value)
     draw: Callable[..., Markup] = desk.pages.face(item.type.widget, "detail")
     return draw(bound_field(item, value, around(desk.ctx, entity.key, desk.base), widget=item.type.widget))

@@ -181,11 +181,13 @@ def _creates(visit: Visit, shown: Shown) -> list[tuple[str, str]]:
 
 def _records(visit: Visit, shown: Shown, layout: Layout) -> dict[str, Any]:
     if shown.state.kind == "kanban":
-        return {"lanes": board.lanes(visit.ctx, layout, shown.state, visit.base)}
+        lanes = board.lanes(visit.ctx, layout, shown.state, visit.base)
+        return {"lanes": lanes, "vacant": not any(lane.count for lane in lanes)}
     if shown.state.kind == "grid":
         return {"grid": grid.bind(visit.ctx, layout, shown.state, visit.base)}
     if shown.state.kind == "calendar":
-        return {"month": board.month(visit.ctx, layout, shown.state, visit.base, visit.request.query_params.get("cursor", ""))}
+        month = board.month(visit.ctx, layout, shown.state, visit.base, visit.request.query_params.get("cursor", ""))
+        return {"month": month, "vacant": not any(day.events for day in month.days)}
     return {**_table(visit, shown, layout), "heads": _heads(shown, layout)}
 
 

@@ -317,3 +317,30 @@ def test_the_global_search_is_not_narrowed_by_a_list_looked_at_before(open_page)
     page.goto(page.url.split("/w/clinic")[0] + "/w/clinic/l/board")
     page.goto(page.url.split("/w/clinic")[0] + "/w/clinic/search?q=0033")
     expect(page.locator("main")).to_contain_text("13800000033")
+
+
+def test_on_a_phone_the_titles_of_cards_stand_in_line_whatever_leads_them(open_page):
+    page = open_page("dora", LIST, phone=True)
+    page.locator("td[data-slot=lead]").nth(1).evaluate("cell => { cell.textContent = '二十四小时' }")
+    page.locator("td[data-slot=lead]").nth(2).evaluate("cell => { cell.textContent = '' }")
+    lefts = page.evaluate("[...document.querySelectorAll('td[data-slot=title]')].map(cell => Math.round(cell.getBoundingClientRect().left))")
+    assert len(lefts) == 50 and len(set(lefts)) == 1
+
+
+def test_what_is_pressed_most_on_a_phone_is_high_enough_for_a_thumb(open_page):
+    page = open_page("dora", LIST, phone=True)
+    for path in (LIST, "/w/clinic/l/board", "/w/clinic/l/days"):
+        page.goto(path)
+        low = page.evaluate(
+            "[...document.querySelectorAll('.tabs > a, .segments > a, .filters .btn, .tabbar > *, .cell-edit')]"
+            ".map(one => [one.textContent.trim(), one.getBoundingClientRect().height]).filter(([_text, height]) => height && height < 40)"
+        )
+        assert low == [], path
+
+
+def test_an_empty_board_and_an_empty_month_offer_to_begin(open_page):
+    page = open_page("denis", "/w/clinic/l/board?owner=3", phone=True)
+    expect(page.locator(".empty")).to_contain_text("没有符合条件的记录")
+    page.goto("/w/clinic/l/days?cursor=2031-01-01")
+    expect(page.locator(".empty")).to_contain_text("这段时间没有记录")
+    expect(page.locator(".empty").get_by_role("link", name="预约")).to_be_visible()

@@ -97,3 +97,13 @@ def test_english_readers_read_english(open_page):
     page.reload()
     expect(page.locator("#next h2")).to_have_text("Next")
     expect(page.get_by_role("tab", name="Story")).to_be_visible()
+
+
+def test_a_line_of_text_is_read_to_its_end(open_page):
+    page = open_page("wanda", "/w/ward/r/stay/new", phone=True)
+    insurer = "城镇职工基本医疗保险，" * 9
+    page.get_by_label("姓名").fill("孙九")
+    page.get_by_label("有医保").check()
+    page.get_by_label("承保机构").fill(insurer)
+    page.get_by_role("button", name="保存").click()
+    expect(page.locator("#profile")).to_contain_text(insurer)
