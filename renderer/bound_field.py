@@ -120,7 +120,7 @@ def bound_field(item: CompiledField, value: Any, around: Surroundings, *, raw: A
         "read_only": item.derived or item.read_only is True,
         "align": item.type.align,
         "options": options,
-        "picked": picked(item, value, around),
+        "picked": picked(item, value, around) or _sought(item, given),
         "few": 0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS,
         "levels": _levels(item, given, around),
         "multiple": item.type.widget in MANY,
@@ -175,6 +175,13 @@ def _options(item: CompiledField, given: Any, around: Surroundings, parent: Any)
         for code, option in choices.options.items()
         if code in chosen or (not option.retired and (parent is None or not option.parents or parent in option.parents))
     )
+
+
+def _sought(item: CompiledField, given: Any) -> tuple[OptionView, ...]:
+    """The words somebody typed into a picker without choosing, as the page marks them."""
+    if item.type.widget in ("link", "person") and isinstance(given, str) and given.startswith("?"):
+        return (OptionView(given, given[1:]),)
+    return ()
 
 
 def picked(item: CompiledField, value: Any, around: Surroundings) -> tuple[OptionView, ...]:

@@ -48,6 +48,7 @@ class Query:
 
     ``fields``: None = all readable ones. ``count``: None, "capped" (at 1,000) or "exact". ``labels``: False leaves links as ids.
     ``verb``: only rows that this verb (export, update…) reaches as well. ``whole``: up to WHOLE_LIMIT rows at once, for a picture of all of them.
+    ``within``: a condition of the definitions themselves, without values of anybody's: it may read what the reader may not.
     """
 
     entity: str
@@ -62,6 +63,7 @@ class Query:
     labels: bool = True
     verb: str = "read"
     whole: bool = False
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def _asked(ctx: Context, query: Query) -> _Asked:
     search = sought(ctx, scope, query.search) if query.search.strip() else None
     texts = [query.where] if isinstance(query.where, str) else list(query.where)
     where = tuple(text for text in (*texts, *found.conditions) if text.strip())
-    key = ("plan", query.entity, roles_of(ctx), where, query.sort, query.fields, tuple(found.shape), search.shape if search else None, query.verb)
+    key = ("plan", query.entity, roles_of(ctx), where, query.sort, query.fields, tuple(found.shape), search.shape if search else None, query.verb, query.within)
     plan = remember(ctx.workspace, key, lambda: _plan(scope, query, where, found, search))
     noted = (*found.noted, *(search.noted if search else ()))
     return _Asked(plan, {**found.binds, **(search.binds if search else {})}, noted, search)
@@ -185,6 +187,8 @@ def _plan(scope: Scope, query: Query, where: tuple[str, ...], found: Matches, se
     terms = found.terms(scope)
     if query.verb != "read":
         terms += row_clauses(scope.grant.condition(query.verb), scope.names)
+    if query.within:
+        terms += row_clauses((scope.workspace.expression(query.entity, query.within, wants="boolean"),), scope.names)
     name = describe((query.entity, where, query.sort, sorted(found.shape), search.shape if search else ""))
     asked = tuple(scope.user_expression(text) for text in where if text != split)
     whole = scope.user_expression(split) if split else None
@@ -328,13 +332,13 @@ def among(ctx: Context, entity: str, field: str, ids: Collection[int], fields: S
     return found
 
 
-def lookup(ctx: Context, entity: str, text: str, limit: int = 20, where: str = "") -> list[tuple[int, str]]:
-    """For a picker: ids and labels of visible records that a search finds (the newest without a text)."""
+def lookup(ctx: Context, entity: str, text: str, limit: int = 20, where: str = "", within: str = "") -> list[tuple[int, str]]:
+    """For a picker: ids and labels of visible records that a search finds (the newest without a text). ``within``: as a Query's."""
     compiled = ctx.workspace.entities.get(entity)
     if compiled is None:
         raise NotFound("unknown_entity", entity=entity)
     scope = _scope(ctx, entity)
     fields = tuple(name for name in compiled.label_fields() if name in scope.grant.readable)
-    found = page(ctx, Query(entity, where, fields=("id", *fields), limit=limit, search=text))
+    found = page(ctx, Query(entity, where, fields=("id", *fields), limit=limit, search=text, within=within))
     write = label_writer(ctx, compiled)
     return [(record.id, write(record)) for record in found.items]

@@ -40,10 +40,11 @@ def pick(visit: Visit) -> Response:
     text, entity = visit.request.query_params.get("q", ""), ctx.workspace.entities.get(owner)
     values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(item)}
     limit, target = limit_of(item, values), ctx.workspace.entities[item.target]
+    within, where = ("", limit) if values else (limit, "")  # with what somebody typed in it, it is a search for values
     if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
         words = condition(ctx, target, (), text)
-        text, limit = "", f"({limit}) and ({words})" if limit else words
-    found = lookup(ctx, item.target, text, PICK_LIMIT, limit)
+        text, where = "", f"({where}) and ({words})" if where else words
+    found = lookup(ctx, item.target, text, PICK_LIMIT, where, within)
     options = [OptionView(str(number), label or f"#{number}") for number, label in found]
     return visit.part("_options.html", options=options, id=f"{owner}-{key}".replace(".", "-"), text=visit.request.query_params.get("q", ""))
 

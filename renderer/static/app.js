@@ -272,14 +272,23 @@
       pick(box, event.target.value.trim(), event.target.value.trim());
     } else if (event.key === "Escape" && options.length) { event.stopPropagation(); closeOptions(box); }
   });
+  // What is typed in a form and not chosen goes along, marked, so that the server asks for it instead of saving without it.
   on("input", event => {
-    if (event.target.matches(".pick:not([data-many]) [role=combobox]") && !event.target.value) one("[data-picked] input", event.target.closest(".pick")).value = "";
+    const box = event.target.matches("[role=combobox]") && event.target.closest(".pick:not([data-many])");
+    if (!box) return;
+    const words = event.target.value.trim(), holder = one("[data-picked] input", box);
+    if (box.closest("form.form")) holder.value = words && `?${words}`;
+    else if (!words) holder.value = "";
   });
   on("focusout", event => {
-    const box = event.target.closest?.(".pick:not([data-many]):not([data-tags])");
+    const box = event.target.closest?.(".pick:not([data-many])");
     if (!box || box.contains(event.relatedTarget)) return;
-    if (event.target.dataset.kept !== undefined && one("[data-picked] input", box).value) event.target.value = event.target.dataset.kept;
-    else if (!one("[data-picked] input", box).value) event.target.value = "";
+    if (box.matches("[data-tags]")) {
+      if (event.target.matches("input[type=text]") && event.target.value.trim()) pick(box, event.target.value.trim(), event.target.value.trim());
+    } else if (!box.closest("form.form")) {
+      if (event.target.dataset.kept !== undefined && one("[data-picked] input", box).value) event.target.value = event.target.dataset.kept;
+      else if (!one("[data-picked] input", box).value) event.target.value = "";
+    }
   });
 
   // ---- files: stored as soon as they are chosen

@@ -16,6 +16,8 @@ def test_a_form_is_accessible_and_fits(open_page, accessible, phone, dark):
     accessible(page)
     expect(page.get_by_role("tab", name="安排")).to_be_visible(visible=not phone)
     expect(page.get_by_label("楼区")).to_be_visible(visible=phone)
+    tall, above = page.locator(".savebar").bounding_box()["height"], "parseFloat(getComputedStyle(document.querySelector('#toasts')).bottom)"
+    assert page.evaluate(above) > tall, "what is told would lie over the button that saves where the bar stands at the end of the window"
 
 
 def test_conditions_are_decided_by_the_server_while_typing_goes_on(open_page):
@@ -150,6 +152,21 @@ def test_a_picker_offers_what_the_fields_limit_allows(open_page):
     page.get_by_role("combobox", name="接续").type(" ")
     expect(options).to_have_count(12)
     page.evaluate("delete document.querySelector('#record-form').dataset.dirty")
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_words_typed_into_a_picker_and_not_chosen_are_asked_for_and_kept(open_page, phone):
+    page = open_page("wanda", "/w/ward/r/round/new?stay=3&use=quick", phone=phone)
+    page.get_by_role("combobox", name="住院").fill("0051")
+    save(page)
+    expect(page.locator("#f-stay-error")).to_contain_text("请从列表里选一条")
+    expect(page.get_by_role("combobox", name="住院")).to_have_value("0051")
+    page.get_by_role("combobox", name="住院").fill("钱")
+    page.locator("#f-stay-options [role=option]", has_text="钱一").click()
+    expect(page.get_by_role("combobox", name="住院")).to_have_value("钱一")
+    expect(page.locator("#f-stay-pick input[type=hidden]")).to_have_value("1")
+    page.evaluate("delete document.querySelector('#record-form').dataset.dirty")
+    open_page.expect_said("422")
 
 
 def test_what_is_read_only_stays_so(open_page):

@@ -38,13 +38,13 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "fields": {
             **_VISIT["fields"],
             "ward": {"type": "text", "read_only": True, "default": {"value": "guest.ward"}, "title": {"zh": "病区", "en": "Ward"}},
-            "report": {"type": "link", "to": "report", "title": {"zh": "报告", "en": "Report"}},
+            "report": {"type": "link", "to": "report", "where": "not closed", "title": {"zh": "报告", "en": "Report"}},
         },
     },
     ("entity", "report"): {
         "title": {"zh": "报告", "en": "Report"},
         "label": "{title}",
-        "fields": {"title": {"type": "text", "title": {"zh": "标题", "en": "Title"}}},
+        "fields": {"title": {"type": "text", "title": {"zh": "标题", "en": "Title"}}, "closed": {"type": "boolean", "title": {"zh": "已归档", "en": "Closed"}}},
     },
     ("list", "guests"): {
         **station.DOCUMENTS["list", "guests"],
@@ -101,7 +101,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         **_NURSE,
         "grants": {
             **_NURSE["grants"],
-            "report": {"read": True},
+            "report": {"read": True, "fields": {"closed": {"read": False}}},
             "guest": {
                 **_NURSE["grants"]["guest"],
                 "actions": {

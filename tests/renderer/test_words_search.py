@@ -49,3 +49,13 @@ def test_a_picker_finds_them_by_what_they_are_called(counter: Home, counter_clie
         return re.findall(r'data-value="(\d+)"', client.get(f"/w/{NAME}/pick/visit/report?q={words}").text)
 
     assert offered("查房") == [str(made)] and len(offered("")) == 2 and offered("天气") == []
+
+
+def test_a_picker_keeps_to_its_limit_by_a_field_its_reader_may_not_see(counter: Home, counter_client):
+    """The limit is the definition's, not the reader's: the form could not be filled in otherwise."""
+    ctx = enter_as(counter, NAME, "operator")
+    kept = service.create(ctx, "report", {"title": "会诊意见"}).id
+    service.create(ctx, "report", {"title": "会诊旧稿", "closed": True})
+    for words in ("会诊", ""):
+        answer = counter_client("rosa").get(f"/w/{NAME}/pick/visit/report?q={words}")
+        assert answer.status_code == 200 and re.findall(r'data-value="(\d+)"', answer.text)[:1] == [str(kept)] and "旧稿" not in answer.text
