@@ -27,7 +27,7 @@ from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
-from renderer.cells import inside_of, masked
+from renderer.cells import SAYING_NOTHING, inside_of, masked
 from renderer.form_layout import begin_title, form_for
 from renderer.shell import first_list, open_lists
 from renderer.translations import _, ngettext
@@ -72,12 +72,13 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One value of the profile; ``reveal``: the field to ask for when it is masked and may be asked for."""
+    """One value of the profile; ``reveal``: the field to ask for when it is masked and may be asked for; ``bare``: beside a name it says nothing without its label."""
 
     label: str
     shown: Markup
     key: str
     reveal: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _fact(desk: Desk, entity: CompiledEntity, record: Record, key: str, may_reve
     title, value = label_text(item.definition.title, desk.ctx.locale, key), record[key]
     if holds_records(item) and not isinstance(value, Masked):
         return Fact(title, _frozen(desk, entity, record.id, key, value), key)
-    return Fact(title, detail(desk, entity, item, value), key, may_reveal and isinstance(value, Masked))
+    return Fact(title, detail(desk, entity, item, value), key, may_reveal and isinstance(value, Masked), item.type.name in SAYING_NOTHING)
 
 
 def _frozen(desk: Desk, entity: CompiledEntity, record: int, key: str, value: Any) -> Markup:
@@ -184,7 +185,7 @@ def head(desk: Desk, entity: CompiledEntity, record: Record, dated: frozenset[st
     slots = dict(view.mobile) if view is not None else {}
     skip = {*entity.label_fields(), *dated, entity.stages.field if entity.stages else ""}
     lead = slots.get("lead", "")
-    tags = [desk.cell(entity, entity.fields[lead], record[lead])] if lead not in skip and record.get(lead) not in (None, "", []) else []
+    tags = [_mark(desk, entity, entity.fields[lead], record[lead])] if lead not in skip and record.get(lead) not in (None, "", []) else []
     belongs = next((key for key, item in entity.fields.items() if item.definition.type == "person"), "")
     words = [key for key, item in entity.fields.items() if item.type.widget == "tags"]
     quick = list(view.quick) if view is not None else []
@@ -192,6 +193,16 @@ def head(desk: Desk, entity: CompiledEntity, record: Record, dated: frozenset[st
     line = [key for key in dict.fromkeys((slots.get("sub", ""), choice, belongs, *words)) if key and key not in skip and record.get(key) not in (None, "", [])]
     may_reveal = grant_of(desk.ctx.workspace, desk.ctx.actor, entity).action(ACTION) is not False
     return Head(tuple(tags), lead, tuple(fact for key in line if (fact := _fact(desk, entity, record, key, may_reveal)) is not None))
+
+
+def _mark(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -> Markup:
+    """A value beside the name, with its label where it says nothing alone."""
+    shown = desk.cell(entity, item, value)
+    return (
+        Markup('<span><span class="muted">{}</span> {}</span>').format(label_text(item.definition.title, desk.ctx.locale, item.key), shown)
+        if item.type.name in SAYING_NOTHING
+        else shown
+    )
 
 
 def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionView]:

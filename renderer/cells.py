@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: (value, today in the workspace) -> HTML of the inside of a cell; never called with None or Masked.
 Inside = Callable[[Any, date], str]
 
+#: Types whose value says nothing without the field's title, where no heading stands above it: on a phone's card, beside a name.
+SAYING_NOTHING = frozenset(("boolean", "integer", "decimal", "double", "percent", "money"))
 LONGEST = 80
 #: What a text may begin with to be shown as a mark: one or two letters or digits standing alone.
 _MARK = re.compile(r"^[A-Z0-9]{1,2}(?![A-Za-z0-9])|^.{1,2}$")

@@ -73,3 +73,8 @@ def weekday(day: date) -> str:
 def initial(name: str) -> str:
     """What an avatar shows: the first character."""
     return name.strip()[:1].upper() or "?"
+
+
+def is_name(label: str) -> bool:
+    """Whether a label begins with a name, whose first character tells something, and not with a number, a day or a code."""
+    return not any(character.isdigit() for character in "".join(label.split()[:1]))

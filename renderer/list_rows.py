@@ -13,7 +13,7 @@ from engine.records.query import Page, Query, page
 from engine.records.record import Record
 from engine.surroundings import evaluator_of
 from renderer.bound_list import Column, Layout, query_of
-from renderer.cells import Judge, deadline, masked
+from renderer.cells import SAYING_NOTHING, Judge, deadline, masked
 from renderer.list_state import ListState
 from renderer.row_buttons import buttons_writer
 from renderer.translations import _
@@ -128,8 +128,6 @@ def _beyond(ctx: Context, layout: Layout, link: str, records: Sequence[Record]) 
     return {record.id: record for record in page(ctx, query).items}
 
 
-#: Types whose value says nothing without the column's heading, which a card on a phone has not.
-_SAYING_NOTHING = ("boolean", "integer")
 #: Draws the insides of one column's cells of a page; with whether each row may be changed, the cells themselves.
 Texts = Callable[[Sequence[Record]], list[str]]
 Cells = Callable[[Sequence[Record], Sequence[bool]], list[str]]
@@ -138,7 +136,7 @@ Cells = Callable[[Sequence[Record], Sequence[bool]], list[str]]
 def _writer(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Cells:
     """The closure that draws one column's cells of a page."""
     attributes = (f' class="{column.css}"' if column.css else "") + (f' data-slot="{column.slot}"' if column.slot else "")
-    if column.slot and column.item.type.name in _SAYING_NOTHING:
+    if column.slot and column.item.type.name in SAYING_NOTHING:
         attributes += f' data-caption="{escape(column.title)}"'
     open_tag, base, key = f"<td{attributes}>", pen.base, pen.layout.entity.key
     texts = _inside_texts(pen, column, beyond)

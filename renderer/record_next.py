@@ -56,9 +56,21 @@ def dated_fields(ctx: Context, entity: CompiledEntity) -> dict[str, list[tuple[E
     return found
 
 
+def ahead(desk: Desk, entity: CompiledEntity, record: Record) -> dict[str, list[tuple[Expression, str]]]:
+    """The dated fields that tell what comes next for this record: those to come, and those gone by that a colour still warns of."""
+    evaluator, found = evaluator_of(desk.ctx), dated_fields(desk.ctx, entity)
+    return {
+        name: pairs for name, pairs in found.items() if isinstance(record.get(name), date) and (_to_come(desk, record[name]) or Judge(evaluator, pairs)(record))
+    }
+
+
+def _to_come(desk: Desk, value: date) -> bool:
+    return value >= (desk.ctx.now if isinstance(value, datetime) else desk.today)
+
+
 def upcoming(desk: Desk, entity: CompiledEntity, record: Record, dated: dict[str, list[tuple[Expression, str]]]) -> list[Next]:
-    """The dates of the record itself, the nearest first, then the open records that point to it."""
-    own = sorted(((record[name], name) for name in dated if isinstance(record.get(name), date | datetime)), key=lambda row: str(row[0]))
+    """The dates of the record itself (``dated``, as ``ahead`` finds them), the nearest first, then the open records that point to it."""
+    own = sorted(((record[name], name) for name in dated), key=lambda row: str(row[0]))
     found = [
         _of(desk, entity, record, name, dated[name], label_text(entity.fields[name].definition.title, desk.ctx.locale, name), "clock", "") for _at, name in own
     ]

@@ -67,7 +67,7 @@ class Pages:
             locales=translations.LOCALES,
             locale=translations.current,
         )
-        self.environment.filters.update(label=label, short_count=formats.count, file_size=formats.size, initial=formats.initial)
+        self.environment.filters.update(label=label, short_count=formats.count, file_size=formats.size, initial=formats.initial, is_name=formats.is_name)
 
     def render(self, name: str, /, **data: Any) -> str:
         """A template with its data, in the language of the running request."""

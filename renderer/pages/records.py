@@ -19,7 +19,7 @@ from renderer.bound_action import press_leads, presses
 from renderer.bound_ask import bound_ask
 from renderer.bound_record import Desk, actions, attachments, head, profile, record_label, related, steps
 from renderer.page_panels import page_panels
-from renderer.record_next import dated_fields, upcoming
+from renderer.record_next import ahead, upcoming
 from renderer.record_story import Told, changes, story
 from renderer.requests import Routes, Visit
 from renderer.shell import first_list
@@ -55,7 +55,7 @@ def show(visit: Visit) -> Response:
     with visit.ctx.snapshot() as ctx:
         desk, compiled = Desk(ctx, visit.site.pages, visit.base), ctx.workspace.entities[entity]
         record = get(ctx, entity, number)
-        dated = dated_fields(ctx, compiled)
+        dated = ahead(desk, compiled, record)
         top = head(desk, compiled, record, frozenset(dated))
         stages = steps(ctx, compiled, record)
         told_above = frozenset(
@@ -74,6 +74,7 @@ def show(visit: Visit) -> Response:
             "record": record,
             "label": record_label(ctx, compiled, record),
             "title": label_text(compiled.title, visit.locale, entity),
+            "symbol": compiled.definition.icon or "list",
             "head": top,
             "steps": stages,
             "profile": profile(desk, compiled, record, told_above),

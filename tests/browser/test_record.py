@@ -1,9 +1,14 @@
 """The page of one record: what it tells, what it hides, what can be done from it."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import expect
+
+from engine.actors import enter_as
+from engine.clock import wall
+from engine.records import service
 
 STAY = "/w/ward/r/stay/1"
 
@@ -24,6 +29,16 @@ def test_the_head_tells_who_where_and_until_when(open_page):
     expect(page.locator("#next")).to_contain_text("换药")
     expect(page.locator("#next")).not_to_contain_text("拆线")
     expect(page.locator("#profile")).not_to_contain_text("钱一")
+
+
+def test_a_day_gone_by_that_alarms_nobody_is_no_next_step(open_page, site):
+    ctx = enter_as(site.home, "ward", "operator")
+    stay = service.create(ctx, "stay", {"name": "周四", "state": "out", "review_at": (wall() - timedelta(days=9)).isoformat()})
+    page = open_page("wanda", f"/w/ward/r/stay/{stay.id}")
+    expect(page.locator("#profile")).to_contain_text("复核到期")
+    expect(page.locator("#next")).to_have_count(0)
+    expect(page.locator(".record-head .tag")).to_have_count(0)
+    service.delete(ctx, "stay", stay.id, stay.version)
 
 
 def test_the_first_action_is_the_lists_own_and_opens_a_quick_form_in_place(open_page, accessible):
@@ -89,6 +104,13 @@ def test_on_a_phone_the_next_step_comes_before_the_profile_and_the_story(open_pa
     page = open_page("wanda", STAY, phone=True)
     tops = [page.locator(name).bounding_box()["y"] for name in (".record-top", "#next", "#profile", ".story")]
     assert tops == sorted(tops)
+
+
+def test_what_is_pressed_on_a_phone_is_as_large_as_a_finger(open_page):
+    page = open_page("wanda", STAY, phone=True)
+    assert page.locator("#shown-phone .reveal").bounding_box()["height"] >= 40
+    page = open_page("ada2", "/w/worked/rules", phone=True)
+    assert page.locator(".rules summary").first.bounding_box()["height"] >= 40
 
 
 def test_english_readers_read_english(open_page):

@@ -136,7 +136,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "sort": ["-id"],
         "columns": ["name", "phone", "level", "state", "review_at"],
         "quick": ["level", "wing"],
-        "tint": {"review_at": [{"if": "days_until(review_at) <= 3", "colour": "amber"}]},
+        "tint": {"review_at": [{"if": "state == 'in' and days_until(review_at) <= 3", "colour": "amber"}]},
         "mobile": {"lead": "level", "title": "name", "state": "state", "sub": "phone", "due": "review_at"},
         "actions": ["round.new", "chore.new"],
     },
