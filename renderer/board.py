@@ -43,6 +43,7 @@ class Card:
     sub: Markup
     lines: tuple[Markup, ...]
     buttons: Markup
+    state: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
                 Markup(text.get(layout.slots.get("sub", ""), "")),
                 tuple(Markup(text[column.name]) for column in lines if text.get(column.name)),
                 offered,
+                Markup(text.get(layout.slots.get("state", ""), "")),
             )
         )
     return found

@@ -140,6 +140,8 @@ def shown_text(item: CompiledField, value: Any, around: Surroundings) -> str:
     """Plain text of a value for reading, masks included."""
     if isinstance(value, Masked):
         return value.text
+    if isinstance(value, Link) and not value.label:
+        return formats.UNSEEN
     return item.type.show(value, item.value, around.scope, around.locale)
 
 
@@ -194,9 +196,8 @@ def picked(item: CompiledField, value: Any, around: Surroundings) -> tuple[Optio
         if isinstance(part, FileValue):
             found.append(OptionView(str(part.id), part.name, href=part.url, note=formats.size(part.size)))
         elif item.target:
-            number = link_id(part)
-            shown = part.label if isinstance(part, Link) and part.label else formats.UNSEEN
-            found.append(OptionView(str(number), shown, href=f"{around.base}/r/{item.target}/{number}"))
+            number, label = link_id(part), part.label if isinstance(part, Link) else ""
+            found.append(OptionView(str(number), label or formats.UNSEEN, href=f"{around.base}/r/{item.target}/{number}" if label else ""))
         elif "choices" in item.value.options:
             choices = around.scope.choices(str(item.value.options["choices"]))
             option = choices.options.get(part)
@@ -236,7 +237,7 @@ def _colour(item: CompiledField, value: Any, around: Surroundings) -> str:
 
 
 def _href(item: CompiledField, value: Any, around: Surroundings) -> str:
-    return f"{around.base}/r/{item.target}/{link_id(value)}" if isinstance(value, Link) and item.target else ""
+    return f"{around.base}/r/{item.target}/{link_id(value)}" if isinstance(value, Link) and value.label and item.target else ""
 
 
 def _unit(item: CompiledField, around: Surroundings) -> str:

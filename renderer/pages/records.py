@@ -60,7 +60,7 @@ def show(visit: Visit) -> Response:
         stages = steps(ctx, compiled, record)
         told_above = frozenset(
             {
-                *compiled.label_fields(),
+                *(name for name in compiled.label_fields() if not compiled.fields[name].target),
                 *dated,
                 *(fact.key for fact in top.line),
                 *([top.lead] if top.tags else []),

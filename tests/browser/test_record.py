@@ -97,7 +97,7 @@ def test_a_deleted_record_comes_back_from_the_toast(open_page):
     page.locator(".acts-top .menu summary").click()
     page.get_by_role("button", name="删除").click()
     page.locator(".toast").get_by_role("button", name="撤销").click()
-    expect(page.locator(".record-name")).to_have_text("拆线")
+    expect(page.locator(".record-name")).to_have_text("拆线 钱一")
 
 
 def test_on_a_phone_the_next_step_comes_before_the_profile_and_the_story(open_page):
@@ -129,3 +129,8 @@ def test_a_line_of_text_is_read_to_its_end(open_page):
     page.get_by_label("承保机构").fill(insurer)
     page.get_by_role("button", name="保存").click()
     expect(page.locator("#profile")).to_contain_text(insurer)
+
+
+def test_a_record_leads_to_what_it_is_called_by(open_page):
+    page = open_page("wanda", "/w/ward/r/chore/1")
+    expect(page.locator("#profile").get_by_role("link", name="钱一")).to_be_visible()

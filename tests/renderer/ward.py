@@ -93,7 +93,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("entity", "chore"): {
         "title": {"zh": "医嘱", "en": "Order"},
         "icon": "checkbox",
-        "label": "{title}",
+        "label": "{title} {stay}",
         "fields": {
             "title": {"type": "text", "required": True, "title": {"zh": "内容", "en": "What"}},
             "stay": {"type": "link", "to": "stay", "title": {"zh": "住院", "en": "Stay"}},
