@@ -236,6 +236,8 @@ class FormBinder:
         if not self._holds(known.show) or not self._holds(item.show):
             return None
         writable = item.field in self.look.writable and not known.derived
+        if self.record is None and not writable and not known.derived and not isinstance(known.definition.default, Mapping):
+            return None  # a constant that others set
         read_only = (
             not writable
             or self._fixed(known)

@@ -225,11 +225,14 @@ def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionVi
 
 
 def actions(ctx: Context, entity: CompiledEntity, base: str, record: int) -> list[OptionView]:
-    """The usual next steps, those of the lists people open first, then every other record that they may make pointing here; each with its address."""
+    """The usual next steps, those of the lists people open first (picked), then every other record that they may make pointing here; each with its address."""
     listed = remember(ctx.workspace, ("record-actions", entity.key, ctx.actor.roles, ctx.locale), lambda: _actions(ctx, entity))
     work = Work(ctx)
     listed = [option for option in listed if _may_add(work, ctx.workspace.entities[option.value], option.href, record)]
-    return [OptionView(option.value, option.label, href=f"{base}/r/{option.value}/new?{option.href}={record}&use=quick", note=option.note) for option in listed]
+    return [
+        OptionView(option.value, option.label, href=f"{base}/r/{option.value}/new?{option.href}={record}&use=quick", note=option.note, picked=option.picked)
+        for option in listed
+    ]
 
 
 def _actions(ctx: Context, entity: CompiledEntity) -> list[OptionView]:
@@ -243,7 +246,7 @@ def _actions(ctx: Context, entity: CompiledEntity) -> list[OptionView]:
             continue
         granted = grant_of(ctx.workspace, ctx.actor, other)
         if granted.allowed("create") and link in granted.writable:
-            found.append(OptionView(name, begin_title(ctx, other.key, "quick"), href=link, note=other.definition.icon or "plus"))
+            found.append(OptionView(name, begin_title(ctx, other.key, "quick"), href=link, note=other.definition.icon or "plus", picked=name in order))
     ways = Counter(option.value for option in found)
     found = [replace(option, label=_by_link(ctx, option)) if ways[option.value] > 1 else option for option in found]
     return sorted(found, key=lambda option: order.index(option.value) if option.value in order else len(order))

@@ -161,9 +161,7 @@ def _change(desk: Desk, entity: CompiledEntity, moment: Moment, *, computed: boo
         "computed": _("Computed"),
     }
     told = tuple(
-        _field(entity, change, surroundings)
-        for change in moment.changes
-        if change.field in entity.fields and (computed or (not change.computed and moment.verb != "create"))
+        _field(entity, change, surroundings) for change in moment.changes if _is_told(entity, change, computed) and (computed or moment.verb != "create")
     )
     return Told(
         f"change-{moment.id}",
@@ -177,6 +175,12 @@ def _change(desk: Desk, entity: CompiledEntity, moment: Moment, *, computed: boo
         _why_href(desk, moment.cause),
         changes=told,
     )
+
+
+def _is_told(entity: CompiledEntity, change: FieldChange, computed: bool) -> bool:
+    """A value for programs (JSON that holds no records) is told with all changes only."""
+    item = entity.fields.get(change.field)
+    return item is not None and (computed or (not change.computed and (item.definition.type != "json" or holds_records(item))))
 
 
 def _field(entity: CompiledEntity, change: FieldChange, surroundings: Surroundings) -> tuple[str, str, str]:

@@ -69,6 +69,7 @@ def show(visit: Visit) -> Response:
         )
         events, following = story(desk, compiled, number)
         pressed, added = presses(ctx, compiled, number, visit.base), actions(ctx, compiled, visit.base, number)
+        usual = [option for option in added if option.picked]
         data: dict[str, Any] = {
             "entity": entity,
             "record": record,
@@ -83,8 +84,9 @@ def show(visit: Visit) -> Response:
             "files": attachments(desk, compiled, record),
             "approvals": [bound_ask(desk, one) for one in asked_about(ctx, entity, number)],
             "presses": pressed,
-            "actions": added,
-            "press_leads": press_leads(ctx, compiled, pressed, added[0].value if added else ""),
+            "usual": usual,
+            "others": [option for option in added if not option.picked],
+            "press_leads": press_leads(ctx, compiled, pressed, usual[0].value if usual else ""),
             "events": events,
             "following": following,
             "of_person": granted(ctx, compiled, number) & PERSONAL if compiled.definition.subject else frozenset(),

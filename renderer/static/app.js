@@ -58,7 +58,10 @@
   on("toast", event => toast(event.detail));
   on("goto", event => { location.href = event.detail.value || event.detail; });
   on("reload", () => location.reload());
-  on("freshPage", () => htmx.ajax("GET", location.href, { target: "#main", select: "#main", swap: "morph:outerHTML" }));
+  on("freshPage", async () => {
+    await htmx.ajax("GET", location.href, { target: "#main", select: "#main", swap: "morph:outerHTML" });
+    all("[data-counts]").forEach(tabs => htmx.trigger(tabs, "fresh")); // counts come after their page
+  });
 
   // ---- menus (details), dialogs, drawer
   const closeMenus = except => all("details.menu[open]").forEach(menu => { if (menu !== except && !menu.contains(except)) menu.open = false; });

@@ -100,3 +100,4 @@ def test_a_button_on_a_list_is_done_where_it_stands_and_the_list_is_drawn_anew(o
     expect(page.locator("#main .list-head")).to_be_visible()
     expect(page.locator("#row-3")).to_be_visible()
     expect(row).to_have_count(0)
+    expect(page.locator("#tab-desk")).to_have_text("3")

@@ -31,6 +31,8 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "fields": {
             **{name: {**field, **({"personal": "personal"} if name in ("name", "phone") else {})} for name, field in _GUEST["fields"].items()},
             "ward": {"type": "text", "read_only": True, "default": {"value": "concat('东', '二')"}, "title": {"zh": "病区", "en": "Ward"}},
+            "bill": {"type": "text", "default": "未结", "title": {"zh": "结账", "en": "Bill"}},
+            "chart": {"type": "json", "title": {"zh": "图表数据", "en": "Chart"}},
         },
     },
     ("entity", "visit"): {
@@ -56,7 +58,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "entity": "guest",
         "title": {"zh": "入院登记", "en": "Admit"},
         "use": "quick",
-        "layout": [{"key": "basic", "items": ["name", "level", {"field": "phone", "required": "level == 'a'"}, "ward"]}],
+        "layout": [{"key": "basic", "items": ["name", "level", {"field": "phone", "required": "level == 'a'"}, "ward", "bill"]}],
     },
     ("form", "visit_report"): {
         "entity": "visit",
@@ -104,6 +106,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "report": {"read": True, "fields": {"closed": {"read": False}}},
             "guest": {
                 **_NURSE["grants"]["guest"],
+                "fields": {**_NURSE["grants"]["guest"]["fields"], "bill": {"write": False}},
                 "actions": {
                     "take": True,
                     "move": True,

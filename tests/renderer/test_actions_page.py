@@ -11,11 +11,15 @@ import pytest
 from engine.actors import enter_as
 from engine.fields.values import Link
 from engine.home import Home
+from engine.records import service
 from engine.records.asks import mine
 from engine.records.history import timeline
 from engine.records.query import get
+from renderer.asset_store import AssetStore
 from renderer.bound_action import press_leads, presses
-from renderer.record_story import who
+from renderer.bound_record import Desk
+from renderer.record_story import changes, story, who
+from renderer.templates import Pages
 from tests.renderer.counter import NAME, post
 from tests.renderer.station import as_person
 
@@ -43,6 +47,14 @@ def test_what_the_lists_name_first_is_the_first_button_and_a_deed_goes_before_a_
         assert not press_leads(ctx, guest, [replace(pressed[0], off=True)], "debt") and not press_leads(ctx, guest, [], "")
 
 
+def test_a_record_no_list_names_is_added_from_the_menu_not_by_the_blue_button(counter_client, counter):
+    report = service.create(as_person(counter, NAME, "dana"), "report", {"title": "月报"}).id
+    page = counter_client("dana").get(f"/w/{NAME}/r/report/{report}").text
+    menu = page.split('acts-top">')[1]
+    top = menu.split("<details")[0]
+    assert "/r/visit/new?report=" not in top and "/r/visit/new?report=" in menu
+
+
 def test_the_form_of_a_button_tells_the_amounts_it_is_about_to_those_who_may_read_them(counter_client):
     told = re.compile(r'<div class="about"><span><span class="faint">欠费</span> <span class="nowrap">.*5,000', re.DOTALL)
     assert told.search(counter_client("dana").get(f"/w/{NAME}/r/guest/2/do/move").text)
@@ -55,6 +67,17 @@ def test_people_whom_nobody_may_read_are_no_numbers_in_the_story_and_oneself_has
     own, other = (replace(first, person=Link(number, None)) for number in (ctx.actor.person_id, 999))
     assert (who(ctx, own), who(ctx, other)) == ("罗莎", "***")
     assert who(ctx, replace(first, person=Link(999, "丽塔"))) == "丽塔"
+
+
+def test_a_value_for_programs_is_told_with_all_changes_only(counter):
+    ctx = as_person(counter, NAME, "dana")
+    made = service.create(ctx, "guest", {"name": "吴六", "level": "b"})
+    service.update(ctx, "guest", made.id, {"chart": {"a": 1}, "level": "c"}, made.version)
+    with as_person(counter, NAME, "dana").snapshot() as reading:
+        desk = Desk(reading, Pages(AssetStore()), f"/w/{NAME}")
+        told, every = (read(desk, reading.workspace.entities["guest"], made.id)[0] for read in (story, changes))
+    assert [name for name, _before, _after in told[0].changes] == ["护理"]
+    assert {name for one in every for name, _before, _after in one.changes} >= {"护理", "图表数据"}
 
 
 def test_a_button_that_cannot_be_pressed_now_says_why(counter_client):

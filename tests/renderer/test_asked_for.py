@@ -61,6 +61,11 @@ def test_a_value_nobody_types_is_no_empty_box_and_stands_there_once_what_tells_i
     assert 'name="ward"' not in cleared  # what the form only showed is not taken for what was typed
 
 
+def test_a_constant_that_others_set_is_no_dead_box_on_a_new_form(counter_client):
+    page = f"/w/{NAME}/r/guest/new?use=quick"
+    assert 'name="bill"' in counter_client("dana").get(page).text and 'id="f-bill"' not in counter_client("rosa").get(page).text
+
+
 def test_a_value_that_a_new_form_only_shows_is_no_input(counter_client, counter: Home):
     client = counter_client("rosa")
     form = {"use": "quick", "form": "guest_entry"}

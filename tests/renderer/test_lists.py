@@ -16,6 +16,7 @@ from starlette.datastructures import QueryParams
 
 from engine import saved_views
 from engine.errors import Denied, Invalid, NotFound
+from engine.fields.values import Link
 from engine.records import query, query_plan
 from engine.records.query import Query, page
 from metadata.definitions import ListView, Tint
@@ -113,6 +114,13 @@ def test_every_cell_drawn_fast_says_what_its_macro_says(ctx_of_login, pages):
                 bound = bound_field(item, record[name], around)
                 strip = lambda html: re.sub(r"<[^>]+>|\s", "", str(html))  # noqa: E731
                 assert strip(fast(record[name], date(2026, 1, 1))) == strip(pages.face(item.type.widget, "cell")(bound)), name
+
+
+def test_a_record_one_may_not_see_is_no_number_and_leads_nowhere(ctx_of_login):
+    ctx = ctx_of_login("dora")
+    item = next(field for field in ctx.workspace.entities["patient"].fields.values() if field.target)
+    bound = bound_field(item, Link(329, None), Surroundings(ctx.workspace.scope.of("patient"), "zh", "/w/clinic"))
+    assert (bound.text, bound.href, bound.picked[0].label, bound.picked[0].href) == ("***", "", "***", "")
 
 
 def test_the_card_of_a_calendar_begins_with_what_comes_next(ctx_of_login, pages):
