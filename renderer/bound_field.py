@@ -111,7 +111,7 @@ def bound_field(item: CompiledField, value: Any, around: Surroundings, *, raw: A
         "name": key,
         "label": label_text(item.definition.title, around.locale, item.key),
         "type": item.definition.type,
-        "widget": widget_of(item),
+        "widget": widget_of(item, given),
         "value": given,
         "text": text,
         "help": label_text(item.definition.help, around.locale),
@@ -159,11 +159,12 @@ def form_text(item: CompiledField, value: Any, scope: FieldScope) -> Any:
     return given[:23] if item.type.widget == "instant" and isinstance(given, str) else given
 
 
-def widget_of(item: CompiledField) -> str:
-    """The macro file of a field; an instant that stands for the end of a day is chosen as a day."""
+def widget_of(item: CompiledField, given: Any = None) -> str:
+    """The macro file of a field; an instant that stands for the end of a day is chosen as a day, unless it stands at another time, which a control of days would lose."""
     if item.derived:
         return "computed"
-    return "date" if item.type.widget == "instant" and item.value.options.get("ends") == "day" else item.type.widget
+    day = item.type.widget == "instant" and item.value.options.get("ends") == "day" and "T" not in str(given or "")
+    return "date" if day else item.type.widget
 
 
 def _options(item: CompiledField, given: Any, around: Surroundings, parent: Any) -> tuple[OptionView, ...]:

@@ -23,11 +23,12 @@ LINES_AT_MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class BoundLine:
-    """One child line: its fields, or its id alone where nothing of it can be changed."""
+    """One child line: its fields; ``can_drop``: it may be taken away."""
 
     index: int
     id: str
     fields: tuple[BoundField, ...]
+    can_drop: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,11 @@ def bound_lines(
         list(raw[section.lines]) if raw is not None and typed else list(seen.get(section.lines) or ()) if seen is not None else []
     )
     inside = replace(around, scope=ctx.workspace.scope.of(child.key))
-    lines = tuple(_line(child, shown, writable, index, row, inside, base, errors, typed) for index, row in enumerate(rows))
+    kept = {str(row["id"]): row for row in (seen.get(section.lines) or () if seen is not None else ()) if row.get("id")}
+    lines = tuple(
+        _line(child, shown, writable, index, row, kept.get(str(row.get("id") or "")), inside, base, errors, typed, granted.allowed("delete"))
+        for index, row in enumerate(rows)
+    )
     return BoundLines(
         section.lines,
         label_text(child.definition.plural or child.title, ctx.locale),
@@ -82,29 +87,33 @@ def _line(
     writable: frozenset[str],
     index: int,
     row: Mapping[str, Any],
+    stored: Mapping[str, Any] | None,
     around: Surroundings,
     base: str,
     errors: Mapping[str, tuple[str, ...]],
     typed: bool,
+    may_delete: bool,
 ) -> BoundLine:
     fields = []
     for item in shown:
-        value = row.get(item.key)
+        fixed = item.derived or item.key not in writable or item.read_only is True
+        fixed = fixed or (item.definition.once and stored is not None and stored.get(item.key) is not None)
+        value = (stored if fixed and stored is not None else row).get(item.key)
         masked = isinstance(value, Masked)
-        value, raw = _value(item, value, typed)
+        value, raw = _value(item, value, typed and not (fixed and stored is not None))
         bound = bound_field(
             item,
             value,
             around,
             raw=raw,
             name=f"{child.key}[{index}].{item.key}",
-            read_only=item.derived or masked or item.key not in writable,
+            read_only=fixed or masked,
             errors=errors.get(f"/{child.key}/{index}/{item.key}", ()),
             help="",
             source=f"{base}/pick/{child.key}/{item.key}" if item.target else "",
         )
         fields.append(bound)
-    return BoundLine(index, str(row.get("id") or ""), tuple(fields))
+    return BoundLine(index, str(row.get("id") or ""), tuple(fields), may_delete or stored is None)
 
 
 def _value(item: CompiledField, value: Any, typed: bool) -> tuple[Any, Any]:

@@ -84,6 +84,20 @@ def test_child_lines_come_and_go_with_their_record(open_page):
     open_page.expect_said("422")
 
 
+def test_of_a_stored_line_only_what_may_change_is_typed(open_page):
+    page = open_page("wanda", "/w/ward/r/stay/1/edit")
+    expect(page.locator("#f-review_at")).to_have_attribute("type", "datetime-local")  # it stands at a time of day, which a control of days would lose
+    line = page.locator("#line-kin-0")
+    expect(line.get_by_label("家属姓名")).to_be_editable()
+    for name in ("关系", "来电"):
+        expect(line.get_by_label(name)).not_to_be_editable()
+    expect(line.get_by_role("button")).to_have_count(0)
+    page.get_by_role("button", name="添加家属").click()
+    fresh = page.locator("#line-kin-1")
+    expect(fresh.get_by_label("关系")).to_be_editable()
+    expect(fresh.get_by_role("button")).to_have_count(1)
+
+
 def test_files_are_stored_when_chosen_and_kept_by_the_save(open_page, tmp_path):
     paper = tmp_path / "同意书.txt"
     paper.write_text("同意", encoding="utf-8")

@@ -75,6 +75,8 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "stay": {"type": "link", "to": "stay", "required": True, "title": "住院"},
             "name": {"type": "text", "required": True, "title": {"zh": "家属姓名", "en": "Kin name"}},
             "mobile": {"type": "phone", "title": {"zh": "手机", "en": "Mobile"}},
+            "bond": {"type": "text", "once": True, "title": {"zh": "关系", "en": "Bond"}},
+            "calls": {"type": "integer", "read_only": True, "title": {"zh": "来电", "en": "Calls"}},
         },
     },
     ("entity", "round"): {
@@ -113,7 +115,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
                 "columns": 2,
                 "items": ["name", "phone", "level", "state", "insured", "insurer"],
             },
-            {"key": "kin", "section": {"zh": "家属", "en": "Kin"}, "tab": "who", "lines": "kin", "items": ["name", "mobile"]},
+            {"key": "kin", "section": {"zh": "家属", "en": "Kin"}, "tab": "who", "lines": "kin", "items": ["name", "mobile", "bond", "calls"]},
             {
                 "key": "place",
                 "section": {"zh": "床位", "en": "Bed"},
@@ -159,7 +161,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "title": {"zh": "护士", "en": "Nurse"},
         "grants": {
             "stay": {**ALL, "fields": {"phone": {"mask": True, "write": False}}, "actions": {"reveal": True}},
-            "kin": dict(ALL),
+            "kin": {**ALL, "delete": False},
             "round": dict(ALL),
             "chore": dict(ALL),
             "person": {"read": True},
@@ -191,7 +193,7 @@ def make_ward(home: Home, name: str = "ward") -> None:
             "wing": "east",
             "review_at": review,
             "from_day": "2026-01-05",
-            "kin": [{"name": "钱父", "mobile": "13900000009"}],
+            "kin": [{"name": "钱父", "mobile": "13900000009", "bond": "父亲"}],
         },
         {"name": "孙二", "phone": "13900000002", "level": "b"},
         {"name": "李三"},
