@@ -208,14 +208,20 @@ class Saving:
     # --- both -------------------------------------------------------------------------------------------------------------------------------
 
     def _rule(self, verb: str, proposal: Proposal, children: list[Line]) -> None:
-        """The rules before a write: of each child line, then of the record they belong to."""
+        """The rules before a write: of each child line, then of the record they belong to. One that cannot go on with what is missing or wrong leaves the word to that."""
         ruling = self.ruling
         if not ruling.book.before:
             return
-        for line in children:
-            if line.proposal is not None and (line.before is None or line.proposal.changed):
-                ruling.before("create" if line.before is None else "update", line.proposal)
-        ruling.before(verb, proposal, children)
+        try:
+            for line in children:
+                if line.proposal is not None and (line.before is None or line.proposal.changed):
+                    ruling.before("create" if line.before is None else "update", line.proposal)
+            ruling.before(verb, proposal, children)
+        except Invalid as refusal:
+            if refusal.code == "invalid":
+                raise
+            self._agree(proposal, children)
+            raise
 
     def _agree(self, proposal: Proposal, children: list[Line]) -> None:
         """Everything that can be said against a proposal and its lines, all at once."""

@@ -62,16 +62,16 @@ def _bound(
     version: int | None = None,
 ) -> BoundForm:
     given = {name: value for name, value in visit.request.query_params.items() if name in ctx.workspace.entities[entity].fields} if record is None else {}
-    form = _form_of(ctx, visit, entity)
+    form = _form_of(ctx, visit, entity, new=record is None)
     action = f"{visit.base}/r/{entity}/new" if record is None else f"{visit.base}/r/{entity}/{record}/edit"
     cancel = _cancel(visit, entity, record, given)
     return FormBinder(ctx, form, visit.base, record=record, raw=raw, given=given, refusal=refusal, asked=_asked(visit, refusal)).bind(action, cancel, version)
 
 
-def _form_of(ctx: Context, visit: Visit, entity: str) -> Form:
-    """The form that a request shows or was sent from."""
+def _form_of(ctx: Context, visit: Visit, entity: str, *, new: bool = True) -> Form:
+    """The form that a request shows or was sent from: a phone's short one is for what is ``new``, a record is changed with all of its fields."""
     query = visit.request.query_params
-    use = visit.text("use") or query.get("use") or ("phone" if _on_phone(visit) else "full")
+    use = visit.text("use") or query.get("use") or ("phone" if new and _on_phone(visit) else "full")
     return form_for(ctx, entity, use, visit.text("form") or query.get("form", ""))
 
 

@@ -189,3 +189,23 @@ def test_what_is_read_only_stays_so(open_page):
     page.get_by_role("tab", name="安排").click()
     expect(page.get_by_label("押金")).not_to_be_editable()
     page.evaluate("delete document.querySelector('#record-form').dataset.dirty")
+
+
+def test_a_phone_begins_with_its_short_form_and_changes_a_record_with_all_fields(open_page):
+    page = open_page("wanda", "/w/ward/", phone=True)
+    page.set_extra_http_headers({"User-Agent": "Mobile"})
+    page.goto(NEW)
+    expect(page.get_by_label("姓名", exact=True)).to_be_visible()
+    expect(page.get_by_label("备注")).to_have_count(0)
+    expect(page.get_by_role("link", name="完整表单")).to_be_visible()
+    page.goto(EDIT)
+    expect(page.get_by_label("备注")).to_be_visible()
+
+
+def test_a_hint_stays_beside_the_fault(open_page):
+    page = open_page("wanda", NEW)
+    hints = page.locator(".field .hint").count()
+    save(page)
+    expect(page.locator("#f-name-error")).to_be_visible()
+    assert page.locator(".field .hint").count() == hints
+    open_page.expect_said("422")

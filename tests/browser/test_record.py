@@ -134,3 +134,11 @@ def test_a_line_of_text_is_read_to_its_end(open_page):
 def test_a_record_leads_to_what_it_is_called_by(open_page):
     page = open_page("wanda", "/w/ward/r/chore/1")
     expect(page.locator("#profile").get_by_role("link", name="钱一")).to_be_visible()
+
+
+def test_on_a_phone_the_menu_of_a_record_is_a_sheet_above_all_bars(open_page):
+    page = open_page("wanda", STAY, phone=True)
+    page.locator(".acts-top .menu summary").click()
+    drop = page.locator(".acts-top .menu > .drop").bounding_box()
+    assert drop["y"] >= 0 and round(drop["y"] + drop["height"]) == 844
+    page.locator(".acts-top .menu").get_by_role("button", name="打印").click(trial=True)

@@ -126,6 +126,12 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             {"key": "rest", "section": {"zh": "其他", "en": "Rest"}, "tab": "where", "columns": 2, "items": ["papers", {"field": "note", "span": 2}]},
         ],
     },
+    ("form", "stay_phone"): {
+        "entity": "stay",
+        "title": {"zh": "住院登记", "en": "Stay"},
+        "use": "phone",
+        "layout": [{"key": "all", "items": ["name", "phone"]}],
+    },
     ("form", "round_quick"): {
         "entity": "round",
         "title": {"zh": "写查房", "en": "Write a round"},
