@@ -22,8 +22,8 @@ from engine.worker_claims import fail, hold, is_last, remove
 
 log = logging.getLogger("tangram.jobs")
 
-#: A transaction of jobs ends after this long, so that nobody waits for its locks.
-LONGEST_SECONDS = 0.05
+#: A transaction of jobs ends after this long (sooner when people of this process wait to write), so that nobody waits for its locks.
+LONGEST_SECONDS = 0.15
 SLOW_SECONDS = 0.2
 #: How often one job may lose a race before it waits like one that failed.
 MOST_LOST = 3

@@ -12,6 +12,7 @@ from engine.errors import Conflict
 from engine.fields.base import Value
 from engine.records.derived_graph import ByRollup, graph
 from engine.records.derived_rollups import gather
+from engine.records.row_statements import differing
 from engine.records.work import Row, Work
 
 if TYPE_CHECKING:
@@ -67,14 +68,21 @@ class Settling:
         """A row was made (before None), changed, or deleted (after None)."""
         whole = before is None or after is None
         old, new = before or {}, after or {}
-        names = [] if whole else [name for name, value in new.items() if value != old.get(name) and name in entity.fields]
-        places = self._graph.gathered.get(entity.key, ()) if whole else self._graph.by_rollup(entity.key, names)
-        for place in places:
+        names = [] if whole else [name for name in differing(old, new) if name in entity.fields]
+        for place in self._graph.gathered.get(entity.key, ()) if whole else self._graph.by_rollup(entity.key, names):
+            if not whole and place.own and self._adds(entity, place, old) == self._adds(entity, place, new):
+                continue
             for target in {old.get(place.link), new.get(place.link)}:
                 if target is not None:
                     self.rollup(place, target)
         if not whole:
             self._over_links(entity, new["id"], names)
+
+    def _adds(self, entity: CompiledEntity, place: ByRollup, row: Mapping[str, Value]) -> tuple[Value, ...] | None:
+        """To whom a row adds, what, and by what it is placed among others; None where it is not meant. The same twice: nothing has to be gathered."""
+        if place.where is not None and not self._work.truth(entity, row)(place.where):
+            return None
+        return row.get(place.link), row.get(place.of), row.get(place.by)
 
     def rollup(self, place: ByRollup, target: int) -> None:
         """One roll-up of one record is to be gathered anew."""

@@ -15,11 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ByRollup:
-    """A roll-up of ``entity`` gathered from records whose ``link`` points to it."""
+    """A roll-up of ``entity`` gathered from records whose ``link`` points to it: of those for which ``where`` holds, what their ``of`` gives in the order of ``by``.
+
+    ``own``: the condition reads stored fields of the record alone.
+    """
 
     entity: str
     field: str
     link: str
+    of: str
+    by: str
+    where: Expression | None
+    own: bool
+
+    @property
+    def reads(self) -> set[str]:
+        """The fields of the records gathered from on which the roll-up rests."""
+        return ({self.link, self.of, self.by} - {""}) | (set() if self.where is None else self.where.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,7 @@ def _build(workspace: Workspace) -> Graph:
             if item.column is None:
                 continue
             if item.rollup is not None:
-                _rollup(found, entity, name, item)
+                _rollup(found, entity, name, item, workspace.entities[item.rollup.entity])
             elif item.lookup is not None:
                 _reads(found, entity, name, {(item.lookup.link, item.lookup.field)})
             elif item.formula is not None:
@@ -88,16 +100,20 @@ def _paths(entity: CompiledEntity, formula: Expression) -> set[tuple[str, ...]]:
     return {tuple(path) for path in formula.reads if path[0] in entity.fields}
 
 
-def _rollup(found: Graph, entity: CompiledEntity, name: str, item: CompiledField) -> None:
+def _rollup(found: Graph, entity: CompiledEntity, name: str, item: CompiledField, source: CompiledEntity) -> None:
     rollup = item.rollup
     assert rollup is not None
-    place = ByRollup(entity.key, name, rollup.link)
-    reads = {rollup.link, rollup.of, rollup.by} - {""}
-    if rollup.where is not None:
-        reads |= rollup.where.fields
-    for one in reads:
+    place = ByRollup(entity.key, name, rollup.link, rollup.of, rollup.by, rollup.where, _own(source, rollup.where))
+    for one in place.reads:
         found.rollups.setdefault((rollup.entity, one), set()).add(place)
     found.gathered.setdefault(rollup.entity, set()).add(place)
+
+
+def _own(source: CompiledEntity, where: Expression | None) -> bool:
+    """Whether a condition reads stored fields of the record alone."""
+    if where is None:
+        return True
+    return not where.volatile and all(len(path) == 1 and path[0] in source.fields and source.fields[path[0]].column is not None for path in where.reads)
 
 
 def _reads(found: Graph, entity: CompiledEntity, name: str, paths: Iterable[tuple[str, ...]]) -> None:

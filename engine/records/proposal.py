@@ -15,6 +15,7 @@ from engine.expressions.language import Expression
 from engine.fields.base import Value
 from engine.fields.serial import Serial
 from engine.records.derived import own_values
+from engine.records.row_statements import differing
 from engine.records.values import intake
 from engine.records.work import Row, Work
 
@@ -47,8 +48,8 @@ class Proposal:
     @property
     def changed(self) -> list[str]:
         """Stored fields that differ from before, in order; for a new row those with a value."""
-        before, fields = self.before or {}, self.entity.fields
-        return [name for name, value in self.after.items() if value != before.get(name) and name in fields]
+        fields = self.entity.fields
+        return [name for name in differing(self.before or {}, self.after) if name in fields]
 
     def fault(self, name: str, code: str, **params: object) -> None:
         """Note one fault at a field, once."""

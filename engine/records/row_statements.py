@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import compress
+from operator import ne
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +59,19 @@ def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> Ready
 
 def whole_columns(workspace: Any, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:
     """The columns ``whole_row`` reads."""
-    return [*(entity.table.c[name] for name in HEAD), *(entity.table.c[column] for _, column in storage(workspace, entity).stored)]
+    return [*(entity.table.c[name] for name in HEAD), *(entity.table.c[column] for column in storage(workspace, entity).stored.values())]
+
+
+def differing(before: Mapping[str, Value], after: Mapping[str, Value]) -> list[str]:
+    """The names of the values that are not as before, in order. A row made from the one before has its names in its order, and is compared place by place."""
+    if list(before) == list(after):
+        return list(compress(after, map(ne, after.values(), before.values())))
+    return [name for name, value in after.items() if value != before.get(name)]
 
 
 def whole_row(workspace: Any, entity: CompiledEntity, found: Iterable[Any]) -> Row:
     """A row of ``whole_select`` with its envelopes opened."""
     kept = storage(workspace, entity)
-    names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *(key for key, _ in kept.stored)))
+    names = remember(workspace, ("whole names", entity.key), lambda: (*HEAD, *kept.stored))
     row = dict(zip(names, found, strict=True))
     return kept.open(row, workspace.cipher) if kept.sealed else row

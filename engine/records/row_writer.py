@@ -57,7 +57,7 @@ def _layout(entity: CompiledEntity, dialect: sa.Dialect, work: Work) -> _Layout:
     head, rest = found.names[: len(HEAD)], found.names[len(HEAD) :]
     if set(head) != set(HEAD):
         raise AssertionError("the system columns of a record table come first")
-    source = {column: key for key, column in kept.stored if key not in kept.sealed}
+    source = {column: key for key, column in kept.stored.items() if key not in kept.sealed}
     places = {column: place for place, column in enumerate(rest)}
     convert: dict[str, Converter] = dict(zip(found.names, found.converters, strict=True))
     converted = tuple((places[column], made) for column in source if (made := convert[column]) is not None)

@@ -124,13 +124,14 @@ class Storage:
     """How the stored fields of one entity lie in its table."""
 
     entity: str
-    stored: tuple[tuple[str, str], ...]  # (field, column key)
+    stored: Mapping[str, str]  # field -> column key, in order
     sealed: Mapping[str, CompiledField]
     dated: Mapping[str, str]  # field -> "instant" | "date"
 
     def columns(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
         """Column values for the given fields, companions of encrypted ones included."""
-        found: dict[str, Any] = {column: values[key] for key, column in self.stored if key in values}
+        places = self.stored
+        found: dict[str, Any] = {places[key]: value for key, value in values.items() if key in places}
         for key, item in self.sealed.items():
             if key in values:
                 found.update(seal_row(self.entity, item, values[key], cipher))
@@ -145,13 +146,15 @@ class Storage:
 
     def to_history(self, values: Mapping[str, Value], cipher: Cipher) -> dict[str, Any]:
         """JSON of typed values as history keeps them: encrypted ones as envelopes."""
+        dated, sealed = self.dated, self.sealed
         found = dict(values)
-        for key in self.dated:
-            if found.get(key) is not None:
-                found[key] = found[key].isoformat()
-        for key, item in self.sealed.items():
-            if found.get(key) is not None:
-                found[key] = seal(cipher, self.entity, item, found[key])
+        for key, value in values.items():
+            if value is None:
+                continue
+            if key in sealed:
+                found[key] = seal(cipher, self.entity, sealed[key], value)
+            elif key in dated:
+                found[key] = value.isoformat()
         return found
 
     def from_history(self, key: str, kept: Any, cipher: Cipher) -> Value:
@@ -176,7 +179,7 @@ def _storage(entity: CompiledEntity) -> Storage:
     dated = {key: "instant" if isinstance(column.type, Instant) else "date" for key, column in stored if isinstance(column.type, Instant | sa.Date)}
     return Storage(
         entity.key,
-        tuple((key, str(column.key)) for key, column in stored),
+        {key: str(column.key) for key, column in stored},
         {key: item for key, item in entity.fields.items() if item.encrypted and item.column is not None},
         dated,
     )

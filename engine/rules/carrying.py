@@ -51,6 +51,8 @@ def revive(kept: Any, read: Read) -> Value:
 
 def plain(value: Value) -> Any:
     """As a trace shows it: a record as ENTITY and id, instants and days as texts, long lists cut."""
+    if value is None or type(value) in _AS_IS:
+        return value
     if isinstance(value, Handle):
         return {"entity": value.entity, "id": value.id}
     if isinstance(value, datetime | date):
@@ -65,3 +67,4 @@ def plain(value: Value) -> Any:
 
 
 _SHOWN = 20
+_AS_IS = frozenset((str, int, bool))  # most of what a trace shows

@@ -65,10 +65,10 @@ def _stored_rows(saving: Saving, records: list[Handle]) -> list[dict[str, Any]]:
         entity = saving.work.entity(key)
         columns = entity.table.c
         fields = storage(saving.work.workspace, entity).stored
-        select = engine_select(entity, columns.id, columns.version, *(columns[column] for _, column in fields))
+        select = engine_select(entity, columns.id, columns.version, *(columns[column] for column in fields.values()))
         for start in range(0, len(ids), _CHUNK):
             for number, version, *values in saving.work.connection.execute(select.where(columns.id.in_(ids[start : start + _CHUNK]))):
-                filled = {name: _plain(value) for (name, _), value in zip(fields, values, strict=True) if value is not None}
+                filled = {name: _plain(value) for name, value in zip(fields, values, strict=True) if value is not None}
                 found[key, number] = {"entity": key, "id": number, "version": version, "values": filled}
     return [found[record.entity, record.id] for record in records if (record.entity, record.id) in found]
 

@@ -1,4 +1,4 @@
-"""What the presets promise: each scenario of their folders holds, on SQLite and on PostgreSQL."""
+"""What the presets promise: each scenario of their folders holds, on SQLite and on PostgreSQL, and leaves every derived value true."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from engine.messages import catalogue
 from metadata.messages import sentence
+from tests.truth import untrue
 
 from .stages import WORKSPACE, Theatre
 
@@ -20,6 +21,7 @@ def test_a_scenario_of_a_preset_holds(kind: str, file: Path, theatre_on: Callabl
     theatre = theatre_on(kind, "each", file.parents[1])
     result = theatre.stage.run(file.stem, theatre.bundle)
     assert result.holds, "\n".join(f"{item.file}:{item.line} {sentence(item.code, item.params, 'zh', catalogue())}" for item in result.problems)
+    assert not (lines := untrue(theatre.stage.home, WORKSPACE)), "\n".join(lines)
 
 
 def test_a_copy_of_a_stage_begins_without_what_was_done_in_another(database_kind: str, theatre_on: Callable[..., Theatre]) -> None:
