@@ -426,6 +426,7 @@
 
   // htmx tells of the page itself a moment after its scripts ran; what a page brings of its own (design.js) has heard it by then.
   htmx.onLoad(root => { sortables(root); rich(root); firstCells(); showLook(); bulk(); document.documentElement.dataset.ready = "1"; });
+  if (matchMedia("(max-width: 900px)").matches) one(".day.today")?.scrollIntoView();
   all("dialog[data-show]").forEach(dialog => dialog.showModal());
   all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind, undo: item.dataset.undo }); item.remove(); });
 })();

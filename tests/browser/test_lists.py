@@ -344,3 +344,19 @@ def test_an_empty_board_and_an_empty_month_offer_to_begin(open_page):
     page.goto("/w/clinic/l/days?cursor=2031-01-01")
     expect(page.locator(".empty")).to_contain_text("这段时间没有记录")
     expect(page.locator(".empty").get_by_role("link", name="预约")).to_be_visible()
+
+
+def test_nobody_is_offered_to_edit_what_they_may_only_read(open_page):
+    page = open_page("dora", LIST)
+    page.goto("/w/clinic/l/board/row/1")
+    expect(page.get_by_role("link", name="打开")).to_be_visible()
+    expect(page.get_by_role("link", name="编辑")).to_have_count(0)
+    page.goto("/w/clinic/l/board/row/2")
+    expect(page.get_by_role("link", name="编辑")).to_be_visible()
+
+
+def test_on_a_phone_a_calendar_opens_at_today_and_names_weekdays(open_page):
+    page = open_page("dora", "/w/clinic/l/days", phone=True)
+    today = page.locator(".day.today")
+    expect(today).to_be_in_viewport()
+    expect(today.locator(".date")).to_contain_text("周")
