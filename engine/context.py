@@ -88,7 +88,7 @@ Refresh = Callable[[sa.Connection, Workspace, State, Actor], Actor]
 class Context:
     """``now`` is the workspace's clock, one value for the whole transaction. ``connection`` is open inside ``reading``, ``snapshot``, ``writing``.
 
-    ``confirmed``: codes of soft refusals the person has seen and goes on against.
+    ``confirmed``: codes of soft refusals the person has seen and goes on against. ``looked``: what those who look through one snapshot share.
     """
 
     home: Home
@@ -103,6 +103,7 @@ class Context:
     background: bool = False
     refresh: Refresh | None = None
     confirmed: frozenset[str] = frozenset()
+    looked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def open(self) -> sa.Connection:

@@ -14,6 +14,7 @@ from engine.expressions.nodes import Field, Hop, Node, Space
 from engine.expressions.zones import midnight
 from engine.fields.base import Value
 from engine.records import query
+from engine.records.looking import looking
 from engine.records.ruling_eyes import show_value
 from engine.records.work import Work
 from engine.rules.book import CompiledRule
@@ -116,7 +117,7 @@ class _Desk:
     def at(ctx: Context, key: str, record_id: int) -> _Desk:
         seen = query.get(ctx, key, record_id)
         entity = ctx.workspace.entities[key]
-        work = Work(ctx)
+        work = looking(ctx)
         row = work.row(key, record_id)
         if row is None:
             raise NotFound("no_such_record", entity=key, id=record_id)

@@ -18,6 +18,7 @@ from engine.expressions.language import Expression
 from engine.fields.values import FileValue, Masked
 from engine.frozen import holds_records, kept_count
 from engine.records.links import leading_here
+from engine.records.looking import looking
 from engine.records.query import Page, Query, page
 from engine.records.query_labels import label_writer
 from engine.records.record import Record
@@ -227,7 +228,7 @@ def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionVi
 def actions(ctx: Context, entity: CompiledEntity, base: str, record: int) -> list[OptionView]:
     """The usual next steps, those of the lists people open first (picked), then every other record that they may make pointing here; each with its address."""
     listed = remember(ctx.workspace, ("record-actions", entity.key, ctx.actor.roles, ctx.locale), lambda: _actions(ctx, entity))
-    work = Work(ctx)
+    work = looking(ctx)
     listed = [option for option in listed if _may_add(work, ctx.workspace.entities[option.value], option.href, record)]
     return [
         OptionView(option.value, option.label, href=f"{base}/r/{option.value}/new?{option.href}={record}&use=quick", note=option.note, picked=option.picked)

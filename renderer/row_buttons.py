@@ -10,8 +10,8 @@ from markupsafe import escape
 
 from engine.access import Grant
 from engine.expressions.language import Expression
+from engine.records.looking import looking
 from engine.records.ruling_press import parameters_of, short_name
-from engine.records.work import Work
 from engine.rules.book import CompiledRule
 from metadata.text import label_text
 from renderer.bound_action import icon_of, named
@@ -60,7 +60,7 @@ def buttons_writer(ctx: Context, entity: CompiledEntity, buttons: tuple[RowButto
     """
     if not buttons:
         return lambda record, label: ""
-    work = Work(ctx)
+    work = looking(ctx)
     rows = work.fetch(entity.key, [record["id"] for record in records])
 
     def draw(record: Record, label: str) -> str:

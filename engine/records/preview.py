@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Denied, Fault, NotFound
 from engine.expressions.language import Expression
+from engine.records.looking import looking
 from engine.records.new_rows import propose_new
 from engine.records.proposal import Proposal, propose_change
 from engine.records.query import get
@@ -64,7 +65,7 @@ def _preview(work: Work, entity: CompiledEntity, proposal: Proposal, writable: f
 
 def may(ctx: Context, entity: str, record_id: int, verb: str) -> bool:
     """Whether the actor may do a verb with this very record (needs an open connection)."""
-    work = Work(ctx)
+    work = looking(ctx)
     compiled = ctx.workspace.entities.get(entity)
     row = work.row(entity, record_id) if compiled is not None else None
     if compiled is None or row is None or row["deleted_at"] is not None or (verb != "read" and compiled.definition.append_only):
@@ -76,7 +77,7 @@ def may(ctx: Context, entity: str, record_id: int, verb: str) -> bool:
 
 def granted(ctx: Context, entity: CompiledEntity, record_id: int) -> frozenset[str]:
     """Names of the actions the actor was granted on this very record, which they may see (needs an open connection)."""
-    work = Work(ctx)
+    work = looking(ctx)
     row = work.row(entity.key, record_id)
     if row is None or row["deleted_at"] is not None:
         return frozenset()

@@ -17,6 +17,7 @@ from engine.expressions.types import BOOLEAN, Type
 from engine.fields.base import FieldType, Reader, Value, Wrong, accepted
 from engine.fields.computed import target_of
 from engine.messages import catalogue
+from engine.records.looking import looking
 from engine.records.query import get
 from engine.records.query_labels import labels
 from engine.records.record import ANY, Change, Record, Version
@@ -127,7 +128,7 @@ def admitted(ctx: Context, entity: CompiledEntity, record_id: int) -> list[Compi
     found = buttons(ctx, entity)
     if not found:
         return []
-    work = Work(ctx)
+    work = looking(ctx)
     row = work.row(entity.key, record_id)
     if row is None or row["deleted_at"] is not None:
         raise NotFound("no_such_record", entity=entity.key, id=record_id)
