@@ -18,6 +18,7 @@ from engine.records.filters import FilterGroup, FilterRow
 from engine.records.preview import may
 from engine.records.query import get
 from renderer.bound_action import presses
+from renderer.bound_field import Surroundings, shown_text
 from renderer.bound_list import query_of
 from renderer.filters_view import condition_views, filter_fields, filter_types, group_of, read_conditions, title_of, where_of
 from renderer.list_state import ListState
@@ -169,12 +170,10 @@ def row_actions(visit: Visit) -> Response:
     shown, number = Shown(visit), visit.number("id")
     layout = shown.layout()
     record = get(visit.ctx, shown.entity.key, number, layout.fields, lines=False)
-    title = (
-        next((str(getattr(record.get(column.name), "text", None) or record.get(column.name) or "") for column in layout.columns if column.is_title), "")
-        or f"#{number}"
-    )
+    around = Surroundings(visit.ctx.workspace.scope.of(shown.entity.key), visit.ctx.locale, visit.base)
+    title = next((shown_text(column.item, record.get(column.name), around) for column in layout.columns if column.is_title), "") or f"#{number}"
     with visit.ctx.snapshot() as ctx:
-        allowed = {verb: may(ctx, shown.entity.key, number, verb) for verb in ("update", "delete")}
+        may_edit, may_delete = (may(ctx, shown.entity.key, number, verb) for verb in ("update", "delete"))
         wanted = {word.removeprefix(f"{shown.entity.key}.") for word in shown.definition.actions}
         offered = [one for one in presses(ctx, shown.entity, number, visit.base) if one.name in wanted] if wanted else []
     return visit.part(
@@ -184,7 +183,8 @@ def row_actions(visit: Visit) -> Response:
         actions=layout.actions,
         number=number,
         version=record.version,
-        allowed=allowed,
+        may_edit=may_edit,
+        may_delete=may_delete,
         record=f"{visit.base}/r/{shown.entity.key}/{number}",
         list_key=shown.definition.key,
     )

@@ -99,6 +99,14 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "columns": ["name", "level", "state"],
         "buttons": ["leave"],
     },
+    ("list", "consults"): {
+        "entity": "visit",
+        "title": {"zh": "会诊", "en": "Consultations"},
+        "sort": ["id"],
+        "columns": ["guest", "said"],
+        "mobile": {"title": "guest"},
+    },
+    ("list", "reports"): {"entity": "report", "title": {"zh": "报告", "en": "Reports"}, "sort": ["id"], "columns": ["title"]},
     ("role", "nurse"): {
         **_NURSE,
         "grants": {

@@ -158,6 +158,14 @@ def test_a_list_offers_its_actions_for_one_row_and_for_many(counter_client):
     assert client.get(f"/w/{NAME}/l/guests/many/leave?ids=2").status_code == 404 and client.get(f"/w/{NAME}/l/guests/many/move").status_code == 422
 
 
+def test_the_menu_of_a_row_is_named_by_words_and_offers_only_what_is_granted(counter_client, counter: Home):
+    ctx, headers = enter_as(counter, NAME, "operator"), {"HX-Request": "true", "HX-Target": "dialog"}
+    visit, report = service.create(ctx, "visit", {"guest": 2, "said": "会诊"}), service.create(ctx, "report", {"title": "查房报告"})
+    menu = counter_client("rosa").get(f"/w/{NAME}/l/consults/row/{visit.id}", headers=headers).text
+    assert '<h2 class="ellipsis">孙二</h2>' in menu and f"/r/visit/{visit.id}/edit" in menu
+    assert "/edit" not in counter_client("rosa").get(f"/w/{NAME}/l/reports/row/{report.id}", headers=headers).text
+
+
 def test_many_rows_are_done_one_by_one_with_a_result_for_each(counter_client, counter):
     client, form = counter_client("rosa"), {"to": "2", "level": "c", "why": "床位调整"}
     wrong = post(client, "/l/guests/many/move", part="action-form", ids__=["1", "2"], level="c", why="床位调整")
