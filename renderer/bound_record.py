@@ -269,13 +269,20 @@ def _may_add(work: Work, other: CompiledEntity, link: str, record: int) -> bool:
 
 
 def pointing(ctx: Context, entity: CompiledEntity) -> list[tuple[CompiledEntity, CompiledField]]:
-    """The entities that point here by a single link this reader may know of."""
+    """The entities that point here by a single link this reader may know of: of those that name a person, the ones their figures are counted from."""
+    counted = {str(item.definition.options.get("from", "")) for item in entity.fields.values()}
     found = []
     for name, link in entity.linked_from:
         other = ctx.workspace.entities[name]
         item = other.fields.get(link)
         granted = grant_of(ctx.workspace, ctx.actor, other)
-        if item is not None and item.definition.type == "link" and granted.allowed("read") and link in granted.readable and link in granted.open:
+        if (
+            item is not None
+            and (item.definition.type == "link" or f"{name}.{link}" in counted)
+            and granted.allowed("read")
+            and link in granted.readable
+            and link in granted.open
+        ):
             found.append((other, item))
     return found
 

@@ -48,6 +48,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "label": "{title}",
         "fields": {"title": {"type": "text", "title": {"zh": "标题", "en": "Title"}}, "closed": {"type": "boolean", "title": {"zh": "已归档", "en": "Closed"}}},
     },
+    ("entity", "person"): {"fields": {"caring": {"type": "rollup", "title": {"zh": "在护病人", "en": "Caring"}, "from": "guest.nurse", "measure": "count"}}},
     ("list", "guests"): {
         **station.DOCUMENTS["list", "guests"],
         "columns": [*station.DOCUMENTS["list", "guests"]["columns"], "debt"],

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from engine.actors import enter_as
-from engine.fields.values import Link
+from engine.fields.values import Link, link_id
 from engine.home import Home
 from engine.records import service
 from engine.records.asks import mine
 from engine.records.history import timeline
-from engine.records.query import get
+from engine.records.query import Query, get, page
 from renderer.asset_store import AssetStore
 from renderer.bound_action import press_leads, presses
 from renderer.bound_record import Desk
@@ -164,6 +164,13 @@ def test_the_menu_of_a_row_is_named_by_words_and_offers_only_what_is_granted(cou
     menu = counter_client("rosa").get(f"/w/{NAME}/l/consults/row/{visit.id}", headers=headers).text
     assert '<h2 class="ellipsis">孙二</h2>' in menu and f"/r/visit/{visit.id}/edit" in menu
     assert "/edit" not in counter_client("rosa").get(f"/w/{NAME}/l/reports/row/{report.id}", headers=headers).text
+
+
+def test_what_a_persons_figure_counts_is_read_on_their_page(counter_client, counter: Home):
+    with enter_as(counter, NAME, "operator").snapshot() as ctx:
+        nurse = next(row["nurse"] for row in page(ctx, Query("guest", where="exists(nurse)", fields=("nurse",))).items)
+    shown = counter_client("rosa").get(f"/w/{NAME}/r/person/{link_id(nurse)}").text
+    assert 'id="panel-guest-nurse"' in shown and 'id="panel-visit-' not in shown
 
 
 def test_many_rows_are_done_one_by_one_with_a_result_for_each(counter_client, counter):
