@@ -47,9 +47,11 @@ def scaled_text(raw: str, places: int) -> int | Wrong | None:
             factor: int = 10**places
             return int(text) * factor
         if text.isalpha():
-            return _INVALID
+            return _INVALID if places else _WHOLE
     value = number_of(text)
-    return _INVALID if value is None else scaled_decimal(value, places)
+    if value is None:
+        return _INVALID if places else _WHOLE
+    return scaled_decimal(value, places)
 
 
 def scaled_decimal(value: Decimal, places: int) -> int | Wrong:

@@ -102,7 +102,7 @@ def test_each_row_is_created_merged_or_refused_and_kept_with_its_history(place, 
     assert (first["name"], first["code"], first["height"], first["stage"], first["price"], first["marks"]) == ("树0", "P0000", 0, "new", 0, None)
     assert (first["planted"].isoformat(), first["owner"].label) == ("2025-01-01", "看护0")
     row = next(row for row in batches.report(place.ctx, batch.id, outcome="refused").rows)
-    assert (row.row, row.faults[0]["pointer"], row.faults[0]["code"], row.raw[0]) == (22, "/height", "number_invalid", "树20")
+    assert (row.row, row.faults[0]["pointer"], row.faults[0]["code"], row.raw[0]) == (22, "/height", "integer_expected", "树20")
     with place.ctx.reading() as ctx:
         kept = ctx.open.execute(sa.select(sa.func.count()).select_from(history).where(history.c.entity == "plant", history.c.verb == "create")).scalar_one()
         reported = ctx.open.execute(sa.select(sa.func.count()).select_from(import_row).where(import_row.c.batch == batch.id)).scalar_one()
