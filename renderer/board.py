@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from engine.records.query import Page, Query, page
 from engine.records.record import Record
 from renderer import formats
 from renderer.bound_list import Column, Layout, query_of
-from renderer.cells import COLOURS
+from renderer.cells import COLOURS, SAYING_NOTHING
 from renderer.filters_view import title_of
 from renderer.list_rows import column_texts
 from renderer.list_state import ListState
@@ -178,14 +178,22 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
                 f"{base}/r/{layout.entity.key}/{record['id']}",
                 title_text(layout, record),
                 Markup(text.get(lead, "")),
-                Markup(text.get(due, "")),
+                _said(layout, text, due),
                 Markup(text.get(layout.slots.get("sub", ""), "")),
                 tuple(Markup(text[column.name]) for column in lines if text.get(column.name)),
                 offered,
-                Markup(text.get(layout.slots.get("state", ""), "")),
+                _said(layout, text, layout.slots.get("state", "")),
             )
         )
     return found
+
+
+def _said(layout: Layout, text: Mapping[str, str], name: str) -> Markup:
+    """A value at the end of a card, with its title where it says nothing alone."""
+    shown, column = Markup(text.get(name, "")), next((column for column in layout.columns if column.name == name), None)
+    if not shown or column is None or column.item.type.name not in SAYING_NOTHING:
+        return shown
+    return Markup('<span class="muted">{}</span> {}').format(column.title, shown)
 
 
 def title_text(layout: Layout, record: Record) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 from engine.actors import enter_as
@@ -11,6 +12,7 @@ from engine.home import Home
 from engine.records import service
 from engine.records.query import get
 from engine.records.record import ANY
+from renderer import board
 from tests.renderer.counter import NAME, post
 
 
@@ -57,6 +59,16 @@ def test_buttons_stand_in_the_rows_of_a_table_too_and_say_whose_they_are(counter
 def test_a_yes_or_no_on_a_phones_card_says_what_it_is_about(counter_client):
     row = page_of(counter_client("rosa"), "/l/debts?page=table").split('id="row-1"')[1].split("</tr>")[0]
     assert 'data-slot="state" data-caption="保留"' in row and 'data-slot="sub" data-caption' not in row
+
+
+def test_a_number_at_the_end_of_a_card_says_what_it_is_about():
+    columns = [
+        SimpleNamespace(name=name, title=title, item=SimpleNamespace(type=SimpleNamespace(name=kind)))
+        for name, title, kind in (("soon", "即将到期", "integer"), ("at", "时间", "instant"))
+    ]
+    layout: Any = SimpleNamespace(columns=columns)
+    assert board._said(layout, {"soon": "14"}, "soon") == '<span class="muted">即将到期</span> 14'
+    assert board._said(layout, {"at": "11-23"}, "at") == "11-23" and board._said(layout, {}, "") == ""
 
 
 def test_one_without_parameters_is_done_at_once_and_one_with_them_asks(counter_client, counter: Home):
