@@ -124,14 +124,22 @@ def put(
     return int(made[0])
 
 
+def put_all(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[Mapping[str, Any], int | None]]) -> None:
+    """Ask for many jobs without keys, each (args, person), to be begun at once."""
+    note_asked(connection)
+    dialect = connection.dialect.name
+    now = wall() if dialect == "sqlite" else None
+    _putting(dialect, later=False, told=False).run_each(connection, [_row(workspace, name, args, None, now, now, person) for args, person in asked])
+
+
 @cache
-def _putting(dialect: str, later: bool) -> Ready:
-    """The INSERT of one job that gives its id, to be begun at once or ``later``."""
+def _putting(dialect: str, later: bool, told: bool = True) -> Ready:
+    """The INSERT of one job, to be begun at once or ``later``; gives its id when it is to be ``told``."""
     table = table_for(dialect)
     given = {column.name for column in table.c} - {"id", "worker", "error", "done_at"}
     timed = () if dialect == "sqlite" else ("created_at",) if later else ("created_at", "run_at")
     insert = sa.insert(table).values({name: sa.func.now() for name in timed}) if timed else sa.insert(table)
-    return Ready(insert.returning(table.c.id), sorted(given - set(timed)))
+    return Ready(insert.returning(table.c.id) if told else insert.inline(), sorted(given - set(timed)))
 
 
 def put_many(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[str, Mapping[str, Any]]], *, after: int = 0) -> None:

@@ -11,6 +11,7 @@ from engine.access import remember
 from engine.database_ready import Ready
 from engine.errors import Conflict
 from engine.fields.base import Value
+from engine.records.derived_graph import graph
 from engine.records.proposal import Proposal
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
@@ -52,6 +53,18 @@ def check_links(work: Work, proposals: Iterable[Proposal]) -> None:
                 proposal.fault(item.key, "link_unknown", id=one)
             elif item.definition.options.get("where") and not _allowed(work, work.entity(item.target), item, rows[one], proposal):
                 proposal.fault(item.key, "link_not_allowed", id=one)
+
+
+def read_ahead(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, object]]) -> None:
+    """Read what rows to be saved one after the other lead to, all at once; what is gathered from them is locked, as their saves will want it."""
+    gathering = {(place.entity, place.link) for place in graph(work.workspace).gathered.get(entity.key, ())}
+    wanted: dict[tuple[str, bool], set[int]] = {}
+    for name, item in _links(work, entity):
+        ids = {value for row in rows if type(value := row.get(name)) is int and 0 < value < 2**63}
+        if ids:
+            wanted.setdefault((item.target, (item.target, name) in gathering), set()).update(ids)
+    for (target, locked), ids in sorted(wanted.items()):
+        work.fetch(target, ids, lock=locked)
 
 
 def _links(work: Work, entity: CompiledEntity) -> tuple[tuple[str, CompiledField], ...]:

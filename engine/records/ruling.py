@@ -15,7 +15,6 @@ from engine.context import Actor, Cause, Context
 from engine.errors import Conflict, Fault, Invalid, NotFound
 from engine.expressions.language import Expression
 from engine.fields.base import Value
-from engine.jobs import put
 from engine.records.proposal import Proposal
 from engine.records.record import Change, told_as_one
 from engine.records.ruling_effects import APPLIES, Applier
@@ -162,7 +161,7 @@ class Ruling:
             "version": work.workspace.version,
             "chain": list(self.chain),
         }
-        put(work.connection, work.workspace.name, "rule", args, person=ctx.actor.person_id)
+        self.saving.log.later(args, ctx.actor.person_id)
 
     # --- actions ----------------------------------------------------------------------------------------------------------------------------
 

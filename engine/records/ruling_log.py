@@ -1,11 +1,11 @@
 """Runs of rules as rows of the run table: ids drawn before anything is written, rows inserted together at the end, occurrences unique.
 
-Several runs of jobs share a transaction, and the ids drawn in it.
+Several runs of jobs share a transaction, and the ids drawn in it. Runs asked for later are jobs, put together at the end, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine import system_tables_rules as tables
 from engine.database_ready import Ready
+from engine.jobs import put_all
 from engine.records.ids import draw_ids
 from engine.rules.book import CompiledRule
 from engine.rules.effects import Handle
@@ -51,6 +52,7 @@ class RunLog:
     work: Work
     ahead: int = 0
     _rows: list[tuple[Handle | None, dict[str, Any]]] = field(default_factory=list)
+    _later: list[tuple[Mapping[str, Any], int | None]] = field(default_factory=list)
     _known: dict[tuple[str, str], bool] = field(default_factory=dict)  # (rule, occurrence) -> whether it ran
 
     def draw(self) -> int:
@@ -104,8 +106,15 @@ class RunLog:
         }
         self._rows.append((record, row))
 
+    def later(self, args: Mapping[str, Any], person: int | None) -> None:
+        """Ask for a run that begins once this transaction stands."""
+        self._later.append((args, person))
+
     def finish(self) -> None:
-        """Write the runs, all in one statement."""
+        """Write the runs and the jobs of those to come, each in one statement."""
+        if self._later:
+            put_all(self.work.connection, self.work.workspace.name, "rule", self._later)
+            self._later = []
         if self._rows:
             rows = [{**row, "record": None if record is None else getattr(record, "number", record.id)} for record, row in self._rows]
             _INSERT.run_each(self.work.connection, rows)

@@ -17,6 +17,7 @@ from engine.database_faults import LostRace
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.fields.base import Value
 from engine.records import loading
+from engine.records.links import read_ahead
 from engine.records.record import ANY, Change, Record, RowResult, Saved, Version
 from engine.records.ruling_log import RunLog
 from engine.records.ruling_press import Acted, press
@@ -197,7 +198,7 @@ def _followed(ctx: Context, entity: CompiledEntity, results: Sequence[RowResult]
     for result in results:
         row = None if result.id is None else work.row(entity.key, result.id)
         if row is not None:
-            saving = Saving(work.next(ctx), log)
+            saving = Saving(work.again(), log)
             saving.work.changes.append(Change(entity.key, row["id"], "create", row["version"], {}, row, ctx.now))
             saving.follow()
             result = _with_what_followed(saving, entity, result)
@@ -224,6 +225,7 @@ def _load_some(ctx: Context, entity: CompiledEntity, rows: Sequence[tuple[int, R
         with ctx.open.begin_nested():
             work = Work(ctx)
             log, found = RunLog(work), []
+            read_ahead(work, entity, [read or raw for _, raw, read in rows])
             for index, raw, read in rows:
                 saving = Saving(work.again(), log)
                 row = saving.create(entity, raw, read)

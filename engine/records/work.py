@@ -93,9 +93,9 @@ class Work:
         return found
 
     def again(self) -> Work:
-        """As ``next``, for another save of the same actor, who gives values in the same way."""
-        found = self.next(self.ctx)
-        found.json = self.json
+        """As ``next``, for another save of the same actor and the same request, who gives values in the same way and need not read again what was read."""
+        found = self.acting(self.ctx)
+        found.changes, found.json = [], self.json
         return found
 
     # --- reading ------------------------------------------------------------------------------------------------------------------------
