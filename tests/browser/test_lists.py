@@ -203,6 +203,19 @@ def test_a_move_the_stages_refuse_goes_back_with_a_reason(open_page):
     open_page.expect_said("422")
 
 
+def test_on_a_phone_a_card_moves_by_a_sheet_that_is_whole_in_the_window(open_page):
+    page = open_page("dora", "/w/clinic/l/board", phone=True)
+    number = page.locator("ul[data-value=new] .kcard").nth(4).get_attribute("data-id")
+    card = page.locator(f"#card-{number}")
+    card.scroll_into_view_if_needed()
+    card.locator("summary").tap()
+    expect(card.locator("details[open]")).to_have_count(1)
+    sheet = card.locator(".drop").bounding_box()
+    assert sheet["x"] == 0 and sheet["width"] == page.viewport_size["width"] and round(sheet["y"] + sheet["height"]) <= page.viewport_size["height"]
+    card.locator("[data-move-to=seen]").tap()
+    expect(page.locator(f"ul[data-value=seen] #card-{number}")).to_be_attached()
+
+
 def test_a_card_moves_by_keyboard_alone(open_page):
     page = open_page("dora", "/w/clinic/l/board")
     card = page.locator("ul[data-value=new] .kcard").nth(3)
