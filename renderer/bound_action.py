@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,11 @@ class BoundParameters:
     confirm: str = ""
 
 
-def presses(ctx: Context, entity: CompiledEntity, record: int, base: str) -> list[Press]:
-    """The granted buttons that this record admits: those that can be pressed now, those that lists offer, the others. Needs an open connection."""
+def presses(ctx: Context, entity: CompiledEntity, record: int, base: str, waiting: Container[str] = ()) -> list[Press]:
+    """The granted buttons that this record admits: those that can be pressed now, those that lists offer, the others. ``waiting``: rules whose approval is awaited.
+
+    Needs an open connection.
+    """
     rules = admitted(ctx, entity, record)
     judged = [rule for rule in rules if isinstance(rule.condition, Expression)]
     closed = {one.rule.key for one in explain_some(ctx, judged, entity.key, record) if one.holds is False} if judged else frozenset()
@@ -58,7 +61,7 @@ def presses(ctx: Context, entity: CompiledEntity, record: int, base: str) -> lis
             label_text(rule.title, ctx.locale, rule.key),
             icon_of(rule),
             f"{base}/r/{entity.key}/{record}/do/{short_name(rule)}",
-            rule.key in closed,
+            rule.key in closed or rule.key in waiting,
         )
         for rule in rules
     ]

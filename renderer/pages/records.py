@@ -10,7 +10,7 @@ from starlette.responses import Response
 from engine.errors import NotFound
 from engine.explaining import rules_about
 from engine.records import service
-from engine.records.asks import asked_about
+from engine.records.asks import OPEN, asked_about
 from engine.records.preview import granted, may
 from engine.records.query import get
 from engine.workspace import CompiledEntity
@@ -68,7 +68,9 @@ def show(visit: Visit) -> Response:
             }
         )
         events, following = story(desk, compiled, number)
-        pressed, added = presses(ctx, compiled, number, visit.base), actions(ctx, compiled, visit.base, number)
+        asks = asked_about(ctx, entity, number)
+        pressed = presses(ctx, compiled, number, visit.base, {one.rule for one in asks if one.state == OPEN})
+        added = actions(ctx, compiled, visit.base, number)
         usual = [option for option in added if option.picked]
         data: dict[str, Any] = {
             "entity": entity,
@@ -82,7 +84,7 @@ def show(visit: Visit) -> Response:
             "upcoming": upcoming(desk, compiled, record, dated),
             "related": related(desk, compiled, record),
             "files": attachments(desk, compiled, record),
-            "approvals": [bound_ask(desk, one) for one in asked_about(ctx, entity, number)],
+            "approvals": [bound_ask(desk, one) for one in asks],
             "presses": pressed,
             "usual": usual,
             "others": [option for option in added if not option.picked],

@@ -90,6 +90,13 @@ def test_a_button_that_cannot_be_pressed_now_says_why(counter_client):
     assert refused.status_code == 422 and "保留" in refused.text
 
 
+def test_a_button_whose_approval_is_awaited_is_not_offered_again(counter_client):
+    client = counter_client("rosa")
+    assert 'class=" off" href="/w/counter/r/guest/2/do/lend"' not in client.get(f"/w/{NAME}/r/guest/2").text
+    post(client, "/r/guest/2/do/lend")
+    assert 'class=" off" href="/w/counter/r/guest/2/do/lend"' in client.get(f"/w/{NAME}/r/guest/2").text
+
+
 def test_a_form_is_drawn_from_the_parameters_with_their_defaults(counter_client):
     page = counter_client("rosa").get(f"/w/{NAME}/r/guest/2/do/move").text
     assert "接收护士" in page and f'hx-get="/w/{NAME}/pick/guest.move/to"' in page and "换一个责任护士和护理级别" in page
