@@ -244,11 +244,16 @@ _waiting, _both = Ready(_waits), Ready(sa.select(_waits.scalar_subquery(), UNREA
 
 def asked_about(ctx: Context, entity: str, record: int, limit: int = 20) -> list[Asked]:
     """The newest approvals about a record that concern the actor: asked for by them, asked of them, or whoever may look after people."""
+    return asked_and_awaited(ctx, entity, record, limit)[0]
+
+
+def asked_and_awaited(ctx: Context, entity: str, record: int, limit: int = 20) -> tuple[list[Asked], frozenset[str]]:
+    """As ``asked_about``, with the rules whose approval is awaited, whomever it concerns."""
     terms = sa.or_(sa.and_(ask.c.about_entity == entity, ask.c.about == record), sa.and_(ask.c.entity == entity, ask.c.record == record))
     rows = [dict(row) for row in ctx.open.execute(sa.select(ask).where(terms).order_by(ask.c.id.desc()).limit(limit)).mappings()]
     people, me = _people_of(ctx, rows), ctx.actor.person_id
     concern = [row for row in rows if me == row["person"] or "people" in ctx.actor.rights or any(one["person"] == me for one in people.get(row["id"], ()))]
-    return views(ctx, concern, people)
+    return views(ctx, concern, people), frozenset(row["rule"] for row in rows if row["state"] == OPEN)
 
 
 def _people_of(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from engine.errors import NotFound
 from engine.explaining import rules_about
 from engine.records import service
-from engine.records.asks import OPEN, asked_about
+from engine.records.asks import asked_and_awaited
 from engine.records.preview import granted, may
 from engine.records.query import get
 from engine.workspace import CompiledEntity
@@ -68,8 +68,8 @@ def show(visit: Visit) -> Response:
             }
         )
         events, following = story(desk, compiled, number)
-        asks = asked_about(ctx, entity, number)
-        pressed = presses(ctx, compiled, number, visit.base, {one.rule for one in asks if one.state == OPEN})
+        asks, awaited = asked_and_awaited(ctx, entity, number)
+        pressed = presses(ctx, compiled, number, visit.base, awaited)
         added = actions(ctx, compiled, visit.base, number)
         usual = [option for option in added if option.picked]
         data: dict[str, Any] = {
