@@ -5,6 +5,7 @@ A computed change does not raise a row's version and is noted in history as comp
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -60,32 +61,46 @@ class Settling:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._graph = graph(work.workspace)
-        self._rollups: dict[str, dict[int, set[str]]] = {}  # entity -> record -> roll-ups
+        self._rollups: dict[str, dict[int, set[str]]] = {}  # entity -> record -> roll-ups to gather
+        self._steps: dict[str, dict[int, Counter[str]]] = {}  # entity -> record -> numbers, and by how much they go up or down
         self._links: dict[str, dict[str, tuple[set[int], set[str]]]] = {}  # entity -> link -> (targets, fields to compute)
         self._rows = 0
 
     def changed(self, entity: CompiledEntity, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None) -> None:
         """A row was made (before None), changed, or deleted (after None)."""
-        whole = before is None or after is None
-        old, new = before or {}, after or {}
-        names = [] if whole else [name for name in differing(old, new) if name in entity.fields]
-        for place in self._graph.gathered.get(entity.key, ()) if whole else self._graph.by_rollup(entity.key, names):
-            if not whole and place.own and self._adds(entity, place, old) == self._adds(entity, place, new):
+        if before is None or after is None:
+            names, places = list[str](), self._graph.gathered.get(entity.key, set())
+        else:
+            names = [name for name in differing(before, after) if name in entity.fields]
+            places = self._graph.by_rollup(entity.key, names) if after["deleted_at"] is None else set()
+        for place in places:
+            was, now = (None if row is None else self._adds(entity, place, row) for row in (before, after))
+            if place.own and was == now:
                 continue
-            for target in {old.get(place.link), new.get(place.link)}:
-                if target is not None:
-                    self.rollup(place, target)
-        if not whole:
-            self._over_links(entity, new["id"], names)
+            for added, by in ((was, -1), (now, 1)):
+                if added is not None and place.own and place.counts:
+                    self._steps.setdefault(place.entity, {}).setdefault(added[0], Counter())[place.field] += by
+                elif added is not None:
+                    self._gather(place, added[0])
+        if before is not None and after is not None:
+            self._over_links(entity, after["id"], names)
 
-    def _adds(self, entity: CompiledEntity, place: ByRollup, row: Mapping[str, Value]) -> tuple[Value, ...] | None:
-        """To whom a row adds, what, and by what it is placed among others; None where it is not meant. The same twice: nothing has to be gathered."""
-        if place.where is not None and not self._work.truth(entity, row)(place.where):
+    def made(self, entity: CompiledEntity, row: Mapping[str, Value]) -> None:
+        """A row of many was made: what is gathered from them is gathered when all of them stand."""
+        for place in self._graph.gathered.get(entity.key, ()):
+            if (target := row.get(place.link)) is not None:
+                self._gather(place, target)
+
+    def _adds(self, entity: CompiledEntity, place: ByRollup, row: Mapping[str, Value]) -> tuple[int, Value, Value] | None:
+        """To whom a row adds, what, and by what it is placed among others; None where it adds nothing. The same twice: the roll-up does not notice."""
+        target = row.get(place.link)
+        if target is None or (place.own and place.where is not None and not self._work.truth(entity, row)(place.where)):
             return None
-        return row.get(place.link), row.get(place.of), row.get(place.by)
+        if place.counts:
+            return None if place.of and row.get(place.of) is None else (target, None, None)
+        return target, row.get(place.of), row.get(place.by)
 
-    def rollup(self, place: ByRollup, target: int) -> None:
-        """One roll-up of one record is to be gathered anew."""
+    def _gather(self, place: ByRollup, target: int) -> None:
         self._rollups.setdefault(place.entity, {}).setdefault(target, set()).add(place.field)
 
     def _over_links(self, entity: CompiledEntity, record_id: int, names: Collection[str]) -> None:
@@ -107,16 +122,19 @@ class Settling:
     def settle(self) -> None:
         """Compute until nothing changes. Raises Conflict when a save would ripple without end or touch too many rows."""
         for _ in range(ROUNDS):
-            if not self._rollups and not self._links:
+            if not self._rollups and not self._steps and not self._links:
                 return
-            rollups, links = self._rollups, self._links
-            self._rollups, self._links = {}, {}
-            for key in sorted({*rollups, *links}):
-                self._entity(self._work.entity(key), rollups.get(key, {}), links.get(key, {}))
+            rollups, steps, links = self._rollups, self._steps, self._links
+            self._rollups, self._steps, self._links = {}, {}, {}
+            for key in sorted({*rollups, *steps, *links}):
+                self._entity(self._work.entity(key), rollups.get(key, {}), steps.get(key, {}), links.get(key, {}))
         raise Conflict("derived_without_end")
 
-    def _entity(self, entity: CompiledEntity, rollups: Mapping[int, set[str]], links: Mapping[str, tuple[set[int], set[str]]]) -> None:
-        wanted: dict[int, set[str]] = {one: set() for one in rollups}
+    def _entity(
+        self, entity: CompiledEntity, rollups: dict[int, set[str]], steps: Mapping[int, Counter[str]], links: Mapping[str, tuple[set[int], set[str]]]
+    ) -> None:
+        stepping = {one: found for one, found in steps.items() if any(found.values())}
+        wanted: dict[int, set[str]] = {one: set() for one in (*rollups, *stepping)}
         for link, (targets, fields) in links.items():
             for one in targets if link == "id" else self._work.pointing(entity, link, targets, limit=MOST_ROWS + 1):
                 wanted.setdefault(one, set()).update(fields)
@@ -126,15 +144,38 @@ class Settling:
         ids = sorted(wanted)
         for start in range(0, len(ids), _CHUNK):
             part = ids[start : start + _CHUNK]
-            self._part(entity, part, {one: rollups[one] for one in part if one in rollups}, wanted)
+            rows = self._work.fetch(entity.key, part, lock=True)
+            known = self._stepped(rows, stepping, rollups)
+            for one, found in self._gathered(entity, {one: rollups[one] for one in part if one in rollups}).items():
+                known.setdefault(one, {}).update(found)
+            self._part(entity, rows, known, wanted)
 
-    def _part(self, entity: CompiledEntity, ids: Sequence[int], rollups: Mapping[int, set[str]], fields: Mapping[int, set[str]]) -> None:
-        rows = self._work.fetch(entity.key, ids, lock=True)
-        gathered = gather(self._work, entity, rollups)
+    def _stepped(self, rows: Mapping[int, Row], steps: Mapping[int, Counter[str]], rollups: dict[int, set[str]]) -> dict[int, Row]:
+        """Numbers of locked rows after their steps; one that is empty is put down to be gathered."""
+        found: dict[int, Row] = {}
+        for one in rows.keys() & steps.keys():
+            for name, by in steps[one].items():
+                if rows[one][name] is None:
+                    rollups.setdefault(one, set()).add(name)
+                elif by:
+                    found.setdefault(one, {})[name] = rows[one][name] + by
+        return found
+
+    def _gathered(self, entity: CompiledEntity, rollups: Mapping[int, set[str]]) -> dict[int, Row]:
+        """Roll-ups as the records tell them now; what was stepped meanwhile is among it and not stepped again."""
+        found = gather(self._work, entity, rollups)
+        pending = self._steps.get(entity.key, {})
+        for one in rollups.keys() & pending.keys():
+            for name in rollups[one]:
+                del pending[one][name]
+        return found
+
+    def _part(self, entity: CompiledEntity, rows: Mapping[int, Row], known: Mapping[int, Row], fields: Mapping[int, set[str]]) -> None:
+        """``known``: roll-ups of locked rows as they are now; ``fields``: what else is to be computed of each."""
         changes: list[tuple[Row, Row, list[str]]] = []
         for one, before in rows.items():
-            after = {**before, **gathered.get(one, {})}
-            names = [name for name in gathered.get(one, {}) if after[name] != before.get(name)]
+            after = {**before, **known.get(one, {})}
+            names = [name for name in known.get(one, {}) if after[name] != before.get(name)]
             named = fields.get(one, set())
             followed = {*named, *self._graph.affected(entity, [*names, *named])}
             for name in entity.derived_order:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ByRollup:
     """A roll-up of ``entity`` gathered from records whose ``link`` points to it: of those for which ``where`` holds, what their ``of`` gives in the order of ``by``.
 
-    ``own``: the condition reads stored fields of the record alone.
+    ``own``: the condition reads stored fields of the record alone. ``counts``: it is the number of records.
     """
 
     entity: str
@@ -27,6 +27,7 @@ class ByRollup:
     by: str
     where: Expression | None
     own: bool
+    counts: bool
 
     @property
     def reads(self) -> set[str]:
@@ -103,7 +104,7 @@ def _paths(entity: CompiledEntity, formula: Expression) -> set[tuple[str, ...]]:
 def _rollup(found: Graph, entity: CompiledEntity, name: str, item: CompiledField, source: CompiledEntity) -> None:
     rollup = item.rollup
     assert rollup is not None
-    place = ByRollup(entity.key, name, rollup.link, rollup.of, rollup.by, rollup.where, _own(source, rollup.where))
+    place = ByRollup(entity.key, name, rollup.link, rollup.of, rollup.by, rollup.where, _own(source, rollup.where), rollup.measure == "count")
     for one in place.reads:
         found.rollups.setdefault((rollup.entity, one), set()).add(place)
     found.gathered.setdefault(rollup.entity, set()).add(place)

@@ -278,7 +278,7 @@ class _Loading:
         for row in rows:
             after = row.proposal.after
             if self._gathered:
-                self._settling.changed(self._entity, None, after)
+                self._settling.made(self._entity, after)
             if self._files and any(after.get(item.key) is not None for item in self._files):
                 bind_files(self._work.ctx, self._entity, after["id"], {}, after)
             row.result = RowResult(row.index, "created", after["id"], 1)

@@ -18,6 +18,7 @@ from engine.errors import Conflict, Invalid, NotFound
 from engine.jobs import JobRun, table_for
 from engine.messages import catalogue
 from engine.records import service
+from engine.records.merging import write_values
 from engine.records.query import Query, get, page
 from engine.records.record import ANY
 from engine.records.saving import Saving
@@ -242,10 +243,10 @@ def test_a_link_made_while_the_records_became_one_is_moved_by_the_job_that_follo
     call, party = world.make("call", client=keep), world.make("party", guests=[keep])
     world.do("merge", keep, drop)
     with world.ctx.writing() as ctx:
-        work = Work(ctx)
+        saving = Saving(Work(ctx))
         for key, record, name, value in (("call", call, "client", drop), ("party", party, "guests", [drop])):
-            row = dict(work.fetch(key, [record])[record])
-            work.update(work.entity(key), row, {**row, name: value}, [name], entered=True)
+            write_values(saving, saving.work.entity(key), record, {name: value})
+        saving.finish()
         job = (
             ctx.open.execute(sa.select(table_for(ctx.open.dialect.name)).where(sa.column("name") == "merge").order_by(sa.column("id").desc()))
             .mappings()
