@@ -115,7 +115,7 @@ class _Desk:
 
     @staticmethod
     def at(ctx: Context, key: str, record_id: int) -> _Desk:
-        seen = query.get(ctx, key, record_id)
+        query.get(ctx, key, record_id, ("id",), lines=False)  # raises NotFound for a record its reader may not see
         entity = ctx.workspace.entities[key]
         work = looking(ctx)
         row = work.row(key, record_id)
@@ -123,7 +123,7 @@ class _Desk:
             raise NotFound("no_such_record", entity=key, id=record_id)
         grant, truth = grant_of(ctx.workspace, ctx.actor, entity), work.truth(entity, row)
         hidden = {name for name, guard in grant.guards.items() if not (guard.is_visible(truth) and guard.is_clear(truth))}
-        return _Desk(ctx, work, entity, row, frozenset(name for name in seen if name in grant.readable and name not in hidden) | {"id", "version"})
+        return _Desk(ctx, work, entity, row, (grant.readable - hidden) | {"id", "version"})
 
     def explained(self, rule: CompiledRule) -> Explained:
         """One rule."""
