@@ -144,11 +144,19 @@ class Settling:
         ids = sorted(wanted)
         for start in range(0, len(ids), _CHUNK):
             part = ids[start : start + _CHUNK]
-            rows = self._work.fetch(entity.key, part, lock=True)
+            rows = self._locked(entity, part)
             known = self._stepped(rows, stepping, rollups)
             for one, found in self._gathered(entity, {one: rollups[one] for one in part if one in rollups}).items():
                 known.setdefault(one, {}).update(found)
             self._part(entity, rows, known, wanted)
+
+    def _locked(self, entity: CompiledEntity, ids: Sequence[int]) -> dict[int, Row]:
+        """Rows nobody else can change any more. What somebody changed in one since it was read follows over the links to it, from what was just written, too."""
+        read = {one: row for one in ids if (row := self._work.unlocked(entity.key, one)) is not None}
+        rows = self._work.fetch(entity.key, ids, lock=True)
+        for one in read.keys() & rows.keys():
+            self._over_links(entity, one, [name for name in differing(read[one], rows[one]) if name in entity.fields])
+        return rows
 
     def _stepped(self, rows: Mapping[int, Row], steps: Mapping[int, Counter[str]], rollups: dict[int, set[str]]) -> dict[int, Row]:
         """Numbers of locked rows after their steps; one that is empty is put down to be gathered."""

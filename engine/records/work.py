@@ -155,6 +155,10 @@ class Work:
         """A row that nobody else can change until this transaction ends, as it stands; None for every other."""
         return self._rows.get((entity, record_id)) if (entity, record_id) in self._ours else None
 
+    def unlocked(self, entity: str, record_id: int) -> Row | None:
+        """A row that was read and that others may have changed since; None for every other."""
+        return self._rows.get((entity, record_id)) if (entity, record_id) in self._others else None
+
     def keep(self, entity: str, row: Row, *, ours: bool = False) -> None:
         """Note a row as it now stands. ``ours``: this transaction has locked or written it."""
         place = entity, row["id"]
