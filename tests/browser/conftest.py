@@ -41,6 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     make_clinic(home)
     make_ward(home)
     make_station(home)
+    make_station(home, "tried", "3")  # whose guests no changed setting releases
     make_mailroom(home)
     make_counter(home)
     work_station(home)

@@ -121,7 +121,7 @@ def test_english_readers_read_english(open_page):
     expect(page.get_by_role("tab", name="Story")).to_be_visible()
 
 
-def test_a_line_of_text_is_read_to_its_end(open_page):
+def test_a_line_of_text_is_read_to_its_end(open_page, site):
     page = open_page("wanda", "/w/ward/r/stay/new", phone=True)
     insurer = "城镇职工基本医疗保险，" * 9
     page.get_by_label("姓名").fill("孙九")
@@ -129,6 +129,7 @@ def test_a_line_of_text_is_read_to_its_end(open_page):
     page.get_by_label("承保机构").fill(insurer)
     page.get_by_role("button", name="保存").click()
     expect(page.locator("#profile")).to_contain_text(insurer)
+    service.delete(enter_as(site.home, "ward", "operator"), "stay", int(page.url.rpartition("/")[2]), service.ANY)
 
 
 def test_a_record_leads_to_what_it_is_called_by(open_page):
