@@ -36,7 +36,7 @@ def _from_timestamp(value: datetime | None) -> datetime | None:
 
 
 def _from_number(value: int | None) -> datetime | None:
-    return None if value is None else EPOCH + timedelta(0, 0, value)
+    return None if value is None else from_micros(value)
 
 
 class Instant(sa.types.TypeDecorator[datetime]):

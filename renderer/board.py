@@ -15,7 +15,7 @@ from engine.records.query import Page, Query, page
 from engine.records.record import Record
 from renderer import formats
 from renderer.bound_list import Column, Layout, query_of
-from renderer.cells import COLOURS, SAYING_NOTHING
+from renderer.cells import COLOURS, captioned
 from renderer.filters_view import title_of
 from renderer.list_rows import column_texts
 from renderer.list_state import ListState
@@ -191,9 +191,7 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
 def _said(layout: Layout, text: Mapping[str, str], name: str) -> Markup:
     """A value at the end of a card, with its title where it says nothing alone."""
     shown, column = Markup(text.get(name, "")), next((column for column in layout.columns if column.name == name), None)
-    if not shown or column is None or column.item.type.name not in SAYING_NOTHING:
-        return shown
-    return Markup('<span class="muted">{}</span> {}').format(column.title, shown)
+    return captioned(column.item, column.title, shown) if shown and column is not None else shown
 
 
 def title_text(layout: Layout, record: Record) -> str:

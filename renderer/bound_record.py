@@ -28,7 +28,7 @@ from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
-from renderer.cells import SAYING_NOTHING, inside_of, masked
+from renderer.cells import SAYING_NOTHING, captioned, inside_of, masked
 from renderer.form_layout import begin_title, form_for
 from renderer.shell import first_list, open_lists
 from renderer.translations import _, ngettext
@@ -198,12 +198,8 @@ def head(desk: Desk, entity: CompiledEntity, record: Record, dated: frozenset[st
 
 def _mark(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -> Markup:
     """A value beside the name, with its label where it says nothing alone."""
-    shown = desk.cell(entity, item, value)
-    return (
-        Markup('<span><span class="muted">{}</span> {}</span>').format(label_text(item.definition.title, desk.ctx.locale, item.key), shown)
-        if item.type.name in SAYING_NOTHING
-        else shown
-    )
+    title, shown = label_text(item.definition.title, desk.ctx.locale, item.key), desk.cell(entity, item, value)
+    return Markup("<span>{}</span>").format(captioned(item, title, shown)) if item.type.name in SAYING_NOTHING else shown
 
 
 def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionView]:

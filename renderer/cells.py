@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from engine.access import remember
 from engine.fields.choice import Choice
@@ -39,6 +39,11 @@ COLOURS = ("slate", "blue", "violet", "amber", "green", "red")
 def inside_of(ctx: Context, pages: Pages, entity: CompiledEntity, item: CompiledField, base: str, *, state: bool = False) -> Inside:
     """The closure of a field for this version and language. ``state``: the choice that says how things stand, drawn with a dot."""
     return remember(ctx.workspace, ("cell", entity.key, item.key, ctx.locale, state), lambda: _inside(ctx, pages, entity, item, base, state))
+
+
+def captioned(item: CompiledField, title: str, shown: Markup) -> Markup:
+    """A drawn value, after its title where it says nothing alone."""
+    return Markup('<span class="muted">{}</span> {}').format(title, shown) if item.type.name in SAYING_NOTHING else shown
 
 
 def _inside(ctx: Context, pages: Pages, entity: CompiledEntity, item: CompiledField, base: str, state: bool) -> Inside:

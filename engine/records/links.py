@@ -15,6 +15,7 @@ from engine.records.derived_graph import graph
 from engine.records.proposal import Proposal
 from engine.records.query_labels import roles_of
 from engine.records.query_plan import Statement
+from engine.records.record import is_id
 from engine.records.row_statements import whole_columns, whole_row
 from engine.records.work import Row, Work
 from engine.scope import TableNames, among, engine_select, ids_value, link_condition, scope_of
@@ -60,7 +61,7 @@ def read_ahead(work: Work, entity: CompiledEntity, rows: Sequence[Mapping[str, o
     gathering = {(place.entity, place.link) for place in graph(work.workspace).gathered.get(entity.key, ())}
     wanted: dict[tuple[str, bool], set[int]] = {}
     for name, item in _links(work, entity):
-        ids = {value for row in rows if type(value := row.get(name)) is int and 0 < value < 2**63}
+        ids = {value for row in rows if is_id(value := row.get(name))}
         if ids:
             wanted.setdefault((item.target, (item.target, name) in gathering), set()).update(ids)
     for (target, locked), ids in sorted(wanted.items()):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from engine.errors import Fault
 
@@ -20,6 +20,12 @@ class AnyVersion:
 #: Pass as ``version``: write whatever version stands.
 ANY: Final = AnyVersion()
 Version = int | AnyVersion
+LARGEST_ID = 2**63 - 1
+
+
+def is_id(given: object) -> TypeGuard[int]:
+    """Whether something given can be an id or a version: a whole number that a database's key can hold."""
+    return type(given) is int and 0 < given <= LARGEST_ID
 
 
 class Record(dict[str, Value]):

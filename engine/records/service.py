@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.fields.base import Value
 from engine.records import loading
 from engine.records.links import read_ahead
-from engine.records.record import ANY, Change, Record, RowResult, Saved, Version
+from engine.records.record import ANY, Change, Record, RowResult, Saved, Version, is_id
 from engine.records.ruling_log import RunLog
 from engine.records.ruling_press import Acted, press
 from engine.records.saving import Saving
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 IDEMPOTENT_FOR = timedelta(hours=24)
-LARGEST_ID = 2**63 - 1
 #: Rows of a load that share a savepoint where rules run before each.
 TOGETHER = 50
 #: What the results of actions kept for an idempotency key are sealed for: a result may hold what lies encrypted elsewhere.
@@ -305,11 +304,6 @@ def _one(ctx: Context, entity: str, index: int, raw: Raw, json: bool) -> RowResu
         raise
     except (Invalid, Denied, NotFound, Conflict) as refusal:
         return refused(index, refusal)
-
-
-def is_id(given: object) -> TypeGuard[int]:
-    """Whether something given can be an id or a version: a whole number that a database's key can hold."""
-    return type(given) is int and 0 < given <= LARGEST_ID
 
 
 def refused(index: int, refusal: Refusal) -> RowResult:

@@ -14,7 +14,7 @@ from engine.records import asks, asks_deciding
 from engine.records.asks import Asked
 from engine.records.jsonshape import instant_json
 from engine.records.query_labels import labels
-from engine.records.service import is_id
+from engine.records.record import is_id
 from renderer.api.actions import result_json
 from renderer.api.route import OneHop
 from renderer.api.shapes import AskId, Body, answer, confirmed, json_object, whole

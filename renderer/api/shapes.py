@@ -14,10 +14,10 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from engine.errors import Fault, Invalid, NotFound, Unavailable
+from engine.records.record import LARGEST_ID, is_id
 from renderer.security import TooLarge
 
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
-LARGEST_ID = 2**63 - 1
 #: Soft refusals one call may go on against.
 CONFIRMED_AT_MOST = 20
 #: Query parameters of a list that are not fields.
@@ -115,7 +115,7 @@ def version_of(request: Request, body: dict[str, Any]) -> int:
         return int(match[1])
     if given is None:
         raise VersionMissing("version_missing")
-    if isinstance(given, bool) or not isinstance(given, int) or not 0 < given <= LARGEST_ID:
+    if not is_id(given):
         raise Invalid("version_wrong", faults=[Fault("/version", "version_wrong", {"given": str(given)[:40]})])
     return given
 
