@@ -201,7 +201,7 @@ class Item:
     show: str = ""
     title: Label = ""
     help: Label = ""
-    options: str = ""  # expression over ``option`` codes is not offered; a list filter for links
+    where: str = ""  # of a link: which records are offered; of a choice: the options with which this holds are
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def _read_item(item: str | Document) -> Item:
         show=item.get("show", ""),
         title=item.get("title", ""),
         help=item.get("help", ""),
-        options=item.get("where", ""),
+        where=item.get("where", ""),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +98,23 @@ class Surroundings:
     prefix: str = "f"
 
 
-def bound_field(item: CompiledField, value: Any, around: Surroundings, *, raw: Any = None, parent: Any = None, name: str = "", **more: Any) -> BoundField:
-    """A field with its typed ``value``; ``raw`` is what the person typed when that must be shown again. ``more`` overrides anything."""
+def bound_field(
+    item: CompiledField,
+    value: Any,
+    around: Surroundings,
+    *,
+    raw: Any = None,
+    parent: Any = None,
+    offered: Container[str] | None = None,
+    name: str = "",
+    **more: Any,
+) -> BoundField:
+    """A field with its typed ``value``; ``raw`` is what the person typed when that must be shown again; ``offered``: the options there are besides the
+    chosen, None = all. ``more`` overrides anything."""
     given = _given(item, value, raw, around)
     key = name or item.key
     identity = f"{around.prefix}-{key}".replace(".", "-").replace("[", "-").replace("]", "")
-    options = _options(item, given, around, parent)
+    options = _options(item, given, around, parent, offered)
     text = shown_text(item, value, around)
     base: dict[str, Any] = {
         "key": item.key,
@@ -167,7 +178,7 @@ def widget_of(item: CompiledField, given: Any = None) -> str:
     return "date" if day else item.type.widget
 
 
-def _options(item: CompiledField, given: Any, around: Surroundings, parent: Any) -> tuple[OptionView, ...]:
+def _options(item: CompiledField, given: Any, around: Surroundings, parent: Any, offered: Container[str] | None) -> tuple[OptionView, ...]:
     kind = item.type
     if not isinstance(kind, Choice) and "choices" not in item.value.options:
         return ()
@@ -176,7 +187,8 @@ def _options(item: CompiledField, given: Any, around: Surroundings, parent: Any)
     return tuple(
         OptionView(code, label_text(option.title, around.locale, code), option.colour, code in chosen)
         for code, option in choices.options.items()
-        if code in chosen or (not option.retired and (parent is None or not option.parents or parent in option.parents))
+        if code in chosen
+        or (not option.retired and (parent is None or not option.parents or parent in option.parents) and (offered is None or code in offered))
     )
 
 

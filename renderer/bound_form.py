@@ -14,16 +14,19 @@ from engine.expressions.language import Expression
 from engine.fields.values import Link, Masked
 from engine.messages import sentence, told, told_faults
 from engine.records.attachments import file_fields, put_files
+from engine.records.looking import looking
 from engine.records.preview import Preview, preview
+from engine.records.proposal import beginnings, moved_by_hand
 from engine.records.query_labels import labels
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
 from renderer.bound_lines import BoundLines, bound_lines
-from renderer.form_layout import named_by, on_form, telling, triggers
+from renderer.form_layout import limits_of, named_by, on_form, telling, triggers
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.records.work import Row
     from engine.workspace import CompiledField
 
 
@@ -97,6 +100,20 @@ class BoundForm:
     def touched(self) -> tuple[BoundField, ...]:
         """The fields the person has visited."""
         return tuple(item for part in self.parts for section in part.sections for item in section.fields if item.key in self.asked.touched)
+
+
+def offered_options(ctx: Context, form: Form, row: Row) -> dict[str, frozenset[str]]:
+    """By choice of which a form offers only some options: those with which its condition holds for the record as it is filled in. Needs an open connection."""
+    entity, found = ctx.workspace.entities[form.entity], {}
+    for item in (item for section in form.layout if not section.lines for item in section.items if item.where):
+        known = entity.fields.get(item.field)
+        if known is None or known.target:
+            continue
+        condition, many = ctx.workspace.expression(entity.key, item.where, wants="boolean"), known.definition.type == "choices"
+        options = ctx.workspace.scope.choices(str(known.value.options["choices"])).options
+        truths = {code: looking(ctx).truth(entity, {**row, known.key: [code] if many else code}) for code in options}
+        found[known.key] = frozenset(code for code, truth in truths.items() if truth(condition))
+    return found
 
 
 # --- binding -------------------------------------------------------------------------------------------------------------------------------
@@ -261,7 +278,8 @@ class FormBinder:
                 "read_only": read_only,
                 "required": required and not read_only,
                 "refresh": item.field in self.triggers,
-                "source": self._source(known),
+                "source": self._source(known, item),
+                "offered": self._offered(known, item),
             },
         )
         overrides: dict[str, Any] = {}
@@ -282,13 +300,26 @@ class FormBinder:
             return bind()
         return remember(self.ctx.workspace, ("empty field", self.entity.key, known.key, self.ctx.locale, *more.values()), bind)
 
-    def _source(self, known: CompiledField) -> str:
-        """Where the control asks for what it offers; a limited link says which values the limit reads."""
+    def _offered(self, known: CompiledField, item: Item) -> frozenset[str] | None:
+        """The options there are of a choice: stages as far as people set them by hand, and what the form offers; None: all."""
+        stages = self.entity.stages
+        by_form = offered_options(self.ctx, self.form, self.look.row).get(known.key) if item.where else None
+        if stages is None or stages.field != known.key:
+            return by_form
+        seen = self.look.seen
+        at = seen.get(known.key) if seen is not None else None
+        by_hand = beginnings(self.entity) if seen is None else moved_by_hand(self.entity, at) if isinstance(at, str) else None
+        return by_form if by_hand is None else by_hand if by_form is None else by_hand & by_form
+
+    def _source(self, known: CompiledField, item: Item) -> str:
+        """Where the control asks for what it offers; a limited link says which values its limits read, and on which form it stands where that limits it, too."""
         if known.type.widget == "region":
             return f"{self.base}/regions?field={self.entity.key}.{known.key}&id=f"
         if not known.target:
             return ""
-        around = [(f"record.{name}", "" if (value := self.look.row.get(name)) is None else str(value)) for name in sorted(named_by(known))]
+        named = sorted(named_by(*limits_of(known, item)))
+        around = [("form", self.form.key)] if item.where else []
+        around += [(f"record.{name}", "" if (value := self.look.row.get(name)) is None else str(value)) for name in named]
         return f"{self.base}/pick/{self.entity.key}/{known.key}" + (f"?{urlencode(around)}" if around else "")
 
     def _fixed(self, known: CompiledField) -> bool:

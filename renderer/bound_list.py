@@ -12,6 +12,7 @@ from engine.records.query import Query
 from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer.cells import Inside, inside_of
+from renderer.form_layout import form_for, leads_to
 from renderer.list_state import ListState, period_condition
 from renderer.row_buttons import RowButton, row_buttons
 from renderer.translations import _
@@ -47,6 +48,18 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Adding:
+    """A record of another entity that can be begun from a row. ``address``: up to the row's id; ``limits``: what the row must satisfy to be offered there."""
+
+    entity: str
+    link: str
+    title: str
+    icon: str
+    address: str
+    limits: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What a list is for one set of roles and one choice of columns: made once per version, used by every page."""
 
@@ -57,7 +70,7 @@ class Layout:
     fields: tuple[str, ...]
     over: Mapping[str, tuple[str, ...]]
     update: bool | tuple[Expression, ...]
-    actions: tuple[tuple[str, str, str, str], ...]
+    actions: tuple[Adding, ...]
     slots: Mapping[str, str]
     buttons: tuple[RowButton, ...]
     words: tuple[str, ...]  # fields a search goes by where the records have no searchable text of their own
@@ -179,8 +192,8 @@ def _tints(ctx: Context, entity: CompiledEntity, grant: Grant, definition: ListV
     return found
 
 
-def _actions(ctx: Context, definition: ListView, entity: CompiledEntity, base: str) -> tuple[tuple[str, str, str, str], ...]:
-    """(key, title, icon, address up to the id) of the row actions that exist: making a record of another entity that links here."""
+def _actions(ctx: Context, definition: ListView, entity: CompiledEntity, base: str) -> tuple[Adding, ...]:
+    """The row actions that make a record of another entity that links here."""
     found = []
     for key in definition.actions:
         target_key, _dot, verb = key.rpartition(".")
@@ -190,7 +203,8 @@ def _actions(ctx: Context, definition: ListView, entity: CompiledEntity, base: s
         link = next((name for name, item in target.fields.items() if item.target == entity.key and name in target.links_to), "")
         if link:
             title = _("Add %(what)s", what=label_text(target.title, ctx.locale, target_key))
-            found.append((key, title, target.definition.icon or "plus", f"{base}/r/{target_key}/new?{link}="))
+            limits = leads_to(ctx.workspace, form_for(ctx, target_key), target.fields[link])
+            found.append(Adding(target_key, link, title, target.definition.icon or "plus", f"{base}/r/{target_key}/new?{link}=", limits))
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ What happened stands in record_story.py, what comes next in record_next.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,12 @@ from engine.records.query import Page, Query, page
 from engine.records.query_labels import label_writer
 from engine.records.record import Record
 from engine.records.reveal import ACTION
-from engine.records.work import Work
 from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
 from renderer.cells import SAYING_NOTHING, captioned, inside_of, masked
-from renderer.form_layout import begin_title, form_for
+from renderer.form_layout import begin_title, form_for, leads_to
 from renderer.shell import first_list, open_lists
 from renderer.translations import _, ngettext
 
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 RELATED_ROWS = 8
 COLUMNS_AT_MOST = 6
-STEPS_AT_MOST = 12
 #: Widgets whose detail macro says more than a cell of a list does: links to follow, whole texts, pictures.
 _DETAILED = frozenset(
     {"phone", "email", "url", "link", "person", "links", "people", "text", "long_text", "rich_text"}
@@ -202,34 +200,14 @@ def _mark(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -
     return Markup("<span>{}</span>").format(captioned(item, title, shown)) if item.type.name in SAYING_NOTHING else shown
 
 
-def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionView]:
-    """The stages in order, the present one picked; () when there are none or too many to show."""
-    stages = entity.stages
-    if stages is None or stages.field not in record or isinstance(record[stages.field], Masked):
-        return []
-    item = entity.fields[stages.field]
-    options = ctx.workspace.scope.choices(str(item.definition.options.get("choices", ""))).options
-    at = record[stages.field]
-    shown = [(code, option) for code, option in options.items() if not option.retired or code == at]
-    if len(shown) > STEPS_AT_MOST:
-        return []
-    passed = True
-    found = []
-    for code, option in shown:
-        passed = passed and code != at
-        found.append(OptionView(code, label_text(option.title, ctx.locale, code), option.colour, code == at, note="past" if passed else ""))
-    return found
-
-
 def actions(ctx: Context, entity: CompiledEntity, base: str, record: int) -> list[OptionView]:
     """The usual next steps, those of the lists people open first (picked), then every other record that they may make pointing here; each with its address."""
     listed = remember(ctx.workspace, ("record-actions", entity.key, ctx.actor.roles, ctx.locale), lambda: _actions(ctx, entity))
-    work = looking(ctx)
-    listed = [option for option in listed if _may_add(work, ctx.workspace.entities[option.value], option.href, record)]
-    return [
-        OptionView(option.value, option.label, href=f"{base}/r/{option.value}/new?{option.href}={record}&use=quick", note=option.note, picked=option.picked)
-        for option in listed
-    ]
+    return [replace(option, href=_new_address(base, option.value, option.href, record)) for option in listed if may_add(ctx, option.value, option.href, record)]
+
+
+def _new_address(base: str, entity: str, link: str, record: int) -> str:
+    return f"{base}/r/{entity}/new?{link}={record}&use=quick"
 
 
 def _actions(ctx: Context, entity: CompiledEntity) -> list[OptionView]:
@@ -254,11 +232,20 @@ def _by_link(ctx: Context, option: OptionView) -> str:
     return f"{option.label} · {label_text(ctx.workspace.entities[option.value].fields[option.href].definition.title, ctx.locale, option.href)}"
 
 
-def _may_add(work: Work, other: CompiledEntity, link: str, record: int) -> bool:
-    """Whether a record that points here can be made at all: a grant that asks only for what it points to is asked; what else is filled in nobody knows yet."""
+def may_add(ctx: Context, entity: str, link: str, record: int) -> bool:
+    """Whether a record that points here can be made at all: a grant that asks only for what it points to is asked, and limits that this record tells by itself;
+    what else is filled in nobody knows yet. Needs an open connection."""
+    work, other = looking(ctx), ctx.workspace.entities[entity]
     truth = work.truth(other, {link: record})
-    rows = [clause.rows["create"] for clause in grant_of(work.workspace, work.ctx.actor, other).clauses]
-    return any(truth(one) if isinstance(one, Expression) and one.fields <= {link} else bool(one) for one in rows)
+    rows = [clause.rows["create"] for clause in grant_of(ctx.workspace, ctx.actor, other).clauses]
+    if not any(truth(one) if isinstance(one, Expression) and one.fields <= {link} else bool(one) for one in rows):
+        return False
+    item = other.fields[link]
+    limits = leads_to(ctx.workspace, form_for(ctx, entity, "quick"), item)
+    if not limits:
+        return True
+    row = work.row(item.target, record)
+    return row is not None and all(map(work.truth(work.entity(item.target), row), limits))
 
 
 # --- related records -----------------------------------------------------------------------------------------------------------------------
@@ -285,16 +272,17 @@ def pointing(ctx: Context, entity: CompiledEntity) -> list[tuple[CompiledEntity,
 
 def related(desk: Desk, entity: CompiledEntity, record: Record) -> list[Related]:
     """The records of other entities that point here, newest first; child lines included. Those with none come last."""
-    order = [option.value for option in actions(desk.ctx, entity, desk.base, record.id)]
+    added = actions(desk.ctx, entity, desk.base, record.id)
+    order, addresses = [option.value for option in added], {option.href for option in added}
     places = [(other.key, item.key) for other, item in pointing(desk.ctx, entity)]
     there = leading_here(desk.ctx, record.id, places)
-    found = [_related(desk, *place, record, empty=place not in there) for place in places]
+    found = [_related(desk, *place, record, addresses, empty=place not in there) for place in places]
     rank = {name: number for number, name in enumerate(order)}
     return sorted(found, key=lambda one: (not one.rows, rank.get(one.key.partition("-")[0], len(rank))))
 
 
-def _related(desk: Desk, entity: str, link_key: str, record: Record, *, empty: bool) -> Related:
-    """``empty``: nothing leads here, so nobody need be asked what they see of it."""
+def _related(desk: Desk, entity: str, link_key: str, record: Record, addresses: Container[str], *, empty: bool) -> Related:
+    """``addresses``: where records that point here can be begun; ``empty``: nothing leads here, so nobody need be asked what they see of it."""
     ctx, other = desk.ctx, desk.ctx.workspace.entities[entity]
     link = other.fields[link_key]
     views = open_lists(ctx, other.key)
@@ -309,7 +297,7 @@ def _related(desk: Desk, entity: str, link_key: str, record: Record, *, empty: b
     rows = tuple(_row(desk, other, item, columns) for item in result.items)
     table = "&page=table" if view is not None and view.view != "table" else ""
     more = f"{desk.base}/l/{view.key}?{link.key}={record.id}{table}" if view is not None and (result.count or 0) > RELATED_ROWS else ""
-    may_add = granted.allowed("create") and not other.lines_of
+    begin = _new_address(desk.base, other.key, link.key, record.id)
     return Related(
         f"{other.key}-{link.key}",
         label_text(other.definition.plural or other.title, ctx.locale, other.key),
@@ -317,7 +305,7 @@ def _related(desk: Desk, entity: str, link_key: str, record: Record, *, empty: b
         rows,
         more,
         formats.count(result.count, result.count_capped),
-        f"{desk.base}/r/{other.key}/new?{link.key}={record.id}&use=quick" if may_add else "",
+        begin if begin in addresses else "",
     )
 
 

@@ -76,13 +76,14 @@ def _options(ctx: Context, item: CompiledField) -> list[tuple[str, str, str]]:
 
 
 def option_marks(ctx: Context, entity: CompiledEntity, item: CompiledField, *, state: bool = False) -> dict[str, str]:
-    """Option code -> HTML: a dot and the text for a state; a small tag where all texts begin with a mark (A, B, C); else plain text."""
+    """Option code -> HTML: a small tag where all texts begin with a mark (A, B, C) and it is no stage; a dot and the text for a state; else plain text."""
     options = _options(ctx, item)
-    dotted = state or (entity.stages is not None and entity.stages.field == item.key)
-    marks = None if dotted else [_MARK.match(title) for _code, title, _colour in options]
-    drawn = {}
+    staged = entity.stages is not None and entity.stages.field == item.key
+    marks = [] if staged else [_MARK.match(title) for _code, title, _colour in options]
+    marked = bool(marks) and all(marks)
+    dotted, drawn = staged or (state and not marked), {}
     for index, (code, title, colour) in enumerate(options):
-        mark = marks[index] if marks is not None and all(marks) else None
+        mark = marks[index] if marked else None
         if mark is not None and colour:
             drawn[code] = f'<span class="tag mark {colour}" title="{escape(title)}">{escape(mark[0])}</span>'
         else:
@@ -140,7 +141,7 @@ def deadline(item: CompiledField, value: Any, ctx: Context, today: date, plain: 
     if quiet and (distance < 0 or (not ends_day and value < ctx.now)):
         return plain
     if ends_day:
-        shown = _("Expired") if distance < 0 else _("Due today") if distance == 0 else _("%(days)s days left", days=distance)
+        shown = _("%(days)s days past", days=-distance) if distance < 0 else _("Due today") if distance == 0 else _("%(days)s days left", days=distance)
     elif value < ctx.now:
         hours = int((ctx.now - value).total_seconds() // 3600)
         if _tells_since(item):

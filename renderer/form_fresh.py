@@ -10,7 +10,7 @@ from engine.records.preview import Preview, preview
 from engine.records.query_labels import labels
 from metadata.definitions import Form, Item
 from renderer.bound_field import BoundField
-from renderer.bound_form import Asked, FormBinder
+from renderer.bound_form import Asked, FormBinder, offered_options
 from renderer.form_layout import conditions, deciding
 from renderer.moulds import hole
 
@@ -57,7 +57,8 @@ def fresh(ctx: Context, form: Form, base: str) -> Fresh:
     look = preview(ctx, form.entity, {})
     truths = tuple(look.truth(condition) for condition in conditions(ctx.workspace, form))
     named = tuple((name, str(value)) for name in sorted(deciding(ctx.workspace, form)) if _has_value(value := look.row.get(name)))
-    return Fresh(ctx, form, base, look, (ctx.workspace.name, form.entity, form.key, truths, named))
+    offered = tuple(sorted(offered_options(ctx, form, look.row).items()))
+    return Fresh(ctx, form, base, look, (ctx.workspace.name, form.entity, form.key, truths, named, offered))
 
 
 def _has_value(value: Any) -> bool:

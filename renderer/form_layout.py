@@ -74,17 +74,44 @@ def on_form(item: CompiledField, entity: CompiledEntity, *, new: bool) -> bool:
 _RECORD = re.compile(r"'[^']*'|\"[^\"]*\"|\brecord\.([a-z][a-z0-9_]*)")
 
 
-def named_by(item: CompiledField) -> frozenset[str]:
-    """The fields of the record itself that limit what a link may point to."""
-    return frozenset(match[1] for match in _RECORD.finditer(str(item.definition.options.get("where") or "")) if match[1]) if item.target else frozenset()
+def item_of(form: Form, field: str) -> Item | None:
+    """Where a field stands on a form; None where it does not."""
+    return next((item for section in form.layout if not section.lines for item in section.items if item.field == field), None)
 
 
-def limit_of(item: CompiledField, values: Mapping[str, str]) -> str:
-    """The limit of a link with the record's values put in, as a condition on the target; "" where it reads further than they tell."""
-    source = str(item.definition.options.get("where") or "")
-    if re.search(r"\brecord\.[a-z0-9_]+\.", source):
+def limits_of(item: CompiledField, placed: Item | None) -> tuple[str, ...]:
+    """What limits the records offered for a link: what it may point to at all, and what the form offers."""
+    if not item.target:
+        return ()
+    return tuple(filter(None, (str(item.definition.options.get("where") or ""), placed.where if placed is not None else "")))
+
+
+def named_by(*limits: str) -> frozenset[str]:
+    """The fields of the record itself that limits of a link name."""
+    return frozenset(match[1] for limit in limits for match in _RECORD.finditer(limit) if match[1])
+
+
+def limit_with(limit: str, values: Mapping[str, str]) -> str:
+    """A limit of a link with the record's values put in, as a condition on the target; "" where it reads further than they tell."""
+    if re.search(r"\brecord\.[a-z0-9_]+\.", limit):
         return ""
-    return _RECORD.sub(lambda match: match[0] if not match[1] else values.get(match[1], "null"), source)
+    return _RECORD.sub(lambda match: match[0] if not match[1] else values.get(match[1], "null"), limit)
+
+
+def all_of(*parts: str) -> str:
+    """One condition that holds where all of these do; those left empty ask for nothing."""
+    found = [part for part in parts if part]
+    return found[0] if len(found) == 1 else " and ".join(f"({part})" for part in found)
+
+
+def leads_to(workspace: Workspace, form: Form, item: CompiledField) -> tuple[Expression, ...]:
+    """The limits of a link on a form that the record it would point to tells by itself, whatever else is filled in."""
+
+    def build() -> tuple[Expression, ...]:
+        limits = [limit for limit in limits_of(item, item_of(form, item.key)) if not named_by(limit)]
+        return tuple(workspace.expression(item.target, limit, wants="boolean") for limit in limits)
+
+    return remember(workspace, ("form leads to", form.entity, form.key, item.key), build)
 
 
 # --- what decides how a form is drawn ------------------------------------------------------------------------------------------------------
@@ -108,16 +135,18 @@ def _words(item: Item) -> tuple[bool | str, ...]:
 
 
 def deciding(workspace: Workspace, form: Form) -> frozenset[str]:
-    """The fields whose values decide what other fields offer: parents of cascades, and what limits of links name."""
+    """The fields whose values decide what other fields offer: parents of cascades, what limits of links name, what offered options depend on."""
 
     def build() -> frozenset[str]:
         found: set[str] = set()
         for item in workspace.entities[form.entity].fields.values():
-            parent = item.definition.options.get("parent")
-            found |= named_by(item) | ({parent} if isinstance(parent, str) else set())
+            parent, placed = item.definition.options.get("parent"), item_of(form, item.key)
+            found |= named_by(*limits_of(item, placed)) | ({parent} if isinstance(parent, str) else set())
+            if placed is not None and placed.where and not item.target:
+                found |= workspace.expression(form.entity, placed.where, wants="boolean").fields - {item.key}
         return frozenset(found)
 
-    return remember(workspace, ("form deciding", form.entity), build)
+    return remember(workspace, ("form deciding", form.entity, form.key), build)
 
 
 def triggers(workspace: Workspace, form: Form) -> frozenset[str]:

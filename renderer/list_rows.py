@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from engine.fields.values import Link, Masked, link_id
+from engine.records.looking import looking
 from engine.records.query import Page, Query, page
 from engine.records.record import Record
 from engine.surroundings import evaluator_of
@@ -65,6 +66,7 @@ def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> 
     pen = _Pen(ctx, layout, base)
     label = next((column.name for column in layout.columns if column.is_title), "id")
     choose, acts, admitted, buttons = escape(_("Choose")), _acts(layout, base), pen.admitted(), buttons_writer(ctx, layout.entity, layout.buttons, records)
+    adds = _adds(ctx, layout, records)
     editable = [admitted(record) for record in records]
     columns = [_writer(pen, column, _beyond(ctx, layout, column.link, records))(records, editable) for column in layout.columns]
     rows = []
@@ -77,7 +79,7 @@ def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> 
                 title,
                 Markup(
                     f'<tr id="row-{number}"><td class="tick"><label><input class="check" type="checkbox" name="ids" value="{number}" aria-label="{choose} {title}"></label></td>'
-                    f"{''.join(cells)}{acts(number, buttons(record, title))}</tr>"
+                    f"{''.join(cells)}{acts(number, buttons(record, title), adds(record))}</tr>"
                 ),
             )
         )
@@ -205,15 +207,24 @@ def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
     return lambda records: [tinted(*one) for one in zip(records, plain(records), strict=True)]
 
 
-def _acts(layout: Layout, base: str) -> Callable[[int, str], str]:
+def _adds(ctx: Context, layout: Layout, records: Sequence[Record]) -> Callable[[Record], bool]:
+    """Whether the first way to add something is offered on a row. Needs an open connection where it is limited."""
+    limits = layout.actions[0].limits if layout.actions else ()
+    if not limits:
+        return lambda record: True
+    work, entity = looking(ctx), layout.entity
+    rows = work.fetch(entity.key, [record["id"] for record in records])
+    return lambda record: (row := rows.get(record["id"])) is not None and all(map(work.truth(entity, row), limits))
+
+
+def _acts(layout: Layout, base: str) -> Callable[[int, str, bool], str]:
     """The row's own actions: its buttons (always to be seen where it has any), the first way to add something as a button, the rest behind the dots."""
     more = str(escape(_("More")))
     first = ""
     if layout.actions:
-        _key, title, _icon, address = layout.actions[0]
-        first = f'<a class="btn small" href="{escape(address)}{{0}}">{escape(title)}</a> '
+        first = f'<a class="btn small" href="{escape(layout.actions[0].address)}{{0}}">{escape(layout.actions[0].title)}</a> '
     html = (
-        f'{first}<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
+        f'<button class="btn small quiet square" type="button" aria-label="{more}" hx-get="{base}/l/{layout.definition.key}/row/{{0}}" '
         f'hx-target="#dialog">⋯</button></td>'
     )
-    return lambda number, buttons: f'<td class="acts{" shown" if buttons else ""}">{buttons}{html.format(number)}'
+    return lambda number, buttons, adds: f'<td class="acts{" shown" if buttons else ""}">{buttons}{first.format(number) if adds else ""}{html.format(number)}'

@@ -42,7 +42,8 @@ class Window:
 class Profile:
     """One rhythm of life: how much happens on which day and in which hour.
 
-    Words: ``weekend`` factor, ``hours`` {hour: weight}, ``peaks`` [{days_ago, days, factor}], ``quiet`` [{from, to, factor}] with dates.
+    Words: ``weekend`` factor, ``hours`` {hour: weight}, ``peaks`` [{days_ago, days, factor}], ``quiet`` [{from, to, factor}]: days of every year,
+    written month-day.
     """
 
     def __init__(self, words: Mapping[str, Any], window: Window) -> None:
@@ -96,15 +97,21 @@ class Profile:
 def _weights(days: Sequence[date], words: Mapping[str, Any], last: date) -> list[float]:
     weekend = float(words.get("weekend", 1))
     peaks = [(last - DAY * int(item["days_ago"]), int(item["days"]), float(item["factor"])) for item in words.get("peaks", ())]
-    quiet = [(date.fromisoformat(item["from"]), date.fromisoformat(item["to"]), float(item["factor"])) for item in words.get("quiet", ())]
+    quiet = [(str(item["from"]), str(item["to"]), float(item["factor"])) for item in words.get("quiet", ())]
     found = []
     for day in days:
         weight = weekend if day.weekday() >= 5 else 1.0
         for start, length, factor in peaks:
             if start <= day < start + DAY * length:
                 weight *= factor
-        for start, end, factor in quiet:
-            if start <= day <= end:
+        for begin, end, factor in quiet:
+            if _in_year(day, begin, end):
                 weight *= factor
         found.append(weight)
     return found
+
+
+def _in_year(day: date, begin: str, end: str) -> bool:
+    """Whether a day lies between two days of the year, both included; one that begins later than it ends goes over New Year."""
+    at = f"{day:%m-%d}"
+    return begin <= at <= end if begin <= end else at >= begin or at <= end

@@ -15,7 +15,17 @@ from engine.expressions.language import Expression
 from engine.fields.base import Value, accepted
 from engine.fields.serial import Serial
 from engine.records.derived import own_value, start_values
-from engine.records.proposal import Proposal, cascades, check_cascade, check_not_closed, clear_hidden, is_wanting, is_wanting_plainly
+from engine.records.proposal import (
+    Proposal,
+    beginnings,
+    cascades,
+    check_beginning,
+    check_cascade,
+    check_not_closed,
+    clear_hidden,
+    is_wanting,
+    is_wanting_plainly,
+)
 from engine.records.values import Intake, intake
 from engine.records.work import Row, Work
 
@@ -38,6 +48,7 @@ class NewRows:
     cascades: tuple[tuple[str, str], ...]
     required: tuple[str, ...]  # always
     wanting: tuple[CompiledField, ...]  # under a condition
+    begins: frozenset[str] | None  # the stages people may begin one in; None: any
     followed: frozenset[str]  # links whose targets are read to make or to judge a row
 
     def start(self, work: Work) -> Row:
@@ -86,6 +97,8 @@ class NewRows:
         proposal.computed = self.derived
         if self.closed and not self.closed.isdisjoint(given):
             check_not_closed(work, proposal, self.closed)
+        if self.begins is not None:
+            check_beginning(work, proposal, self.begins)
         for name, parent in self.cascades:
             check_cascade(work, proposal, name, parent)
         for name in self.required:
@@ -144,6 +157,7 @@ def _build(workspace: Workspace, entity: CompiledEntity, json: bool) -> NewRows:
         cascades(entity),
         tuple(item.key for item in wanting if is_wanting_plainly(item) and item.column is not None),
         tuple(item for item in wanting if not (is_wanting_plainly(item) and item.column is not None)),
+        beginnings(entity),
         _followed(entity),
     )
 

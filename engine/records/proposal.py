@@ -201,6 +201,33 @@ def _wanting(work: Work, entity: CompiledEntity) -> tuple[CompiledField, ...]:
     )
 
 
+def moved_by_hand(entity: CompiledEntity, stage: str) -> frozenset[str]:
+    """The stages to which one leads without an action of its own."""
+    return frozenset(after for (before, after), ways in entity.moves.items() if before == stage and any(not way.actions for way in ways))
+
+
+def beginnings(entity: CompiledEntity) -> frozenset[str] | None:
+    """The stages in which people may begin a record: the one it has of itself, and what this leads to by hand. None: any."""
+    start = entity.fields[entity.stages.field].default if entity.stages is not None and entity.stages.field in entity.fields else None
+    if not isinstance(start, str):
+        return None
+    found, new = frozenset({start}), frozenset({start})
+    while new:
+        new = frozenset().union(*(moved_by_hand(entity, stage) for stage in new)) - found
+        found |= new
+    return found
+
+
+def check_beginning(work: Work, proposal: Proposal, begins: Collection[str]) -> None:
+    """A new record stands where people could have brought it; what only an action leads to is no beginning. Rules and imports say where theirs stand."""
+    stages = proposal.entity.stages
+    if stages is None or proposal.trusted or work.ctx.cause.kind == "import":
+        return
+    stage = proposal.values.get(stages.field)
+    if stage is not None and stage not in begins:
+        proposal.fault(stages.field, "stage_begins", to=_called(work, proposal.entity, stage, None)["from"])
+
+
 def check_stage(work: Work, proposal: Proposal) -> None:
     """A stage moves only along a declared move, and only the way it names."""
     stages, before = proposal.entity.stages, proposal.before

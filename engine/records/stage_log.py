@@ -19,9 +19,19 @@ SINCE = Ready(
         _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger)
     )
 )
+_THROUGH = Ready(
+    sa.select(_log.c.from_stage).where(
+        _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger), _log.c.from_stage.is_not(None)
+    )
+)
 #: What is written of a stage.
 STAGE_COLUMNS = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
 _INSERT = Ready(sa.insert(_log).inline(), STAGE_COLUMNS)
+
+
+def gone_through(connection: sa.Connection, entity: str, record: int) -> frozenset[str]:
+    """The stages a record has left."""
+    return frozenset(row[0] for row in _THROUGH.rows(connection, {"p_entity": entity, "p_record": record}))
 
 
 class StageLog:

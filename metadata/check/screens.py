@@ -6,6 +6,7 @@ from typing import Any
 from metadata.check.entities import action_names, module
 from metadata.check.findings import Findings, Spot, own_documents
 from metadata.check.roles import may_read
+from metadata.definitions import Field
 from metadata.shape import numbered
 from metadata.vocabulary import ExpressionPlace
 from metadata.words import key_problem
@@ -67,13 +68,18 @@ def _item(spot: Spot, item: str | Mapping[str, Any], section: Mapping[str, Any],
     if item.get("span", 1) > section.get("columns", 2):
         (spot / "span").report("span_too_wide", columns=section.get("columns", 2))
     if "where" in item and field is not None:
-        target = findings.target(field)
-        if not target:
-            (spot / "where").report("field_of_type", name=name, type=field.type, wants="link")
-        else:
-            findings.expression(
-                spot / "where", item["where"], ExpressionPlace(target, "boolean", frozenset({"me", "record"}), names={"record": entity}, sql=True)
-            )
+        _offered(spot / "where", item["where"], field, entity)
+
+
+def _offered(spot: Spot, source: str, field: Field, entity: str) -> None:
+    """What a form offers for a field: of a link records of its target, of a choice the options with which the record satisfies the condition."""
+    target = spot.findings.target(field)
+    if target:
+        spot.findings.expression(spot, source, ExpressionPlace(target, "boolean", frozenset({"me", "record"}), names={"record": entity}, sql=True))
+    elif field.type in ("choice", "choices"):
+        spot.findings.expression(spot, source, ExpressionPlace(entity, "boolean"))
+    else:
+        spot.report("field_of_type", name=field.key, type=field.type, wants="link / choice")
 
 
 def lists(findings: Findings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
@@ -127,11 +128,16 @@ def _answer(visit: Visit, do: Callable[[], object], done: str, raw: dict[str, An
     except (Invalid, Conflict) as refusal:
         card = _card(visit, number, raw=raw, refusal=refusal)
         if visit.wants_part:
-            return visit.part("_approval.html", status=422, card=card, alone=False)
+            return visit.part("_approval.html", status=422, card=card, alone=not _on_list(visit))
         return visit.page("approval.html", status=422, card=card)
     if visit.wants_part:
-        return visit.part("_approval.html", toast=done, card=_card(visit, number), alone=False, count=asks.waiting_for(visit.ctx))
+        return visit.part("_approval.html", toast=done, card=_card(visit, number), alone=not _on_list(visit), count=asks.waiting_for(visit.ctx))
     return visit.redirect(f"{visit.base}/approvals/{number}", toast=done)
+
+
+def _on_list(visit: Visit) -> bool:
+    """Whether the card stands among others, on the page that counts them."""
+    return urlsplit(visit.request.headers.get("hx-current-url", "")).path == f"{visit.base}/approvals"
 
 
 def _card(visit: Visit, number: int, *, raw: dict[str, Any] | None = None, refusal: Refusal | None = None) -> BoundAsk:

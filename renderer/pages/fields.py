@@ -18,7 +18,7 @@ from engine.workspace import CompiledEntity, CompiledField
 from renderer import formats
 from renderer.api.work import file_response
 from renderer.bound_field import BoundField, OptionView, region_levels
-from renderer.form_layout import limit_of, named_by
+from renderer.form_layout import all_of, form_for, item_of, limit_with, limits_of, named_by
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
 from renderer.words_search import condition, has_own_search
@@ -38,12 +38,14 @@ def pick(visit: Visit) -> Response:
     if item is None or not item.target:
         raise NotFound("unknown_field", field=key)
     text, entity = visit.request.query_params.get("q", ""), ctx.workspace.entities.get(owner)
-    values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(item)}
-    limit, target = limit_of(item, values), ctx.workspace.entities[item.target]
-    within, where = ("", limit) if values else (limit, "")  # with what somebody typed in it, it is a search for values
+    form = visit.request.query_params.get("form", "")
+    limits = limits_of(item, item_of(form_for(ctx, owner, key=form), key) if form and entity is not None else None)
+    values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(*limits)}
+    target = ctx.workspace.entities[item.target]
+    within = all_of(*(limit for limit in limits if not named_by(limit)))
+    where = all_of(*(limit_with(limit, values) for limit in limits if named_by(limit)))  # with what somebody typed in it, it is a search for values
     if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
-        words = condition(ctx, target, (), text)
-        text, where = "", f"({where}) and ({words})" if where else words
+        text, where = "", all_of(where, condition(ctx, target, (), text))
     found = lookup(ctx, item.target, text, PICK_LIMIT, where, within)
     options = [OptionView(str(number), label or f"#{number}") for number, label in found]
     return visit.part("_options.html", options=options, id=f"{owner}-{key}".replace(".", "-"), text=visit.request.query_params.get("q", ""))

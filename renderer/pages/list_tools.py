@@ -20,6 +20,7 @@ from engine.records.query import get
 from renderer.bound_action import presses
 from renderer.bound_field import Surroundings, shown_text
 from renderer.bound_list import query_of
+from renderer.bound_record import may_add
 from renderer.filters_view import condition_views, filter_fields, filter_types, group_of, read_conditions, title_of, where_of
 from renderer.list_state import ListState
 from renderer.pages.lists import Shown
@@ -176,11 +177,12 @@ def row_actions(visit: Visit) -> Response:
         may_edit, may_delete = (may(ctx, shown.entity.key, number, verb) for verb in ("update", "delete"))
         wanted = {word.removeprefix(f"{shown.entity.key}.") for word in shown.definition.actions}
         offered = [one for one in presses(ctx, shown.entity, number, visit.base) if one.name in wanted] if wanted else []
+        adding = [one for one in layout.actions if may_add(ctx, one.entity, one.link, number)]
     return visit.part(
         "_row_actions.html",
         presses=offered,
         title=title,
-        actions=layout.actions,
+        actions=adding,
         number=number,
         version=record.version,
         may_edit=may_edit,

@@ -17,9 +17,10 @@ from engine.workspace import CompiledEntity
 from metadata.text import label_text
 from renderer.bound_action import press_leads, presses
 from renderer.bound_ask import bound_ask
-from renderer.bound_record import Desk, actions, attachments, head, profile, record_label, related, steps
+from renderer.bound_record import Desk, actions, attachments, head, profile, record_label, related
 from renderer.page_panels import page_panels
 from renderer.record_next import ahead, upcoming
+from renderer.record_stages import steps
 from renderer.record_story import Told, changes, story
 from renderer.requests import Routes, Visit
 from renderer.shell import first_list

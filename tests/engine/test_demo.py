@@ -171,12 +171,20 @@ def test_children_of_refused_rows_are_not_made() -> None:
 
 def test_weekends_and_hours_weigh_as_the_profile_says() -> None:
     window = Window(NOW - timedelta(days=364), NOW, ZONE)
-    profile, random = Profile({"weekend": 3, "hours": {"9": 1, "15": 3}, "quiet": [{"from": "2025-10-01", "to": "2025-10-07", "factor": 0}]}, window), Random(1)
+    profile, random = Profile({"weekend": 3, "hours": {"9": 1, "15": 3}, "quiet": [{"from": "10-01", "to": "10-07", "factor": 0}]}, window), Random(1)
     drawn = [profile.anywhere(random).astimezone(ZONE) for _ in range(4000)]
     weekend = sum(moment.weekday() >= 5 for moment in drawn) / len(drawn)
     assert 0.50 < weekend < 0.60
     assert not [moment for moment in drawn if moment.year == 2025 and moment.month == 10 and moment.day <= 7]
     assert {moment.hour for moment in drawn} <= {9, 15, 8, 10, 7, 11, 6}
+
+
+@pytest.mark.parametrize("year", [2026, 2041])
+def test_quiet_days_come_every_year_over_new_year_too(year: int) -> None:
+    now = datetime(year, 3, 15, 3, tzinfo=UTC)
+    profile, random = Profile({"quiet": [{"from": "12-20", "to": "01-10", "factor": 0}]}, Window(now - timedelta(days=364), now, ZONE)), Random(1)
+    drawn = [profile.anywhere(random).astimezone(ZONE) for _ in range(2000)]
+    assert drawn and not [moment for moment in drawn if (moment.month, moment.day) >= (12, 20) or (moment.month, moment.day) <= (1, 10)]
 
 
 @pytest.mark.parametrize(

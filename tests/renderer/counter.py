@@ -59,7 +59,17 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "entity": "guest",
         "title": {"zh": "入院登记", "en": "Admit"},
         "use": "quick",
-        "layout": [{"key": "basic", "items": ["name", "level", {"field": "phone", "required": "level == 'a'"}, "ward", "bill"]}],
+        "layout": [
+            {
+                "key": "basic",
+                "items": ["name", {"field": "level", "where": "level != 'c' or exists(phone)"}, {"field": "phone", "required": "level == 'a'"}, "ward", "bill"],
+            }
+        ],
+    },
+    ("form", "visit"): {
+        "entity": "visit",
+        "title": {"zh": "查看", "en": "Visit"},
+        "layout": [{"key": "basic", "items": [{"field": "guest", "where": "state == 'in'"}, "at", "said", "counts", "ward", "report"]}],
     },
     ("form", "visit_report"): {
         "entity": "visit",

@@ -44,6 +44,16 @@ def test_an_opinion_and_values_are_asked_for_with_nothing_lost(counter_client, c
     assert guest(counter, 2)["debt"] == 100000 and "同意减免" in counter_client("rosa").get(f"/w/{NAME}/r/guest/2").text
 
 
+def test_the_tab_above_the_cards_counts_down_with_each_decision_and_a_card_by_itself_stays_so(counter_client):
+    client = counter_client("dana")
+    assert '<span class="count" id="asks-waiting">3</span>' in client.get(f"/w/{NAME}/approvals").text
+    client.headers["HX-Current-URL"] = f"http://127.0.0.1/w/{NAME}/approvals?state=open"
+    assert '<span class="count" id="asks-waiting" hx-swap-oob="true">2</span>' in post(client, "/approvals/2/decide", part="ask-2", approve="true").text
+    client.headers["HX-Current-URL"] = f"http://127.0.0.1/w/{NAME}/approvals/3"
+    alone = post(client, "/approvals/3/decide", part="ask-3", approve="true").text
+    assert "asks-waiting" not in alone and waiting(alone) == "1"
+
+
 def test_it_works_without_scripts(counter_client, counter):
     client = counter_client("dana")
     assert post(client, "/approvals/2/decide", approve="true").headers["Location"] == f"/w/{NAME}/approvals/2"

@@ -7,8 +7,10 @@ from typing import Any
 
 from engine.actors import enter_as
 from engine.home import Home
+from engine.records import service
 from engine.records.query import Query, page
 from tests.renderer.counter import NAME, post
+from tests.renderer.station import as_person
 
 MOVE = "/r/guest/1/do/move"
 PART = {"HX-Request": "true", "HX-Target": "dialog"}
@@ -74,3 +76,35 @@ def test_a_value_that_a_new_form_only_shows_is_no_input(counter_client, counter:
     assert post(client, "/r/guest/new?use=quick", part="record-form", name="郑六", level="b", ward="东二", **form).status_code in (204, 303)
     with enter_as(counter, NAME, "operator").snapshot() as ctx:
         assert [row["ward"] for row in page(ctx, Query("guest", where="name == '郑六'", fields=("ward",))).items] == ["东二"]
+
+
+def test_a_link_of_a_form_offers_only_what_fits_and_no_other_record_leads_to_the_form(counter_client, counter: Home):
+    client, ctx = counter_client("rosa"), enter_as(counter, NAME, "operator")
+    begun, offered = f"/w/{NAME}/r/visit/new?guest=4", lambda: client.get(source).text
+    form = client.get(f"/w/{NAME}/r/visit/new").text
+    source = re.search(r'hx-get="(/w/counter/pick/visit/guest[^"]*)"', form)[1]  # type: ignore[index]
+    assert "周四" in offered() and begun in client.get(f"/w/{NAME}/r/guest/4").text and begun in client.get(f"/w/{NAME}/l/guests").text
+    service.update(ctx, "guest", 4, {"state": "out"}, service.ANY)
+    assert "周四" not in offered() and "孙二" in offered()
+    row = client.get(f"/w/{NAME}/l/guests/row/4", headers={"HX-Request": "true", "HX-Target": "dialog"}).text
+    assert all(begun not in page for page in (client.get(f"/w/{NAME}/r/guest/4").text, client.get(f"/w/{NAME}/l/guests").text, row))
+    made = service.create(as_person(counter, NAME, "rosa"), "visit", {"guest": 4, "said": "补记一次查看"})  # what is offered is a hint, no rule
+    assert made.version == 1 and "周四" in client.get(f"/w/{NAME}/r/visit/{made.id}/edit").text
+
+
+def test_a_choice_of_a_form_offers_only_what_fits_the_rest_of_it(counter_client):
+    client, form = counter_client("rosa"), {"use": "quick", "form": "guest_entry"}
+    assert 'value="c"' not in client.get(f"/w/{NAME}/r/guest/new?use=quick&form=guest_entry").text
+    told = post(client, "/r/guest/refresh", part="record-form", name="吴五", level="b", phone="13900000009", **form).text
+    assert 'value="c"' in told and "data-refresh" in told.split('name="phone"')[1].split(">")[0]
+
+
+def test_a_stage_offers_only_where_people_may_bring_it(counter_client, counter: Home):
+    service.update(enter_as(counter, NAME, "operator"), "guest", 4, {"state": "out"}, service.ANY)
+    choice = re.compile(r'name="state".*?</(?:select|fieldset|div)>', re.DOTALL)
+
+    def shown(number: int) -> set[str]:
+        page = counter_client("rosa").get(f"/w/{NAME}/r/guest/{number}/edit").text
+        return set(re.findall(r'name="state"[^>]*value="(\w+)"', page)) or set(re.findall(r'value="(\w+)"', choice.search(page)[0]))  # type: ignore[index]
+
+    assert {"in", "out"} <= shown(2) and "in" not in shown(4)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.fields.moment import InstantType
+from engine.fields.moment import Date, InstantType
 from renderer.cells import deadline
 
 NOW = datetime(2026, 3, 15, 3, tzinfo=UTC)
@@ -31,3 +31,9 @@ def field(key: str, default: Any = None) -> Any:
 )
 def test_a_moment_that_tells_since_when_is_never_called_late(item: Any, ago: timedelta, said: str) -> None:
     assert said in deadline(item, NOW - ago, CTX, date(2026, 3, 15), "plain")
+
+
+@pytest.mark.parametrize(("days", "said"), [(-12, "已过期 12 天"), (0, "今日到期"), (3, "剩 3 天")])
+def test_a_day_gone_by_says_how_many_days_ago(days: int, said: str) -> None:
+    item: Any = SimpleNamespace(key="due_on", type=Date())
+    assert said in deadline(item, date(2026, 3, 15) + timedelta(days=days), CTX, date(2026, 3, 15), "plain")
