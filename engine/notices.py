@@ -64,14 +64,18 @@ class Inbox:
 # --- writing -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: str = "rule") -> int:
+def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: str = "rule", on_the_spot: list[Wording] | None = None) -> int:
     """Write a message to people, in the open transaction; gives how many of them it goes to. Those who left get none.
 
-    On another channel than the screen it leaves through that connection after commit (engine/outbox.py).
+    On another channel than the screen it leaves through that connection after commit (engine/outbox.py). ``on_the_spot``: the actor is there to read
+    what is meant for them, so that it is put here and counts as read.
     """
     compiled = rule_book(ctx.workspace).rules.get(rule)
     text = effect.text or (compiled.title if compiled is not None else "") or effect.template
     wording = worded(ctx, text, effect.frame, compiled, effect.about, effect.sources)
+    reader = ctx.actor.person_id if on_the_spot is not None and effect.channel == SCREEN and ctx.actor.person_id in effect.people else None
+    if on_the_spot is not None and reader is not None:
+        on_the_spot.append(wording)
     if effect.channel != SCREEN:
         return send_to_people(ctx, effect, wording, rule=rule, run=run)
     about = effect.about
@@ -86,7 +90,7 @@ def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: st
         "kind": kind,
     }
     people = ids_value(sorted(set(effect.people)), ctx.workspace.database.dialect)
-    return remember(ctx.workspace, ("notify",), lambda: _telling(ctx.workspace)).run(ctx.open, {**row, "people": people, "now": ctx.now})
+    return remember(ctx.workspace, ("notify",), lambda: _telling(ctx.workspace)).run(ctx.open, {**row, "people": people, "now": ctx.now, "reader": reader or 0})
 
 
 def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording, *, rule: str, run: int | None) -> None:
@@ -116,11 +120,13 @@ def forget_asked(ctx: Context, number: int) -> None:
 
 
 def _telling(workspace: Workspace) -> Ready:
-    """One message for each of ``people`` who is there ``now``, what stands in it given by column."""
+    """One message for each of ``people`` who is there ``now``, what stands in it given by column; that of ``reader`` has been read."""
     names = ("at", "rule", "run", "entity", "record", "text", "frame", "kind")
-    values = {name: sa.bindparam(name, type_=notice.c[name].type, required=True) for name in names}
+    values: dict[str, sa.ColumnElement[Any]] = {name: sa.bindparam(name, type_=notice.c[name].type, required=True) for name in names}
     meant = among(workspace.entities["person"].table.c.id, "people", workspace.database.dialect)
     now = sa.bindparam("now", type_=notice.c.at.type, required=True)
+    reader = sa.bindparam("reader", type_=sa.BigInteger, required=True)
+    values["read_at"] = sa.case((workspace.entities["person"].table.c.id == reader, now), else_=None)
     return Ready(_insert(workspace, values, meant, now).execution_options(scoped=True))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
@@ -139,7 +140,10 @@ class ParameterBinder:
 
     def _value(self, work: Work, key: str) -> tuple[Value, Any]:
         """The value of a parameter as far as it can be read, and what was typed."""
-        return (default_of(work, self.parameters[key]), None) if self.raw is None else self._read(self.fields[key], self.raw.get(key, ""))
+        if self.raw is not None:
+            return self._read(self.fields[key], self.raw.get(key, ""))
+        value = default_of(work, self.parameters[key])
+        return (value.replace(second=0, microsecond=0) if isinstance(value, datetime) else value), None  # seconds nobody wants to read or type
 
     def _field(self, work: Work, key: str, held: tuple[Value, Any], given: Mapping[str, Value], errors: tuple[str, ...]) -> BoundField:
         item, (value, typed), parent = self.fields[key], held, self.fields[key].definition.options.get("parent")

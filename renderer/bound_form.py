@@ -65,12 +65,13 @@ class BoundTab:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the page says beside the fields: the tab in front, the fields already visited (their faults are told), the mark of this very form,
-    and what it sends along to go on against soft refusals ('': there is nothing to go on against)."""
+    """What the page says beside the fields: the tab in front, the fields already visited (their faults are told), the mark of this very form, when it was
+    begun (in local time), and what it sends along to go on against soft refusals ('': there is nothing to go on against)."""
 
     tab: str = ""
     touched: tuple[str, ...] = ()
     once: str = ""
+    begun: str = ""
     confirm: str = ""
 
 
@@ -333,8 +334,8 @@ class FormBinder:
         if isinstance(held, Masked):
             return held
         value = self.look.row.get(known.key) if known.column is not None else held
-        if self.record is None and isinstance(value, datetime):
-            value = value.replace(microsecond=0)  # a new record's default: nobody wants to read or type fractions of a second
+        if self.record is None and isinstance(value, datetime) and known.key not in {**self.given, **(self.raw or {})}:
+            value = value.replace(second=0, microsecond=0)  # proposed, not given: nobody wants to read or type seconds
         return self._labelled(known, value)
 
     def _labelled(self, known: CompiledField, value: Any) -> Any:

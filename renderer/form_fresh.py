@@ -48,8 +48,8 @@ class Fresh:
         return self.binder().item(item)
 
     def binder(self) -> FormBinder:
-        """What binds it, with a hole for the mark by which a form sent twice makes one record."""
-        return FormBinder(self.ctx, self.form, self.base, asked=Asked(once=hole("once")), look=self.look)
+        """What binds it, with holes for the mark by which a form sent twice makes one record and for when it was begun."""
+        return FormBinder(self.ctx, self.form, self.base, asked=Asked(once=hole("once"), begun=hole("begun")), look=self.look)
 
 
 def fresh(ctx: Context, form: Form, base: str) -> Fresh:

@@ -38,7 +38,7 @@ def form_for(ctx: Context, entity: str, use: str = "full", key: str = "") -> For
 
 
 def own_title(ctx: Context, entity: str, use: str = "full") -> str:
-    """What the form a person gets calls itself, where that says more than the entity's name (写跟进, 登记来访); "" where it does not."""
+    """What the form a person gets calls itself, where that says more than the entity's name (写跟进, 记来访); "" where it does not."""
     form = form_for(ctx, entity, use)
     found = label_text(form.title, ctx.locale)
     return found if found != label_text(ctx.workspace.entities[entity].title, ctx.locale, entity) else ""

@@ -10,7 +10,9 @@ from markupsafe import escape
 
 from engine.access import grant_of, remember
 from engine.context import Context
-from engine.records.asks import waiting_with_unread
+from engine.fields.durations import parse_duration
+from engine.records.asks import ever_concerned, waiting_with_unread
+from engine.records.ruling_press import approves_or_asks
 from engine.workspace import Workspace
 from metadata.definitions import ListView
 from metadata.text import label_text
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 PHONE_TABS = 3
 #: More menus than this are folded by their groups.
 MENUS_AT_ONCE = 18
+#: No page asks again sooner.
+LEAST_SECONDS = 5
 #: What differs between the requests of people with the same menus.
 _HOLES = {name: hole(name) for name in ("csrf", "path", "person", "initial", "bell", "asks")}
 
@@ -48,7 +52,7 @@ class MenuItem:
 
 @dataclass(frozen=True, slots=True, eq=False)  # made once per version, roles and language: told apart by itself
 class Frame:
-    """The parts that depend on the workspace's version, the roles and the language only."""
+    """The parts that depend on the workspace's version, the roles and the language only. ``asks``: approvals are their business."""
 
     brand: str
     caption: str
@@ -59,6 +63,7 @@ class Frame:
     home: str
     base: str
     roles: str
+    asks: bool = True
 
     @property
     def groups(self) -> tuple[tuple[str, bool, tuple[MenuItem, ...]], ...]:
@@ -116,6 +121,7 @@ def page_view(visit: Visit) -> PageView:
     ctx = visit.ctx
     shown = frame(ctx, visit.base)
     waiting, unread = waiting_with_unread(ctx)
+    approving = shown.asks or waiting or ever_concerned(ctx)
     return PageView(
         visit.locale,
         visit.csrf(),
@@ -131,7 +137,7 @@ def page_view(visit: Visit) -> PageView:
         ctx.now,
         shown.here(path),
         visit.site.pages.bell(visit.base, unread),
-        visit.site.pages.asks(visit.base, waiting, current=path.startswith(f"{visit.base}/approvals")),
+        visit.site.pages.asks(visit.base, waiting, current=path.startswith(f"{visit.base}/approvals")) if approving else "",
     )
 
 
@@ -184,7 +190,9 @@ def _frame(ctx: Context, base: str) -> Frame:
     title = label_text(workspace.title, locale, workspace.name)
     caption = label_text(workspace.bundle.preset.title, locale) if workspace.bundle.preset else ""
     roles = ("、" if locale == "zh" else ", ").join(label_text(workspace.roles[key].title, locale, key) for key in ctx.actor.roles)
-    return Frame(title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base), base, roles)
+    return Frame(
+        title, "" if caption == title else caption, menus, settings, menus[:PHONE_TABS], create, _home(ctx, menus, base), base, roles, approves_or_asks(ctx)
+    )
 
 
 def _menus(ctx: Context, base: str) -> list[MenuItem]:
@@ -240,6 +248,11 @@ def first_list(ctx: Context, entity: str) -> ListView | None:
     """The list that stands for an entity."""
     found = open_lists(ctx, entity) if entity else []
     return found[0] if found else None
+
+
+def pace(view: ListView | None) -> int:
+    """Every how many seconds a page of the list, or of one of its records, asks for what changed; 0 for never."""
+    return max(LEAST_SECONDS, parse_duration(view.refresh)) if view is not None and view.refresh else 0
 
 
 def list_title(workspace: Workspace, view: ListView, locale: str) -> str:

@@ -234,6 +234,13 @@ def waiting_with_unread(ctx: Context) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
+def ever_concerned(ctx: Context) -> bool:
+    """Whether an approval was ever asked of the actor, or by them."""
+    person = ctx.actor.person_id or 0
+    found = sa.or_(sa.exists().where(ask_person.c.person == person), sa.exists().where(ask.c.person == person))
+    return bool(ctx.workspace.database.kept(("concerned", person), lambda connection: connection.execute(sa.select(found)).scalar_one()))
+
+
 _waits = (
     sa.select(sa.func.count())
     .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))

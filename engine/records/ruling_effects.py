@@ -158,8 +158,8 @@ class Applier:
         raise Conflict(effect.code, **params)
 
     def notify(self, effect: effects.Notify) -> int:
-        """A message to people, in the inbox or through a connection."""
-        return notices.notify(self.saving.work.ctx, effect, rule=self.frame.rule.key, run=self.frame.run)
+        """A message to people, in the inbox or through a connection; whoever waits for the answer reads theirs on the spot."""
+        return notices.notify(self.saving.work.ctx, effect, rule=self.frame.rule.key, run=self.frame.run, on_the_spot=self.saving.told)
 
     def send(self, effect: effects.Send) -> int:
         """A message to the outside, after commit."""

@@ -22,7 +22,7 @@ from engine.records.query import get
 from engine.records.query_labels import labels
 from engine.records.record import ANY, Change, Record, Version
 from engine.records.work import Work
-from engine.rules.book import CompiledRule
+from engine.rules.book import CompiledRule, RuleBook, every_step
 from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
 from engine.workspace import CompiledField
@@ -31,16 +31,19 @@ from metadata.definitions import Field, read_fields
 
 if TYPE_CHECKING:
     from engine.records.saving import Saving
+    from engine.rules.wording import Wording
     from engine.workspace import CompiledEntity, Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What a pressed button gave: the action's own result, the record as the person now sees it (None: no longer), and every row changed."""
+    """What a pressed button gave: the action's own result, the record as the person now sees it (None: no longer), every row changed, and what the rules
+    told the person, where they wait for it."""
 
     result: Value
     record: Record | None = None
     changes: tuple[Change, ...] = ()
+    told: tuple[Wording, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,25 @@ def buttons(ctx: Context, entity: CompiledEntity) -> list[CompiledRule]:
         if owner == entity.key and rule.key not in workspace.rules_off and not workspace.is_off(rule.body) and grant.action(short) is not False:
             found.append(rule)
     return found
+
+
+def approves_or_asks(ctx: Context) -> bool:
+    """Whether approvals are the business of the actor's roles: one is asked of them by name, or a button granted to them asks for one, itself or by what it does."""
+    workspace = ctx.workspace
+    asking = remember(workspace, ("asking",), lambda: _asking(rule_book(workspace)))
+    if any(rule.trigger.name in asking for entity in workspace.entities.values() for rule in buttons(ctx, entity)):
+        return True
+    steps = (step for rule in rule_book(workspace).rules.values() for step in every_step(rule.steps) if step.verb == "ask")
+    named = " ".join(str(word) for step in steps for word in (step.body.get("who"), step.body.get("escalate")))
+    return any(f"'{role}'" in named for role in ctx.actor.roles)
+
+
+def _asking(book: RuleBook) -> frozenset[str]:
+    """The actions that ask for approvals, themselves or by those they call."""
+    found = {name for name, rule in book.actions.items() if any(step.verb == "ask" for step in every_step(rule.steps))}
+    while more := {name for name, rule in book.actions.items() if name not in found and rule.reach.actions & found}:
+        found |= more
+    return frozenset(found)
 
 
 def admitted(ctx: Context, entity: CompiledEntity, record_id: int) -> list[CompiledRule]:

@@ -34,6 +34,7 @@ from engine.scope import scope_of
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.rules.wording import Wording
     from engine.workspace import CompiledEntity, CompiledField
 
 RESTORABLE = timedelta(days=30)
@@ -53,10 +54,11 @@ class Held:
 
 @dataclass(slots=True)
 class Saving:
-    """The saves of one transaction. ``among``: the log of the runs that share it."""
+    """The saves of one transaction. ``among``: the log of the runs that share it. ``told``: what rules tell its actor, who waits for it (None: nobody does)."""
 
     work: Work
     among: InitVar[RunLog | None] = None
+    told: list[Wording] | None = None
     log: RunLog = field(init=False)
     settling: Settling = field(init=False)
     ruling: Ruling = field(init=False)

@@ -121,11 +121,12 @@ def act(
     idempotency_key: str | None = None,
     json: bool = False,
     whole: bool = False,
+    waits: bool = False,
 ) -> Acted:
     """Press a button: run an action of the entity on a record its actor may see and was granted it on. ``params`` raw, as JSON or form values.
 
-    ``confirmed``, ``idempotency_key`` (the first result again, the record as it is now), ``json`` and ``whole`` as for ``create``. Raises NotFound,
-    Denied, Invalid with every fault of the parameters, Conflict "action_not_now", "stale", or the refusal the rule declares.
+    ``confirmed``, ``idempotency_key`` (the first result again, the record as it is now), ``json`` and ``whole`` as for ``create``. ``waits``: the person
+    reads at once what the rules tell them (``Acted.told``), so that it does not wait in their inbox. Raises NotFound, Denied, Invalid with every fault of the parameters, Conflict "action_not_now", "stale", or the refusal the rule declares.
     """
 
     def work(ctx: Context) -> Acted:
@@ -133,12 +134,12 @@ def act(
             earlier = _begin_once(ctx, f"{entity}/{record_id}/{action}", params, idempotency_key)
             if earlier is not None:
                 return _acted(Work(ctx), entity, record_id, _open_result(ctx, earlier["result"]), whole)
-        saving = Saving(Work(ctx, json=json))
+        saving = Saving(Work(ctx, json=json), told=[] if waits else None)
         result = press(saving, _entity(ctx, entity), record_id, action, params, version)
         saving.finish()
         if idempotency_key is not None:
             _end_once(ctx, idempotency_key, {"id": record_id, "result": _sealed_result(ctx, result)}, 200)
-        return _acted(saving.work, entity, record_id, result, whole)
+        return replace(_acted(saving.work, entity, record_id, result, whole), told=tuple(saving.told or ()))
 
     return _transact(_against(ctx, confirmed), work)
 

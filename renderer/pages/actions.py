@@ -15,6 +15,7 @@ from engine.records.asks import OPEN, asked_about
 from engine.records.query import get
 from engine.records.ruling_press import admitted, parameter_fields, parameters_of, short_name
 from engine.rules.book import CompiledRule
+from engine.rules.wording import told
 from metadata.text import label_text
 from renderer import errors
 from renderer.bound_action import ParameterBinder, icon_of, typed_of
@@ -42,13 +43,14 @@ def press(visit: Visit) -> Response:
     confirmed = [code for code in visit.text("confirm:").split(",") if code]
     once = visit.text("once:")[:64] or None
     try:
-        acted = service.act(visit.ctx, entity, number, short_name(rule), raw, confirmed=confirmed, idempotency_key=once)
+        acted = service.act(visit.ctx, entity, number, short_name(rule), raw, confirmed=confirmed, idempotency_key=once, waits=True)
     except (Invalid, Conflict) as refusal:
         return _refused_at_once(visit, raw, refusal) if visit.text("at_once:") else _form(visit, raw, refusal)
     with visit.ctx.snapshot() as ctx:
         waits = any(one.state == OPEN and one.rule == rule.key and one.person == ctx.actor.person_id for one in asked_about(ctx, entity, number, limit=3))
+        said = " ".join(dict.fromkeys(told(ctx, acted.told)))
     title = label_text(rule.title, visit.locale, rule.key)
-    done = _("%(name)s: handed in, waiting for approval", name=title) if waits else _("%(name)s: done", name=title)
+    done = _("%(name)s: handed in, waiting for approval", name=title) if waits else said or _("%(name)s: done", name=title)
     if acted.record is None:
         return visit.redirect(list_address(visit, entity), toast=done)
     came_from = visit.request.headers.get("hx-current-url", "").partition(f"{visit.base}/l/")[2]

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from engine.access import grant_of
 from engine.errors import Conflict, Denied, Invalid, NotFound, Refusal
-from engine.fields.durations import parse_duration
 from engine.messages import told, told_together
 from engine.records import service
 from engine.records.query import count as count_records
@@ -29,13 +28,12 @@ from renderer.list_rows import BoundList, bind, draw
 from renderer.list_state import ListState, kinds_of, split_sort
 from renderer.moulds import hole
 from renderer.requests import Routes, Visit
-from renderer.shell import list_title, may_open, open_lists
+from renderer.shell import list_title, may_open, open_lists, pace
 from renderer.translations import _
 
 routes = Routes()
 COUNT_TABS = 8
 #: A list is asked anew no oftener than this.
-LEAST_SECONDS = 5
 
 
 class Shown:
@@ -160,7 +158,7 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         "begin": begin_title(ctx, shown.definition.entity),
         "about": label_text(shown.entity.definition.body.get("description"), visit.locale),
         "above": above(ctx, visit.site.pages, shown.definition, visit.base),
-        "refresh": max(LEAST_SECONDS, parse_duration(shown.definition.refresh)) if shown.definition.refresh else 0,
+        "refresh": pace(shown.definition),
         "problem": "",
         "rows": None,
         "lanes": (),

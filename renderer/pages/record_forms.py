@@ -76,9 +76,22 @@ def _form_of(ctx: Context, visit: Visit, entity: str, *, new: bool = True) -> Fo
 
 
 def _asked(visit: Visit, refusal: Refusal | None = None) -> Asked:
-    """The tab in front, the fields visited, the mark by which a form sent twice makes one record, the soft refusals to go on against."""
+    """The tab in front, the fields visited, the mark by which a form sent twice makes one record, when it was begun, the soft refusals to go on against."""
     touched = tuple(dict.fromkeys(word for word in visit.text("touched:").split(",") if word.isidentifier()))
-    return Asked(visit.text("tab:"), touched, visit.text("once:") or visit.mark(), confirm_codes(refusal, visit.text("confirm:")))
+    once, begun = visit.text("once:") or visit.mark(), visit.text("begun:") or _now(visit)
+    return Asked(visit.text("tab:"), touched, once, begun, confirm_codes(refusal, visit.text("confirm:")))
+
+
+def _now(visit: Visit) -> str:
+    """The moment in local time, as controls of moments take it, to the millisecond."""
+    return visit.ctx.now.astimezone(visit.ctx.workspace.timezone).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _to_the_moment(visit: Visit, entity: str, raw: dict[str, Any]) -> dict[str, Any]:
+    """With the very moment the form was begun for the minute of it, which is all a control shows: who writes down what just happened keeps the order."""
+    begun, fields = visit.text("begun:")[:23], visit.ctx.workspace.entities[entity].fields
+    meant = {name for name, given in raw.items() if given == begun[:16] and name in fields and fields[name].type.widget == "instant"}
+    return {name: begun if name in meant else given for name, given in raw.items()}
 
 
 def _confirmed(visit: Visit) -> list[str]:
@@ -146,7 +159,7 @@ def _fresh_page(visit: Visit, entity: str) -> Response:
             bound = form.binder().bind(f"{visit.base}/r/{entity}/new", _cancel(visit, entity, None, {}))
             return {"form": bound, "title": title, "label": "", "query": "", "filled": {name: hole(f"field_{name}") for name in drawn}}
 
-        values = {"once": token_hex(16), **{f"field_{name}": text for name, text in drawn.items()}}
+        values = {"once": token_hex(16), "begun": _now(visit), **{f"field_{name}": text for name, text in drawn.items()}}
         return visit.kept_page("form.html", (form.told, tuple(drawn)), values, draw)
 
 
@@ -157,7 +170,9 @@ def create(visit: Visit) -> Response:
     raw = _own(visit, entity, _typed(visit, entity))
     try:
         _ask_for_missing(visit, entity, None, raw)
-        saved = service.create(visit.ctx, entity, raw, idempotency_key=visit.text("once:")[:64] or None, confirmed=_confirmed(visit))
+        saved = service.create(
+            visit.ctx, entity, _to_the_moment(visit, entity, raw), idempotency_key=visit.text("once:")[:64] or None, confirmed=_confirmed(visit)
+        )
     except (Invalid, Conflict) as refusal:
         return _form_page(visit, entity, None, raw=raw, refusal=refusal, status=422)
     title = label_text(visit.ctx.workspace.entities[entity].title, visit.locale, entity)

@@ -23,7 +23,7 @@ from renderer.record_next import ahead, upcoming
 from renderer.record_stages import steps
 from renderer.record_story import Told, changes, story
 from renderer.requests import Routes, Visit
-from renderer.shell import first_list
+from renderer.shell import first_list, pace
 from renderer.translations import _
 
 routes = Routes()
@@ -56,6 +56,8 @@ def show(visit: Visit) -> Response:
     with visit.ctx.snapshot() as ctx:
         desk, compiled = Desk(ctx, visit.site.pages, visit.base), ctx.workspace.entities[entity]
         record = get(ctx, entity, number)
+        if visit.request.query_params.get("seen", "") == str(record.version):
+            return visit.nothing()
         dated = ahead(desk, compiled, record)
         top = head(desk, compiled, record, frozenset(dated))
         stages = steps(ctx, compiled, record)
@@ -97,6 +99,7 @@ def show(visit: Visit) -> Response:
             "may_delete": may(ctx, entity, number, "delete"),
             "list_address": list_address(visit, entity),
             "here": address(visit, entity, number),
+            "refresh": pace(first_list(ctx, entity)),
             "has_rules": bool(rules_about(ctx, entity)),
         }
     # Outside of the page's own snapshot: what a plugin does wrong there must not end it.

@@ -15,7 +15,7 @@
   on("htmx:beforeRequest", event => { if (composing && event.detail.requestConfig.triggeringEvent?.type !== "submit") event.preventDefault(); });
   const progress = () => one("#progress");
   const poll = event => event.detail.elt?.matches?.("[data-poll]");
-  on("htmx:beforeRequest", event => { if (poll(event) && (document.hidden || one("#list details[open], .sortable-chosen"))) event.preventDefault(); });
+  on("htmx:beforeRequest", event => { if (poll(event) && (document.hidden || one("#list details[open], .record-top details[open], .sortable-chosen"))) event.preventDefault(); });
   on("visibilitychange", () => { if (!document.hidden) all("[data-poll]").forEach(item => htmx.trigger(item, "poll")); });
   on("htmx:beforeSend", event => {
     if (poll(event)) return;

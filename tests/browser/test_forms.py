@@ -183,6 +183,19 @@ def test_words_typed_into_a_picker_and_not_chosen_are_asked_for_and_kept(open_pa
     open_page.expect_said("422")
 
 
+def test_the_options_of_a_picker_open_below_what_is_said_of_it(open_page):
+    page = open_page("wanda", "/w/ward/r/round/new?use=quick")
+    save(page)
+    said = page.locator("#f-stay-error")
+    expect(said).to_be_visible()
+    page.get_by_role("combobox", name="住院").fill("钱")
+    options = page.locator("#f-stay-options")
+    expect(options.get_by_role("option")).not_to_have_count(0)
+    assert said.bounding_box()["y"] + said.bounding_box()["height"] <= options.bounding_box()["y"]
+    page.evaluate("delete document.querySelector('#record-form').dataset.dirty")
+    open_page.expect_said("422")
+
+
 def test_what_is_read_only_stays_so(open_page):
     page = open_page("wanda", EDIT)
     page.get_by_role("radio", name="出院").check()

@@ -117,7 +117,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "columns": ["guest", "said"],
         "mobile": {"title": "guest"},
     },
-    ("list", "reports"): {"entity": "report", "title": {"zh": "报告", "en": "Reports"}, "sort": ["id"], "columns": ["title"]},
+    ("list", "reports"): {"entity": "report", "title": {"zh": "报告", "en": "Reports"}, "sort": ["id"], "columns": ["title"], "refresh": "PT20S"},
     ("role", "nurse"): {
         **_NURSE,
         "grants": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from engine.actors import enter_as
 from engine.fields.values import Link, link_id
 from engine.home import Home
+from engine.notices import inbox, unread
 from engine.records import service
 from engine.records.asks import mine
 from engine.records.history import timeline
@@ -96,6 +98,15 @@ def test_a_button_whose_approval_is_awaited_is_not_offered_again(counter_client)
     post(client, "/r/guest/2/do/lend")
     for login in ("rosa", "rita"):  # whoever asked
         assert 'class=" off" href="/w/counter/r/guest/2/do/lend"' in counter_client(login).get(f"/w/{NAME}/r/guest/2").text
+
+
+def test_what_a_button_tells_whoever_presses_it_is_read_on_the_spot_and_does_not_wait_in_the_inbox(counter_client, counter):
+    before = unread(as_person(counter, NAME, "rosa"))
+    done = post(counter_client("rosa"), "/r/guest/2/do/remit", part="action-form")
+    assert json.loads(done.headers["HX-Trigger"])["toast"]["text"] == "请催缴"
+    assert unread(as_person(counter, NAME, "rosa")) == before
+    with as_person(counter, NAME, "rosa").snapshot() as ctx:
+        assert inbox(ctx, show="read").items[0].text == "请催缴"
 
 
 def test_a_form_is_drawn_from_the_parameters_with_their_defaults(counter_client):

@@ -33,6 +33,11 @@ def test_the_menu_tells_how_many_wait_and_the_page_shows_what_is_needed_to_decid
     assert 'class="card approval"' not in counter_client("rita").get(f"/w/{NAME}/approvals").text
 
 
+def test_people_whom_approvals_never_concern_have_no_menu_of_them(counter_client, client_of):
+    assert all('id="asks-link"' in counter_client(login).get(f"/w/{NAME}/").text for login in ("rosa", "dana"))  # who asks, and whom rules name
+    assert 'id="asks-link"' not in client_of("dora").get("/w/clinic/").text
+
+
 def test_an_opinion_and_values_are_asked_for_with_nothing_lost(counter_client, counter):
     client = counter_client("dana")
     wrong = post(client, "/approvals/1/decide", part="ask-1", approve="true", left="-5", opinion__="同意减免")

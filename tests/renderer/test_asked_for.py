@@ -108,3 +108,15 @@ def test_a_stage_offers_only_where_people_may_bring_it(counter_client, counter: 
         return set(re.findall(r'name="state"[^>]*value="(\w+)"', page)) or set(re.findall(r'value="(\w+)"', choice.search(page)[0]))  # type: ignore[index]
 
     assert {"in", "out"} <= shown(2) and "in" not in shown(4)
+
+
+def test_a_proposed_moment_is_told_to_the_minute_and_saved_as_it_was_unless_another_is_given(counter_client, counter: Home):
+    client = counter_client("rosa")
+    drawn = client.get(f"/w/{NAME}/r/visit/new?guest=2").text
+    begun = drawn.split('name="begun:" value="')[1].split('"')[0]
+    assert len(begun) == len("2026-03-01T11:00:00.000") and re.search(rf'name="at"[^>]* value="{begun[:16]}"', drawn)
+    for given, kept in ((begun[:16], begun), ("2026-03-01T11:00:07", "2026-03-01T11:00:07.000")):
+        post(client, "/r/visit/new", guest="2", at=given, said="到分钟", begun__=begun)
+        with enter_as(counter, NAME, "operator").snapshot() as ctx:
+            found = max(page(ctx, Query("visit", where="said == '到分钟'", fields=("at",))).items, key=lambda one: one["id"])
+        assert found["at"].astimezone(ctx.workspace.timezone).replace(tzinfo=None).isoformat(timespec="milliseconds") == kept

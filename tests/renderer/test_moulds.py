@@ -145,6 +145,7 @@ def ask(home: Home) -> Callable[[], Callable[[str, str, str], str]]:
 def _settled(text: str) -> str:
     text = re.sub(r"[0-9a-f]{16}\.[0-9a-f]{40}", "TOKEN", text)
     text = re.sub(r'name="once:" value="[0-9a-f]{32}"', "ONCE", text)
+    text = re.sub(r'name="begun:" value="[0-9T:.-]{23}"', "BEGUN", text)
     return re.sub(r"\s+", " ", text.replace("> <", "><")).replace("> ", ">").replace(" <", "<")
 
 

@@ -14,6 +14,7 @@ from engine.records.query import get
 from engine.records.record import ANY
 from renderer import board
 from tests.renderer.counter import NAME, post
+from tests.renderer.station import as_person
 
 
 def page_of(client: Any, path: str) -> str:
@@ -108,3 +109,16 @@ def test_a_hostile_name_does_not_leave_its_button(counter_client, counter: Home)
     page = page_of(counter_client("rosa"), "/l/desk")
     assert "<img src=x>" not in page and "&gt;&lt;img src=x&gt;{0}" in card(page, made.id)
     service.delete(enter_as(counter, NAME, "operator"), "guest", made.id, ANY)
+
+
+def test_a_record_whose_list_is_asked_anew_is_asked_anew_too_and_drawn_only_when_it_has_changed(counter_client, counter):
+    ctx, client = as_person(counter, NAME, "dana"), counter_client("dana")
+    made = service.create(ctx, "report", {"title": "周报"})
+    here = f"/w/{NAME}/r/report/{made.id}"
+    assert (
+        f'data-poll hx-get="{here}?seen=1" hx-trigger="every 20s, poll"' in client.get(here).text and "/1?seen=" not in client.get(f"/w/{NAME}/r/guest/1").text
+    )
+    assert client.get(f"{here}?seen=1", headers={"HX-Request": "true", "HX-Target": "main"}).status_code == 204
+    service.update(ctx, "report", made.id, {"title": "第二周周报"}, made.version)
+    changed = client.get(f"{here}?seen=1", headers={"HX-Request": "true", "HX-Target": "main"})
+    assert changed.status_code == 200 and "第二周周报" in changed.text and "?seen=2" in changed.text
