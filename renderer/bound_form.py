@@ -156,7 +156,7 @@ class FormBinder:
         )
         self.errors = group_errors(list(dict.fromkeys(faults)))
         self.around = Surroundings(ctx.workspace.scope.of(form.entity), ctx.locale, base)
-        self.triggers = triggers(ctx.workspace, form) | (telling(ctx.workspace, form, self.look.writable) if record is None else frozenset())
+        self.triggers = triggers(ctx.workspace, form) | (telling(ctx.workspace, form) if record is None else frozenset())
         self._placed: set[str] = set()
         self._labels = self._link_labels()
 

@@ -158,13 +158,12 @@ def triggers(workspace: Workspace, form: Form) -> frozenset[str]:
     )
 
 
-def telling(workspace: Workspace, form: Form, writable: frozenset[str]) -> frozenset[str]:
-    """The fields that tell a new record's values nobody types: what the defaults of the form's fields read that its giver may not write."""
+def telling(workspace: Workspace, form: Form) -> frozenset[str]:
+    """The fields that tell how others of a new record begin: what the defaults of the form's fields read."""
 
     def build() -> frozenset[str]:
         fields = workspace.entities[form.entity].fields
-        shown = [fields[item.field] for section in form.layout for item in section.items if item.field in fields]
-        closed = [item.default for item in shown if item.read_only is True or item.key not in writable]
-        return frozenset().union(*(default.fields for default in closed if isinstance(default, Expression)))
+        shown = [fields[item.field].default for section in form.layout for item in section.items if item.field in fields]
+        return frozenset().union(*(default.fields for default in shown if isinstance(default, Expression)))
 
-    return remember(workspace, ("form telling", form.entity, form.key, writable), build)
+    return remember(workspace, ("form telling", form.entity, form.key), build)

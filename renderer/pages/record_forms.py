@@ -13,6 +13,7 @@ from starlette.responses import Response
 from engine.access import grant_of
 from engine.context import Context
 from engine.errors import Conflict, Invalid, Refusal
+from engine.expressions.language import Expression
 from engine.fields.values import Masked
 from engine.records import service
 from engine.records.query import get
@@ -261,9 +262,12 @@ def _chosen(visit: Visit, raw: dict[str, Any]) -> dict[str, Any]:
 
 @routes.post("/w/{ws}/r/{entity}/refresh")
 def refresh_new(visit: Visit) -> Response:
-    """The form of a new record with what is typed, its conditions decided anew."""
+    """The form of a new record with what is typed, its conditions decided anew; what nobody has visited begins with what is chosen by now."""
     entity = entity_of(visit)
-    return _form_page(visit, entity, None, raw=_own(visit, entity, _typed(visit, entity, going_on=True)))
+    raw, visited = _own(visit, entity, _typed(visit, entity, going_on=True)), visit.text("touched:").split(",")
+    fields = visit.ctx.workspace.entities[entity].fields
+    begins = {name for name, given in raw.items() if given == "" and name not in visited and name in fields and isinstance(fields[name].default, Expression)}
+    return _form_page(visit, entity, None, raw={name: given for name, given in raw.items() if name not in begins})
 
 
 @routes.post("/w/{ws}/r/{entity}/{id}/refresh")

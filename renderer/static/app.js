@@ -363,10 +363,10 @@
     kept.value = [...known.add(name)].join(",");
   };
   on("change", event => {
-    const form = event.target.closest?.("form[data-guard]"), name = event.target.name;
-    if (!form || !name || event.target.form !== form || /[:[]/.test(name)) return;
+    const form = event.target.closest?.("form[data-guard]"), name = event.target.name || event.target.closest?.("[data-pick]")?.dataset.name;
+    if (!form || !name || (event.target.form ?? form) !== form || /[:[]/.test(name)) return;
     if (one("[name='touched:']", form)) mark(form, name);
-    const asker = event.target.matches("[data-refresh]") && one("[data-refresher]", form);
+    const asker = event.target.closest("[data-refresh]") && one("[data-refresher]", form);
     if (asker) htmx.trigger(asker, "refresh");
     else if (form.dataset.check) check(form);
   });

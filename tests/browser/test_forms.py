@@ -183,6 +183,15 @@ def test_words_typed_into_a_picker_and_not_chosen_are_asked_for_and_kept(open_pa
     open_page.expect_said("422")
 
 
+def test_what_is_chosen_in_an_empty_picker_decides_what_other_fields_offer(open_page):
+    page = open_page("wanda", "/w/ward/r/round/new?use=quick")
+    page.get_by_role("combobox", name="住院").fill("钱")
+    page.locator("#f-stay-options [role=option]", has_text="钱一").click()
+    expect(page.locator("#f-after-pick [hx-get*='record.stay=1']")).to_have_count(1)
+    expect(page.get_by_role("combobox", name="住院")).to_have_value("钱一")
+    page.evaluate("delete document.querySelector('#record-form').dataset.dirty")
+
+
 def test_the_options_of_a_picker_open_below_what_is_said_of_it(open_page):
     page = open_page("wanda", "/w/ward/r/round/new?use=quick")
     save(page)

@@ -120,3 +120,11 @@ def test_a_proposed_moment_is_told_to_the_minute_and_saved_as_it_was_unless_anot
         with enter_as(counter, NAME, "operator").snapshot() as ctx:
             found = max(page(ctx, Query("visit", where="said == '到分钟'", fields=("at",))).items, key=lambda one: one["id"])
         assert found["at"].astimezone(ctx.workspace.timezone).replace(tzinfo=None).isoformat(timespec="milliseconds") == kept
+
+
+def test_a_field_begins_with_what_is_chosen_elsewhere_on_the_form_unless_somebody_has_emptied_it(counter_client):
+    client = counter_client("rosa")
+    room = re.compile(r'name="room"[^>]* value="([^"]*)"')
+    for touched, shown in (("guest", "东二"), ("guest,room", "")):
+        drawn = post(client, "/r/visit/refresh", part="record-form", guest="1", room="", said="", touched__=touched).text
+        assert room.search(drawn)[1] == shown
