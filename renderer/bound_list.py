@@ -12,10 +12,9 @@ from engine.records.query import Query
 from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer.cells import Inside, inside_of
-from renderer.form_layout import form_for, leads_to
+from renderer.form_layout import begin_title, form_for, leads_to
 from renderer.list_state import ListState, period_condition
 from renderer.row_buttons import RowButton, row_buttons
-from renderer.translations import _
 from renderer.words_search import can_search, condition, has_own_search
 
 if TYPE_CHECKING:
@@ -202,9 +201,8 @@ def _actions(ctx: Context, definition: ListView, entity: CompiledEntity, base: s
             continue
         link = next((name for name, item in target.fields.items() if item.target == entity.key and name in target.links_to), "")
         if link:
-            title = _("Add %(what)s", what=label_text(target.title, ctx.locale, target_key))
             limits = leads_to(ctx.workspace, form_for(ctx, target_key), target.fields[link])
-            found.append(Adding(target_key, link, title, target.definition.icon or "plus", f"{base}/r/{target_key}/new?{link}=", limits))
+            found.append(Adding(target_key, link, begin_title(ctx, target_key), target.definition.icon or "plus", f"{base}/r/{target_key}/new?{link}=", limits))
     return tuple(found)
 
 

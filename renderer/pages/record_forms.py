@@ -262,11 +262,11 @@ def _chosen(visit: Visit, raw: dict[str, Any]) -> dict[str, Any]:
 
 @routes.post("/w/{ws}/r/{entity}/refresh")
 def refresh_new(visit: Visit) -> Response:
-    """The form of a new record with what is typed, its conditions decided anew; what nobody has visited begins with what is chosen by now."""
+    """The form of a new record with what is typed, its conditions decided anew; what nobody has visited begins as what is chosen by now says."""
     entity = entity_of(visit)
     raw, visited = _own(visit, entity, _typed(visit, entity, going_on=True)), visit.text("touched:").split(",")
-    fields = visit.ctx.workspace.entities[entity].fields
-    begins = {name for name, given in raw.items() if given == "" and name not in visited and name in fields and isinstance(fields[name].default, Expression)}
+    defaults = {name: item.default for name, item in visit.ctx.workspace.entities[entity].fields.items() if name not in visited}
+    begins = {name for name, default in defaults.items() if isinstance(default, Expression) and default.fields}
     return _form_page(visit, entity, None, raw={name: given for name, given in raw.items() if name not in begins})
 
 

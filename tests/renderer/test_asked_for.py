@@ -122,9 +122,9 @@ def test_a_proposed_moment_is_told_to_the_minute_and_saved_as_it_was_unless_anot
         assert found["at"].astimezone(ctx.workspace.timezone).replace(tzinfo=None).isoformat(timespec="milliseconds") == kept
 
 
-def test_a_field_begins_with_what_is_chosen_elsewhere_on_the_form_unless_somebody_has_emptied_it(counter_client):
+def test_a_field_begins_as_what_is_chosen_elsewhere_says_until_somebody_has_visited_it(counter_client):
     client = counter_client("rosa")
     room = re.compile(r'name="room"[^>]* value="([^"]*)"')
-    for touched, shown in (("guest", "东二"), ("guest,room", "")):
-        drawn = post(client, "/r/visit/refresh", part="record-form", guest="1", room="", said="", touched__=touched).text
+    for touched, given, shown in (("guest", "", "东二"), ("guest", "西一", "东二"), ("guest,room", "西一", "西一"), ("guest,room", "", "")):
+        drawn = post(client, "/r/visit/refresh", part="record-form", guest="1", room=given, said="", touched__=touched).text
         assert room.search(drawn)[1] == shown
