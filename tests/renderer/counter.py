@@ -70,7 +70,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("form", "visit"): {
         "entity": "visit",
         "title": {"zh": "查看", "en": "Visit"},
-        "layout": [{"key": "basic", "items": [{"field": "guest", "where": "state == 'in'"}, "at", "said", "counts", "ward", "report"]}],
+        "layout": [{"key": "basic", "items": [{"field": "guest", "where": "state == 'in'"}, "at", "said", "counts", "ward", "room", "report"]}],
     },
     ("form", "visit_report"): {
         "entity": "visit",
