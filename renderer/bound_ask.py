@@ -16,7 +16,7 @@ from engine.rules.compile import rule_book
 from metadata.text import label_text
 from renderer import formats
 from renderer.bound_action import BoundParameters, ParameterBinder
-from renderer.bound_record import Desk, Fact, record_label, summary
+from renderer.bound_record import Desk, Fact, record_label, summary, told_by_people
 from renderer.translations import _
 
 if TYPE_CHECKING:
@@ -145,7 +145,11 @@ def _about(desk: Desk, one: Asked) -> tuple[str, str, tuple[Fact, ...]]:
         record = get(desk.ctx, entity.key, number)
     except NotFound:
         return "", "", ()
-    return record_label(desk.ctx, entity, record), f"{desk.base}/r/{entity.key}/{number}", tuple(summary(desk, entity, record))
+    return (
+        record_label(desk.ctx, entity, record),
+        f"{desk.base}/r/{entity.key}/{number}",
+        (*summary(desk, entity, record), *told_by_people(desk, entity, record)),
+    )
 
 
 def _when(ctx: Context, at: datetime) -> str:

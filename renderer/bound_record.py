@@ -19,6 +19,7 @@ from engine.fields.values import FileValue, Masked
 from engine.frozen import holds_records, kept_count
 from engine.records.links import leading_here
 from engine.records.looking import looking
+from engine.records.new_rows import new_rows
 from engine.records.query import Page, Query, page
 from engine.records.query_labels import label_writer
 from engine.records.record import Record
@@ -233,14 +234,16 @@ def _by_link(ctx: Context, option: OptionView) -> str:
 
 
 def may_add(ctx: Context, entity: str, link: str, record: int) -> bool:
-    """Whether a record that points here can be made at all: a grant that asks only for what it points to is asked, and limits that this record tells by itself;
-    what else is filled in nobody knows yet. Needs an open connection."""
+    """Whether a record that points here can be made at all: the link has a place on a new one, a grant that asks only for what it points to holds, and limits
+    that this record tells by itself; what else is filled in nobody knows yet. Needs an open connection."""
     work, other = looking(ctx), ctx.workspace.entities[entity]
-    truth = work.truth(other, {link: record})
+    truth = work.truth(other, {**new_rows(ctx.workspace, other).template, link: record})
     rows = [clause.rows["create"] for clause in grant_of(ctx.workspace, ctx.actor, other).clauses]
     if not any(truth(one) if isinstance(one, Expression) and one.fields <= {link} else bool(one) for one in rows):
         return False
     item = other.fields[link]
+    if item.show is not None and not truth(item.show):
+        return False
     limits = leads_to(ctx.workspace, form_for(ctx, entity, "quick"), item)
     if not limits:
         return True
@@ -312,6 +315,15 @@ def _related(desk: Desk, entity: str, link_key: str, record: Record, addresses: 
 def summary(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
     """The values of a record that its first list shows, as far as its reader may see them, without the label's own."""
     return _facts(desk, entity, record, _summed_up(desk, entity))
+
+
+def told_by_people(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:
+    """What people filled in of a record besides what its first list shows: what somebody who decides about it must read, too."""
+    known = {*_summed_up(desk, entity), *entity.label_fields(), entity.stages.field if entity.stages is not None else ""}
+    when = moment_field(entity)
+    placed = [item.field for section in form_for(desk.ctx, entity.key).layout if not section.lines for item in section.items]
+    asked = [name for name in placed if (item := entity.fields.get(name)) is not None and not item.derived and item.read_only is not True and item is not when]
+    return _facts(desk, entity, record, [name for name in asked if name not in known])
 
 
 def amounts(desk: Desk, entity: CompiledEntity, record: Record) -> list[Fact]:

@@ -17,6 +17,7 @@ from metadata.text import label_text
 from renderer.bound_record import Desk, leading_to, pointing, record_label
 from renderer.bound_rule import coming_text, moment
 from renderer.cells import Judge, deadline
+from renderer.record_stages import is_over
 from renderer.shell import open_lists
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ def dated_fields(ctx: Context, entity: CompiledEntity) -> dict[str, list[tuple[E
 
 
 def ahead(desk: Desk, entity: CompiledEntity, record: Record) -> dict[str, list[tuple[Expression, str]]]:
-    """The dated fields that tell what comes next for this record: those to come, and those gone by that a colour still warns of."""
-    evaluator, found = evaluator_of(desk.ctx), dated_fields(desk.ctx, entity)
+    """The dated fields that tell what comes next for this record: those to come while it is not over, and those that a colour warns of."""
+    evaluator, found, over = evaluator_of(desk.ctx), dated_fields(desk.ctx, entity), is_over(desk.ctx, entity, record)
     return {
-        name: pairs for name, pairs in found.items() if isinstance(record.get(name), date) and (_to_come(desk, record[name]) or Judge(evaluator, pairs)(record))
+        name: pairs
+        for name, pairs in found.items()
+        if isinstance(record.get(name), date) and ((not over and _to_come(desk, record[name])) or Judge(evaluator, pairs)(record))
     }
 
 

@@ -45,6 +45,16 @@ def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionVi
     ]
 
 
+def is_over(ctx: Context, entity: CompiledEntity, record: Record) -> bool:
+    """Whether a record has come to an end from which nothing leads further."""
+    stages = entity.stages
+    at = record.get(stages.field) if stages is not None else None
+    if stages is None or not isinstance(at, str):
+        return False
+    options = ctx.workspace.scope.choices(str(entity.fields[stages.field].definition.options.get("choices", ""))).options
+    return at in ways_and_ends(entity, list(options), at)[1]
+
+
 def ways_and_ends(entity: CompiledEntity, codes: Sequence[str], at: str | None) -> tuple[list[str], list[str]]:
     """The stages from which a record comes further in their order, and the ends; without those no move names, unless it stands there (``at``)."""
     rank = {code: number for number, code in enumerate(codes)}

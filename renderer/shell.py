@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -199,9 +199,8 @@ def _menus(ctx: Context, base: str) -> list[MenuItem]:
     preset = ctx.workspace.bundle.preset
     found = []
     for menu in preset.menus if preset else ():
-        audience = menu.get("for") or ()
         view = ctx.workspace.bundle.lists.get(str(menu.get("list", ""))) or first_list(ctx, str(menu.get("entity", "")))
-        if (audience and not set(audience) & set(ctx.actor.roles)) or view is None or ctx.workspace.is_off(menu) or not may_open(ctx, view):
+        if view is None or not is_meant_for(ctx, menu) or not may_open(ctx, view):
             continue
         found.append(
             MenuItem(
@@ -237,17 +236,24 @@ def may_open(ctx: Context, view: ListView) -> bool:
 
 
 def open_lists(ctx: Context, entity: str = "") -> list[ListView]:
-    """The lists the actor may open, those of the menus first, in their order; of one entity when given."""
+    """The lists the actor may open, those of their menus first, in their order; of one entity when given."""
     preset = ctx.workspace.bundle.preset
-    order = {str(menu.get("list", "")): number for number, menu in reversed(list(enumerate(preset.menus if preset else ())))}
+    meant = [menu for menu in (preset.menus if preset else ()) if is_meant_for(ctx, menu)]
+    order = {str(menu.get("list", "")): number for number, menu in reversed(list(enumerate(meant)))}
     found = [view for view in ctx.workspace.bundle.lists.values() if (not entity or view.entity == entity) and may_open(ctx, view)]
     return sorted(found, key=lambda view: order.get(view.key, len(order)))
 
 
 def first_list(ctx: Context, entity: str) -> ListView | None:
-    """The list that stands for an entity."""
+    """The list that stands for an entity: the first that holds all of its records, else the first."""
     found = open_lists(ctx, entity) if entity else []
-    return found[0] if found else None
+    return next((view for view in found if not view.where), found[0] if found else None)
+
+
+def is_meant_for(ctx: Context, menu: Mapping[str, Any]) -> bool:
+    """Whether a menu is for one of the actor's roles and its module is on."""
+    audience = menu.get("for") or ()
+    return not ctx.workspace.is_off(menu) and (not audience or bool(set(audience) & set(ctx.actor.roles)))
 
 
 def pace(view: ListView | None) -> int:

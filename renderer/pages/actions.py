@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
@@ -53,12 +54,13 @@ def press(visit: Visit) -> Response:
     done = _("%(name)s: handed in, waiting for approval", name=title) if waits else said or _("%(name)s: done", name=title)
     if acted.record is None:
         return visit.redirect(list_address(visit, entity), toast=done)
-    came_from = visit.request.headers.get("hx-current-url", "").partition(f"{visit.base}/l/")[2]
+    shown_on = visit.request.headers.get("hx-current-url", "")
+    came_from, alone = shown_on.partition(f"{visit.base}/l/")[2], urlsplit(shown_on).path == visit.request.url.path  # the form is a page of its own
     if visit.text("at_once:"):
         return visit.nothing(toast=done, events={"freshPage": True})
     if visit.wants_part and came_from:
         return visit.redirect(f"{visit.base}/l/{came_from}", toast=done)
-    if visit.wants_part:
+    if visit.wants_part and not alone:
         return visit.nothing(toast=done, events={"closeDialog": True, "freshPage": True})
     return visit.redirect(address(visit, entity, number), toast=done)
 

@@ -35,6 +35,12 @@
   });
   on("htmx:sendError", event => { if (!poll(event)) toast({ text: words("msgOffline"), kind: "error" }); });
 
+  // ---- bars that are longer than their window begin at what is current in them
+  const inSight = root => all(".steps > .current, .tabs > [aria-current]", root).forEach(item => {
+    const bar = item.parentElement, here = item.getBoundingClientRect(), room = bar.getBoundingClientRect();
+    bar.scrollLeft += here.left - room.left - (room.width - here.width) / 2;
+  });
+
   // ---- toasts: own actions only; errors stay until closed; undo where the server offers it
   function toast({ text, kind = "ok", undo = "" }) {
     const box = one("#toasts");
@@ -243,7 +249,9 @@
   const closeOptions = box => { const list = one(".options", box); if (list) { list.replaceChildren(); one("[role=combobox]", box)?.setAttribute("aria-expanded", "false"); } };
   on("htmx:afterSwap", event => {
     const list = event.detail.target;
-    if (list.matches?.(".options")) one("[role=combobox]", list.closest(".pick"))?.setAttribute("aria-expanded", String(list.childElementCount > 0));
+    if (!list.matches?.(".options")) return;
+    one("[role=combobox]", list.closest(".pick"))?.setAttribute("aria-expanded", String(list.childElementCount > 0));
+    if (list.closest("dialog")) list.scrollIntoView({ block: "nearest" });
   });
   on("click", event => {
     const option = event.target.closest(".pick .options [role=option]");
@@ -425,7 +433,7 @@
   });
 
   // htmx tells of the page itself a moment after its scripts ran; what a page brings of its own (design.js) has heard it by then.
-  htmx.onLoad(root => { sortables(root); rich(root); firstCells(); showLook(); bulk(); document.documentElement.dataset.ready = "1"; });
+  htmx.onLoad(root => { sortables(root); rich(root); inSight(root); firstCells(); showLook(); bulk(); document.documentElement.dataset.ready = "1"; });
   if (matchMedia("(max-width: 900px)").matches) one(".day.today")?.scrollIntoView();
   all("dialog[data-show]").forEach(dialog => dialog.showModal());
   all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind, undo: item.dataset.undo }); item.remove(); });

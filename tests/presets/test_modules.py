@@ -8,7 +8,7 @@ from engine.modules import switch_module
 from engine.records import service
 from engine.records.query import Query, count, get, page
 from engine.rules.compile import rule_book
-from renderer.shell import frame
+from renderer.shell import first_list, frame, open_lists
 
 from .conftest import MORNING, Site
 
@@ -56,3 +56,10 @@ def test_a_module_switched_off_shows_no_menu_no_field_and_no_job_and_comes_back_
     service.act(site.ctx("jing"), "unit", unit, "lock", {})
     with pytest.raises(NotFound):
         switch_module(site.ctx("root"), "nothing", on=False)
+
+
+def test_the_list_that_stands_for_orders_holds_all_of_them_and_menus_of_others_change_no_order(site: Site) -> None:
+    first = {login: open_lists(site.ctx(login), "subscription")[0].key for login in ("zhe", "fei")}
+    assert first == {"zhe": "subscriptions", "fei": "subscriptions_late"}
+    standing = first_list(site.ctx("fei"), "subscription")
+    assert standing is not None and standing.key == "subscriptions"

@@ -42,6 +42,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "ward": {"type": "text", "read_only": True, "default": {"value": "guest.ward"}, "title": {"zh": "病区", "en": "Ward"}},
             "room": {"type": "text", "default": {"value": "guest.ward"}, "title": {"zh": "房间", "en": "Room"}},
             "report": {"type": "link", "to": "report", "where": "not closed", "title": {"zh": "报告", "en": "Report"}},
+            "follows": {"type": "link", "to": "visit", "show": "counts", "title": {"zh": "接着", "en": "Follows"}},
         },
     },
     ("entity", "report"): {

@@ -177,6 +177,14 @@ def test_a_list_offers_its_actions_for_one_row_and_for_many(counter_client):
     assert client.get(f"/w/{NAME}/l/guests/many/leave?ids=2").status_code == 404 and client.get(f"/w/{NAME}/l/guests/many/move").status_code == 422
 
 
+def test_an_action_on_a_page_of_its_own_leads_back_to_its_record_and_one_in_a_dialog_stays(counter_client):
+    client, form = counter_client("rosa"), {"to": "2", "level": "b", "why": "床位调整"}
+    client.headers["HX-Current-URL"] = f"http://127.0.0.1/w/{NAME}/r/guest/2"
+    assert "HX-Redirect" not in post(client, "/r/guest/2/do/move", part="action-form", **form).headers
+    client.headers["HX-Current-URL"] = f"http://127.0.0.1/w/{NAME}/r/guest/4/do/move"
+    assert post(client, "/r/guest/4/do/move", part="action-form", **form).headers["HX-Redirect"] == f"/w/{NAME}/r/guest/4"
+
+
 def test_the_menu_of_a_row_is_named_by_words_and_offers_only_what_is_granted(counter_client, counter: Home):
     ctx, headers = enter_as(counter, NAME, "operator"), {"HX-Request": "true", "HX-Target": "dialog"}
     visit, report = service.create(ctx, "visit", {"guest": 2, "said": "会诊"}), service.create(ctx, "report", {"title": "查房报告"})

@@ -6,7 +6,7 @@ import re
 
 from engine.records import service
 from engine.records.asks import asked
-from tests.renderer.counter import NAME, post
+from tests.renderer.counter import DOCUMENTS, NAME, post
 from tests.renderer.station import as_person
 from tests.renderer.test_actions_page import guest
 
@@ -36,6 +36,11 @@ def test_the_menu_tells_how_many_wait_and_the_page_shows_what_is_needed_to_decid
 def test_people_whom_approvals_never_concern_have_no_menu_of_them(counter_client, client_of):
     assert all('id="asks-link"' in counter_client(login).get(f"/w/{NAME}/").text for login in ("rosa", "dana"))  # who asks, and whom rules name
     assert 'id="asks-link"' not in client_of("dora").get("/w/clinic/").text
+
+
+def test_a_card_tells_what_people_filled_in_of_the_record_besides_what_its_list_shows(counter_client):
+    assert "phone" not in DOCUMENTS["list", "guests"]["columns"]
+    assert "13900000001" in counter_client("dana").get(f"/w/{NAME}/approvals/2").text
 
 
 def test_an_opinion_and_values_are_asked_for_with_nothing_lost(counter_client, counter):

@@ -128,3 +128,9 @@ def test_a_field_begins_as_what_is_chosen_elsewhere_says_until_somebody_has_visi
     for touched, given, shown in (("guest", "", "东二"), ("guest", "西一", "东二"), ("guest,room", "西一", "西一"), ("guest,room", "", "")):
         drawn = post(client, "/r/visit/refresh", part="record-form", guest="1", room=given, said="", touched__=touched).text
         assert room.search(drawn)[1] == shown
+
+
+def test_a_record_is_not_begun_by_a_link_that_has_no_place_on_a_new_one(counter_client, counter: Home):
+    visit = service.create(enter_as(counter, NAME, "operator"), "visit", {"guest": 2, "said": "会诊"}).id
+    assert "/r/visit/new?follows=" not in counter_client("dana").get(f"/w/{NAME}/r/visit/{visit}").text
+    assert "/r/visit/new?guest=2" in counter_client("dana").get(f"/w/{NAME}/r/guest/2").text
