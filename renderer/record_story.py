@@ -22,6 +22,7 @@ from renderer import formats
 from renderer.bound_field import Surroundings
 from renderer.bound_record import Desk, around, leading_to, moment_field, pointing, text_of
 from renderer.bound_rule import rule_title
+from renderer.cells import captioned
 from renderer.translations import _, ngettext
 
 if TYPE_CHECKING:
@@ -105,11 +106,12 @@ def _events(desk: Desk, other: CompiledEntity, link: CompiledField, record_id: i
 
 
 def _parts(other: CompiledEntity, readable: frozenset[str]) -> tuple[CompiledField | None, CompiledField | None, list[CompiledField]]:
-    """Who did it, what was said, and the choices that say how it went."""
+    """Who did it, what was said, the choices that say how it went and the sum of money it is about."""
     usable = [item for key, item in other.fields.items() if key in readable and item.column is not None]
     person = next((item for item in usable if item.definition.type == "person"), None)
     text = next((item for item in usable if item.definition.type == "long_text"), None)
-    return person, text, [item for item in usable if item.type.widget == "choice"][:TAGS_AT_MOST]
+    sums = [item for item in usable if item.definition.type == "money" and item.required is True]
+    return person, text, [*[item for item in usable if item.type.widget == "choice"][:TAGS_AT_MOST], *sums[:1]]
 
 
 def _event(
@@ -129,7 +131,11 @@ def _event(
         other.definition.icon or "point",
         href=f"{desk.base}/r/{other.key}/{row.id}",
         quote=quote if len(quote) <= QUOTE else f"{quote[:QUOTE]}…",
-        tags=tuple(_tag(mark) for item in marks if (mark := desk.cell(other, item, row.get(item.key)))),
+        tags=tuple(
+            _tag(captioned(item, label_text(item.definition.title, ctx.locale, item.key), mark))
+            for item in marks
+            if (mark := desk.cell(other, item, row.get(item.key)))
+        ),
     )
 
 

@@ -215,7 +215,10 @@ def save(visit: Visit) -> Response:
             raise
         shown = control(ctx.workspace, item.setting, item.value, around, raw)
         return _dialog(visit, item, shown, status=409, asked=told(refusal, visit.locale))
-    return visit.redirect(f"{visit.base}/settings", toast=_("%(name)s is set", name=label_text(item.setting.title, visit.locale, item.setting.key)))
+    done = _("%(name)s is set", name=label_text(item.setting.title, visit.locale, item.setting.key))
+    if visit.wants_part:  # the page stays where it is
+        return visit.nothing(toast=done, events={"closeDialog": True, "freshPage": True})
+    return visit.redirect(f"{visit.base}/settings", toast=done)
 
 
 @routes.get("/w/{ws}/settings/{key}/history", SETTINGS)

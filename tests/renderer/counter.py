@@ -50,6 +50,16 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "label": "{title}",
         "fields": {"title": {"type": "text", "title": {"zh": "标题", "en": "Title"}}, "closed": {"type": "boolean", "title": {"zh": "已归档", "en": "Closed"}}},
     },
+    ("entity", "bill"): {
+        "title": {"zh": "账单", "en": "Bill"},
+        "label": "{amount}",
+        "fields": {
+            "guest": {"type": "link", "to": "guest", "required": True, "title": {"zh": "病人", "en": "Guest"}},
+            "at": {"type": "instant", "required": True, "default": {"value": "now()"}, "title": {"zh": "时间", "en": "Time"}},
+            "least": {"type": "money", "title": {"zh": "最低", "en": "Least"}},
+            "amount": {"type": "money", "required": True, "title": {"zh": "应付", "en": "Owed"}},
+        },
+    },
     ("entity", "person"): {"fields": {"caring": {"type": "rollup", "title": {"zh": "在护病人", "en": "Caring"}, "from": "guest.nurse", "measure": "count"}}},
     ("list", "guests"): {
         **station.DOCUMENTS["list", "guests"],

@@ -23,7 +23,7 @@ from renderer.bound_record import Desk
 from renderer.record_story import changes, story, who
 from renderer.templates import Pages
 from tests.renderer.counter import NAME, post
-from tests.renderer.station import as_person
+from tests.renderer.station import as_person, words
 
 
 def guest(counter: Home, number: int) -> Any:
@@ -210,3 +210,9 @@ def test_many_rows_are_done_one_by_one_with_a_result_for_each(counter_client, co
     assert [guest(counter, number)["nurse"].id for number in (1, 2, 3, 4)] == [1, 2, 1, 2]
     done = post(client, "/l/guests/many/move", ids__=["1"], confirm__="SPECIAL", **form)
     assert done.status_code == 303 and guest(counter, 1)["level"] == "c"
+
+
+def test_the_story_of_a_record_tells_what_sum_each_thing_was_about(counter_client, counter: Home):
+    service.create(enter_as(counter, NAME, "operator"), "bill", {"guest": 2, "least": 100, "amount": 234500})
+    told = words(counter_client("dana").get(f"/w/{NAME}/r/guest/2").text)
+    assert "账单 应付 2,345" in told and "最低" not in told.split("账单 应付")[1][:40]

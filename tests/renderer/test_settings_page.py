@@ -155,3 +155,10 @@ def test_a_module_is_switched_off_and_on_by_who_keeps_settings(station_client, s
     assert not enter_as(station, "station", "operator").workspace.modules_off
     assert ada.post("/w/station/modules/nothing/switch", data={"on": "0"}).status_code == 404
     assert station_client("nora").post(address, data={"on": "0"}).status_code == 403
+
+
+def test_who_sets_a_value_in_the_dialog_stays_where_the_page_was(station_client):
+    ada = station_client("ada")
+    told = ada.post(f"{HERE}/deposit", data={"value": "2500"}, headers={"HX-Request": "true", "HX-Target": "dialog"})
+    assert told.status_code == 204 and "HX-Redirect" not in told.headers and "freshPage" in told.headers["HX-Trigger"]
+    assert ada.post(f"{HERE}/deposit", data={"value": "2000"}).headers["Location"].endswith("/settings")
