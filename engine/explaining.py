@@ -59,6 +59,12 @@ class Explained:
         return False if False in found else None if None in found else True
 
     @property
+    def tells(self) -> bool:
+        """Whether its reader may see any part of its conditions, where it has any."""
+        leaves = [leaf for part in (self.where, self.condition) if part is not None for leaf in part.leaves()]
+        return not leaves or any(leaf.text for leaf in leaves)
+
+    @property
     def reason(self) -> Part | None:
         """The first part that does not hold."""
         for part in (self.where, self.condition):

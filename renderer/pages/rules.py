@@ -240,7 +240,7 @@ def of_record(visit: Visit) -> Response:
     ctx, entity, record = visit.ctx, str(visit.path["entity"]), visit.number("id")
     if entity not in ctx.workspace.entities:
         raise NotFound("unknown_entity", entity=entity[:60])
-    found = explain_all(ctx, entity, record)
+    found = [one for one in explain_all(ctx, entity, record) if one.tells]
     names = labels_of(ctx.workspace, visit.locale)
     last = run_log.last_runs(ctx, entity, record, [explained.rule.key for explained in found])
     rows = []

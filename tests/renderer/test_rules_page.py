@@ -111,6 +111,13 @@ def test_parts_about_what_the_reader_may_not_see_are_hidden(worked):
         explain_all(ctx, "guest", 999)
 
 
+def test_the_page_of_a_record_leaves_out_rules_whose_conditions_its_reader_may_see_nothing_of(counter, counter_client):
+    debt = service.create(_operator(counter, "counter"), "guest", {"name": "债", "level": "b", "debt": 5, "nurse": 1}).id
+    told = {login: counter_client(login).get(f"/w/counter/r/guest/{debt}/rules").text for login in ("dana", "rosa")}
+    assert 'id="why-remit"' in told["dana"] and 'id="why-remit"' not in told["rosa"]  # if: debt > 0, which nurses may not read
+    assert 'id="why-leave"' in told["rosa"]
+
+
 # --- pages ---------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +125,7 @@ def test_the_page_of_rules_says_every_rule_with_its_sums_and_parameters(client_o
     text = client_of("ada2").get(f"{HERE}/rules").text
     said = words(text)
     assert "病人 的 释放时间 到时，如果 责任护士 有值 且 保留 不为是 且 阶段 是 在院" in said
-    assert "把 责任护士 清空" in said and "已完成 3" in said and "被拒 1" in said and "30 天内未运行" in said
+    assert "把 责任护士 清空" in said and "已完成 3" in said and "已拒绝 1" in said and "30 天内未运行" in said
     assert "有效记录最少字数 5" in said and f"{HERE}/settings/least_words" in text
     assert re.search(r'rules/warn/switch.*?aria-checked="false"', text, re.DOTALL) and "停用" in said
 
