@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.access import grant_of
 from engine.background import advance
 from engine.errors import NotFound
 from engine.modules import switch_module
@@ -9,6 +10,7 @@ from engine.records import service
 from engine.records.query import Query, count, get, page
 from engine.rules.compile import rule_book
 from renderer.shell import first_list, frame, open_lists
+from renderer.words_search import condition, has_own_search
 
 from .conftest import MORNING, Site
 
@@ -63,3 +65,10 @@ def test_the_list_that_stands_for_orders_holds_all_of_them_and_menus_of_others_c
     assert first == {"zhe": "subscriptions", "fei": "subscriptions_late"}
     standing = first_list(site.ctx("fei"), "subscription")
     assert standing is not None and standing.key == "subscriptions"
+
+
+def test_commissions_are_found_by_whose_they_are_and_by_their_deal(site: Site) -> None:
+    share = site.ctx().workspace.entities["commission_share"]
+    assert not has_own_search(share, grant_of(site.ctx().workspace, site.ctx("yun").actor, share))
+    asked = condition(site.ctx("yun"), share, ("payee", "subject"), "1-101")
+    assert "contains(lower(subject), '1-101')" in asked
