@@ -141,6 +141,8 @@ class Settling:
         self._rows += len(wanted)
         if self._rows > MOST_ROWS:
             raise Conflict("derived_too_many", entity=entity.key, rows=self._rows)
+        if stepping:
+            self._lock_along(entity, {name for found in stepping.values() for name in found})
         ids = sorted(wanted)
         for start in range(0, len(ids), _CHUNK):
             part = ids[start : start + _CHUNK]
@@ -149,6 +151,12 @@ class Settling:
             for one, found in self._gathered(entity, {one: rollups[one] for one in part if one in rollups}).items():
                 known.setdefault(one, {}).update(found)
             self._part(entity, rows, known, wanted)
+
+    def _lock_along(self, entity: CompiledEntity, counted: Collection[str]) -> None:
+        """Lock what the records this transaction is about lead to by the links that are counted: what is done to one of them is about to be done to the others."""
+        rollups = [item.rollup for name in counted if (item := entity.fields[name]).rollup is not None]
+        for source, link in sorted({(rollup.entity, rollup.link) for rollup in rollups if rollup is not None}):
+            self._locked(entity, sorted(self._work.expected(source, link)))
 
     def _locked(self, entity: CompiledEntity, ids: Sequence[int]) -> dict[int, Row]:
         """Rows nobody else can change any more. What somebody changed in one since it was read follows over the links to it, from what was just written, too."""

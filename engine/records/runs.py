@@ -56,7 +56,7 @@ class Runs:
             if one.record is not None and one.rule in rules and rules[one.rule].entity:
                 records.setdefault(rules[one.rule].entity, set()).add(one.record)
         for entity, ids in sorted(records.items()):
-            work.fetch(entity, ids, lock=True)
+            work.expect(entity, ids)
 
     def run(self, ctx: Context, asked: Asked) -> RunResult:
         """One run, once for its occurrence, by who acts in ``ctx``. Skipped when it ran before or its ``if`` does not hold now.

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 from engine import system_tables as tables
 from engine.database_ready import Ready
@@ -14,10 +15,8 @@ from engine.fields.base import Value
 _log = tables.stage_log
 #: When record ``p_record`` of ``p_entity`` came into the stage it is in. Of the bare instant SQLite would look for the greatest by walking all records' rows
 #: from the newest on.
-SINCE = Ready(
-    sa.select(sa.func.max(sa.func.coalesce(_log.c.at, _log.c.at), type_=_log.c.at.type)).where(
-        _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger)
-    )
+SINCE = sa.select(sa.func.max(sa.func.coalesce(_log.c.at, _log.c.at), type_=_log.c.at.type)).where(
+    _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger)
 )
 _THROUGH = Ready(
     sa.select(_log.c.from_stage).where(
@@ -26,7 +25,36 @@ _THROUGH = Ready(
 )
 #: What is written of a stage.
 STAGE_COLUMNS = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
-_INSERT = Ready(sa.insert(_log).inline(), STAGE_COLUMNS)
+
+
+class _WholeSeconds(sa.sql.functions.FunctionElement[int]):
+    """The whole seconds from one instant to a later one."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(_WholeSeconds, "sqlite")
+def _of_micros(element: _WholeSeconds, compiler: Any, **words: Any) -> str:
+    since, until = (compiler.process(clause, **words) for clause in element.clauses)
+    return f"(({until}) - ({since})) / 1000000"
+
+
+@compiles(_WholeSeconds, "postgresql")
+def _of_timestamps(element: _WholeSeconds, compiler: Any, **words: Any) -> str:
+    since, until = (compiler.process(clause, **words) for clause in element.clauses)
+    return f"CAST(trunc(extract(epoch FROM ({until}) - ({since}))) AS BIGINT)"
+
+
+def _insert() -> Ready:
+    """One move. ``p_since``: when the stage before began unless the log knows it; None where there was none, and ``seconds`` stays empty."""
+    since, until = (sa.bindparam(name, type_=_log.c.at.type) for name in ("p_since", "p_at"))
+    begun = sa.func.coalesce(SINCE.scalar_subquery(), since, type_=_log.c.at.type)
+    seconds = sa.case((since.is_not(None), _WholeSeconds(begun, until)))
+    return Ready(sa.insert(_log).values(seconds=seconds).inline(), [name for name in STAGE_COLUMNS if name != "seconds"])
+
+
+_INSERT = _insert()
 
 
 def gone_through(connection: sa.Connection, entity: str, record: int) -> frozenset[str]:
@@ -41,21 +69,12 @@ class StageLog:
         self._connection = connection
         self._gained: list[dict[str, Any]] = []
 
-    def moved(self, entity: str, record: int, before: Value, after: Value, at: datetime, by: int | None, *, since: datetime, fresh: bool) -> None:
-        """A record has come into a stage. ``since``: when it was made, which is when its first stage began; ``fresh``: made by this very transaction."""
-        begun = None if before is None else self._begun(entity, record, fresh) or since
-        seconds = None if begun is None else int((at - begun).total_seconds())
-        self._gained.append({"entity": entity, "record": record, "from_stage": before, "to_stage": after, "at": at, "by": by, "seconds": seconds})
+    def moved(self, entity: str, record: int, before: Value, after: Value, at: datetime, by: int | None, *, since: datetime) -> None:
+        """A record has come into a stage. ``since``: when it was made, which is when its first stage began."""
+        move = {"entity": entity, "record": record, "from_stage": before, "to_stage": after, "at": at, "by": by}
+        self._gained.append({**move, "p_entity": entity, "p_record": record, "p_at": at, "p_since": None if before is None else since})
 
     def write(self) -> None:
-        """Write what was gathered; may be called again."""
+        """Write what was gathered, in order; may be called again."""
         _INSERT.run_each(self._connection, self._gained)
         self._gained.clear()
-
-    def _begun(self, entity: str, record: int, fresh: bool) -> datetime | None:
-        """When a record came into the stage it is in, as the log says."""
-        here = [row["at"] for row in self._gained if (row["entity"], row["record"]) == (entity, record)]
-        if here or fresh:
-            return here[-1] if here else None
-        found = SINCE.first(self._connection, {"p_entity": entity, "p_record": record})
-        return found[0] if found is not None else None

@@ -59,6 +59,7 @@ class Work:
         self._ours: set[tuple[str, int]] = set()  # rows that nobody else can change until the transaction ends
         self._alone = ctx.workspace.database.dialect == "sqlite"  # one writer: what is read, nobody else changes
         self._others: set[tuple[str, int]] = set()  # the other rows that were read
+        self._expected: dict[str, set[int]] = {}  # records the transaction is about, locked at its beginning
         self.known = Known(self._rows)
         self.stages = StageLog(ctx.open)
         self._entries: list[dict[str, Any]] = []
@@ -137,6 +138,16 @@ class Work:
             for found in select.rows(self.connection, {"ids": ids_value(part, self.workspace.database.dialect)}):
                 self.keep(entity, whole_row(self.workspace, compiled, found), ours=lock)
         return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
+
+    def expect(self, entity: str, ids: Collection[int]) -> None:
+        """Lock the records this transaction will be about, all at once."""
+        self.fetch(entity, ids, lock=True)
+        self._expected.setdefault(entity, set()).update(ids)
+
+    def expected(self, entity: str, link: str) -> set[int]:
+        """What the expected records of an entity lead to by a link, as they stand now."""
+        rows = (self._rows.get((entity, one)) for one in self._expected.get(entity, ()))
+        return {row[link] for row in rows if row is not None and row[link] is not None}
 
     def pointing(self, entity: CompiledEntity, link: str, targets: Collection[int], *, deleted: datetime | None = None, limit: int | None = None) -> list[int]:
         """Ids of the rows whose link leads to one of the targets; those deleted at that instant where one is given."""
@@ -351,5 +362,4 @@ class Work:
 
     def stage(self, entity: CompiledEntity, row: Row, before: Value, after: Value) -> None:
         """Log that a row has come into a stage, its first one or from another; written with the others of this transaction."""
-        at, by, fresh = self.ctx.now, self.ctx.actor.person_id, self.known.made(entity.key, row["id"])
-        self.stages.moved(entity.key, row["id"], before, after, at, by, since=row["created_at"], fresh=fresh)
+        self.stages.moved(entity.key, row["id"], before, after, self.ctx.now, self.ctx.actor.person_id, since=row["created_at"])

@@ -175,3 +175,21 @@ def test_what_is_done_to_a_deleted_record_moves_no_number(world: World):
     service.restore(world.ctx(), "visit", visit)
     found = query.get(world.ctx(), "customer", customer)
     assert (found["visits"], found["good_visits"]) == (1, 1)
+
+
+def test_what_the_records_of_a_transaction_count_on_is_locked_at_once(world: World, statements: Callable[[World], Any]):
+    """What one run does to its record the next will do to its own: the numbers both move stand on rows that are locked together."""
+    customers = [service.create(world.ctx(), "customer", {"name": name}).id for name in ("张三", "李四", "王五")]
+    visits = [service.create(world.ctx(), "visit", {"customer": one, "score": 6}).id for one in customers]
+    asked = []
+    with world.ctx().writing() as ctx, statements(world) as seen:
+        work = Work(ctx, json=True)
+        work.expect("visit", visits)
+        for visit in visits:
+            saving = Saving(work.next(ctx))
+            saving.update(work.entity("visit"), visit, {"score": 1}, service.ANY)
+            saving.settling.settle()
+            asked.append(sum(text.startswith("SELECT") and "FROM" in text and "customer.name" in text for text in seen))
+            saving.finish()
+    assert asked == [asked[0]] * len(visits), seen
+    assert [query.get(world.ctx(), "customer", one)["good_visits"] for one in customers] == [0, 0, 0]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.database_ready import Ready
 from engine.expressions.language import Expression
 from engine.records import query, service
 from engine.records.query import Query
@@ -184,7 +185,7 @@ def test_values_are_asked_one_by_one_only_where_an_index_leads_to_each(many: Wor
 
 def test_when_a_record_came_into_its_stage_is_found_by_the_record(many: World, statements: Callable[[World], Any]):
     with many.workspace.database.read() as connection, statements(many) as seen:
-        SINCE.first(connection, {"p_entity": "customer", "p_record": 1})
+        Ready(SINCE).first(connection, {"p_entity": "customer", "p_record": 1})
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
             assert "ix_stage_log_record" in str(driver.execute(f"EXPLAIN QUERY PLAN {seen[0]}", ("customer", 1)).fetchall())
