@@ -334,11 +334,16 @@ def among(ctx: Context, entity: str, field: str, ids: Collection[int], fields: S
 
 def lookup(ctx: Context, entity: str, text: str, limit: int = 20, where: str = "", within: str = "") -> list[tuple[int, str]]:
     """For a picker: ids and labels of visible records that a search finds (the newest without a text). ``within``: as a Query's."""
+    return [(record.id, label) for record, label in looked_up(ctx, entity, text, limit, where, within)]
+
+
+def looked_up(ctx: Context, entity: str, text: str, limit: int = 20, where: str = "", within: str = "", beside: Sequence[str] = ()) -> list[tuple[Record, str]]:
+    """The same with the records: what their labels are made of, and the fields ``beside`` it."""
     compiled = ctx.workspace.entities.get(entity)
     if compiled is None:
         raise NotFound("unknown_entity", entity=entity)
     scope = _scope(ctx, entity)
     fields = tuple(name for name in compiled.label_fields() if name in scope.grant.readable)
-    found = page(ctx, Query(entity, where, fields=("id", *fields), limit=limit, search=text, within=within))
+    found = page(ctx, Query(entity, where, fields=tuple(dict.fromkeys(("id", *fields, *beside))), limit=limit, search=text, within=within))
     write = label_writer(ctx, compiled)
-    return [(record.id, write(record)) for record in found.items]
+    return [(record, write(record)) for record in found.items]

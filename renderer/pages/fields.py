@@ -12,19 +12,22 @@ from engine.fields.base import Wrong, accepted
 from engine.records.asks import asked
 from engine.records.attachments import file_url
 from engine.records.filters import literal
-from engine.records.query import lookup
+from engine.records.query import looked_up
 from engine.records.ruling_press import buttons, parameter_fields, parameters_from, parameters_of
 from engine.workspace import CompiledEntity, CompiledField
 from renderer import formats
 from renderer.api.work import file_response
-from renderer.bound_field import BoundField, OptionView, region_levels
+from renderer.bound_field import BoundField, OptionView, Surroundings, region_levels, shown_text
 from renderer.form_layout import all_of, form_for, item_of, limit_with, limits_of, named_by
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
+from renderer.shell import first_list
 from renderer.words_search import condition, has_own_search
 
 routes = Routes()
 PICK_LIMIT = 12
+#: Widgets whose values fit beside the name of an option.
+_SHORT = ("text", "phone", "link", "person", "choice")
 #: How the picker of who is to decide an approval names itself.
 ASK_PERSON = "ask.person"
 UPLOAD = Permission("member", upload=True)
@@ -46,9 +49,22 @@ def pick(visit: Visit) -> Response:
     where = all_of(*(limit_with(limit, values) for limit in limits if named_by(limit)))  # with what somebody typed in it, it is a search for values
     if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
         text, where = "", all_of(where, condition(ctx, target, (), text))
-    found = lookup(ctx, item.target, text, PICK_LIMIT, where, within)
-    options = [OptionView(str(number), label or f"#{number}") for number, label in found]
+    beside = _beside(ctx, target)
+    found = looked_up(ctx, item.target, text, PICK_LIMIT, where, within, [one.key for one in beside])
+    around = Surroundings(ctx.workspace.scope.of(item.target), visit.locale, visit.base)
+    options = [
+        OptionView(str(record.id), label or f"#{record.id}", note=next((shown_text(one, record.get(one.key), around) for one in beside), ""))
+        for record, label in found
+    ]
     return visit.part("_options.html", options=options, id=f"{owner}-{key}".replace(".", "-"), text=visit.request.query_params.get("q", ""))
+
+
+def _beside(ctx: Context, target: CompiledEntity) -> list[CompiledField]:
+    """What tells records of the same or a masked name apart: what the entity's list shows below the title, where its reader may see it and it is short."""
+    view = first_list(ctx, target.key)
+    item = target.fields.get(view.mobile.get("sub", "")) if view is not None else None
+    known = item is not None and item.key not in target.label_fields() and item.key in grant_of(ctx.workspace, ctx.actor, target).readable
+    return [item] if item is not None and known and item.type.widget in _SHORT else []
 
 
 def _field(ctx: Context, owner: str, key: str) -> CompiledField | None:

@@ -48,7 +48,11 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("entity", "report"): {
         "title": {"zh": "报告", "en": "Report"},
         "label": "{title}",
-        "fields": {"title": {"type": "text", "title": {"zh": "标题", "en": "Title"}}, "closed": {"type": "boolean", "title": {"zh": "已归档", "en": "Closed"}}},
+        "fields": {
+            "title": {"type": "text", "title": {"zh": "标题", "en": "Title"}},
+            "of": {"type": "text", "title": {"zh": "科室", "en": "Of"}},
+            "closed": {"type": "boolean", "title": {"zh": "已归档", "en": "Closed"}},
+        },
     },
     ("entity", "bill"): {
         "title": {"zh": "账单", "en": "Bill"},
@@ -129,7 +133,14 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "columns": ["guest", "said"],
         "mobile": {"title": "guest"},
     },
-    ("list", "reports"): {"entity": "report", "title": {"zh": "报告", "en": "Reports"}, "sort": ["id"], "columns": ["title"], "refresh": "PT20S"},
+    ("list", "reports"): {
+        "entity": "report",
+        "title": {"zh": "报告", "en": "Reports"},
+        "sort": ["id"],
+        "columns": ["title"],
+        "mobile": {"title": "title", "sub": "of"},
+        "refresh": "PT20S",
+    },
     ("role", "nurse"): {
         **_NURSE,
         "grants": {

@@ -59,3 +59,11 @@ def test_a_picker_keeps_to_its_limit_by_a_field_its_reader_may_not_see(counter: 
     for words in ("会诊", ""):
         answer = counter_client("rosa").get(f"/w/{NAME}/pick/visit/report?q={words}")
         assert answer.status_code == 200 and re.findall(r'data-value="(\d+)"', answer.text)[:1] == [str(kept)] and "旧稿" not in answer.text
+
+
+def test_what_a_picker_offers_is_told_apart_by_what_the_list_shows_below_the_name(counter: Home, counter_client):
+    ctx = enter_as(counter, NAME, "operator")
+    for ward in ("内科", "外科"):
+        service.create(ctx, "report", {"title": "周报", "of": ward})
+    text = counter_client("rosa").get(f"/w/{NAME}/pick/visit/report?q=周报").text
+    assert re.findall(r'data-label="([^"]*)">周报<span[^>]*>([^<]*)', text) == [("周报", "外科"), ("周报", "内科")]
