@@ -22,7 +22,7 @@ from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
 from renderer.bound_lines import BoundLines, bound_lines
-from renderer.form_layout import limits_of, named_by, on_form, telling, triggers
+from renderer.form_layout import granted_limit, limits_of, named_by, on_form, telling, triggers
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -313,13 +313,15 @@ class FormBinder:
         return by_form if by_hand is None else by_hand if by_form is None else by_hand & by_form
 
     def _source(self, known: CompiledField, item: Item) -> str:
-        """Where the control asks for what it offers; a limited link says which values its limits read, and on which form it stands where that limits it, too."""
+        """Where the control asks for what it offers; a limited link says which values its limits read, on which form it stands where that limits it, and that
+        its record is new where what its giver may make does."""
         if known.type.widget == "region":
             return f"{self.base}/regions?field={self.entity.key}.{known.key}&id=f"
         if not known.target:
             return ""
         named = sorted(named_by(*limits_of(known, item)))
         around = [("form", self.form.key)] if item.where else []
+        around += [("new", "1")] if self.record is None and granted_limit(self.ctx, self.entity, known) else []
         around += [(f"record.{name}", "" if (value := self.look.row.get(name)) is None else str(value)) for name in named]
         return f"{self.base}/pick/{self.entity.key}/{known.key}" + (f"?{urlencode(around)}" if around else "")
 

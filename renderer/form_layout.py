@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engine.access import remember
+from engine.access import grant_of, remember
 from engine.expressions.language import Expression
 from engine.frozen import holds_records
 from metadata.definitions import Form, Item, Section
@@ -112,6 +112,17 @@ def leads_to(workspace: Workspace, form: Form, item: CompiledField) -> tuple[Exp
         return tuple(workspace.expression(item.target, limit, wants="boolean") for limit in limits)
 
     return remember(workspace, ("form leads to", form.entity, form.key, item.key), build)
+
+
+def granted_limit(ctx: Context, entity: CompiledEntity, item: CompiledField) -> str:
+    """The limit of a link on a new record where all that lets its giver make one is what the link leads to: a condition on the target; "" for none."""
+    rows = [clause.rows["create"] for clause in grant_of(ctx.workspace, ctx.actor, entity).clauses]
+    asked = [one for one in rows if isinstance(one, Expression) and one.fields == {item.key}]
+    if not asked or len(asked) < sum(one is not False for one in rows):
+        return ""
+    through = re.compile(rf"'[^']*'|\"[^\"]*\"|\b{item.key}\b(\.?)")
+    found = [through.sub(lambda match: "" if match[1] else match[0], one.source) for one in asked]
+    return "" if any(match[0] == item.key for one in asked for match in through.finditer(one.source)) else " or ".join(f"({one})" for one in found)
 
 
 # --- what decides how a form is drawn ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from engine.workspace import CompiledEntity, CompiledField
 from renderer import formats
 from renderer.api.work import file_response
 from renderer.bound_field import BoundField, OptionView, Surroundings, region_levels, shown_text
-from renderer.form_layout import all_of, form_for, item_of, limit_with, limits_of, named_by
+from renderer.form_layout import all_of, form_for, granted_limit, item_of, limit_with, limits_of, named_by
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
 from renderer.shell import first_list
@@ -46,6 +46,8 @@ def pick(visit: Visit) -> Response:
     values = {name: _value(entity, name, visit.request.query_params.get(f"record.{name}", "")) for name in named_by(*limits)}
     target = ctx.workspace.entities[item.target]
     within = all_of(*(limit for limit in limits if not named_by(limit)))
+    if entity is not None and visit.request.query_params.get("new"):
+        within = all_of(within, granted_limit(ctx, entity, item))
     where = all_of(*(limit_with(limit, values) for limit in limits if named_by(limit)))  # with what somebody typed in it, it is a search for values
     if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
         text, where = "", all_of(where, condition(ctx, target, (), text))

@@ -45,6 +45,14 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "follows": {"type": "link", "to": "visit", "show": "counts", "title": {"zh": "接着", "en": "Follows"}},
         },
     },
+    ("entity", "remark"): {
+        "title": {"zh": "叮嘱", "en": "Remark"},
+        "label": "{said}",
+        "fields": {
+            "guest": {"type": "link", "to": "guest", "required": True, "title": {"zh": "病人", "en": "Guest"}},
+            "said": {"type": "text", "title": {"zh": "叮嘱", "en": "Remark"}},
+        },
+    },
     ("entity", "report"): {
         "title": {"zh": "报告", "en": "Report"},
         "label": "{title}",
@@ -146,6 +154,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "grants": {
             **_NURSE["grants"],
             "report": {"read": True, "fields": {"closed": {"read": False}}},
+            "remark": {"read": True, "create": "guest.nurse == me and guest.name != 'guest.x'"},
             "guest": {
                 **_NURSE["grants"]["guest"],
                 "fields": {**_NURSE["grants"]["guest"]["fields"], "bill": {"write": False}},

@@ -134,3 +134,10 @@ def test_a_record_is_not_begun_by_a_link_that_has_no_place_on_a_new_one(counter_
     visit = service.create(enter_as(counter, NAME, "operator"), "visit", {"guest": 2, "said": "会诊"}).id
     assert "/r/visit/new?follows=" not in counter_client("dana").get(f"/w/{NAME}/r/visit/{visit}").text
     assert "/r/visit/new?guest=2" in counter_client("dana").get(f"/w/{NAME}/r/guest/2").text
+
+
+def test_a_picker_of_a_new_record_offers_only_what_its_giver_may_make_one_for(counter_client):
+    for login, offered in (("rosa", {"钱一", "孙二", "李三"}), ("rita", set[str]())):
+        client = counter_client(login)
+        source = re.search(r'hx-get="(/w/counter/pick/remark/guest[^"]*)"', client.get(f"/w/{NAME}/r/remark/new").text)
+        assert source is not None and set(re.findall(r'data-label="([^"]*)"', client.get(source[1].replace("&amp;", "&")).text)) == offered
