@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -15,6 +15,7 @@ from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.fields.base import Value
 from engine.records.attachments import bind_files, check_files, file_fields
 from engine.records.derived import Settling, own_values
+from engine.records.lines import Line, propose_lines
 from engine.records.links import check_links, refuse_linked
 from engine.records.merging_undo import refuse_merged
 from engine.records.new_rows import propose_new
@@ -94,7 +95,7 @@ class Saving:
     def create(self, entity: CompiledEntity, raw: Mapping[str, object], read: Mapping[str, Value] | None = None) -> Row:
         """A new record with its child lines. ``read``: given values that the fields' own readers read before."""
         proposal = self.propose(entity, raw, read=read)
-        children = self._propose_lines(proposal)
+        children = propose_lines(self.work, proposal, self.propose)
         self._rule("create", proposal, children)
         self._agree(proposal, children)
         row = self._insert(proposal)
@@ -146,7 +147,7 @@ class Saving:
         held = self.hold(entity, record_id, "update")
         self._check_version(entity, held.row, version, raw)
         proposal = propose_change(self.work, entity, held.row, raw, held.writable(self.work.grant(entity)))
-        children = self._propose_lines(proposal)
+        children = propose_lines(self.work, proposal, self.propose)
         if proposal.changed or children:
             self._rule("update", proposal, children)
         self._agree(proposal, children)
@@ -264,58 +265,6 @@ class Saving:
 
     # --- child lines ------------------------------------------------------------------------------------------------------------------------
 
-    def _propose_lines(self, proposal: Proposal) -> list[Line]:
-        """Lines to make, change and delete: an array stands for all of them, so a line that is not in it goes."""
-        if not proposal.lines:
-            return []
-        found: list[Line] = []
-        parent_id = proposal.before["id"] if proposal.before is not None else 0
-        self.work.keep(proposal.entity.key, {**proposal.after, "id": parent_id})
-        for key, items in proposal.lines.items():
-            child = self.work.entity(key)
-            held = self._held_lines(child, parent_id) if proposal.before is not None else {}
-            for index, raw in enumerate(items):
-                found.append(self._propose_line(proposal, child, held, raw, parent_id, f"{proposal.at}/{key}/{index}"))
-            found += [Line(child, None, one) for one in held.values() if one["id"] not in {item.get("id") for item in items}]
-        if proposal.before is not None:
-            self.work.keep(proposal.entity.key, proposal.before)
-        return found
-
-    def _propose_line(self, proposal: Proposal, child: CompiledEntity, held: Mapping[int, Row], raw: Mapping[str, Any], parent_id: int, at: str) -> Line:
-        line_id = raw.get("id")
-        given = {key: value for key, value in raw.items() if key != child.parent_field}
-        if line_id is None:
-            return Line(child, self.propose(child, given, at, {child.parent_field: parent_id}), None)
-        before = held.get(line_id) if isinstance(line_id, int) else None
-        if before is None:
-            proposal.faults.append(Fault(f"{at}/id", "line_unknown", {"id": line_id}))
-            return Line(child, None, None)
-        if "version" in raw and raw["version"] != before["version"]:
-            raise Conflict("stale", entity=child.key, id=line_id, version=before["version"], current=get(self.work.ctx, child.key, line_id), mine=given)
-        grant = self.work.grant(child)
-        writable = grant.writes("update", self.work.truth(child, before))
-        one = propose_change(self.work, child, before, given, writable, at=at)
-        if one.changed and not grant.admits("update", self.work.truth(child, before)):
-            one.fault("", "may_not_update")
-        return Line(child, one, before)
-
-    def _held_lines(self, child: CompiledEntity, parent_id: int) -> dict[int, Row]:
-        work = self.work
-        scope = scope_of(work.workspace, work.ctx.actor, child)
-        if not scope.grant.allowed("read"):
-            return {}
-        statement = remember(
-            work.workspace,
-            ("held lines", child.key, roles_of(work.ctx)),
-            lambda: Statement.of(
-                scope.select(*whole_columns(work.workspace, child)).where(scope.column(child.parent_field) == sa.bindparam("p_id", type_=sa.BigInteger))
-            ),
-        )
-        rows = [whole_row(work.workspace, child, found) for found in statement.ready.rows(work.connection, {**work.bound(statement), "p_id": parent_id})]
-        for row in rows:
-            work.keep(child.key, row)
-        return {row["id"]: row for row in rows}
-
     def _save_lines(self, proposal: Proposal, lines: list[Line], parent_id: int) -> bool:
         changed = False
         for line in lines:
@@ -396,15 +345,6 @@ class Saving:
         work.note(entity, "restore", row, None, None)
         self.settling.changed(entity, None, row)
         return row
-
-
-@dataclass(slots=True)
-class Line:
-    """A child line: to be made (no ``before``), changed, or deleted (no ``proposal``)."""
-
-    entity: CompiledEntity
-    proposal: Proposal | None
-    before: Row | None
 
 
 def holding(work: Work, entity: CompiledEntity, verb: str) -> Statement:
