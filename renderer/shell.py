@@ -237,17 +237,24 @@ def may_open(ctx: Context, view: ListView) -> bool:
 
 def open_lists(ctx: Context, entity: str = "") -> list[ListView]:
     """The lists the actor may open, those of their menus first, in their order; of one entity when given."""
-    preset = ctx.workspace.bundle.preset
-    meant = [menu for menu in (preset.menus if preset else ()) if is_meant_for(ctx, menu)]
-    order = {str(menu.get("list", "")): number for number, menu in reversed(list(enumerate(meant)))}
+    order = _order_of_menus(ctx)
     found = [view for view in ctx.workspace.bundle.lists.values() if (not entity or view.entity == entity) and may_open(ctx, view)]
     return sorted(found, key=lambda view: order.get(view.key, len(order)))
 
 
 def first_list(ctx: Context, entity: str) -> ListView | None:
-    """The list that stands for an entity: the first that holds all of its records, else the first."""
-    found = open_lists(ctx, entity) if entity else []
-    return next((view for view in found if not view.where), found[0] if found else None)
+    """The list that stands for an entity: the first; where that holds only some of its records, a table of the menus that holds all."""
+    found, order = open_lists(ctx, entity) if entity else [], _order_of_menus(ctx)
+    if not found or not found[0].where:
+        return found[0] if found else None
+    return next((view for view in found if view.key in order and view.view == "table" and not view.where), found[0])
+
+
+def _order_of_menus(ctx: Context) -> dict[str, int]:
+    """The place of each list of the actor's menus."""
+    preset = ctx.workspace.bundle.preset
+    meant = [menu for menu in (preset.menus if preset else ()) if is_meant_for(ctx, menu)]
+    return {str(menu.get("list", "")): number for number, menu in reversed(list(enumerate(meant)))}
 
 
 def is_meant_for(ctx: Context, menu: Mapping[str, Any]) -> bool:
