@@ -33,7 +33,7 @@ from metadata.vocabulary import Problem
 class Plan:
     """What publishing ``bundle`` over version ``base_version`` would do. ``digest`` is confirmed with the publish.
 
-    ``problems`` (errors among them stop it), ``differences`` in the words of definitions, ``schema`` in steps (None while definitions are wrong),
+    ``problems`` (errors among them stop it), ``standing``: what is noticed about the version in force as well, ``differences`` in the words of definitions, ``schema`` in steps (None while definitions are wrong),
     ``rights``: who may see or do more or less. ``conflicts``: pointers by definition that were changed on both sides of a merge.
     """
 
@@ -49,6 +49,7 @@ class Plan:
     taken: Mapping[Place, Origin] = field(default_factory=dict)
     base_texts: tuple[str, ...] = ()
     candidate: Workspace | None = field(default=None, repr=False, compare=False)
+    standing: tuple[Problem, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -94,14 +95,27 @@ def _plan(ctx: Context, bundle: Bundle, taken: Mapping[Place, Origin], base_text
         return plan
     schema, candidate, more = schema_of(ctx.open, old, bundle, last_number(ctx.open) + 1)
     people = people_by_role(ctx.open) if old.version else {}
+    known = {_told(problem) for problem in _noticed_before(old, problems)} if old.version else set()
+    noticed = (*problems, *analyse(candidate))
     return replace(
         plan,
         differences=tuple(compare(old.bundle, bundle)),
         schema=schema,
         candidate=candidate,
-        problems=(*problems, *more, *analyse(candidate)),
+        problems=(*(problem for problem in noticed if _told(problem) not in known), *more),
+        standing=tuple(problem for problem in noticed if _told(problem) in known),
         rights=tuple(right_changes(old.bundle, bundle, people)),
     )
+
+
+def _noticed_before(old: Workspace, now: Sequence[Problem]) -> list[Problem]:
+    """What is noticed about the version in force; it is checked (a second for a large preset) only where a check of the new one notices anything."""
+    return [*(check(old.bundle, old.registry.vocabulary()) if now else ()), *analyse(old)]
+
+
+def _told(problem: Problem) -> tuple[str, str, str, str]:
+    """What a problem says, wherever in its file it stands by now."""
+    return problem.code, problem.file, problem.pointer, repr(problem.params)
 
 
 def schema_of(connection: sa.Connection, old: Workspace, bundle: Bundle, number: int) -> tuple[SchemaPlan, Workspace, list[Problem]]:

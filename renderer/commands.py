@@ -294,6 +294,12 @@ def plan(given: Namespace) -> Answer:
     return _played(_planned(found, given.locale), results, given.locale)
 
 
+_STANDING = {
+    "zh": "另有 {} 条提示说的是现行版本里已有的内容，不妨碍发布（--json 列出）",
+    "en": "{} notes more are about what stands in the version in force and keep nothing back (--json lists them)",
+}
+
+
 def _planned(found: Plan, locale: str) -> Answer:
     conflicts = [f"{kind}/{key} {pointer}" for (kind, key), pointers in found.conflicts.items() for pointer in pointers]
     data = {
@@ -303,8 +309,10 @@ def _planned(found: Plan, locale: str) -> Answer:
         "changes": found.sentences(locale),
         "conflicts": conflicts,
         "problems": [problem_data(problem) for problem in found.problems],
+        "standing": [problem_data(problem) for problem in found.standing],
     }
-    return Answer([*(problem_line(problem, locale) for problem in found.problems), *conflicts, *found.sentences(locale)], data, found.ready)
+    lines = [*(problem_line(problem, locale) for problem in found.problems), *conflicts, *found.sentences(locale)]
+    return Answer([*lines, label_text(_STANDING, locale).format(len(found.standing))] if found.standing else lines, data, found.ready)
 
 
 def publish(given: Namespace) -> Answer:

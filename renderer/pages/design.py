@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from engine.releases import running
 from engine.releasing import release, to_play
 from metadata.messages import describe
 from metadata.text import label_text
+from metadata.vocabulary import Problem
 from renderer.bound_design import Designer
 from renderer.pages.releases import begin
 from renderer.requests import Routes, Visit, toast_header
@@ -229,16 +230,20 @@ def plan(visit: Visit) -> Response:
 
 
 def _plan_in_words(visit: Visit) -> dict[str, Any]:
-    """What the drafts would change, what must be mended first (errors) and what else was noticed, about definitions nobody has changed, too (notes)."""
+    """What the drafts would change, what must be mended first (errors), what else was noticed about them (noticed) and about what stands anyway (notes)."""
     found, locale = publishing.plan_drafts(visit.ctx), visit.locale
-    told = [(item.severity == "error", item.file, item.pointer, describe(item, locale, catalogue())) for item in found.problems]
+
+    def told(problems: Iterable[Problem]) -> list[tuple[str, str, str]]:
+        return [(item.file, item.pointer, describe(item, locale, catalogue())) for item in problems]
+
     return {
         "plan": found,
         "differences": [item.sentence(locale) for item in found.differences],
         "steps": [(str(step.risk), step.sentence(locale), step.rows, step.slow) for step in found.steps],
         "rights": [item.sentence(locale) for item in found.rights],
-        "errors": [rest for wrong, *rest in told if wrong],
-        "notes": [rest for wrong, *rest in told if not wrong],
+        "errors": told(found.errors),
+        "noticed": told(item for item in found.problems if item.severity != "error"),
+        "notes": told(found.standing),
         "conflicts": [(kind, key, list(pointers)) for (kind, key), pointers in found.conflicts.items()],
         "scenarios": len(to_play(visit.ctx.workspace, found)),
     }

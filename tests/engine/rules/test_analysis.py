@@ -270,3 +270,21 @@ def test_a_publish_compiles_the_rules_once_for_their_analysis_and_for_what_follo
     publish(ctx, plan_publish(ctx, ctx.workspace.bundle.replace(changed)))
     service.create(site.ctx(), "task", {"title": "甲"})
     assert len(compiled) == 1 and site.rows("task")[-1]["status"] == "new"
+
+
+def test_a_plan_tells_what_it_brings_apart_from_what_is_noticed_about_the_version_in_force(make_site):
+    site = make_site("sqlite")
+    ctx = site.ctx()
+    standing = plan_publish(ctx, ctx.workspace.bundle)
+    never = {
+        "title": "从不",
+        "on": {"before": "create", "entity": "task"},
+        "if": "status == 'new' and status == 'done'",
+        "then": [{"set": {"status": "'new'"}}],
+    }
+    brought = plan_publish(ctx, ctx.workspace.bundle.replace({("rule", "never"): never}))
+    assert standing.problems == () and [(item.code, item.file) for item in brought.problems] == [("condition_never", "rules/never.json")]
+    publish(ctx, brought)
+    now = site.ctx()
+    later = plan_publish(now, now.workspace.bundle)
+    assert later.problems == () and len(later.standing) == len(brought.standing) + 1
