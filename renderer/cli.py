@@ -11,8 +11,9 @@ import orjson
 
 from engine.errors import Refusal
 from engine.messages import told, told_faults
-from renderer import commands, commands_data, commands_messages, commands_people, commands_plugins
-from renderer.commands import Answer, problem_data, problem_line
+from renderer import commands, commands_data, commands_definitions, commands_messages, commands_people, commands_plugins
+from renderer.commands import Answer
+from renderer.commands_definitions import problem_data, problem_line
 
 Command = Callable[[argparse.Namespace], Answer]
 
@@ -49,13 +50,13 @@ def build_parser() -> argparse.ArgumentParser:
     command("worker", commands.worker, "run due work", arg("--once", action="store_true", help="run what is due and exit"),
             arg("--now", metavar="ISO", help="with --once, in sandboxes: as of this instant, running what falls due until then in order"))
     _workspace_commands(command, group("workspace", "make, list, copy, keep and bring back workspaces"), arg)
-    command("check", commands.check, "all problems of a folder of definitions; with --database the drift between definitions and tables",
+    command("check", commands_definitions.check, "all problems of a folder of definitions; with --database the drift between definitions and tables",
             arg("path", metavar="PATH", nargs="?"), arg("--database", metavar="WORKSPACE"),
             arg("--scenarios", action="store_true", help="play the folder's scenarios, each in a throw-away sandbox"))
-    command("plan", commands.plan, "what publishing a folder would change", workspace, arg("path", metavar="PATH"))
-    command("publish", commands.publish, "publish a folder, all or nothing", workspace, arg("path", metavar="PATH"), arg("--note", default=""),
+    command("plan", commands_definitions.plan, "what publishing a folder would change", workspace, arg("path", metavar="PATH"))
+    command("publish", commands_definitions.publish, "publish a folder, all or nothing", workspace, arg("path", metavar="PATH"), arg("--note", default=""),
             arg("--skip-scenarios", metavar="REASON", help="in an emergency: publish without playing the scenarios; the reason stands in the version's note"))
-    command("rollback", commands.rollback, "publish an earlier version again as the newest", workspace, arg("version", metavar="VERSION", type=int))
+    command("rollback", commands_definitions.rollback, "publish an earlier version again as the newest", workspace, arg("version", metavar="VERSION", type=int))
     _people_commands(command, group, workspace, login, arg)
     entity, file = arg("entity", metavar="ENTITY"), arg("file", metavar="FILE")
     command("import", commands_data.import_, "read an xlsx or csv file; what became of each row", workspace, entity, file,

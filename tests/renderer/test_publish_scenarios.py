@@ -20,7 +20,7 @@ from engine.publishing import create_workspace, plan_drafts, plan_publish
 from engine.releasing import prove, release, to_play
 from metadata.bundle import Bundle
 from renderer.app import create_app
-from renderer.commands import telling
+from renderer.commands_definitions import telling
 from tests.engine.homes import SMALL
 from tests.renderer.clinic import open_home
 from tests.renderer.station import posting_client
