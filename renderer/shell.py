@@ -235,26 +235,34 @@ def may_open(ctx: Context, view: ListView) -> bool:
     return grant_of(ctx.workspace, ctx.actor, entity).allowed("read")
 
 
-def open_lists(ctx: Context, entity: str = "") -> list[ListView]:
+def open_lists(ctx: Context, entity: str = "") -> tuple[ListView, ...]:
     """The lists the actor may open, those of their menus first, in their order; of one entity when given."""
-    order = _order_of_menus(ctx)
-    found = [view for view in ctx.workspace.bundle.lists.values() if (not entity or view.entity == entity) and may_open(ctx, view)]
-    return sorted(found, key=lambda view: order.get(view.key, len(order)))
+
+    def build() -> tuple[ListView, ...]:
+        order = _order_of_menus(ctx)
+        found = [view for view in ctx.workspace.bundle.lists.values() if (not entity or view.entity == entity) and may_open(ctx, view)]
+        return tuple(sorted(found, key=lambda view: order.get(view.key, len(order))))
+
+    return remember(ctx.workspace, ("open lists", ctx.actor.roles, entity), build)
 
 
 def first_list(ctx: Context, entity: str) -> ListView | None:
     """The list that stands for an entity: the first; where that holds only some of its records, a table of the menus that holds all."""
-    found, order = open_lists(ctx, entity) if entity else [], _order_of_menus(ctx)
+    found, order = open_lists(ctx, entity) if entity else (), _order_of_menus(ctx)
     if not found or not found[0].where:
         return found[0] if found else None
     return next((view for view in found if view.key in order and view.view == "table" and not view.where), found[0])
 
 
-def _order_of_menus(ctx: Context) -> dict[str, int]:
+def _order_of_menus(ctx: Context) -> Mapping[str, int]:
     """The place of each list of the actor's menus."""
-    preset = ctx.workspace.bundle.preset
-    meant = [menu for menu in (preset.menus if preset else ()) if is_meant_for(ctx, menu)]
-    return {str(menu.get("list", "")): number for number, menu in reversed(list(enumerate(meant)))}
+
+    def build() -> dict[str, int]:
+        preset = ctx.workspace.bundle.preset
+        meant = [menu for menu in (preset.menus if preset else ()) if is_meant_for(ctx, menu)]
+        return {str(menu.get("list", "")): number for number, menu in reversed(list(enumerate(meant)))}
+
+    return remember(ctx.workspace, ("menus", ctx.actor.roles), build)
 
 
 def is_meant_for(ctx: Context, menu: Mapping[str, Any]) -> bool:

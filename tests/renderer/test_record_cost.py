@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -40,3 +41,15 @@ def test_lists_of_what_leads_nowhere_near_a_record_cost_one_statement_together(
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
     service.delete(ctx_of_login("carl"), "patient", made, service.ANY)
     assert page_.status_code == 200 and len([text for text in seen if "r_appointment" in text]) == 1
+
+
+def test_which_lists_their_reader_may_open_is_asked_once(
+    clinic: Home, client_of: Callable[..., TestClient], ctx_of_login: Callable[[str], Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, asked = client_of("carl"), list[str]()
+    (record,) = (item.id for item in page(ctx_of_login("carl"), Query("patient", sort=("id",), fields=(), limit=1)).items)
+    assert client.get(f"/w/clinic/r/patient/{record}").status_code == 200
+    for name in ("may_open", "is_meant_for"):
+        monkeypatch.setattr(f"renderer.shell.{name}", lambda ctx, what, name=name: asked.append(name))
+    assert client.get(f"/w/clinic/r/patient/{record}").status_code == 200
+    assert asked == []
