@@ -81,7 +81,8 @@ def test_a_rule_is_switched_off_and_its_parameter_changed_in_place(open_page):
     expect(page.locator("#setting-form")).to_be_visible()
     page.get_by_label("有效记录最少字数").fill("6")
     page.locator("#dialog").get_by_role("button", name="保存").click()
-    expect(page.locator("#least_words")).to_contain_text("6")
+    expect(page.locator("#dialog")).to_be_hidden()
+    expect(page.locator("#rule-judge .uses .chip")).to_contain_text("6")  # the page of rules stays and tells it anew
 
 
 def test_the_log_is_filtered_and_opened(open_page):
