@@ -11,7 +11,7 @@ from markupsafe import escape
 from engine.access import grant_of, remember
 from engine.context import Context
 from engine.fields.durations import parse_duration
-from engine.records.asks import ever_concerned, waiting_with_unread
+from engine.records.asks import what_waits
 from engine.records.ruling_press import approves_or_asks
 from engine.workspace import Workspace
 from metadata.definitions import ListView
@@ -120,8 +120,7 @@ def page_view(visit: Visit) -> PageView:
         return PageView(visit.locale, visit.csrf(), path, login=account.login if account else "", person=account.name if account else "", flash=flash)
     ctx = visit.ctx
     shown = frame(ctx, visit.base)
-    waiting, unread = waiting_with_unread(ctx)
-    approving = shown.asks or waiting or ever_concerned(ctx)
+    waiting, unread, concerned = what_waits(ctx)
     return PageView(
         visit.locale,
         visit.csrf(),
@@ -137,7 +136,7 @@ def page_view(visit: Visit) -> PageView:
         ctx.now,
         shown.here(path),
         visit.site.pages.bell(visit.base, unread),
-        visit.site.pages.asks(visit.base, waiting, current=path.startswith(f"{visit.base}/approvals")) if approving else "",
+        visit.site.pages.asks(visit.base, waiting, current=path.startswith(f"{visit.base}/approvals")) if shown.asks or concerned else "",
     )
 
 

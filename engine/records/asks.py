@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -217,28 +217,29 @@ def waiting_for(ctx: Context) -> int:
         return int(found[0]) if found is not None else 0
 
 
-def waiting_with_unread(ctx: Context) -> tuple[int, int]:
-    """How many approvals and how many unread messages wait for the actor: both numbers of every page, in one statement.
+class Waits(NamedTuple):
+    """What waits for somebody: approvals, unread messages; ``concerned``: whether an approval was ever asked of them, or by them."""
+
+    asks: int
+    unread: int
+    concerned: bool
+
+
+def what_waits(ctx: Context) -> Waits:
+    """What waits for the actor: what every page shows of it, in one statement.
 
     Not read again while nobody has committed anything and no message that is held back has come due.
     """
     person, now = ctx.actor.person_id or 0, ctx.now
 
     def ask(connection: sa.Connection) -> tuple[Any, ...]:
-        return _both.first(connection, {"p_person": person, "p_now": now}) or (0, 0, None)
+        return _all_that_waits.first(connection, {"p_person": person, "p_now": now}) or (0, 0, False, None)
 
     found = ask(ctx.open) if ctx.connection is not None else ctx.workspace.database.kept(("waiting", person), ask)
-    if found[2] is not None and found[2] <= now:
+    if found[3] is not None and found[3] <= now:
         with ctx.reading() as ctx:
             found = ask(ctx.open)
-    return int(found[0]), int(found[1])
-
-
-def ever_concerned(ctx: Context) -> bool:
-    """Whether an approval was ever asked of the actor, or by them."""
-    person = ctx.actor.person_id or 0
-    found = sa.or_(sa.exists().where(ask_person.c.person == person), sa.exists().where(ask.c.person == person))
-    return bool(ctx.workspace.database.kept(("concerned", person), lambda connection: connection.execute(sa.select(found)).scalar_one()))
+    return Waits(int(found[0]), int(found[1]), bool(found[2]))
 
 
 _waits = (
@@ -246,7 +247,10 @@ _waits = (
     .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))
     .where(ask_person.c.person == sa.bindparam("p_person", type_=sa.BigInteger), ask_person.c.state == OPEN, ask.c.state == OPEN)
 )
-_waiting, _both = Ready(_waits), Ready(sa.select(_waits.scalar_subquery(), UNREAD.scalar_subquery(), NEXT_HELD.scalar_subquery()))
+_waiting = Ready(_waits)
+_whose = sa.bindparam("p_person", type_=sa.BigInteger)
+_concerned = sa.or_(sa.exists().where(ask_person.c.person == _whose), sa.exists().where(ask.c.person == _whose))
+_all_that_waits = Ready(sa.select(_waits.scalar_subquery(), UNREAD.scalar_subquery(), _concerned, NEXT_HELD.scalar_subquery()))
 
 
 def asked_about(ctx: Context, entity: str, record: int, limit: int = 20) -> list[Asked]:

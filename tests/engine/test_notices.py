@@ -15,7 +15,7 @@ from engine.errors import Invalid, NotFound
 from engine.home import Home
 from engine.notices import inbox, mark, notify, unread
 from engine.records import service
-from engine.records.asks import waiting_with_unread
+from engine.records.asks import what_waits
 from engine.records.runs import Asked
 from engine.rules.effects import Handle, Notify
 from engine.system_tables_rules import notice
@@ -148,9 +148,9 @@ def test_what_waits_is_counted_again_when_a_message_comes_due_and_when_anybody_c
     tell(garden, plant, "gil", hours="hours")
     ctx = garden.as_("gil")
     later = replace(ctx, now=NOW + timedelta(hours=22, seconds=1))
-    assert [waiting_with_unread(one) for one in (ctx, later, ctx, later)] == [(0, 0), (0, 1)] * 2
+    assert [what_waits(one)[:2] for one in (ctx, later, ctx, later)] == [(0, 0), (0, 1)] * 2
     tell(garden, plant, "gil")
-    assert [waiting_with_unread(one) for one in (ctx, later)] == [(0, 1), (0, 2)]
+    assert [what_waits(one)[:2] for one in (ctx, later)] == [(0, 1), (0, 2)]
 
 
 def test_hours_hold_a_message_back_until_the_workspace_opens(garden):

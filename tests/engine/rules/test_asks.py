@@ -12,7 +12,7 @@ from engine.jobs import put
 from engine.notices import inbox, unread
 from engine.publishing import plan_publish, publish
 from engine.records import service
-from engine.records.asks import asked, mine, waiting_for, waiting_with_unread
+from engine.records.asks import asked, mine, waiting_for, what_waits
 from engine.records.asks_deciding import add_signer, decide, delegate, due, give_back, next_due, send_again, tick, withdraw
 from engine.records.record import ANY
 
@@ -81,7 +81,7 @@ def test_steps_after_an_ask_go_on_and_the_branch_runs_once_it_is_decided(asking)
     assert site.row("customer", customer)["code"] == "asked" and site.row("customer", customer)["note"] is None
     assert reading(site, "b2", waiting_for) == 1 and reading(site, "s1", waiting_for) == 0
     told = {login: (reading(site, login, waiting_for), reading(site, login, unread)) for login in ("b2", "s1")}
-    assert {login: reading(site, login, waiting_with_unread) for login in told} == told and told["b2"] == (1, 1)
+    assert {login: reading(site, login, what_waits)[:2] for login in told} == told and told["b2"] == (1, 1)
     (found,) = reading(site, "b1", mine)
     assert (found.title, found.applicant, found.about) == ("张三 申请折扣", "人s1", customer)
     assert decide(site.ctx("b2"), number, True, opinion="可以") == "approved"
