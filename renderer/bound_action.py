@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
@@ -19,7 +18,7 @@ from engine.records.ruling_press import Parameter, admitted, buttons, default_of
 from engine.records.work import Work
 from engine.rules.book import CompiledRule
 from metadata.text import label_text
-from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors, shown_text
+from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors, proposed, shown_text
 from renderer.form_input import one_each
 from renderer.shell import open_lists
 
@@ -142,8 +141,7 @@ class ParameterBinder:
         """The value of a parameter as far as it can be read, and what was typed."""
         if self.raw is not None:
             return self._read(self.fields[key], self.raw.get(key, ""))
-        value = default_of(work, self.parameters[key])
-        return (value.replace(second=0, microsecond=0) if isinstance(value, datetime) else value), None  # seconds nobody wants to read or type
+        return proposed(default_of(work, self.parameters[key])), None
 
     def _field(self, work: Work, key: str, held: tuple[Value, Any], given: Mapping[str, Value], errors: tuple[str, ...]) -> BoundField:
         item, (value, typed), parent = self.fields[key], held, self.fields[key].definition.options.get("parent")

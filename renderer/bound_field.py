@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.fields import regions
@@ -145,6 +146,11 @@ def bound_field(
         "attributes": tuple(_attributes(item).items()),
     }
     return BoundField(**{**base, **more})
+
+
+def proposed(value: Any) -> Any:
+    """A value nobody gave as a control proposes it: of a moment to the minute, since nobody wants to read or type seconds."""
+    return value.replace(second=0, microsecond=0) if isinstance(value, datetime) else value
 
 
 def shown_text(item: CompiledField, value: Any, around: Surroundings) -> str:

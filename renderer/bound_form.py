@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ from engine.records.proposal import beginnings, moved_by_hand
 from engine.records.query_labels import labels
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
-from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors
+from renderer.bound_field import BoundField, Surroundings, bound_field, group_errors, proposed
 from renderer.bound_lines import BoundLines, bound_lines
 from renderer.form_layout import granted_limit, limits_of, named_by, on_form, telling, triggers
 
@@ -301,10 +301,14 @@ class FormBinder:
             return bind()
         return remember(self.ctx.workspace, ("empty field", self.entity.key, known.key, self.ctx.locale, *more.values()), bind)
 
+    @cached_property
+    def _by_form(self) -> Mapping[str, frozenset[str]]:
+        return offered_options(self.ctx, self.form, self.look.row)
+
     def _offered(self, known: CompiledField, item: Item) -> frozenset[str] | None:
         """The options there are of a choice: stages as far as people set them by hand, and what the form offers; None: all."""
         stages = self.entity.stages
-        by_form = offered_options(self.ctx, self.form, self.look.row).get(known.key) if item.where else None
+        by_form = self._by_form.get(known.key) if item.where else None
         if stages is None or stages.field != known.key:
             return by_form
         seen = self.look.seen
@@ -336,8 +340,8 @@ class FormBinder:
         if isinstance(held, Masked):
             return held
         value = self.look.row.get(known.key) if known.column is not None else held
-        if self.record is None and isinstance(value, datetime) and known.key not in {**self.given, **(self.raw or {})}:
-            value = value.replace(second=0, microsecond=0)  # proposed, not given: nobody wants to read or type seconds
+        if self.record is None and known.key not in self.given and known.key not in (self.raw or {}):
+            value = proposed(value)
         return self._labelled(known, value)
 
     def _labelled(self, known: CompiledField, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine.fields.values import Masked
@@ -14,6 +14,7 @@ from renderer.bound_field import OptionView
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity
+    from metadata.definitions import Option
 
 STEPS_AT_MOST = 12
 
@@ -27,8 +28,7 @@ def steps(ctx: Context, entity: CompiledEntity, record: Record) -> list[OptionVi
     stages = entity.stages
     if stages is None or stages.field not in record or isinstance(record[stages.field], Masked):
         return []
-    options = ctx.workspace.scope.choices(str(entity.fields[stages.field].definition.options.get("choices", ""))).options
-    at = record[stages.field]
+    options, at = _options(ctx, entity, stages.field), record[stages.field]
     way, ends = ways_and_ends(entity, [code for code, option in options.items() if not option.retired or code == at], at)
     if at is None:
         past, still = [], ends
@@ -51,8 +51,11 @@ def is_over(ctx: Context, entity: CompiledEntity, record: Record) -> bool:
     at = record.get(stages.field) if stages is not None else None
     if stages is None or not isinstance(at, str):
         return False
-    options = ctx.workspace.scope.choices(str(entity.fields[stages.field].definition.options.get("choices", ""))).options
-    return at in ways_and_ends(entity, list(options), at)[1]
+    return at in ways_and_ends(entity, list(_options(ctx, entity, stages.field)), at)[1]
+
+
+def _options(ctx: Context, entity: CompiledEntity, field: str) -> Mapping[str, Option]:
+    return ctx.workspace.scope.choices(str(entity.fields[field].definition.options.get("choices", ""))).options
 
 
 def ways_and_ends(entity: CompiledEntity, codes: Sequence[str], at: str | None) -> tuple[list[str], list[str]]:

@@ -58,9 +58,7 @@ class SqlTime:
 
     def elapsed(self, since: Column, until: Column, seconds: int) -> Column:
         """Whole units between two instants, rounded down."""
-        if self.lite:
-            return sa.func.tangram_elapsed(since, until, seconds * _MICRO, type_=sa.BigInteger())
-        return sa.cast(sa.func.floor(_seconds(since, until) / seconds), sa.BigInteger)
+        return elapsed(self.face.dialect, since, until, seconds)
 
     def elapsed_micros(self, since: Column, until: Column) -> Column:
         """Microseconds between two instants, an integer."""
@@ -130,6 +128,13 @@ class SqlTime:
     @staticmethod
     def _local_midnight(day: Column) -> Column:
         return sa.cast(day, _LOCAL)
+
+
+def elapsed(dialect: str, since: Column, until: Column, seconds: int) -> Column:
+    """How often so many seconds went by between two instants, rounded down."""
+    if dialect == "sqlite":
+        return sa.func.tangram_elapsed(since, until, seconds * _MICRO, type_=sa.BigInteger())
+    return sa.cast(sa.func.floor(_seconds(since, until) / seconds), sa.BigInteger)
 
 
 def _some(number: Column, most: int) -> Column:

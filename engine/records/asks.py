@@ -242,13 +242,13 @@ def what_waits(ctx: Context) -> Waits:
     return Waits(int(found[0]), int(found[1]), bool(found[2]))
 
 
+_whose = sa.bindparam("p_person", type_=sa.BigInteger)
 _waits = (
     sa.select(sa.func.count())
     .select_from(ask_person.join(ask, ask.c.id == ask_person.c.ask))
-    .where(ask_person.c.person == sa.bindparam("p_person", type_=sa.BigInteger), ask_person.c.state == OPEN, ask.c.state == OPEN)
+    .where(ask_person.c.person == _whose, ask_person.c.state == OPEN, ask.c.state == OPEN)
 )
 _waiting = Ready(_waits)
-_whose = sa.bindparam("p_person", type_=sa.BigInteger)
 _concerned = sa.or_(sa.exists().where(ask_person.c.person == _whose), sa.exists().where(ask.c.person == _whose))
 _all_that_waits = Ready(sa.select(_waits.scalar_subquery(), UNREAD.scalar_subquery(), _concerned, NEXT_HELD.scalar_subquery()))
 

@@ -154,8 +154,7 @@ class Settling:
 
     def _lock_along(self, entity: CompiledEntity, counted: Collection[str]) -> None:
         """Lock what the records this transaction is about lead to by the links that are counted: what is done to one of them is about to be done to the others."""
-        rollups = [item.rollup for name in counted if (item := entity.fields[name]).rollup is not None]
-        for source, link in sorted({(rollup.entity, rollup.link) for rollup in rollups if rollup is not None}):
+        for source, link in sorted({(rollup.entity, rollup.link) for name in counted if (rollup := entity.fields[name].rollup) is not None}):
             self._locked(entity, sorted(self._work.expected(source, link)))
 
     def _locked(self, entity: CompiledEntity, ids: Sequence[int]) -> dict[int, Row]:

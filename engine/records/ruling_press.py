@@ -12,6 +12,7 @@ from engine.errors import Conflict, Denied, Fault, Invalid, NotFound
 from engine.expressions.checking import names_for
 from engine.expressions.evaluate import Evaluator
 from engine.expressions.language import Expression, parse
+from engine.expressions.nodes import Literal, walk
 from engine.expressions.problems import ExpressionRefused
 from engine.expressions.types import BOOLEAN, Type
 from engine.fields.base import FieldType, Reader, Value, Wrong, accepted
@@ -133,8 +134,8 @@ def approves_or_asks(ctx: Context) -> bool:
     if any(rule.trigger.name in asking for entity in workspace.entities.values() for rule in buttons(ctx, entity)):
         return True
     steps = (step for rule in rule_book(workspace).rules.values() for step in every_step(rule.steps) if step.verb == "ask")
-    named = " ".join(str(word) for step in steps for word in (step.body.get("who"), step.body.get("escalate")))
-    return any(f"'{role}'" in named for role in ctx.actor.roles)
+    whom = (term for step in steps for place in ("who", "escalate/to") if isinstance(term := step.terms.get(place), Expression))
+    return any(isinstance(node, Literal) and node.value in ctx.actor.roles for term in whom for node in walk(term.tree))
 
 
 def _asking(book: RuleBook) -> frozenset[str]:

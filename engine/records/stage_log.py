@@ -3,58 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
 
 from engine import system_tables as tables
 from engine.database_ready import Ready
+from engine.expressions.sql_time import elapsed
 from engine.fields.base import Value
 
 _log = tables.stage_log
+_OF_RECORD = (_log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger))
 #: When record ``p_record`` of ``p_entity`` came into the stage it is in. Of the bare instant SQLite would look for the greatest by walking all records' rows
 #: from the newest on.
-SINCE = sa.select(sa.func.max(sa.func.coalesce(_log.c.at, _log.c.at), type_=_log.c.at.type)).where(
-    _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger)
-)
-_THROUGH = Ready(
-    sa.select(_log.c.from_stage).where(
-        _log.c.entity == sa.bindparam("p_entity", type_=sa.Text), _log.c.record == sa.bindparam("p_record", type_=sa.BigInteger), _log.c.from_stage.is_not(None)
-    )
-)
+SINCE = sa.select(sa.func.max(sa.func.coalesce(_log.c.at, _log.c.at), type_=_log.c.at.type)).where(*_OF_RECORD)
+_THROUGH = Ready(sa.select(_log.c.from_stage).where(*_OF_RECORD, _log.c.from_stage.is_not(None)))
 #: What is written of a stage.
 STAGE_COLUMNS = ("entity", "record", "from_stage", "to_stage", "at", "by", "seconds")
 
 
-class _WholeSeconds(sa.sql.functions.FunctionElement[int]):
-    """The whole seconds from one instant to a later one."""
-
-    type = sa.BigInteger()
-    inherit_cache = True
-
-
-@compiles(_WholeSeconds, "sqlite")
-def _of_micros(element: _WholeSeconds, compiler: Any, **words: Any) -> str:
-    since, until = (compiler.process(clause, **words) for clause in element.clauses)
-    return f"(({until}) - ({since})) / 1000000"
-
-
-@compiles(_WholeSeconds, "postgresql")
-def _of_timestamps(element: _WholeSeconds, compiler: Any, **words: Any) -> str:
-    since, until = (compiler.process(clause, **words) for clause in element.clauses)
-    return f"CAST(trunc(extract(epoch FROM ({until}) - ({since}))) AS BIGINT)"
-
-
-def _insert() -> Ready:
+@cache
+def _inserting(dialect: str) -> Ready:
     """One move. ``p_since``: when the stage before began unless the log knows it; None where there was none, and ``seconds`` stays empty."""
     since, until = (sa.bindparam(name, type_=_log.c.at.type) for name in ("p_since", "p_at"))
     begun = sa.func.coalesce(SINCE.scalar_subquery(), since, type_=_log.c.at.type)
-    seconds = sa.case((since.is_not(None), _WholeSeconds(begun, until)))
+    seconds = sa.case((since.is_not(None), elapsed(dialect, begun, until, 1)))
     return Ready(sa.insert(_log).values(seconds=seconds).inline(), [name for name in STAGE_COLUMNS if name != "seconds"])
-
-
-_INSERT = _insert()
 
 
 def gone_through(connection: sa.Connection, entity: str, record: int) -> frozenset[str]:
@@ -76,5 +51,5 @@ class StageLog:
 
     def write(self) -> None:
         """Write what was gathered, in order; may be called again."""
-        _INSERT.run_each(self._connection, self._gained)
+        _inserting(self._connection.dialect.name).run_each(self._connection, self._gained)
         self._gained.clear()
