@@ -15,6 +15,7 @@ from engine.errors import Denied, Invalid, NotFound
 from engine.storage import Instant
 
 _state = tables.workspace_state
+_PEOPLE_CHANGED, _NEVER = "tangram_people_changed", object()
 
 
 def wall() -> datetime:
@@ -130,6 +131,16 @@ def move(connection: sa.Connection, to: datetime) -> datetime:
 def raise_permission_version(connection: sa.Connection) -> None:
     """To be called by whatever changes people, teams or roles, in the same transaction: every cached right is read anew."""
     connection.execute(_state.update().values(permission_version=_state.c.permission_version + 1))
+
+
+def note_people_changed(connection: sa.Connection) -> None:
+    """This transaction has changed people, teams or roles: what was read of them before, or is read in it, holds for nobody else."""
+    connection.info[_PEOPLE_CHANGED] = connection.get_transaction()
+
+
+def has_changed_people(connection: sa.Connection) -> bool:
+    """Whether the connection's transaction has."""
+    return connection.info.get(_PEOPLE_CHANGED, _NEVER) is connection.get_transaction()
 
 
 def raise_settings_version(connection: sa.Connection) -> None:

@@ -6,13 +6,12 @@ One row per person. A calendar may hold a message back: it is there from its ope
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from engine.access import remember
 from engine.database_ready import Ready
 from engine.errors import Fault, Invalid, NotFound
 from engine.outbox import opening, send_to_people
@@ -20,14 +19,12 @@ from engine.records.query_labels import labels
 from engine.rules.compile import rule_book
 from engine.rules.effects import Notify
 from engine.rules.wording import Wording, told, worded
-from engine.scope import among, ids_value
-from engine.surroundings import is_there
+from engine.surroundings import is_there, who_is_there
 from engine.system_tables_rules import notice
 from metadata.text import label_text
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.workspace import Workspace
 
 SCREEN = "screen"
 #: The kind of messages that tell who is to decide an approval; they are about it, not about a record.
@@ -36,6 +33,7 @@ _TO_DECIDE = {"zh": "待您审批：", "en": "For you to decide: "}
 PAGE = 50
 #: The badge counts no further.
 MOST_COUNTED = 100
+_INSERT = Ready(sa.insert(notice).inline(), [column.name for column in notice.c if column.name != "id"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,22 @@ class Inbox:
 # --- writing -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: str = "rule", on_the_spot: list[Wording] | None = None) -> int:
-    """Write a message to people, in the open transaction; gives how many of them it goes to. Those who left get none.
+@dataclass(slots=True)
+class Gathered:
+    """Messages of one transaction, written in one call at its end or before somebody looks."""
+
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def write(self, connection: sa.Connection) -> None:
+        """Write them, in order; may be called again."""
+        _INSERT.run_each(connection, self.rows)
+        self.rows.clear()
+
+
+def notify(
+    ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: str = "rule", on_the_spot: list[Wording] | None = None, into: Gathered | None = None
+) -> int:
+    """A message to people, in the open transaction: gathered with its others, or written at once; gives how many people it goes to. Those who left get none.
 
     On another channel than the screen it leaves through that connection after commit (engine/outbox.py). ``on_the_spot``: the actor is there to read
     what is meant for them, so that it is put here and counts as read.
@@ -89,8 +101,11 @@ def notify(ctx: Context, effect: Notify, *, rule: str, run: int | None, kind: st
         "frame": wording.frame,
         "kind": kind,
     }
-    people = ids_value(sorted(set(effect.people)), ctx.workspace.database.dialect)
-    return remember(ctx.workspace, ("notify",), lambda: _telling(ctx.workspace)).run(ctx.open, {**row, "people": people, "now": ctx.now, "reader": reader or 0})
+    people, gathered = who_is_there(ctx, set(effect.people)), into if into is not None else Gathered()
+    gathered.rows += [{**row, "person": person, "read_at": ctx.now if person == reader else None} for person in people]
+    if into is None:
+        gathered.write(ctx.open)
+    return len(people)
 
 
 def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording, *, rule: str, run: int | None) -> None:
@@ -109,33 +124,14 @@ def notify_asked(ctx: Context, number: int, turn: sa.Select[Any], title: Wording
     before = sa.select(earlier.c.person).where(earlier.c.entity == ASK, earlier.c.record == number, earlier.c.kind == ASK)
     person = ctx.workspace.entities["person"].table.c.id
     values = {name: sa.literal(value, notice.c[name].type) for name, value in row.items()}
-    insert = _insert(ctx.workspace, values, sa.and_(person.in_(turn), person.not_in(before)), ctx.now)
-    ctx.open.execute(insert, execution_options={"scoped": True})
+    chosen = sa.select(person, *values.values()).where(person.in_(turn), person.not_in(before), is_there(ctx.workspace, ctx.now))
+    ctx.open.execute(sa.insert(notice).from_select(["person", *values], chosen), execution_options={"scoped": True})
 
 
 def forget_asked(ctx: Context, number: int) -> None:
     """An approval has ended: whoever was told of it has nothing to do any more, so that nothing unread is left of it."""
     terms = (notice.c.entity == ASK, notice.c.record == number, notice.c.kind == ASK, notice.c.read_at.is_(None))
     ctx.open.execute(sa.update(notice).where(*terms).values(read_at=ctx.now))
-
-
-def _telling(workspace: Workspace) -> Ready:
-    """One message for each of ``people`` who is there ``now``, what stands in it given by column; that of ``reader`` has been read."""
-    names = ("at", "rule", "run", "entity", "record", "text", "frame", "kind")
-    values: dict[str, sa.ColumnElement[Any]] = {name: sa.bindparam(name, type_=notice.c[name].type, required=True) for name in names}
-    meant = among(workspace.entities["person"].table.c.id, "people", workspace.database.dialect)
-    now = sa.bindparam("now", type_=notice.c.at.type, required=True)
-    reader = sa.bindparam("reader", type_=sa.BigInteger, required=True)
-    values["read_at"] = sa.case((workspace.entities["person"].table.c.id == reader, now), else_=None)
-    return Ready(_insert(workspace, values, meant, now).execution_options(scoped=True))
-
-
-def _insert(
-    workspace: Workspace, values: Mapping[str, sa.ColumnElement[Any]], whose: sa.ColumnElement[bool], now: datetime | sa.BindParameter[datetime]
-) -> sa.Insert:
-    """One message for each person meant who is there."""
-    chosen = sa.select(workspace.entities["person"].table.c.id, *values.values()).where(whose, is_there(workspace, now))
-    return sa.insert(notice).from_select(["person", *values], chosen)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------------------------------------

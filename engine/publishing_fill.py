@@ -19,7 +19,7 @@ from engine.clock import State
 from engine.context import Cause, Context
 from engine.expressions.to_sql import value
 from engine.fields.base import Value, Wrong, accepted
-from engine.records.carried import carry, carry_anew
+from engine.records.carried import Share, carry, carry_anew
 from engine.records.derived import own_value
 from engine.records.derived_rollups import gather
 from engine.records.search import token_columns, write_tokens
@@ -196,7 +196,7 @@ class _Filler:
             return
         item = next(one for one in entity.carried if one.key == key)
         with self.work() as work:
-            carry(self.new, work.connection, entity, item.link, {item.field}, self.only.get(item.entity, frozenset()))
+            carry(self.new, work.connection, [Share(entity, item.link, (item.field,), sorted(self.only.get(item.entity, ())))])
             for one in self.only.get(entity.key, frozenset()):
                 carry_anew(self.new, work.connection, entity, key, (one, one))
 

@@ -77,7 +77,8 @@ class RuleJobs:
     def _prepare(connection: sa.Connection, runs: Sequence[JobRun]) -> _Batch:
         state, home, name = read_state(connection), runs[0].home, runs[0].workspace
         workspace = home.standing(name, state) or home.look(name)[0]
-        ctx = Context(home, workspace, system_actor("clock"), state.now, cause=Cause("system", "clock")).within(connection, state)
+        actor = replace(system_actor("clock"), permission_version=state.permission_version)
+        ctx = Context(home, workspace, actor, state.now, cause=Cause("system", "clock")).within(connection, state)
         dialect = connection.dialect.name
         switches = _switches(dialect).rows(connection, {"rules": ids_value({run.args["rule"] for run in runs}, dialect)})
         off = {rule: by for rule, off_at, by, _ in switches if off_at is not None}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
 from engine.access import remember
+from engine.clock import has_changed_people
+from engine.database_ready import Ready
 from engine.expressions.binds import Bound, ZoneBound
 from engine.expressions.evaluate import Environment, Evaluator, Fields
 from engine.expressions.to_sql import bind_values, condition, needed_in
 from engine.fields.base import FieldType, Reader, Value, Wrong, accepted
 from engine.holidays import closed_days
 from engine.myself import Myself
-from engine.scope import TableNames, engine_select
+from engine.scope import TableNames, among, engine_select, ids_value
 from metadata.definitions import Field as Definition
 
 if TYPE_CHECKING:
@@ -62,10 +64,46 @@ def active_people(ctx: Context, role: str) -> list[int]:
 
 def is_there(workspace: Workspace, at: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
     """Whether a row of the people is of somebody who works here at that moment: who is asked, told and turned to. The same as may enter (actors.load_actor)."""
+    ends = workspace.entities["person"].fields["ends_at"].column
+    assert ends is not None
+    return sa.and_(*_works_here(workspace), sa.or_(ends.is_(None), ends > at))
+
+
+def _works_here(workspace: Workspace) -> tuple[sa.ColumnElement[bool], ...]:
+    """Whether a row of the people is of somebody who has not left."""
     people = workspace.entities["person"]
-    active, ends = people.fields["active"].column, people.fields["ends_at"].column
-    assert active is not None and ends is not None
-    return sa.and_(people.table.c.deleted_at.is_(None), active.is_(True), sa.or_(ends.is_(None), ends > at))
+    active = people.fields["active"].column
+    assert active is not None
+    return people.table.c.deleted_at.is_(None), active.is_(True)
+
+
+def who_is_there(ctx: Context, people: Collection[int]) -> list[int]:
+    """Those of some people who work here now, in order. Who does is remembered until a right is changed; a transaction that has changed people asks."""
+    version = ctx.actor.permission_version
+    if not version or has_changed_people(ctx.open):
+        return sorted(one for one, ends in _ends(ctx, people).items() if ends is None or ends > ctx.now)
+    kept = ctx.workspace.cache.get(("there", version))
+    if not isinstance(kept, dict):
+        for key in [key for key in list(ctx.workspace.cache) if key[0] == "there"]:
+            ctx.workspace.cache.pop(key, None)
+        kept = ctx.workspace.cache[("there", version)] = {}
+    known: dict[int, datetime | Literal["gone"] | None] = kept
+    if missing := [one for one in people if one not in known]:
+        known.update({**dict.fromkeys(missing, "gone"), **_ends(ctx, missing)})
+    return sorted(one for one in people if (ends := known[one]) is None or (ends != "gone" and ends > ctx.now))
+
+
+def _ends(ctx: Context, people: Collection[int]) -> dict[int, datetime | None]:
+    """Until when those of some people work here who do."""
+
+    def build() -> Ready:
+        table, dialect = ctx.workspace.entities["person"].table, ctx.workspace.database.dialect
+        ends = ctx.workspace.entities["person"].fields["ends_at"].column
+        assert ends is not None
+        return Ready(sa.select(table.c.id, ends).where(among(table.c.id, "people", dialect), *_works_here(ctx.workspace)).execution_options(scoped=True))
+
+    rows = remember(ctx.workspace, ("who is there",), build).rows(ctx.open, {"people": ids_value(people, ctx.workspace.database.dialect)})
+    return {row[0]: row[1] for row in rows}
 
 
 def active_with_right(ctx: Context, *wanted: str) -> list[int]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Plans and expressions kept per version; when there are more, all are forgotten and made again.
 CACHE_LIMIT = 8192
 #: First words of the keys under which the cache holds what was read of a workspace's data.
-_OF_DATA = frozenset({"actors", "teams", "logins", "settings timeline", "published", "rule book of", "scenarios"})
+_OF_DATA = frozenset({"actors", "teams", "logins", "settings timeline", "published", "rule book of", "scenarios", "there"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ They are no values of the record: no version rises, history notes nothing (it no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,7 +18,6 @@ from engine.scope import among, ids_value
 if TYPE_CHECKING:
     from engine.workspace import Carried, CompiledEntity, Workspace
 
-_CHUNK = 5_000
 Place = tuple[str, str]  # (entity, link)
 
 
@@ -50,11 +50,10 @@ class Carrying:
     def settle(self, connection: sa.Connection) -> None:
         """Bring every row up to date, the deleted ones too: they may come back."""
         due, self._due = self._due, {}
-        for (entity, link), (ids, fields) in sorted(due.items()):
-            child = self._workspace.entities[entity]
-            ordered = sorted(ids)
-            for start in range(0, len(ordered), _CHUNK):
-                carry(self._workspace, connection, child, link, fields, ordered[start : start + _CHUNK])
+        left = [Share(self._workspace.entities[entity], link, tuple(sorted(fields)), sorted(ids)) for (entity, link), (ids, fields) in sorted(due.items())]
+        while left:
+            some, left = _together(left) if connection.dialect.name == "postgresql" else (left[:1], left[1:])
+            carry(self._workspace, connection, some)
 
 
 def carriers(workspace: Workspace) -> Mapping[Place, tuple[Place, ...]]:
@@ -70,15 +69,41 @@ def carriers(workspace: Workspace) -> Mapping[Place, tuple[Place, ...]]:
     return remember(workspace, ("carriers",), build)
 
 
-def carry(workspace: Workspace, connection: sa.Connection, child: CompiledEntity, link: str, fields: Collection[str], targets: Collection[int]) -> None:
-    """Copy fields of the target records to all rows whose link leads to them: one statement, however many."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What rows of one entity take of the records one of their links leads to."""
+
+    child: CompiledEntity
+    link: str
+    fields: tuple[str, ...]
+    targets: list[int]
+
+
+def _together(shares: list[Share]) -> tuple[list[Share], list[Share]]:
+    """The shares that one statement may write, and the others: it changes a row once."""
+    some: dict[str, Share] = {}
+    for share in shares:
+        some.setdefault(share.child.key, share)
+    return list(some.values()), [share for share in shares if some[share.child.key] is not share]
+
+
+def carry(workspace: Workspace, connection: sa.Connection, shares: Sequence[Share]) -> None:
+    """Copy fields of the target records to all rows whose links lead to them: one statement, however many; several entities only on PostgreSQL."""
+    dialect = workspace.database.dialect
 
     def build() -> Ready:
-        items = [item for item in child.carried if item.link == link and item.field in fields]
-        return Ready(_copying(workspace, child, items).where(among(child.table.c[link_column(child, link)], "ids", workspace.database.dialect)))
+        updates = []
+        for number, share in enumerate(shares):
+            items = [item for item in share.child.carried if item.link == share.link and item.field in share.fields]
+            meant = among(share.child.table.c[link_column(share.child, share.link)], f"ids_{number}", dialect)
+            updates.append(_copying(workspace, share.child, items).where(meant))
+        if len(updates) == 1:
+            return Ready(updates[0])
+        parts = [update.returning(share.child.table.c.id).cte(f"part_{number}") for number, (share, update) in enumerate(zip(shares, updates, strict=True))]
+        return Ready(sa.select(sa.literal(1)).add_cte(*parts).execution_options(scoped=True))
 
-    statement = remember(workspace, ("carry", child.key, link, *sorted(fields)), build)
-    statement.run(connection, {"ids": ids_value(targets, workspace.database.dialect)})
+    statement = remember(workspace, ("carry", *((share.child.key, share.link, share.fields) for share in shares)), build)
+    statement.run(connection, {f"ids_{number}": ids_value(share.targets, dialect) for number, share in enumerate(shares)})
 
 
 def carry_anew(workspace: Workspace, connection: sa.Connection, child: CompiledEntity, key: str, span: tuple[int, int] | None) -> None:

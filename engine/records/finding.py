@@ -105,6 +105,7 @@ class Finder:
         shape, values = self._binds(entity, where, spaces)
         order = tuple((self._sorted(entity, what), down) for what, down in effect.sort)
         work = self._work
+        hold = effect.hold and work.locks
 
         def build() -> _Asked:
             names = TableNames(work.workspace, entity, entity.table.c)
@@ -114,19 +115,21 @@ class Finder:
             terms = [self._order(value(what, names), down) for what, down in order]
             last = entity.table.c.id.desc() if order and order[-1][1] else entity.table.c.id
             select = select.order_by(*terms, last).limit(sa.bindparam("p_limit", type_=sa.Integer))
+            if hold:
+                select = select.with_for_update(of=entity.table, key_share=True)
             spelled = [spell(where.tree) if where is not None else "", *(f"{spell(what.tree)}{'-' if down else '+'}" for what, down in order)]
             looked_at = looked_through(work.workspace, entity, *(one for one in (where, *(what for what, _ in order)) if one is not None))
             return _Asked(Ready(select), needed_of(select), frozenset(looked_at), "\x1f".join([entity.key, *spelled]))
 
-        key = ("find", entity.key, where, shape, order, effect.scope and self._person.roles)
+        key = ("find", entity.key, where, shape, order, effect.scope and self._person.roles, hold)
         asked = remember(work.workspace, key, build)
         binds = {**self._filled(asked, values, spaces), "p_limit": limit}
         question = (asked.question, repr(binds))
-        found = None if effect.scope else self._answered(entity, asked, question)
+        found = None if effect.scope or hold else self._answered(entity, asked, question)
         rows = [whole_row(work.workspace, entity, row) for row in asked.ready.rows(work.connection, binds)] if found is None else found
         if found is None:
             for row in rows:
-                work.keep(entity.key, row)
+                work.keep(entity.key, row, ours=hold)
             work.known.answered(question, asked.entities, [row["id"] for row in rows])
         if effect.take == "all" and len(rows) == MOST_FOUND:
             raise Conflict("rule_found_too_many", entity=entity.title or entity.key, limit=MOST_FOUND)

@@ -159,7 +159,8 @@ class Applier:
 
     def notify(self, effect: effects.Notify) -> int:
         """A message to people, in the inbox or through a connection; whoever waits for the answer reads theirs on the spot."""
-        return notices.notify(self.saving.work.ctx, effect, rule=self.frame.rule.key, run=self.frame.run, on_the_spot=self.saving.told)
+        saving, frame = self.saving, self.frame
+        return notices.notify(saving.work.ctx, effect, rule=frame.rule.key, run=frame.run, on_the_spot=saving.told, into=saving.log.notices)
 
     def send(self, effect: effects.Send) -> int:
         """A message to the outside, after commit."""
@@ -172,6 +173,7 @@ class Applier:
     def engine(self, effect: effects.Engine) -> Value:
         """What only the engine can do: it reads and writes by statements of its own."""
         self.saving.work.stages.write()
+        self.saving.log.notices.write(self.saving.work.connection)
         self.saving.work.known.forget()
         return ENGINE_EFFECTS[effect.name](self.saving, effect.params)
 

@@ -1,6 +1,6 @@
 """Runs of rules as rows of the run table: ids drawn before anything is written, rows inserted together at the end, occurrences unique.
 
-Several runs of jobs share a transaction, and the ids drawn in it. Runs asked for later are jobs, put together at the end, too.
+Several runs of jobs share a transaction, and the ids drawn in it. Runs asked for later are jobs, put together at the end, too; so are messages to people.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from engine import system_tables_rules as tables
 from engine.database_ready import Ready
 from engine.jobs import put_all
+from engine.notices import Gathered
 from engine.records.ids import draw_ids
 from engine.rules.book import CompiledRule
 from engine.rules.effects import Handle
@@ -51,6 +52,7 @@ class RunLog:
 
     work: Work
     ahead: int = 0
+    notices: Gathered = field(default_factory=Gathered)
     _rows: list[tuple[Handle | None, dict[str, Any]]] = field(default_factory=list)
     _later: list[tuple[Mapping[str, Any], int | None]] = field(default_factory=list)
     _known: dict[tuple[str, str], bool] = field(default_factory=dict)  # (rule, occurrence) -> whether it ran
@@ -111,7 +113,8 @@ class RunLog:
         self._later.append((args, person))
 
     def finish(self) -> None:
-        """Write the runs and the jobs of those to come, each in one statement."""
+        """Write the runs, the jobs of those to come and what people are told, each in one call."""
+        self.notices.write(self.work.connection)
         if self._later:
             put_all(self.work.connection, self.work.workspace.name, "rule", self._later)
             self._later = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.access import Grant, grant_of, remember
-from engine.clock import raise_permission_version
+from engine.clock import note_people_changed, raise_permission_version
 from engine.database import TRY
 from engine.expressions.binds import bind_values
 from engine.expressions.evaluate import Evaluator
@@ -181,6 +181,11 @@ class Work:
         elif place not in self._ours:
             self._others.add(place)
 
+    @property
+    def locks(self) -> bool:
+        """Whether what is read in order to be changed is locked by that reading: SQLite's writer has no rival, and who only looks locks nothing."""
+        return self.ctx.transaction == "write" and not self._alone
+
     def bound(self, statement: Statement) -> Mapping[str, Any]:
         """The values of the surroundings a statement wants."""
         return bind_values(self.evaluator, statement.needed) if statement.needed else {}
@@ -336,6 +341,7 @@ class Work:
     def rights_changed(self) -> None:
         """People, teams or roles were changed: who may do what is looked up anew after this transaction."""
         self._rights_changed.append(True)
+        note_people_changed(self.connection)
 
     def finish(self) -> None:
         """Write what was gathered: history in one insert, then search tokens, then what other rows carry of the changed ones. May be called again."""

@@ -105,7 +105,8 @@ class Find(Effect):
     """Records of an entity. ``where`` and ``sort`` are compiled over its rows, or texts a plugin wrote; ``spaces``: the names they use besides.
 
     Result by ``take``: "one" a Handle or None, a number (or "all") a list of Handles, "count" an integer, ("sum" | "min" | "max", expression) a value.
-    ``show``: rows of named values instead of Handles. ``scope``: "me" leaves only what the acting person may read.
+    ``show``: rows of named values instead of Handles. ``scope``: "me" leaves only what the acting person may read. ``hold``: the records are going to be
+    changed, so that nobody else may from here on.
     """
 
     entity: str
@@ -115,6 +116,7 @@ class Find(Effect):
     show: Mapping[str, Expression] = field(default_factory=dict)
     spaces: Mapping[str, Value] = field(default_factory=dict)
     scope: str = ""
+    hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def _set(frame: Frame, step: Step) -> Effects:
     body, values = step.body, _given(frame, step.under("set"))
     targets: Sequence[Handle | None]
     if "in" in body:
-        targets = yield Find(body["in"], _expression(step, "where"), take=MOST_ITEMS + 1, spaces=dict(frame.spaces))
+        targets = yield Find(body["in"], _expression(step, "where"), take=MOST_ITEMS + 1, spaces=dict(frame.spaces), hold=True)
         _bounded(frame, step, len(targets))
     else:
         targets = [frame.of(body.get("on", "record"))]

@@ -8,6 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from engine.builtin import DOCUMENTS
 from engine.context import Context
 from engine.home import Home
@@ -150,3 +152,19 @@ def run_rule(ctx: Context, asked: Asked) -> RunResult:
         result = runs.run(inner, asked)
         runs.finish()
     return result
+
+
+@contextmanager
+def sent(word: str = "") -> Iterator[list[str]]:
+    """The statements sent meanwhile that hold a word, transactions' begin and end apart."""
+    found: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if word in statement and not statement.startswith(("BEGIN", "COMMIT")):
+            found.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)

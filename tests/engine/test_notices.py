@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from engine import notices
 from engine.clock import move
+from engine.context import Context
 from engine.errors import Invalid, NotFound
 from engine.home import Home
 from engine.notices import inbox, mark, notify, unread
@@ -20,7 +21,7 @@ from engine.records.runs import Asked
 from engine.rules.effects import Handle, Notify
 from engine.system_tables_rules import notice
 from tests.engine.garden import NOW, Garden, garden_homes, handle, make_garden
-from tests.engine.homes import run_rule
+from tests.engine.homes import run_rule, sent
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,35 @@ def test_who_has_left_by_date_is_told_nothing_from_that_moment_on(garden):
     with garden.acting() as ctx:
         move(ctx.open, NOW + timedelta(days=2))
     assert tell(garden, plant, "gil", "gus") == 1
+
+
+def test_who_leaves_in_a_transaction_is_told_nothing_in_it_and_is_told_again_when_it_goes_back(garden):
+    gus, ada = garden.people["gus"], garden.as_("ada")
+
+    def told(ctx: Context) -> int:
+        return notify(ctx, Notify([gus], "你好"), rule="tell_owner", run=None)
+
+    with ada.writing() as ctx:
+        assert told(ctx) == 1
+    with pytest.raises(RuntimeError), ada.writing() as ctx:
+        service.update(ctx, "person", gus, {"active": False}, service.ANY)
+        assert told(ctx) == 0
+        raise RuntimeError
+    with ada.writing() as ctx:
+        assert told(ctx) == 1
+    service.update(garden.ctx, "person", gus, {"active": False}, service.ANY)
+    with ada.writing() as ctx:
+        assert told(ctx) == 0
+
+
+def test_the_messages_of_a_transaction_are_written_in_one_call_in_their_order(garden):
+    steps = [{"notify": "param.who", "key": f"n{number}", "message": f"第{number}条"} for number in range(3)]
+    rule = {"on": {"event": "bell", "with": {"who": {"type": "person"}}}, "title": "铃", "then": steps}
+    changed = make_garden(garden.home, sandbox=True, changes={("rule", "bell"): rule})
+    with sent("notice (") as statements:
+        run_rule(changed.ctx, Asked("bell", None, "once", {"who": changed.people["gil"]}))
+    assert len(statements) == 1
+    assert texts(changed, "gil") == ["第2条", "第1条", "第0条"]
 
 
 def test_a_message_of_a_transaction_that_goes_back_was_never_sent(garden):
@@ -204,17 +234,10 @@ def test_a_foreign_cursor_is_refused(garden, cursor):
 
 def test_the_badge_costs_one_statement_that_goes_by_an_index(garden):
     tell(garden, garden.plant(owner=garden.people["gil"]), "gil")
-    ctx, said = garden.as_("gil"), []
-
-    def note(connection, cursor, statement, *_):
-        said.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
+    ctx = garden.as_("gil")
+    with sent("notice") as statements:
         assert unread(ctx) == 1
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-    assert len(said) == 1
+    assert len(statements) == 1
     with garden.workspace.database.read() as connection:
         if connection.dialect.name == "sqlite":
             plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN SELECT id FROM notice WHERE person = 1 AND at <= 5 AND read_at IS NULL LIMIT 100").all()

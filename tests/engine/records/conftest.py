@@ -1,18 +1,17 @@
 """A small world for the records room: customers with masked phones, visits rolled up, orders with lines; people of three roles."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from engine.builtin import DOCUMENTS
 from engine.home import Home
 from engine.publishing import create_workspace
 from engine.records import service
 from metadata.bundle import Bundle
+from tests.engine.homes import sent
 from tests.inhabited import Inhabited
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -206,22 +205,7 @@ def world(make_world: Callable[..., World], database_kind: str) -> World:
     return make_world(database_kind)
 
 
-@contextmanager
-def statements(world: World) -> Iterator[list[str]]:
-    """The statements sent meanwhile, transactions' begin and end apart."""
-    seen: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
-        if not statement.startswith(("BEGIN", "COMMIT")):
-            seen.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-
-
-@pytest.fixture(name="statements")
-def statements_fixture() -> Callable[[World], Any]:
-    return statements
+@pytest.fixture
+def statements() -> Callable[[World], Any]:
+    """Notes the statements a world is sent."""
+    return lambda world: sent()

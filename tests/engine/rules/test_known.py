@@ -1,7 +1,6 @@
 """What a transaction knows it does not ask for: rows that link to a record it has made, rows it has read, answers it was given, until it takes a lock."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 from engine.errors import Conflict
 from engine.records import service
 from engine.records.record import ANY
+from tests.engine.homes import sent
 
 TASKS = [
     {"create": "task", "key": "one", "values": {"customer": "record", "title": "'one'", "amount": 500}},
@@ -30,29 +30,13 @@ TASKS = [
 ]
 
 
-@contextmanager
-def asked(word: str) -> Iterator[list[str]]:
-    """The statements that hold a word."""
-    found: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if word in statement:
-            found.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-
-
 def test_what_links_to_a_record_just_made_is_told_as_the_database_would_tell_it(make_site, database_kind):
     made = {"title": "新客户", "on": {"after": "create", "entity": "customer"}, "if": "name == 'new'", "then": TASKS}
     standing = {"title": "老客户", "on": {"action": "customer.count"}, "then": TASKS}
     site = make_site(database_kind, {("rule", "made"): made, ("rule", "standing"): standing})
     old = site.customer("old")
     service.act(site.ctx(), "customer", old, "count", {})
-    with asked("r_task") as statements:
+    with sent("r_task") as statements:
         new = site.customer("new")
     assert site.row("customer", new)["note"] == site.row("customer", old)["note"] == "2 1 all none nothing two 2"
     looked = [one for one in statements if one.startswith("SELECT")]
@@ -66,7 +50,7 @@ def test_roll_ups_of_a_record_just_made_are_true_without_being_gathered(make_sit
         {"if": "spells == 1 and exists(followed)", "key": "seen", "then": [{"set": {"note": "'seen'"}}]},
     ]}  # fmt: skip
     site = make_site(database_kind, {("rule", "follow"): follow})
-    with asked("v_spells") as counted, asked("v_followed") as latest:
+    with sent("v_spells") as counted, sent("v_followed") as latest:
         saved = service.create(site.ctx("b1"), "customer", {"name": "李四"})
     assert not counted and not latest
     row = site.row("customer", saved.id)
@@ -91,7 +75,7 @@ def test_the_same_question_is_asked_once_until_something_is_written_to_what_it_a
     site = make_site(database_kind, {("rule", "count"): rule})
     service.create(site.ctx(), "task", {"title": "there"})
     customer = site.customer()
-    with asked("r_task.status =") as statements:
+    with sent("r_task.status =") as statements:
         service.act(site.ctx(), "customer", customer, "count", {})
     assert site.row("customer", customer)["note"] == "112" and len(statements) == 2
 
@@ -138,3 +122,38 @@ def test_what_is_gathered_of_people_is_true_at_once_and_leaves_their_rights_as_r
     assert site.home.look(site.name)[1].permission_version == version
     service.update(site.ctx(), "person", site.person("s1"), {"name": "someone"}, ANY)
     assert site.home.look(site.name)[1].permission_version > version
+
+
+def test_rows_a_step_changes_are_taken_hold_of_as_they_are_found(make_site, database_kind):
+    """One statement finds and locks them, however many; what each was is in its history all the same."""
+    rule = {
+        "title": "取消",
+        "on": {"action": "customer.cancel"},
+        "then": [{"set": {"status": "'cancelled'"}, "in": "task", "where": "customer == record and status == 'open'"}],
+    }
+    site = make_site(database_kind, {("rule", "cancel"): rule})
+    customer = site.customer()
+    tasks = [service.create(site.ctx(), "task", {"title": f"t{number}", "customer": customer}).id for number in range(4)]
+    with sent("FROM") as statements:
+        service.act(site.ctx(), "customer", customer, "cancel", {})
+    assert len([one for one in statements if one.startswith("SELECT") and "r_task.title" in one]) == 1
+    assert [(site.row("task", task)["status"], site.row("task", task)["version"]) for task in tasks] == [("cancelled", 2)] * 4
+
+
+def test_a_row_that_somebody_changed_meanwhile_is_left_alone_by_a_step_that_no_longer_means_it(make_site):
+    rule = {
+        "title": "取消",
+        "on": {"action": "customer.cancel"},
+        "then": [{"set": {"status": "'cancelled'"}, "in": "task", "where": "customer == record and status == 'open'"}],
+    }
+    site = make_site("postgresql", {("rule", "cancel"): rule})
+    customer = site.customer()
+    first, second = (service.create(site.ctx(), "task", {"title": title, "customer": customer}).id for title in ("a", "b"))
+    with site.ctx().writing() as other:
+        service.update(other, "task", first, {"status": "done"}, ANY)
+        pressed = Thread(target=lambda: service.act(site.ctx(), "customer", customer, "cancel", {}))
+        pressed.start()
+        pressed.join(0.3)
+        assert pressed.is_alive(), "it waits for the row"
+    pressed.join(10)
+    assert [site.row("task", task)["status"] for task in (first, second)] == ["done", "cancelled"]
