@@ -21,7 +21,7 @@ from engine.panels import PagePanel
 from engine.plugin import LeftOut, Plugin
 from engine.readers.base import CellReader
 from engine.readers.shelf import READERS
-from metadata.vocabulary import ActionWord, ExpressionCheck, PanelWord, RecordOf, Vocabulary
+from metadata.vocabulary import ActionWord, ExpressionCheck, KindOf, PanelWord, Vocabulary
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}(\.[a-z][a-z0-9_]{0,39})?")
 _MARK = "__tangram_word__"
@@ -89,7 +89,7 @@ class Registry:
     manifests: dict[str, Plugin] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
-    _check: tuple[ExpressionCheck, RecordOf] | None = None
+    _check: tuple[ExpressionCheck, KindOf] | None = None
     _frozen: bool = False
     _vocabulary: Vocabulary | None = None
 
@@ -146,9 +146,9 @@ class Registry:
         if plugin:
             self.plugins[plugin] = version
 
-    def check_with(self, check: ExpressionCheck, record_of: RecordOf) -> None:
+    def check_with(self, check: ExpressionCheck, kind_of: KindOf) -> None:
         """How the vocabulary checks expressions and tells what record they give; given by whoever knows how names of a bundle are typed."""
-        self._check = (check, record_of)
+        self._check = (check, kind_of)
         self._vocabulary = None
 
     def freeze(self) -> Registry:
@@ -169,7 +169,7 @@ class Registry:
                 "plugins": dict(self.plugins),
             }
             if self._check is not None:
-                words["check_expression"], words["record_of"] = self._check
+                words["check_expression"], words["kind_of"] = self._check
             self._vocabulary = Vocabulary(**words)
         return self._vocabulary
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from threading import RLock
 from typing import Any
 
-from engine.expressions.checking import check_expression, record_of
+from engine.expressions.checking import check_expression, kind_of
 from engine.expressions.problems import ExpressionRefused
 from engine.expressions.types import ANY, Type, UnknownType
 from engine.fields.computed import NoShape
@@ -14,7 +14,7 @@ from engine.fields.scope import SHANGHAI
 from engine.registry import Registry
 from engine.workspace_types import TypeBook
 from metadata.bundle import Bundle
-from metadata.vocabulary import ExpressionCheck, ExpressionPlace, ExpressionProblem, RecordOf
+from metadata.vocabulary import ExpressionCheck, ExpressionPlace, ExpressionProblem, KindOf
 
 _KEPT = 8
 
@@ -56,8 +56,8 @@ class _Book(TypeBook):
             return ANY
 
 
-def expression_check(registry: Registry) -> tuple[ExpressionCheck, RecordOf]:
-    """The check of expressions against a bundle, and what record they give, with this registry's field types and functions."""
+def expression_check(registry: Registry) -> tuple[ExpressionCheck, KindOf]:
+    """The check of expressions against a bundle, and what they give, with this registry's field types and functions."""
     books: dict[Bundle, _Book] = {}
     lock = RLock()
 
@@ -73,11 +73,11 @@ def expression_check(registry: Registry) -> tuple[ExpressionCheck, RecordOf]:
         with lock:
             return tuple(check_expression(book(bundle), place, text, registry.functions))
 
-    def record(bundle: object, place: ExpressionPlace, text: str) -> str:
+    def kind(bundle: object, place: ExpressionPlace, text: str) -> str:
         with lock:
-            return record_of(book(bundle), place, text, registry.functions)
+            return kind_of(book(bundle), place, text, registry.functions)
 
-    return check, record
+    return check, kind
 
 
 def with_expressions(registry: Registry) -> Registry:

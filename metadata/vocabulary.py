@@ -139,21 +139,21 @@ class ExpressionPlace:
 ExpressionCheck = Callable[["object", ExpressionPlace, str], Sequence[ExpressionProblem]]
 
 
-# (bundle, where the expression stands, its text) -> the entity of the one record it gives; '' for any other value.
-RecordOf = Callable[["object", ExpressionPlace, str], str]
+# (bundle, where the expression stands, its text) -> the entity of the one record it gives, the type of an amount; '' for any other value.
+KindOf = Callable[["object", ExpressionPlace, str], str]
 
 
 def _no_expressions(bundle: object, place: ExpressionPlace, source: str) -> Sequence[ExpressionProblem]:
     return ()
 
 
-def _no_record(bundle: object, place: ExpressionPlace, source: str) -> str:
+def _no_kind(bundle: object, place: ExpressionPlace, source: str) -> str:
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """All words an engine offers, frozen. ``check_expression`` type-checks one expression against a bundle, ``record_of`` tells which record it gives."""
+    """All words an engine offers, frozen. ``check_expression`` type-checks one expression against a bundle, ``kind_of`` tells what it gives where its value would not tell."""
 
     field_types: Mapping[str, FieldWord] = field(default_factory=dict)
     functions: Mapping[str, FunctionWord] = field(default_factory=dict)
@@ -161,6 +161,6 @@ class Vocabulary:
     readers: Mapping[str, ReaderWord] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
     check_expression: ExpressionCheck = _no_expressions
-    record_of: RecordOf = _no_record
+    kind_of: KindOf = _no_kind
     connectors: Mapping[str, ConnectorWord] = field(default_factory=dict)
     panels: Mapping[str, PanelWord] = field(default_factory=dict)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from engine.access import grant_of, remember
+from engine.expressions.guard import syntax_tree
 from engine.expressions.language import Expression
 from engine.frozen import holds_records
 from metadata.definitions import Form, Item, Section
@@ -108,10 +110,17 @@ def leads_to(workspace: Workspace, form: Form, item: CompiledField) -> tuple[Exp
     """The limits of a link on a form that the record it would point to tells by itself, whatever else is filled in."""
 
     def build() -> tuple[Expression, ...]:
-        limits = [limit for limit in limits_of(item, item_of(form, item.key)) if not named_by(limit)]
+        limits = [part for limit in limits_of(item, item_of(form, item.key)) for part in _parts(limit) if not named_by(part)]
         return tuple(workspace.expression(item.target, limit, wants="boolean") for limit in limits)
 
     return remember(workspace, ("form leads to", form.entity, form.key, item.key), build)
+
+
+def _parts(limit: str) -> Iterator[str]:
+    """The conditions of which each must hold for a limit to hold."""
+    tree, text = syntax_tree(limit), limit.strip()
+    for part in tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]:
+        yield ast.get_source_segment(text, part) or text
 
 
 def granted_limit(ctx: Context, entity: CompiledEntity, item: CompiledField) -> str:

@@ -114,13 +114,15 @@ def check_expression(source: TypeSource, place: ExpressionPlace, text: str, func
     return tuple(found)
 
 
-def record_of(source: TypeSource, place: ExpressionPlace, text: str, functions: Functions = FUNCTIONS) -> str:
-    """The entity of the one record that a text at a place gives; '' when it gives something else, or is wrong."""
+def kind_of(source: TypeSource, place: ExpressionPlace, text: str, functions: Functions = FUNCTIONS) -> str:
+    """What a text at a place gives where its value alone would not tell: the entity of one record, the type of an amount in notation; else ''."""
     try:
         found = parse(text, names_for(source, place), None, functions).type
     except ExpressionRefused:
         return ""
-    return found.entity if found.linked else ""
+    if found.linked:
+        return found.entity
+    return str(found) if found.exact and found.name != "integer" else ""
 
 
 def _wanted(notation: str) -> Type | None:

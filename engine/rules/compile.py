@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
-from engine.expressions.checking import names_for, record_of
+from engine.expressions.checking import kind_of, names_for
 from engine.expressions.language import Expression, parse
 from engine.expressions.types import Type, UnknownType
 from engine.fields.durations import parse_duration
@@ -63,7 +63,7 @@ def decision_of(workspace: Workspace, key: str) -> Decision:
 def _vocabulary(workspace: Workspace) -> Vocabulary:
     """The registry's words, which record a name leads to told by the workspace's own types."""
     book = workspace.book
-    return replace(workspace.registry.vocabulary(), record_of=lambda bundle, place, text: record_of(book, place, text, book.functions))
+    return replace(workspace.registry.vocabulary(), kind_of=lambda bundle, place, text: kind_of(book, place, text, book.functions))
 
 
 def _sorted_in(rules: Mapping[str, CompiledRule], off: frozenset[str] = frozenset()) -> RuleBook:

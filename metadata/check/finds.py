@@ -44,11 +44,13 @@ def _words(spot: Spot, step: Mapping[str, Any], rows: ExpressionPlace, condition
         findings.expression(spot / "take" / measure, part, rows)
 
 
-def found_type(step: Mapping[str, Any], entity: str) -> str:
-    """What a find gives: one record, rows, a number; '' when nothing can be said of it."""
+def found_type(spot: Spot, step: Mapping[str, Any], entity: str, frame: Frame) -> str:
+    """What a find gives: one record, rows, a number, an amount; '' when nothing can be said of it."""
     take = step.get("take", "one")
     if take == "count":
         return "integer"
+    if isinstance(take, Mapping) and entity and "average" not in take:
+        return next((spot.findings.vocabulary.kind_of(spot.findings.bundle, frame.rows(entity), str(part)) for part in take.values()), "")
     if "show" in step or isinstance(take, Mapping) or not entity:
         return ""
     return entity if take in ("one", 1) else f"rows:{entity}"

@@ -21,7 +21,7 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "later": ("entity", "fields", "from", "to", "where", "imports"),
     "due": ("shift", "repeat", "calendar", "where"),
     "cron": ("for_each", "where", "calendar"),
-    "action": ("entity", "with"),
+    "action": ("entity", "with", "sure"),
     "intake": ("with",),
     "event": ("with",),
 }

@@ -132,8 +132,8 @@ def _let(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame
     for name, value in step["let"].items():
         findings.expression(spot / "let" / name, value, frame.place())
         if _named(spot / "let" / name, name, frame):
-            entity = findings.vocabulary.record_of(findings.bundle, frame.place(), value) if isinstance(value, str) else ""
-            frame = frame.naming(name, entity, table_columns(spot, value))
+            kind = findings.vocabulary.kind_of(findings.bundle, frame.place(), value) if isinstance(value, str) else ""
+            frame = frame.naming(name, kind, table_columns(spot, value))
     return frame
 
 
@@ -142,7 +142,7 @@ def _find(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Fram
     if "as" not in step:
         spot.report("step_missing", word="as", verb="find")
     elif _named(spot / "as", step["as"], frame):
-        frame = frame.naming(step["as"], found_type(step, entity), found_columns(step, frame))
+        frame = frame.naming(step["as"], found_type(spot, step, entity, frame), found_columns(step, frame))
     return frame
 
 

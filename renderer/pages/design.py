@@ -15,6 +15,7 @@ from engine.messages import catalogue, told_together
 from engine.records.query_labels import labels
 from engine.releases import running
 from engine.releasing import release, to_play
+from metadata.definitions import Form, ListView
 from metadata.messages import describe
 from metadata.text import label_text
 from metadata.vocabulary import Problem
@@ -22,6 +23,7 @@ from renderer.bound_design import Designer
 from renderer.pages.releases import begin
 from renderer.requests import Routes, Visit, toast_header
 from renderer.security import Permission
+from renderer.seeking import has_words, sought
 from renderer.translations import _
 
 routes = Routes()
@@ -40,15 +42,17 @@ def _place(visit: Visit) -> tuple[str, str]:
 
 @routes.get("/w/{ws}/design", DESIGN)
 def index(visit: Visit) -> Response:
-    """What can be designed: the forms and lists of each entity, and what is drafted."""
-    bundle, locale = visit.ctx.workspace.bundle, visit.locale
+    """What can be designed: the forms and lists of each entity, and what is drafted; those that have the words sought."""
+    bundle, locale, q = visit.ctx.workspace.bundle, visit.locale, sought(visit.request)
+    designed: tuple[Iterable[Form | ListView], ...] = (bundle.forms.values(), bundle.lists.values())
     rows = []
     for key, entity in bundle.entities.items():
-        forms = [(item.key, label_text(item.title, locale, item.key)) for item in bundle.forms.values() if item.entity == key]
-        lists = [(item.key, label_text(item.title, locale, item.key)) for item in bundle.lists.values() if item.entity == key]
+        title = label_text(entity.title, locale, key)
+        named = [[(item.key, label_text(item.title, locale, item.key)) for item in items if item.entity == key] for items in designed]
+        forms, lists = ([pair for pair in pairs if has_words(q, key, title, *pair)] for pairs in named)
         if forms or lists:
-            rows.append({"key": key, "title": label_text(entity.title, locale, key), "icon": entity.icon or "file-text", "forms": forms, "lists": lists})
-    return visit.page("design.html", rows=rows, changes=_changes(visit))
+            rows.append({"key": key, "title": title, "icon": entity.icon or "file-text", "forms": forms, "lists": lists})
+    return visit.page("design.html", q=q, rows=rows, changes=_changes(visit))
 
 
 def _changes(visit: Visit) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from engine.records import service
 from engine.records.asks_deciding import decide
 from engine.records.query import Query, page
 from engine.system_tables_rules import ask
+from renderer.form_layout import all_of, form_for, item_of, limit_with, limits_of
 
 from .conftest import Site
 from .contest import contest
@@ -171,3 +172,26 @@ def test_money_adds_up_at_every_moment_and_a_refund_leaves_nothing(site: Site, s
             history.change("pay_method", to_pay_method=history.random.choice(METHODS))
         history.check()
     history.refund()
+
+
+# --- which units an order is offered -----------------------------------------------------------------------------------------------------------
+
+
+def offered(site: Site, login: str, consultant: str) -> set[int]:
+    """The units the form of an order offers somebody who writes it for a consultant."""
+    ctx = site.ctx(login)
+    item = ctx.workspace.entities["subscription"].fields["unit"]
+    limits = limits_of(item, item_of(form_for(ctx, "subscription"), "unit"))
+    return site.ids(login, "unit", all_of(*(limit_with(limit, {"consultant": str(site.person(consultant))}) for limit in limits)))
+
+
+def test_an_order_is_offered_units_that_are_free_or_held_by_its_consultant_or_its_writer(fresh_site: Site) -> None:
+    site = fresh_site
+    free, taken, other, sold = (unit_of(site) for _number in range(4))
+    service.act(site.ctx("jing"), "unit", taken, "lock", {})
+    service.act(site.ctx("qiang"), "unit", other, "book", {"customer": site.customer("qiang").id})
+    order = site.create("di", "subscription", unit=sold, customer=site.customer("di").id, pay_method="full").id
+    service.act(site.ctx("di"), "subscription", order, "submit", {})
+    assert offered(site, "fei", "jing") == {free, taken}  # a sales assistant writes the order of her consultant
+    assert offered(site, "qiang", "qiang") == {free, other}
+    assert offered(site, "fei", "di") == {free}

@@ -93,7 +93,12 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("form", "visit"): {
         "entity": "visit",
         "title": {"zh": "查看", "en": "Visit"},
-        "layout": [{"key": "basic", "items": [{"field": "guest", "where": "state == 'in'"}, "at", "said", "counts", "ward", "room", "report"]}],
+        "layout": [
+            {
+                "key": "basic",
+                "items": [{"field": "guest", "where": "state == 'in' and (not hold or name != record.said)"}, "at", "said", "counts", "ward", "room", "report"],
+            }
+        ],
     },
     ("form", "visit_report"): {
         "entity": "visit",
@@ -207,7 +212,8 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     },
     ("rule", "remit"): {
         "title": {"zh": "催缴", "en": "Ask to pay"},
-        "on": {"action": "guest.remit"},
+        "description": {"zh": "护士随即收到通知", "en": "The nurse is told at once"},
+        "on": {"action": "guest.remit", "sure": True},
         "if": "debt > 0",
         "then": [{"notify": "nurse", "message": {"zh": "请催缴", "en": "Ask to pay"}}],
     },

@@ -83,6 +83,14 @@ def test_one_without_parameters_is_done_at_once_and_one_with_them_asks(counter_c
     assert 'id="card-2"' not in page_of(client, "/l/desk")
 
 
+def test_one_to_be_sure_of_asks_first_and_tells_what_follows(counter_client):
+    client = counter_client("rosa")
+    assert re.search(r'hx-get="/w/counter/r/guest/2/do/remit" hx-target="#dialog"', page_of(client, "/l/debts"))
+    asked = client.get(f"/w/{NAME}/r/guest/2/do/remit", headers={"HX-Request": "true"}).text
+    assert "护士随即收到通知" in asked and "5,000" not in asked
+    assert "freshPage" in json.loads(post(client, "/r/guest/2/do/remit", part="x").headers["HX-Trigger"])
+
+
 def test_a_button_that_was_out_of_date_says_why_and_the_page_is_made_fresh(counter_client):
     refused = post(counter_client("rosa"), "/r/guest/3/do/leave", part="x", at_once__="1")
     told = json.loads(refused.headers["HX-Trigger"])
@@ -93,6 +101,7 @@ def test_other_lists_stand_above_with_their_columns_named_and_their_buttons(coun
     page = page_of(counter_client("rosa"), "/l/desk")
     above = page.split('<div class="above">')[1].split('class="kanban"')[0]
     assert "我的病人" in above and "钱一" in above and "周四" not in above and "<dt>" in above and "leave" in presses(above)
+    assert f'<span class="muted">{above.count("<li")}</span>' in above.split("</h2>")[0]  # on a phone the others stand to the right
     assert '<div class="above">' not in page_of(counter_client("rita"), "/l/desk")  # nothing of hers
     assert '<div class="above">' in counter_client("rosa").get(f"/w/{NAME}/l/desk", headers={"HX-Request": "true", "HX-Target": "list"}).text
 

@@ -162,3 +162,11 @@ def test_who_sets_a_value_in_the_dialog_stays_where_the_page_was(station_client)
     told = ada.post(f"{HERE}/deposit", data={"value": "2500"}, headers={"HX-Request": "true", "HX-Target": "dialog"})
     assert told.status_code == 204 and "HX-Redirect" not in told.headers and "freshPage" in told.headers["HX-Trigger"]
     assert ada.post(f"{HERE}/deposit", data={"value": "2000"}).headers["Location"].endswith("/settings")
+
+
+def test_a_form_or_list_to_design_is_found_by_its_name_or_by_what_it_is_of(station_client):
+    ada, links = station_client("ada"), r'href="/w/station/design/(form|list)/(\w+)"'
+    guests = [("list", "guests")]
+    assert all(re.findall(links, ada.get(f"/w/station/design?q={words}").text) == guests for words in ("", "病人", "GUESTS"))
+    nothing = ada.get("/w/station/design?q=没有这样的表单").text
+    assert not re.findall(links, nothing) and "没有找到“没有这样的表单”" in nothing

@@ -64,3 +64,21 @@ def test_a_refused_button_names_the_stage_its_record_is_in(make_site, database_k
         service.act(site.ctx("b1"), "customer", customer, "sum_up", {"least": 200})
     assert refused.value.code == "action_not_now"
     assert (told(refused.value, "zh"), told(refused.value, "en")) == ("现在不能执行“汇总”：阶段为“new”", "“Sum up” cannot be done now: 阶段 is “new”")
+
+
+def test_a_sum_a_rule_has_found_or_reckoned_is_told_as_money(make_site, database_kind):
+    rule = {
+        "title": "汇总",
+        "on": {"action": "customer.sum_up"},
+        "then": [
+            {"find": "task", "as": "so_far", "take": {"sum": "amount"}, "where": "customer == record"},
+            {"find": "task", "as": "most", "take": {"max": "amount"}, "where": "customer == record"},
+            {"let": {"rest": "so_far - coalesce(most, 0)", "half": "so_far"}},
+            {"refuse": "SO_MUCH", "if": "so_far > 0", "message": "共 {so_far}，最多一笔 {most}，其余 {rest}，{half - rest}"},
+        ],
+    }
+    site, customer = with_bills(make_site, database_kind, rule)
+    service.create(site.ctx(), "task", {"title": "大", "customer": customer, "amount": 123456700, "owner": site.person("b1")})
+    with pytest.raises(Conflict) as refused:
+        service.act(site.ctx("b1"), "customer", customer, "sum_up", {})
+    assert told(refused.value, "zh") == "共 1,234,585，最多一笔 1,234,567，其余 18，1,234,567"
