@@ -65,7 +65,7 @@
   on("goto", event => { location.href = event.detail.value || event.detail; });
   on("reload", () => location.reload());
   on("freshPage", async () => {
-    await htmx.ajax("GET", location.href, { target: "#main", select: "#main", swap: "morph:outerHTML" });
+    await htmx.ajax("GET", location.pathname + location.search, { target: "#main", select: "#main", swap: "morph:outerHTML" });
     all("[data-counts]").forEach(tabs => htmx.trigger(tabs, "fresh")); // counts come after their page
   });
 
@@ -421,7 +421,9 @@
     });
     const kept = one("[data-keep-tab]", list.closest("[data-tabs]"));
     if (kept) kept.value = tab.dataset.tab;
+    else history.replaceState(history.state, "", tab.matches(":first-child") ? location.pathname + location.search : `#${tab.id}`);
     if (focus) tab.focus();
+    if (tab.dataset.fetched !== undefined && !document.getElementById(tab.dataset.fetched).childElementCount) htmx.trigger(tab, "chosen");
   };
   on("click", event => { const tab = event.target.closest("[data-tabs] [role=tab]"); if (tab) chooseTab(tab); });
   on("keydown", event => {
@@ -432,8 +434,12 @@
     chooseTab(tabs[event.key === "Home" ? 0 : event.key === "End" ? last : event.key === "ArrowRight" ? (at + 1) % tabs.length : (at + last) % tabs.length], true);
   });
 
+  // The chosen part stands in the address: a page drawn anew, loaded again or come back to shows what was being read.
+  const tellTab = () => { const tab = document.getElementById(location.hash.slice(1)); if (tab?.matches("[data-tabs] [role=tab]")) chooseTab(tab); };
+  on("htmx:afterSwap", event => { if (event.detail.target.id === "main") tellTab(); });
+
   // htmx tells of the page itself a moment after its scripts ran; what a page brings of its own (design.js) has heard it by then.
-  htmx.onLoad(root => { sortables(root); rich(root); inSight(root); firstCells(); showLook(); bulk(); document.documentElement.dataset.ready = "1"; });
+  htmx.onLoad(root => { sortables(root); rich(root); inSight(root); firstCells(); showLook(); bulk(); if (root === document.body) tellTab(); document.documentElement.dataset.ready = "1"; });
   if (matchMedia("(max-width: 900px)").matches) one(".day.today")?.scrollIntoView();
   all("dialog[data-show]").forEach(dialog => dialog.showModal());
   all("#toasts [data-flash]").forEach(item => { toast({ text: item.dataset.flash, kind: item.dataset.kind, undo: item.dataset.undo }); item.remove(); });

@@ -70,6 +70,32 @@ def test_the_story_joins_changes_and_related_records_and_goes_on(open_page):
     expect(page.locator("#changes")).to_contain_text("新建")
 
 
+def test_the_part_that_is_read_stays_when_the_page_is_drawn_anew_loaded_again_or_come_back_to(open_page, site):
+    ctx = enter_as(site.home, "ward", "operator")
+    stay = service.create(ctx, "stay", {"name": "吴五", "state": "in"})
+    service.create(ctx, "round", {"stay": stay.id, "said": "睡得好"})
+    page = open_page("willi", f"/w/ward/r/stay/{stay.id}")
+    changes, rounds, story = (page.get_by_role("tab", name=name) for name in ("变更记录", "查房", "动态"))
+    changes.click()
+    expect(page.locator("#changes > li[id]")).to_have_count(1)
+    service.update(ctx, "stay", stay.id, {"name": "吴伍"}, stay.version)
+    page.evaluate("document.dispatchEvent(new Event('freshPage'))")
+    expect(page.locator(".record-name")).to_have_text("吴伍")
+    expect(changes).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#changes > li[id]")).to_have_count(2)
+    expect(page.locator("#timeline")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#changes > li[id]")).to_have_count(2)
+    rounds.click()
+    page.locator("#panel-round-stay a").first.click()
+    page.wait_for_url("**/r/round/*")
+    page.go_back()
+    expect(rounds).to_have_attribute("aria-selected", "true")
+    story.click()
+    page.reload()
+    expect(page.locator("#timeline")).to_be_visible()
+
+
 def test_all_of_a_related_list_really_are_those_of_the_record(open_page):
     page = open_page("wanda", STAY)
     page.get_by_role("tab", name="查房 24").click()
