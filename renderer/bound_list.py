@@ -12,6 +12,7 @@ from engine.records.query import Query
 from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer.cells import Inside, inside_of
+from renderer.counted import counted_address
 from renderer.form_layout import begin_title, form_for, leads_to
 from renderer.list_state import ListState, period_condition
 from renderer.row_buttons import RowButton, row_buttons
@@ -44,6 +45,7 @@ class Column:
     sortable: bool = False
     inline: bool = False
     tints: tuple[tuple[Expression, str], ...] = ()
+    counts: str = ""  # the address of the records it counts, up to the row's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def _column(
         sortable=not field and item.type.sortable and item.column is not None and name in grant.open and not item.encrypted,
         inline=not field and name in definition.inline and name in grant.writable and not item.derived,
         tints=tuple(_tints(ctx, entity, grant, definition, name)),
+        counts="" if field or name == title else counted_address(ctx, entity, item, base),
     )
 
 

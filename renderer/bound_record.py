@@ -29,6 +29,7 @@ from metadata.text import label_text
 from renderer import formats
 from renderer.bound_field import OptionView, Surroundings, bound_field, shown_text
 from renderer.cells import SAYING_NOTHING, captioned, inside_of, masked
+from renderer.counted import counted_address
 from renderer.form_layout import begin_title, form_for, leads_to
 from renderer.shell import first_list, open_lists
 from renderer.translations import _, ngettext
@@ -161,7 +162,10 @@ def _fact(desk: Desk, entity: CompiledEntity, record: Record, key: str, may_reve
     title, value = label_text(item.definition.title, desk.ctx.locale, key), record[key]
     if holds_records(item) and not isinstance(value, Masked):
         return Fact(title, _frozen(desk, entity, record.id, key, value), key)
-    return Fact(title, detail(desk, entity, item, value), key, may_reveal and isinstance(value, Masked), item.type.name in SAYING_NOTHING)
+    shown, behind = detail(desk, entity, item, value), counted_address(desk.ctx, entity, item, desk.base)
+    if behind and value and not isinstance(value, Masked):
+        shown = Markup('<a class="link" href="{}{}">{}</a>').format(behind, record.id, shown)
+    return Fact(title, shown, key, may_reveal and isinstance(value, Masked), item.type.name in SAYING_NOTHING)
 
 
 def _frozen(desk: Desk, entity: CompiledEntity, record: int, key: str, value: Any) -> Markup:

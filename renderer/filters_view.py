@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Fault, Invalid, NotFound
+from engine.expressions.problems import ExpressionRefused
 from engine.fields.base import FieldType, Wrong, accepted
 from engine.records.filters import FilterGroup, FilterRow, from_text, to_text
 from engine.records.query import lookup
+from engine.rules.phrases import Around, phrase
+from engine.rules.sentences import labels_of
 from metadata.text import label_text
 from renderer.bound_field import BoundField, OptionView, Surroundings, bound_field, region_levels
 from renderer.bound_list import PERIOD_TYPES, Layout
@@ -201,10 +204,14 @@ def group_of(layout: Layout, where: str) -> FilterGroup | None:
 
 
 def where_words(ctx: Context, layout: Layout, where: str) -> str:
-    """Conditions in the reader's words; the expression itself where it is not one of lines."""
+    """Conditions in the reader's words: line by line, or read aloud as rules are where they are not ones of lines."""
     group = group_of(layout, where)
     if group is None:
-        return where
+        key = layout.entity.key
+        try:
+            return phrase(ctx.workspace.expression(key, where, wants="boolean"), Around(labels_of(ctx.workspace, ctx.locale), key, key))
+        except ExpressionRefused:
+            return where
     words = [_row_words(ctx, layout, row) for row in group.items if isinstance(row, FilterRow)]
     return (_(" or ") if group.join == "or" else _(" and ")).join(words)
 

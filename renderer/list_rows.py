@@ -145,6 +145,12 @@ def _writer(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Cells:
     if column.is_title:
         link = f'{open_tag}<a href="{base}/r/{key}/'
         return lambda records, editable: [f'{link}{record["id"]}">{text or "—"}</a></td>' for record, text in zip(records, texts(records), strict=True)]
+    if column.counts:
+        behind, field = f'{open_tag}<a class="counts" href="{escape(column.counts)}', column.name
+        return lambda records, editable: [
+            f'{behind}{record["id"]}">{text}</a></td>' if record.get(field) else f"{open_tag}{text}</td>"
+            for record, text in zip(records, texts(records), strict=True)
+        ]
     if not column.inline:
         return lambda records, editable: [f"{open_tag}{text}</td>" for text in texts(records)]
     name, list_key, change = column.name, pen.layout.definition.key, str(escape(_("Change %(what)s", what=column.title)))

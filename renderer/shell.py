@@ -248,9 +248,15 @@ def open_lists(ctx: Context, entity: str = "") -> tuple[ListView, ...]:
 def first_list(ctx: Context, entity: str) -> ListView | None:
     """The list that stands for an entity: the first; where that holds only some of its records, a table of the menus that holds all."""
     found, order = open_lists(ctx, entity) if entity else (), _order_of_menus(ctx)
-    if not found or not found[0].where:
+    if not found or holds_all(ctx, found[0]):
         return found[0] if found else None
-    return next((view for view in found if view.key in order and view.view == "table" and not view.where), found[0])
+    return next((view for view in found if view.key in order and view.view == "table" and holds_all(ctx, view)), found[0])
+
+
+def holds_all(ctx: Context, view: ListView) -> bool:
+    """Whether a list keeps no record from its reader, but for those that became another one."""
+    into = ctx.workspace.entities[view.entity].definition.body.get("merge", {}).get("into")
+    return not view.where or (bool(into) and view.where == f"empty({into})")
 
 
 def _order_of_menus(ctx: Context) -> Mapping[str, int]:

@@ -125,6 +125,7 @@ def _ask(visit: Visit, problem: str) -> Response:
         "here": address(visit, entity, number),
         "problem": problem,
         "reason": visit.text("reason"),
+        "sure": visit.text("sure") == "yes",
     }
     status = 422 if problem else 200
     if not visit.wants_part:

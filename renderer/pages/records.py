@@ -11,6 +11,7 @@ from engine.errors import NotFound
 from engine.explaining import rules_about
 from engine.records import service
 from engine.records.asks import asked_and_awaited
+from engine.records.erasing import erased
 from engine.records.preview import granted, may
 from engine.records.query import get
 from engine.workspace import CompiledEntity
@@ -72,8 +73,9 @@ def show(visit: Visit) -> Response:
         )
         events, following = story(desk, compiled, number)
         asks, awaited = asked_and_awaited(ctx, entity, number)
-        pressed = presses(ctx, compiled, number, visit.base, awaited)
-        added = actions(ctx, compiled, visit.base, number)
+        nobody = compiled.definition.subject and bool(erased(ctx.open, entity, [number]))
+        pressed = [] if nobody else presses(ctx, compiled, number, visit.base, awaited)
+        added = [] if nobody else actions(ctx, compiled, visit.base, number)
         usual = [option for option in added if option.picked]
         data: dict[str, Any] = {
             "entity": entity,
@@ -94,8 +96,9 @@ def show(visit: Visit) -> Response:
             "press_leads": press_leads(ctx, compiled, pressed, usual[0].value if usual else ""),
             "events": events,
             "following": following,
-            "of_person": granted(ctx, compiled, number) & PERSONAL if compiled.definition.subject else frozenset(),
-            "may_edit": may(ctx, entity, number, "update"),
+            "nobody": nobody,
+            "of_person": granted(ctx, compiled, number) & PERSONAL if compiled.definition.subject and not nobody else frozenset(),
+            "may_edit": not nobody and may(ctx, entity, number, "update"),
             "may_delete": may(ctx, entity, number, "delete"),
             "list_address": list_address(visit, entity),
             "here": address(visit, entity, number),

@@ -72,7 +72,20 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "amount": {"type": "money", "required": True, "title": {"zh": "应付", "en": "Owed"}},
         },
     },
-    ("entity", "person"): {"fields": {"caring": {"type": "rollup", "title": {"zh": "在护病人", "en": "Caring"}, "from": "guest.nurse", "measure": "count"}}},
+    ("entity", "person"): {
+        "fields": {
+            "caring": {"type": "rollup", "title": {"zh": "在护病人", "en": "Caring"}, "from": "guest.nurse", "measure": "count"},
+            "heavy": {
+                "type": "rollup",
+                "title": {"zh": "重症", "en": "Heavy"},
+                "from": "guest.nurse",
+                "measure": "count",
+                "where": "level in ('a', 'b') and not hold",
+            },
+            "owing": {"type": "rollup", "title": {"zh": "欠费", "en": "Owing"}, "from": "guest.nurse", "measure": "count", "where": "debt > 0"},
+        }
+    },
+    ("list", "nurses"): {"entity": "person", "title": {"zh": "护士", "en": "Nurses"}, "sort": ["id"], "columns": ["name", "caring", "heavy", "owing"]},
     ("list", "guests"): {
         **station.DOCUMENTS["list", "guests"],
         "columns": [*station.DOCUMENTS["list", "guests"]["columns"], "debt"],

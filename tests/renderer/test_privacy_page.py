@@ -30,7 +30,8 @@ def test_the_file_can_be_read_and_taken_along(counter_client):
 def test_being_made_anonymous_tells_its_consequences_and_wants_a_reason_and_a_yes(counter_client, counter):
     client, ctx = counter_client("rosa"), enter_as(counter, NAME, "operator")
     asked = client.get(f"/w/{NAME}/r/guest/3/erase").text
-    assert "此操作不能撤销" in asked and "李三" in asked
+    assert "此操作不能撤销" in asked and "李三" in asked and "novalidate" in asked
+    assert all(word in client.get(f"/w/{NAME}/r/guest/3").text for word in ("/r/guest/3/erase", "guest=3"))
     assert post(client, "/r/guest/3/erase", reason="本人要求").status_code == 422
     lost = post(client, "/r/guest/3/erase", sure="yes", reason="")
     assert lost.status_code == 422 and "理由" in lost.text and get(ctx, "guest", 3)["name"] == "李三"
@@ -38,6 +39,9 @@ def test_being_made_anonymous_tells_its_consequences_and_wants_a_reason_and_a_ye
     assert done.status_code == 303 and get(ctx, "guest", 3)["name"] == "***"
     page = client.get(f"/w/{NAME}/r/guest/3/changes", headers={"HX-Request": "true"}).text
     assert "已匿名化" in page
+    shown = client.get(f"/w/{NAME}/r/guest/3").text
+    assert '<span class="tag slate">已匿名化</span>' in shown
+    assert all(word not in shown for word in ("/r/guest/3/erase", "/r/guest/3/edit", "/do/", "guest=3"))
     assert post(counter_client("rita"), "/r/guest/4/erase", sure="yes", reason="好奇").status_code == 403
 
 
