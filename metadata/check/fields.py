@@ -224,14 +224,7 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
     boolean = ExpressionPlace(entity, "boolean")
     for word in ("required", "read_only", "show"):
         findings.expression(spot / word, field.get(word), boolean)
-    default = field.get("default")
-    if isinstance(default, Mapping) and set(default) == {"value"}:
-        place = ExpressionPlace(entity, notation(field), frozenset({"me", "record"}), names={"record": entity})
-        findings.expression(spot / "default" / "value", default["value"], place)
-    elif kind == "choice" and isinstance(default, str):
-        codes = findings.codes(str(field.get("choices")))
-        if codes is not None and default not in codes:
-            (spot / "default").report("unknown_option_code", name=default[:80], choices=str(field.get("choices")), meant=closest(default, sorted(codes)))
+    _default(spot, field, ExpressionPlace(entity, notation(field), frozenset({"me", "record"}), names={"record": entity}))
     if kind == "formula":
         findings.expression(spot / "value", field.get("value"), ExpressionPlace(entity, encrypted=bool(field.get("encrypted"))))
     elif kind == "rollup":
@@ -240,6 +233,17 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
     elif kind in ("link", "links"):
         spaces = frozenset({"me", "record"})
         findings.expression(spot / "where", field.get("where"), ExpressionPlace(str(field.get("to")), "boolean", spaces, names={"record": entity}, sql=True))
+
+
+def _default(spot: Spot, field: Mapping[str, Any], place: ExpressionPlace) -> None:
+    """What a field or parameter begins with. ``place``: what an expression may name there."""
+    default = field.get("default")
+    if isinstance(default, Mapping) and set(default) == {"value"}:
+        spot.findings.expression(spot / "default" / "value", default["value"], place)
+    elif field["type"] == "choice" and isinstance(default, str):
+        codes = spot.findings.codes(str(field.get("choices")))
+        if codes is not None and default not in codes:
+            (spot / "default").report("unknown_option_code", name=default[:80], choices=str(field.get("choices")), meant=closest(default, sorted(codes)))
 
 
 def beside(documents: Mapping[str, Mapping[str, Any]]) -> ExpressionPlace:
@@ -257,6 +261,7 @@ def parameters(spot: Spot, documents: Mapping[str, Mapping[str, Any]]) -> dict[s
         if code := name_problem(key):
             at.report(code, key=key[:80], proposal=f"{key}_" if code in ("key_python", "key_name_space") else "")
         elif type_and_options(at, field) and references(at, field):
+            _default(at, field, ExpressionPlace(None, notation(field), frozenset({"me"})))
             good[key] = field
         else:
             at.findings.broken.add(key)

@@ -20,6 +20,14 @@ def test_a_form_is_accessible_and_fits(open_page, accessible, phone, dark):
     assert page.evaluate(above) > tall, "what is told would lie over the button that saves where the bar stands at the end of the window"
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_went_wrong_is_told_in_colours_that_can_be_read(open_page, accessible, dark):
+    page = open_page("wanda", NEW, dark=dark)
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('toast', { detail: { text: '程序出错，未能完成', kind: 'error' }, bubbles: true }))")
+    expect(page.locator(".toast.error")).to_be_visible()
+    accessible(page)
+
+
 def test_conditions_are_decided_by_the_server_while_typing_goes_on(open_page):
     page = open_page("wanda", NEW)
     page.get_by_label("姓名", exact=True).fill("周五")

@@ -69,6 +69,7 @@ def test_the_presets_have_no_error() -> None:
         (("role", "seller"), "/grants/customer/fields/phone/mask", "name.upper()"),
         (("form", "customer_full"), "/layout/1/show", "stage"),
         (("rule", "reopen"), "/if", "stage == 'gone'"),
+        (("rule", "reopen"), "/on/with/reason/default", {"value": "name"}),
         (("rule", "reopen"), "/then/2/if", "used >= setting.quotas"),
         (("rule", "reopen"), "/then/3/set/stage", "'gone'"),
         (("rule", "reopen"), "/then/4/values/at", "name"),
@@ -81,7 +82,7 @@ def test_the_presets_have_no_error() -> None:
         (("settings", "settings"), "/x", ""),
     ],
 )
-def test_a_wrong_expression_is_refused_where_it_stands(words: Vocabulary, place: tuple[str, str], pointer: str, source: str) -> None:
+def test_a_wrong_expression_is_refused_where_it_stands(words: Vocabulary, place: tuple[str, str], pointer: str, source: Any) -> None:
     value: Any = source or {"type": "integer", "default": "a"}
     problems = found(words, place, {pointer: value})
     assert problems and all(at.startswith(pointer) for at, _ in problems), problems
