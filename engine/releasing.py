@@ -5,6 +5,7 @@ Asked for by people with a page open it is a job: releases.py.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from engine.access import rights
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
     from engine.workspace import Workspace
 
 _SKIPPED = "[scenarios skipped: {reason}]"
+_SAID = re.compile(re.escape(_SKIPPED).replace(r"\{reason\}", "(.*)") + "$", re.DOTALL)
 #: Kinds of definition that say how things look: no scenario can tell one from another.
 _LOOKS = frozenset({"form", "list", "report", "dashboard"})
+
+
+def said_of(note: str) -> tuple[str, str]:
+    """A version's note, and the reason for which its scenarios were left out; '' where they were not."""
+    found = _SAID.search(note)
+    return (note[: found.start()].strip(), found[1]) if found else (note, "")
 
 
 def release(

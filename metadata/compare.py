@@ -87,8 +87,14 @@ def compare(old: Bundle, new: Bundle) -> list[Difference]:
         elif after is None:
             found.append(Difference(kind, key, "", "definition_removed", (), name, before, None))
         elif not identical(before, after):
-            found += _Comparing(kind, key).node(before, after, schema_of(kind), (), (name,))
+            found += _Comparing(kind, key, _fields(old, before) | _fields(new, after)).node(before, after, schema_of(kind), (), (name,))
     return found
+
+
+def _fields(bundle: Bundle, document: Mapping[str, Any]) -> dict[str, Label]:
+    """What the fields of the entity a form or list is of are called."""
+    fields = (bundle.documents.get(("entity", str(document.get("entity", "")))) or {}).get("fields")
+    return {key: as_label(body.get("title"), key) for key, body in fields.items() if isinstance(body, Mapping)} if isinstance(fields, Mapping) else {}
 
 
 def _kind_name(kind: str, key: str, document: Mapping[str, Any] | None) -> Label:
@@ -114,8 +120,8 @@ def title_of(raw: Mapping[str, Any]) -> Label:
 class _Comparing:
     """Compares two documents of one definition."""
 
-    def __init__(self, kind: str, key: str) -> None:
-        self.kind, self.key = kind, key
+    def __init__(self, kind: str, key: str, fields: Mapping[str, Label]) -> None:
+        self.kind, self.key, self.fields = kind, key, fields
 
     def node(self, before: Any, after: Any, schema: Schema, path: Path, where: tuple[Label, ...]) -> Iterator[Difference]:
         """Changes at and below one place."""
@@ -160,7 +166,8 @@ class _Comparing:
         """Changes of a keyed list."""
         places = {**{key: number for number, key in enumerate(before)}, **{key: number for number, key in enumerate(after)}}
         for key in dict.fromkeys([*after, *before]):
-            at = Difference(self.kind, self.key, pointer(*path, places[key]), "", where, _own_name(str(key), after.get(key, before.get(key))))
+            name = _own_name(str(key), after.get(key, before.get(key)))
+            at = Difference(self.kind, self.key, pointer(*path, places[key]), "", where, self.fields.get(str(name), name) if name == str(key) else name)
             if key not in before:
                 yield _as(at, "part_added", None, after[key])
             elif key not in after:

@@ -50,6 +50,7 @@ class Importer:
 
     def __init__(self, entity: str, plan: Plan, file_name: str, *, dry: bool = False) -> None:
         self.people: dict[str, int] = {}
+        self._made: set[str] = set()  # people there were not before, each told of in their first row
         self._entity = entity
         self._plan = plan
         self._file = file_name
@@ -92,15 +93,20 @@ class Importer:
         known = {**self.people, **people_by_name(ctx, asked)}
         if not self._dry:  # a person a rehearsal makes is gone with its chunk
             self.people = known
+        new: set[str] = set()
         for name, column in asked.items():
             if name not in known:
                 made = self._make_person(ctx, name, column)
                 if made is not None:
                     known[name] = made
+                    new.add(name)
         for draft in asking:
             for key, (name, column) in draft.people.items():
                 if name in known:
                     draft.typed[key] = known[name]
+                    if name in new - self._made:
+                        self._made.add(name)
+                        draft.warnings += (Fault(f"/{key}", "person_made", {"name": name}),)
                 else:
                     draft.notes += (f"{(column.headers or (column.key,))[0]}：{name}",)
                     draft.warnings += (Fault(f"/{key}", "person_unknown", {"name": name}),)

@@ -62,6 +62,9 @@
     if (kind !== "error") setTimeout(() => item.remove(), undo ? 8000 : 4000);
   }
   on("toast", event => toast(event.detail));
+
+  // ---- forms that ask before they are sent
+  on("submit", event => { const asked = event.target.dataset.sure; if (asked && !confirm(asked)) event.preventDefault(); });
   on("goto", event => { location.href = event.detail.value || event.detail; });
   on("reload", () => location.reload());
   on("freshPage", async () => {

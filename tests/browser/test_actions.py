@@ -53,7 +53,7 @@ def test_a_soft_refusal_keeps_what_was_typed_and_the_page_is_made_fresh(open_pag
     expect(dialog.locator("textarea[name=why]")).to_have_value("病情明显好转")
     shot(page, "press-soft")
     dialog.get_by_role("button", name="仍然继续").click()
-    expect(page.locator("#toasts")).to_contain_text("转床：已完成")
+    expect(page.locator("#toasts")).to_contain_text("“转床”已执行")
     expect(dialog).not_to_be_visible()
     expect(page.locator("#main")).to_contain_text("丽塔")
     open_page.expect_said("422")  # type: ignore[attr-defined]
@@ -96,7 +96,7 @@ def test_a_button_on_a_list_is_done_where_it_stands_and_the_list_is_drawn_anew(o
     page = open_page("rosa", f"{HERE}/l/desk?page=table")
     row = page.locator("#row-4")
     row.get_by_role("button", name="出院").click()
-    expect(page.locator("#toasts")).to_contain_text("出院：已完成")
+    expect(page.locator("#toasts")).to_contain_text("“出院”已执行")
     expect(page.locator("#main .list-head")).to_be_visible()
     expect(page.locator("#row-3")).to_be_visible()
     expect(row).to_have_count(0)

@@ -60,3 +60,14 @@ def test_scenarios_are_played_behind_the_page_which_tells_how_they_end(open_page
         worker.stop()
     expect(page.locator("#release")).to_contain_text("已生效")
     accessible(page)
+
+
+def test_dropping_a_draft_and_bringing_a_version_back_ask_first(open_page, drafted):
+    page, asked = open_page("wally", PUBLISH), []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.get_by_role("button", name="删除草稿").click()
+    for button in page.get_by_role("button", name="恢复", exact=True).all()[:1]:
+        button.click()
+    assert asked[0] == "删除这份草稿？其中的修改找不回来。" and all("恢复版本" in text for text in asked[1:])
+    page.reload()
+    expect(page.get_by_role("button", name="删除草稿")).to_have_count(1)

@@ -55,8 +55,8 @@ def test_retiring_and_bringing_back_are_told_as_such() -> None:
 
 def test_items_come_go_and_move() -> None:
     place = ("list", "mine")
-    assert told(place, {"/columns/5": "stage"}) == ["列表「我的客户」 › 列：新增「stage」"]
-    assert told(place, removes=["/columns/4"]) == ["列表「我的客户」 › 列：移除「release_at」"]
+    assert told(place, {"/columns/5": "stage"}) == ["列表「我的客户」 › 列：新增「阶段」"]
+    assert told(place, removes=["/columns/4"]) == ["列表「我的客户」 › 列：移除「释放」"]
     assert told(place, {"/columns": ["phone", "name", "grade", "owner.name", "release_at"]}) == ["列表「我的客户」 › 列：顺序改变"]
 
 

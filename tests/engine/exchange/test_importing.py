@@ -109,6 +109,15 @@ def test_each_row_is_created_merged_or_refused_and_kept_with_its_history(place, 
     assert kept == batch.counts["created"] and reported == 1300
 
 
+def test_people_there_were_not_are_told_of_once_each_in_the_rehearsal_and_in_the_import(place, tmp_path):
+    batch = begun(place, tmp_path, plants(1300))
+    for dry in (True, False):
+        batches.run(place.ctx, batch.id, dry=dry)
+        rows = batches.report(place.ctx, batch.id, limit=10_000).rows
+        made = [item["params"]["name"] for row in rows for item in row.warnings if item["code"] == "person_made"]
+        assert made == [f"看护{number}" for number in range(6)]
+
+
 def test_the_size_of_chunks_does_not_change_what_becomes_of_the_rows(place, tmp_path, monkeypatch):
     whole = batches.run(place.ctx, begun(place, tmp_path, plants(700)).id)
     other = small_place(place.home, changes={("entity", "plant"): PLANT})
