@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity
 
 _PLACE = "message.frame"
-_BRACES = re.compile(r"\{([^{}]*)\}")
+_PLACES = re.compile(r"( ?)\{([^{}]*)\}")
 _NAME = re.compile(r"(?<![\w.'\"])[a-z][a-z0-9_]*")
 _AT_ONCE = 500
 _CLEAR, _MASKED, _CLOSED = 0, 1, 2
@@ -189,13 +189,16 @@ def _level(ctx: Context, sight: _Sight, origin: Origin) -> int:
 
 
 def _filled(ctx: Context, text: Label, frame: Mapping[str, _Placeholder] | None, sight: _Sight) -> str:
+    """The text with its values in place; before one that is empty no space is left over."""
+
     def shown(match: re.Match[str]) -> str:
         if frame is None:
-            return HIDDEN
-        place = frame.get(match[1])
-        return match[0] if place is None else _shown(ctx, place, sight)
+            return match[1] + HIDDEN
+        place = frame.get(match[2])
+        said = match[0][len(match[1]) :] if place is None else _shown(ctx, place, sight)
+        return match[1] + said if said else ""
 
-    return _BRACES.sub(shown, label_text(text, ctx.locale))
+    return _PLACES.sub(shown, label_text(text, ctx.locale))
 
 
 def _shown(ctx: Context, place: _Placeholder, sight: _Sight) -> str:

@@ -130,6 +130,11 @@ def test_rights_are_those_of_the_moment_of_reading(garden):
     assert "牡丹" not in texts(garden, "gil")[0]
 
 
+def test_before_a_value_that_is_empty_no_space_is_left_over(garden):
+    tell(garden, garden.plant(owner=garden.people["gil"]), "gil", text="到期：{name} {seen_at}，请看 {stage}")
+    assert texts(garden, "gil") == ["到期：牡丹，请看 新"]
+
+
 def test_a_name_made_by_let_is_as_closed_as_what_it_was_made_of(garden):
     rule = dict(garden.workspace.bundle.documents["rule", "tell_owner"])
     rule["then"] = [{"let": {"called": "concat('编码', code)"}}, {"notify": "owner", "message": "{called}"}]
