@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from secrets import token_urlsafe
 from typing import Any
 
@@ -14,8 +15,8 @@ import sqlalchemy as sa
 from engine import accounts
 from engine.clock import State, StateBeside, wall
 from engine.context import Actor, Cause, Context
-from engine.errors import Invalid, NotFound
-from engine.home import HOME_SCHEMA, Home
+from engine.errors import Invalid, NotFound, NotLoggedIn
+from engine.home import HOME_SCHEMA, Bearer, Home
 from engine.system_tables import account, api_token
 from engine.workspace import Workspace
 
@@ -311,25 +312,62 @@ def create_token(home: Home, workspace_name: str, login: str, name: str = "", *,
     return token
 
 
-def enter_with_token(home: Home, workspace_name: str, token: str, *, locale: str = "zh", ip: str = "") -> Context:
-    """A context for the bearer of a token. Raises NotFound when it is not one of this workspace, revoked, over, or its account is disabled."""
+def enter_with_token(home: Home, workspace_name: str, token: str, *, locale: str = "zh", ip: str = "", acts: bool = False) -> Context:
+    """A context for the bearer of a token. Raises NotFound when it is not one of this workspace, revoked, over, or its account is disabled.
+
+    ``acts``: all that is done with it happens in one transaction. A bearer seen before is then looked for there, and only there: until then the context is
+    as this process last saw them, and raises NotLoggedIn when it is no longer so. Strangers never get as far as a connection that writes.
+    """
     digest = accounts.digest_of(token)
-    known = home.token_logins.get(digest) if home.database.dialect == "postgresql" else None
-    disabled = None
-    if known is None:
-        workspace, state, (person, expires_at) = home.look_beside(workspace_name, _token_of_digest, d=digest)
-    else:
-        workspace, state, (person, expires_at, disabled) = home.look_beside(workspace_name, _token_and_account, d=digest, l=known)
-    if person is None or (expires_at is not None and expires_at <= wall()):
-        raise NotFound("unknown_token")
-    actor = load_actor(None, workspace, state, person)
-    login = str(actor.fields.get("login") or "")
-    if login != known:
-        disabled = home.database.kept(("disabled", login), lambda connection: connection.execute(_disabled_of_login, {"l": login}).scalar_one_or_none())
-        home.remember_login(digest, login)
-    if disabled is not None:
-        raise NotFound("unknown_token")
+    bearer, last = home.bearers.get(digest), home.last(workspace_name)
+    if bearer is not None and bearer.workspace != workspace_name:
+        bearer = None
+    if acts and bearer is not None and last is not None:
+        workspace, state = last
+        with suppress(NotFound):  # not there as far as was seen: it is looked again
+            actor = load_actor(None, workspace, state, bearer.person)
+            look = partial(_look_for_bearer, home, digest, bearer)
+            return Context(home, workspace, actor, state.now, locale, Cause("api"), ip, refresh=_refresh, look=look)
+    workspace, state, actor = _bearer_of(home, workspace_name, digest, bearer)
     return Context(home, workspace, actor, state.now, locale, Cause("api"), ip, refresh=_refresh)
+
+
+def _look_for_bearer(home: Home, digest: str, bearer: Bearer, connection: sa.Connection) -> tuple[Workspace, State, Actor]:
+    """A bearer seen before, as a transaction finds them that begins."""
+    try:
+        return _bearer_of(home, bearer.workspace, digest, bearer, connection)
+    except NotFound as refusal:
+        raise NotLoggedIn("not_logged_in") from refusal
+
+
+def _bearer_of(home: Home, name: str, digest: str, bearer: Bearer | None, connection: sa.Connection | None = None) -> tuple[Workspace, State, Actor]:
+    """Who bears a token, and what stands: in one statement with the account of a bearer seen before, where home is in the same database. Raises NotFound."""
+    try:
+        if bearer is None or home.database.dialect != "postgresql":
+            workspace, state, (person, expires_at, *told) = home.look_beside(name, _token_of_digest, connection, d=digest)
+        else:
+            workspace, state, (person, expires_at, *told) = home.look_beside(name, _token_and_account, connection, d=digest, l=bearer.login)
+        if person is None or (expires_at is not None and expires_at <= wall()):
+            raise NotFound("unknown_token")
+        actor = load_actor(connection, workspace, state, person)
+        login = str(actor.fields.get("login") or "")
+        disabled = told[0] if told and bearer is not None and login == bearer.login else _disabled_at(home, login)
+        if disabled is not None:
+            raise NotFound("unknown_token")
+    except NotFound:
+        home.bearers.pop(digest, None)
+        raise
+    if bearer is None or (bearer.person, bearer.login) != (person, login):
+        home.remember_bearer(digest, Bearer(name, person, login))
+    return workspace, state, actor
+
+
+def _disabled_at(home: Home, login: str) -> datetime | None:
+    """Since when the account of a login is disabled."""
+    found: datetime | None = home.database.kept(
+        ("disabled", login), lambda connection: connection.execute(_disabled_of_login, {"l": login}).scalar_one_or_none()
+    )
+    return found
 
 
 def tokens_of(ctx: Context, person_ids: Iterable[int]) -> list[Token]:

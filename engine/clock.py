@@ -94,7 +94,14 @@ class StateBeside:
 
     def read(self, database: Database, **binds: object) -> tuple[State, Sequence[Any]]:
         """The state as it is now, and the other row's columns: all None when there is none. Raises NotFound as ``read_state``."""
-        row = database.kept((self, *binds.values()), lambda connection: self._selects[connection.dialect.name].first(connection, binds))
+        return self._told(database.kept((self, *binds.values()), lambda connection: self._selects[connection.dialect.name].first(connection, binds)))
+
+    def read_on(self, connection: sa.Connection, **binds: object) -> tuple[State, Sequence[Any]]:
+        """The same as an open transaction sees it."""
+        return self._told(self._selects[connection.dialect.name].first(connection, binds))
+
+    @staticmethod
+    def _told(row: Sequence[Any] | None) -> tuple[State, Sequence[Any]]:
         if row is None:
             raise NotFound("workspace_empty")
         own = len(_columns) + 1

@@ -82,6 +82,8 @@ class Actor:
 
 #: Reads an actor anew in an open transaction; raises NotFound when the person may no longer enter.
 Refresh = Callable[[sa.Connection, Workspace, State, Actor], Actor]
+#: Looks, on the first connection that is opened, who asks and what stands; raises NotLoggedIn for somebody who may not any more.
+Look = Callable[[sa.Connection], tuple[Workspace, State, Actor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Context:
     """``now`` is the workspace's clock, one value for the whole transaction. ``connection`` is open inside ``reading``, ``snapshot``, ``writing``.
 
     ``confirmed``: codes of soft refusals the person has seen and goes on against. ``looked``: what those who look through one snapshot share.
+    ``look``: until a connection is open, workspace, actor and time are those of the request before; it makes them those of this one.
     """
 
     home: Home
@@ -103,6 +106,7 @@ class Context:
     background: bool = False
     refresh: Refresh | None = None
     confirmed: frozenset[str] = frozenset()
+    look: Look | None = None
     looked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -119,7 +123,7 @@ class Context:
             yield self
             return
         with self.workspace.database.read() as connection:
-            yield self._on(connection, "read")
+            yield self._looking(connection, "read")
 
     @contextmanager
     def snapshot(self, *, long: bool = False) -> Iterator[Context]:
@@ -128,7 +132,7 @@ class Context:
             yield self
             return
         with self.workspace.database.snapshot(long=long) as connection:
-            yield self._on(connection, "snapshot")
+            yield self._looking(connection, "snapshot")
 
     @contextmanager
     def writing(self, *, lasting: bool = True) -> Iterator[Context]:
@@ -144,12 +148,20 @@ class Context:
 
     def within(self, connection: sa.Connection, state: State | None = None) -> Context:
         """This context in a write transaction opened elsewhere (publishing, jobs), with workspace, rights and time as they are there (``state``: read already)."""
+        if self.look is not None:
+            return self._looking(connection, "write")
         state = state or read_state(connection)
         workspace = self.workspace if state.version == self.workspace.version else self.home.at(connection, self.workspace, state)
         actor = self.actor
         if actor.kind == "person" and self.refresh is not None and (actor.permission_version != state.permission_version or workspace is not self.workspace):
             actor = self.refresh(connection, workspace, state, actor)
         return self._on(connection, "write", workspace, actor, state.now)
+
+    def _looking(self, connection: sa.Connection, transaction: Literal["read", "snapshot", "write"]) -> Context:
+        if self.look is None:
+            return self._on(connection, transaction)
+        workspace, state, actor = self.look(connection)
+        return self._on(connection, transaction, workspace, actor, state.now)
 
     def _on(
         self,

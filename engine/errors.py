@@ -1,4 +1,4 @@
-"""The five families of refusal. They carry codes and parameters; the sentence is made at the edge, in the reader's language."""
+"""The six families of refusal. They carry codes and parameters; the sentence is made at the edge, in the reader's language."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _PASSING = frozenset({"database_busy", "database_lost", "lost_race"})
 
 
 class Refusal(Exception):
-    """Base of the five families. ``code`` is a key of engine/messages.json, ``params`` fill its sentence."""
+    """Base of the six families. ``code`` is a key of engine/messages.json, ``params`` fill its sentence."""
 
     def __init__(self, code: str, *, faults: Iterable[Fault] = (), **params: object) -> None:
         super().__init__(code)
@@ -55,6 +55,10 @@ class Denied(Refusal):
 
 class NotFound(Refusal):
     """No such thing, or none that the caller may see: the two are not told apart (404)."""
+
+
+class NotLoggedIn(Refusal):
+    """Nobody is logged in, or the session or token is over (401)."""
 
 
 class Conflict(Refusal):

@@ -7,13 +7,13 @@ import re
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic, strftime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -39,7 +39,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OLDEST_POSTGRESQL = 15
 HOME_SCHEMA = "tangram"
 DEFAULT_TIMEZONE = "Asia/Shanghai"
-_MOST_LOGINS = 5000
+_MOST_BEARERS = 5000
 _LOOK_AFTER = 1.0  # seconds a compiled version is trusted without a look at the database
 
 #: Makes the published version a Workspace; ``known`` is the one of an earlier version, whose unchanged entities may be shared.
@@ -55,6 +55,14 @@ class WorkspaceEntry:
     sandbox: bool
     demo: bool
     created_at: datetime
+
+
+class Bearer(NamedTuple):
+    """Who bore a token when it was last asked about: the workspace it opens, the person, and their login then."""
+
+    workspace: str
+    person: int
+    login: str
 
 
 class _Opened:
@@ -86,7 +94,7 @@ class Home:
         self._load = load
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
         self._mutex = Lock()
-        self.token_logins: dict[str, str] = {}  # digest of a token -> the login its person had when last asked; a guess, always checked
+        self.bearers: dict[str, Bearer] = {}  # by digest of a token; guesses, always checked
 
     @classmethod
     def open(cls, settings: Settings, registry: Registry, load: Loader = load_workspace, *, migrate: bool = False) -> Home:
@@ -130,7 +138,7 @@ class Home:
         """
         self._let_go()
         put()
-        self.token_logins = {}
+        self.bearers = {}
         for opened in self._opened.values():
             if opened.workspace is not None:
                 opened.workspace = opened.workspace.unread()
@@ -336,19 +344,24 @@ class Home:
         opened = self._open(name)
         return None if opened.state is None or _differs(opened.state, state) else opened.workspace
 
-    def remember_login(self, digest: str, login: str) -> None:
-        """Note whose token this is, so that its account can be asked about in the same statement next time."""
-        if len(self.token_logins) > _MOST_LOGINS:
-            self.token_logins = {}
-        self.token_logins[digest] = login
+    def remember_bearer(self, digest: str, bearer: Bearer) -> None:
+        """Note whose token this is, so that next time its account can be asked about in the same statement, or all of it inside the transaction that acts."""
+        if len(self.bearers) > _MOST_BEARERS:
+            self.bearers = {}
+        self.bearers[digest] = bearer
 
-    def look_beside(self, name: str, what: StateBeside, **binds: object) -> tuple[Workspace, State, Sequence[Any]]:
-        """As ``look``, with what was read in the same statement: a row that tells who asks."""
+    def last(self, name: str) -> tuple[Workspace, State] | None:
+        """What this process saw last of a workspace it has open: what stands may be newer."""
+        opened = self._opened.get(name)
+        return None if opened is None or opened.workspace is None or opened.state is None else (opened.workspace, opened.state)
+
+    def look_beside(self, name: str, what: StateBeside, connection: sa.Connection | None = None, **binds: object) -> tuple[Workspace, State, Sequence[Any]]:
+        """As ``look``, with what was read in the same statement: a row that tells who asks. ``connection``: of a transaction that has changed nothing yet."""
         opened = self._open(name)
-        state, beside = what.read(opened.database, **binds)
+        state, beside = what.read(opened.database, **binds) if connection is None else what.read_on(connection, **binds)
         if opened.workspace is None or opened.state is None or _differs(opened.state, state):
-            with opened.database.read() as connection:
-                self._refresh(connection, opened, state)
+            with nullcontext(connection) if connection is not None else opened.database.read() as reading:
+                self._refresh(reading, opened, state)
         opened.state, opened.looked = state, monotonic()
         assert opened.workspace is not None
         return opened.workspace, state, beside

@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from engine.context import Context
 from engine.drafts import DraftState
-from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal, Unavailable
+from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, NotLoggedIn, Refusal, Unavailable
 from engine.messages import sentence, told, told_together
 from engine.records.jsonshape import record_json
 from engine.records.record import Record
 from engine.webhooks import Unsigned
-from renderer.security import NotLoggedIn, TooLarge
+from renderer.security import TooLarge
 
 log = logging.getLogger("tangram.request")
 
@@ -72,8 +72,9 @@ def problem(refusal: Refusal, locale: str, ctx: Context | None = None) -> dict[s
     }
     found.update((name, refusal.params[name]) for name in ("mine", "count", "limit", "version") if name in refusal.params)
     current = refusal.params.get("current")
-    if isinstance(current, Record) and ctx is not None:
-        found["current"] = record_json(ctx.workspace, ctx.workspace.entities[str(refusal.params["entity"])], current)
+    compiled = ctx.workspace.entities.get(str(refusal.params.get("entity"))) if ctx is not None else None
+    if isinstance(current, Record) and ctx is not None and compiled is not None:
+        found["current"] = record_json(ctx.workspace, compiled, current)
     elif isinstance(current, DraftState):
         found["current"] = {"kind": current.kind, "key": current.key, "number": current.number, "document": current.document}
     return found

@@ -21,12 +21,12 @@ from starlette.routing import Route
 from engine import accounts, actors
 from engine.clock import State
 from engine.context import Cause, Context
-from engine.errors import Denied, Invalid, NotFound, Refusal
+from engine.errors import Denied, Invalid, NotFound, NotLoggedIn, Refusal
 from engine.home import Home
 from engine.messages import told_together
 from engine.workspace import Workspace
 from renderer import errors, shell
-from renderer.security import MEMBER, SAFE_METHODS, NotLoggedIn, Pace, Permission, csrf_matches, make_csrf, permission_of, same_origin
+from renderer.security import MEMBER, SAFE_METHODS, Pace, Permission, csrf_matches, make_csrf, permission_of, same_origin
 from renderer.templates import Pages
 from renderer.translations import LOCALES, preferred, speaking
 
@@ -368,9 +368,9 @@ def failed(visit: Visit, error: Exception) -> Response:
 # --- API ---------------------------------------------------------------------------------------------------------------------------------
 
 
-def guarded(verb: str = "", *, right: str = "", upload: bool = False, public: bool = False) -> dict[str, Any]:
+def guarded(verb: str = "", *, right: str = "", upload: bool = False, public: bool = False, acts: bool = False) -> dict[str, Any]:
     """Keyword arguments of an API route: the permission it carries. ``verb``: what is asked of the grant on records afterwards."""
-    return {"dependencies": [Depends(Permission("public" if public else "member", right, verb, upload))]}
+    return {"dependencies": [Depends(Permission("public" if public else "member", right, verb, upload, acts=acts))]}
 
 
 def api_context(request: Request) -> Context:
@@ -384,7 +384,7 @@ def api_context(request: Request) -> Context:
     workspace = str(request.path_params["ws"])
     if scheme.lower() == "bearer" and bearer:
         try:
-            ctx = actors.enter_with_token(site.home, workspace, bearer.strip(), locale=locale, ip=ip)
+            ctx = actors.enter_with_token(site.home, workspace, bearer.strip(), locale=locale, ip=ip, acts=permission.acts)
         except NotFound as refusal:
             raise NotLoggedIn("not_logged_in") from refusal
     else:

@@ -56,10 +56,6 @@ PUBLIC_ROUTES = frozenset(
 )
 
 
-class NotLoggedIn(Refusal):
-    """Nobody is logged in, or the session is over (401)."""
-
-
 class TooLarge(Refusal):
     """The body is larger than this route takes (413)."""
 
@@ -69,7 +65,8 @@ class Permission:
     """What a request needs before anything is done: nothing, an account, a person of the workspace; and perhaps a right of its roles.
 
     ``verb`` says for records what the grant is asked for afterwards, in the same transaction. ``upload``: the body may be as large as a file.
-    ``quiet``: asked by open pages themselves: it does not prolong a login, and without one it does not lead there.
+    ``quiet``: asked by open pages themselves: it does not prolong a login, and without one it does not lead there. ``acts``: all that is done happens in
+    one transaction of the workspace, which looks itself who asks.
     """
 
     door: Literal["public", "account", "member"]
@@ -77,6 +74,7 @@ class Permission:
     verb: str = ""
     upload: bool = False
     quiet: bool = False
+    acts: bool = False
 
     async def __call__(self) -> None:
         """A FastAPI dependency that does nothing: it only carries the permission on the route."""

@@ -1,11 +1,16 @@
 """What the records room hands out: a record, a change, what a save gave. Data only; reading is query.py, writing is service.py."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from engine.errors import Fault
+
+if TYPE_CHECKING:
+    from engine.workspace import Workspace
 
 Value = Any
 
@@ -80,11 +85,12 @@ def told_as_one(changes: Sequence[Change], number: int) -> tuple[Change, list[in
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a save gave: the record as its caller may see it and every row that changed with it."""
+    """What a save gave: the record as its caller may see it and every row that changed with it, at the version of the ``workspace`` it was saved at."""
 
     record: Record
     changes: tuple[Change, ...] = ()
     warnings: tuple[Fault, ...] = ()
+    workspace: Workspace | None = None
 
     @property
     def id(self) -> int:

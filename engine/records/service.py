@@ -283,7 +283,7 @@ def _save(ctx: Context, entity: str, step: Callable[[Saving, CompiledEntity], Ro
 def _saved(work: Work, entity: CompiledEntity, record_id: int, whole: bool) -> Saved:
     row = work.row(entity.key, record_id)
     record = (whole_record if whole else seen_record)(work, entity, row) if row is not None else Record(id=record_id, version=0)
-    return Saved(record, tuple(work.changes))
+    return Saved(record, tuple(work.changes), workspace=work.workspace)
 
 
 def _one(ctx: Context, entity: str, index: int, raw: Raw, json: bool) -> RowResult:

@@ -48,7 +48,7 @@ def list_records(ctx: ApiContext, request: Request, entity: str) -> Response:
     return answer({"items": found.items, "next": found.next, "count": found.count, "count_capped": found.count_capped})
 
 
-@router.post("/records/{entity}", **guarded("create"))
+@router.post("/records/{entity}", **guarded("create", acts=True))
 def create_record(ctx: ApiContext, request: Request, entity: str, body: Body) -> Response:
     """A new record; the same Idempotency-Key gives the same answer once."""
     saved = service.create(ctx, entity, json_object(body), idempotency_key=idempotency_key(request), confirmed=confirmed(request), json=True, whole=True)
@@ -62,7 +62,7 @@ def get_record(ctx: ApiContext, request: Request, entity: str, id: RecordId) -> 
     return answer(record, ETag=f'"{record["version"]}"')
 
 
-@router.patch("/records/{entity}/{id}", **guarded("update"))
+@router.patch("/records/{entity}/{id}", **guarded("update", acts=True))
 def change_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, body: Body) -> Response:
     """Changed fields of one record, on the version they were read at."""
     raw = json_object(body)
@@ -70,14 +70,14 @@ def change_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, 
     return _saved(ctx, entity, service.update(ctx, entity, id, raw, version, confirmed=confirmed(request), json=True, whole=True), 200)
 
 
-@router.delete("/records/{entity}/{id}", **guarded("delete"))
+@router.delete("/records/{entity}/{id}", **guarded("delete", acts=True))
 def delete_record(ctx: ApiContext, request: Request, entity: str, id: RecordId, body: Body) -> Response:
     """Delete softly, on the version it was read at."""
     service.delete(ctx, entity, id, version_of(request, json_object(body)))
     return Response(status_code=204)
 
 
-@router.post("/records/{entity}/{id}/restore", **guarded("delete"))
+@router.post("/records/{entity}/{id}/restore", **guarded("delete", acts=True))
 def restore_record(ctx: ApiContext, entity: str, id: RecordId) -> Response:
     """Bring a deleted record back."""
     return _saved(ctx, entity, service.restore(ctx, entity, id, whole=True), 200)
@@ -122,8 +122,9 @@ def _json(ctx: Context, entity: str, record: Record) -> dict[str, object]:
 
 
 def _saved(ctx: Context, entity: str, saved: Saved, status: int) -> Response:
+    workspace = saved.workspace or ctx.workspace
     return answer(
-        _json(ctx, entity, saved.record),
+        record_json(workspace, workspace.entities[entity], saved.record),
         status,
         ETag=f'"{saved.version}"',
         **({"Location": f"/api/{ctx.workspace.name}/records/{entity}/{saved.id}"} if status == 201 else {}),

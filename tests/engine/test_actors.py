@@ -8,13 +8,15 @@ import pytest
 
 from engine import accounts, actors
 from engine.clock import wall
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, Denied, Invalid, NotFound, NotLoggedIn
 from engine.home import Home
 from engine.members import add_member
 from engine.records import service
+from engine.records.query import count
 from engine.records.record import ANY
 from engine.system_tables import session
-from tests.engine.homes import Place, opened_home, small_place
+from engine.workspace_load import load_workspace
+from tests.engine.homes import Place, opened_home, sent, small_place
 
 GUEST = {("role", "guest"): {"title": {"zh": "访客"}, "grants": {"plant": {"read": "owner == me"}}}}
 
@@ -181,6 +183,68 @@ def test_a_token_opens_its_own_workspace_until_revoked_over_or_disabled(home, pl
     brief = actors.create_token(home, place.name, "li.na", life=timedelta(microseconds=1))
     with pytest.raises(NotFound):
         actors.enter_with_token(home, place.name, brief)
+
+
+@pytest.fixture
+def elsewhere(home: Home) -> Iterator[Home]:
+    """The same installation in another process."""
+    other = Home.open(home.settings, home.registry, load_workspace)
+    yield other
+    other.close()
+
+
+def test_a_bearer_seen_before_is_looked_for_by_the_transaction_that_acts_and_by_nothing_else(home, place):
+    add_member(home, place.name, "li.na", ["admin"])
+    token = actors.create_token(home, place.name, "li.na")
+    actors.enter_with_token(home, place.name, token)
+    with sent() as statements:
+        ctx = actors.enter_with_token(home, place.name, token, acts=True)
+        assert statements == []
+        service.create(ctx, "plant", {"name": "牡丹"})
+    assert len([one for one in statements if "api_token" in one]) == 1 and len([one for one in statements if "workspace_state" in one]) == 1
+
+
+def test_what_another_process_changed_counts_for_a_bearer_seen_before(home, place, elsewhere):
+    who = add_member(home, place.name, "li.na", ["admin"])
+    token = actors.create_token(home, place.name, "li.na")
+    actors.enter_with_token(home, place.name, token)
+    operator = actors.enter_as(elsewhere, place.name, "operator")
+    service.update(operator, "person", who.person, {"roles": ["guest"]}, ANY)
+    Place(elsewhere, place.name).with_fields("plant", scent={"type": "text", "title": {"zh": "香气"}})
+    ctx = actors.enter_with_token(home, place.name, token, acts=True)
+    with ctx.reading() as seen:
+        assert seen.actor.roles == ("guest",) and "scent" in seen.workspace.entities["plant"].fields
+    with pytest.raises(Denied, match="may_not_create"):
+        service.create(ctx, "plant", {"name": "牡丹"})
+    service.update(actors.enter_as(elsewhere, place.name, "operator"), "person", who.person, {"roles": ["admin"]}, ANY)
+    saved = service.create(actors.enter_with_token(home, place.name, token, acts=True), "plant", {"name": "牡丹", "scent": "浓"})
+    assert saved.record["scent"] == "浓" and saved.workspace is not None and "scent" in saved.workspace.entities["plant"].fields
+
+
+@pytest.mark.parametrize("way", ["revoked", "disabled", "gone", "renamed and disabled"])
+def test_a_bearer_seen_before_who_may_not_enter_any_more_writes_nothing_and_is_a_stranger_from_then_on(home, place, elsewhere, way):
+    who = add_member(home, place.name, "li.na", ["admin"])
+    token = actors.create_token(home, place.name, "li.na")
+    ctx = actors.enter_with_token(home, place.name, token)
+    operator = actors.enter_as(elsewhere, place.name, "operator")
+    if way == "revoked":
+        actors.revoke_token(operator, actors.tokens_of(operator, [who.person])[0].id, who.person)
+    elif way == "gone":
+        service.update(operator, "person", who.person, {"active": False}, ANY)
+    elif way == "disabled":
+        accounts.set_disabled(elsewhere, who.account, True)
+    else:
+        renamed = add_member(elsewhere, place.name, "li.ming", ["guest"])
+        service.update(operator, "person", renamed.person, {"login": None}, ANY)
+        service.update(operator, "person", who.person, {"login": "li.ming"}, ANY)
+        accounts.set_disabled(elsewhere, renamed.account, True)
+    before = count(place.ctx, "plant")
+    for _ in range(2):
+        with pytest.raises((NotLoggedIn, NotFound)):
+            service.create(actors.enter_with_token(home, place.name, token, acts=True), "plant", {"name": "牡丹"})
+    assert count(place.ctx, "plant") == before and accounts.digest_of(token) not in home.bearers
+    with pytest.raises(NotFound), ctx.writing():
+        actors.enter_with_token(home, place.name, token, acts=True)
 
 
 def test_system_principals_are_named_and_listed(home, place):

@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from engine.actors import enter_as, revoke_token, tokens_of
+from engine.home import Home
+from engine.workspace_load import load_workspace
+from tests.engine.homes import Place
 from tests.renderer.api.shop import Shop
 
 Make = Callable[..., dict[str, Any]]
@@ -34,6 +38,24 @@ def test_a_record_is_made_read_changed_deleted_and_restored(shop: Shop):
     assert [item["verb"] for item in moments["items"]] == ["restore", "delete", "update", "update", "create"]
     assert moments["items"][3]["changes"][0] == {"field": "grade", "before": "C", "after": "A", "computed": False}
     assert moments["items"][0]["person"] == {"id": shop.people["s1"], "label": "人s1"} and moments["items"][0]["cause"]["kind"] == "api"
+
+
+def test_a_caller_seen_before_writes_what_another_process_published_and_is_401_once_their_token_is_revoked(fresh_shop: Shop):
+    shop = fresh_shop
+    record = shop.a1.post("/records/customer", {"name": "张三"}).json()
+    other = Home.open(shop.home.settings, shop.home.registry, load_workspace)
+    place = Place(other, shop.name)
+    place.with_fields("customer", mood={"type": "text", "title": {"zh": "心情"}})
+    assert shop.a1.post("/records/customer", {"name": "李四", "mood": "好"}).json()["mood"] == "好"
+    place.publish({("entity", "log2"): {"title": {"zh": "日志"}, "label": "{text}", "fields": {"text": {"type": "text", "title": {"zh": "内容"}}}}})
+    assert shop.a1.post("/records/log2", {"text": "一"}).status_code == 201
+    operator = enter_as(other, shop.name, "operator")
+    (token,) = tokens_of(operator, [shop.people["a1"]])
+    revoke_token(operator, token.id, shop.people["a1"])
+    other.close()
+    for _ in range(2):
+        for answer in (shop.a1.post("/records/customer", {"name": "王五"}), shop.a1.patch(f"/records/customer/{record['id']}", {"grade": "A", "version": 1})):
+            assert answer.status_code == 401 and answer.json()["code"] == "not_logged_in"
 
 
 def test_a_change_without_a_version_is_428_and_a_stale_one_409_with_both_values(shop: Shop, customer: Make):
