@@ -8,7 +8,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from engine.expressions.calendars import WEEKDAYS
+from engine.expressions.language import Expression
 from engine.fields.base import accepted
+from engine.rules.compile import decision_of
 from engine.settings_effects import settings_in
 from engine.settings_values import ELSE
 from engine.workspace import CompiledField
@@ -300,3 +302,14 @@ def fields_reading(workspace: Workspace, key: str, locale: str) -> list[str]:
         for name, item in entity.fields.items()
         if item.formula is not None and key in settings_in(item.formula)
     ]
+
+
+def decisions_reading(workspace: Workspace, key: str, locale: str) -> list[str]:
+    """Decision tables that read a setting in a condition or an outcome."""
+    found = []
+    for name in workspace.bundle.decisions:
+        table = decision_of(workspace, name)
+        terms = (term for row in table.rows for term in (row.condition, *row.outputs.values()))
+        if any(isinstance(term, Expression) and key in settings_in(term) for term in terms):
+            found.append(label_text(table.title, locale, name))
+    return found

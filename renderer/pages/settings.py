@@ -21,7 +21,7 @@ from engine.settings_effects import Consequences, consequences
 from engine.settings_values import Change, Current
 from metadata.text import label_text
 from renderer.bound_field import group_errors
-from renderer.bound_setting import Control, control, fields_reading, setting_text, surroundings, typed_value
+from renderer.bound_setting import Control, control, decisions_reading, fields_reading, setting_text, surroundings, typed_value
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
 from renderer.seeking import has_words, sought
@@ -110,7 +110,7 @@ def _view(ctx: Context, item: Current, people: dict[int, str]) -> SettingView:
         setting_text(ctx.workspace, setting, item.value, locale),
         since,
         tuple(_change(ctx, item, change, people) for change in item.coming),
-        (*readers, *fields_reading(ctx.workspace, setting.key, locale)),
+        (*readers, *decisions_reading(ctx.workspace, setting.key, locale), *fields_reading(ctx.workspace, setting.key, locale)),
     )
 
 

@@ -9,6 +9,7 @@ from engine.modules import switch_module
 from engine.records import service
 from engine.records.query import Query, count, get, page
 from engine.rules.compile import rule_book
+from renderer.bound_setting import decisions_reading
 from renderer.shell import first_list, frame, open_lists
 from renderer.words_search import condition, has_own_search
 
@@ -72,3 +73,8 @@ def test_commissions_are_found_by_whose_they_are_and_by_their_deal(site: Site) -
     assert not has_own_search(share, grant_of(site.ctx().workspace, site.ctx("yun").actor, share))
     asked = condition(site.ctx("yun"), share, ("payee", "subject"), "1-101")
     assert "contains(lower(subject), '1-101')" in asked
+
+
+def test_a_parameter_that_only_a_decision_table_reads_is_not_called_unused(site: Site) -> None:
+    assert decisions_reading(site.ctx("root").workspace, "reg_lead_minutes", "zh") == ["判客规则"]
+    assert decisions_reading(site.ctx("root").workspace, "deposit_fen", "zh") == []
