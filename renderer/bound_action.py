@@ -70,10 +70,13 @@ def presses(ctx: Context, entity: CompiledEntity, record: int, base: str, waitin
 
 
 def press_leads(ctx: Context, entity: CompiledEntity, pressed: Sequence[Press], added: str) -> bool:
-    """Whether the first button is what a person does next, before making a record of the entity ``added``: by the order of the lists; what none names comes last."""
+    """Whether the first button is what a person does next, before making a record of the entity ``added``: by the order of the lists; what none names comes last, and does not
+    lead where they name others: it is there for the rare case (a payment to be reversed, an order to be cancelled)."""
     if not pressed or pressed[0].off:
         return False
     order = _kept_order(ctx, entity)
+    if pressed[0].name not in order and any(not name.endswith(".new") for name in order):
+        return False
     return order.get(pressed[0].name, len(order)) <= order.get(f"{added}.new", len(order))
 
 

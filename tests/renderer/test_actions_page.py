@@ -47,6 +47,7 @@ def test_what_the_lists_name_first_is_the_first_button_and_a_deed_goes_before_a_
         assert not press_leads(ctx, guest, pressed, "visit")  # the first list begins with visit.new
         assert press_leads(ctx, guest, pressed, "debt") and press_leads(ctx, guest, pressed, "")
         assert not press_leads(ctx, guest, [replace(pressed[0], off=True)], "debt") and not press_leads(ctx, guest, [], "")
+        assert not press_leads(ctx, guest, [replace(pressed[0], name="rare")], "")  # no list names it, while they name others
 
 
 def test_a_record_no_list_names_is_added_from_the_menu_not_by_the_blue_button(counter_client, counter):
