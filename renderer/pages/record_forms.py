@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from engine.access import grant_of
 from engine.context import Context
-from engine.errors import Conflict, Invalid, Refusal
+from engine.errors import Conflict, Invalid, NotFound, Refusal
 from engine.expressions.language import Expression
 from engine.fields.values import Masked
 from engine.records import service
@@ -180,7 +180,17 @@ def create(visit: Visit) -> Response:
     if visit.text("again"):
         query = urlencode(list(visit.request.query_params.multi_items()))
         return visit.redirect(f"{visit.base}/r/{entity}/new" + (f"?{query}" if query else ""), toast=_("%(name)s saved", name=title))
-    return visit.redirect(_after(visit, entity, saved.id, raw), toast=_("%(name)s saved", name=title))
+    return _shown(visit, *_after(visit, entity, saved.id, raw), saved=_("%(name)s saved", name=title))
+
+
+def _shown(visit: Visit, entity: str, record: int, *, saved: str) -> Response:
+    """To a record after a save; to its list where the save, or a rule, has taken it out of its giver's sight."""
+    with visit.ctx.snapshot() as ctx:
+        try:
+            get(ctx, entity, record, fields=("id",), lines=False)
+        except NotFound:
+            return visit.redirect(list_address(visit, entity), toast=_("%(what)s; it went to somebody else and is not yours to see", what=saved))
+    return visit.redirect(address(visit, entity, record), toast=saved)
 
 
 def _ask_for_missing(visit: Visit, entity: str, record: int | None, raw: Mapping[str, Any]) -> None:
@@ -204,14 +214,14 @@ def _own(visit: Visit, entity: str, raw: dict[str, Any]) -> dict[str, Any]:
     return {name: given for name, given in raw.items() if name not in shown_only}
 
 
-def _after(visit: Visit, entity: str, record: int, raw: Mapping[str, Any]) -> str:
+def _after(visit: Visit, entity: str, record: int, raw: Mapping[str, Any]) -> tuple[str, int]:
     """After a quick form: back to the record it was opened from, unless something is to be done with the new one; else the new record."""
     if visit.text("use") == "quick" and not _form_of(visit.ctx, visit, entity).opens:
         fields = visit.ctx.workspace.entities[entity].fields
         for name in visit.request.query_params:
             if name in fields and fields[name].definition.type == "link" and str(raw.get(name, "")).isdigit():
-                return f"{visit.base}/r/{fields[name].target}/{raw[name]}"
-    return address(visit, entity, record)
+                return fields[name].target, int(raw[name])
+    return entity, record
 
 
 @routes.get("/w/{ws}/r/{entity}/{id}/edit")
@@ -235,7 +245,7 @@ def save(visit: Visit) -> Response:
         return conflict_page(visit, entity, raw, conflict, address(visit, entity, record))
     except Invalid as refusal:
         return _form_page(visit, entity, record, raw=raw, refusal=refusal, version=version, status=422)
-    return visit.redirect(address(visit, entity, record), toast=_("Saved"))
+    return _shown(visit, entity, record, saved=_("Saved"))
 
 
 def _unchanged_out(visit: Visit, entity: str, record: int, raw: dict[str, Any]) -> dict[str, Any]:

@@ -178,6 +178,16 @@ def test_a_filter_whose_values_are_none_is_refused_with_its_lines(ctx_of_login, 
     assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [("/1", "number_invalid"), ("/2", "number_invalid")]
 
 
+def test_what_a_save_takes_out_of_sight_leads_to_the_list_and_says_so(client_of, ctx_of_login):
+    client, other = client_of("dora"), ctx_of_login("carl").actor.person_id
+    csrf = re.search(r'name="csrf" value="([^"]+)"', client.get("/w/clinic/r/patient/new").text)
+    saved = client.post(
+        "/w/clinic/r/patient/new", data={"csrf": csrf[1], "name": "转走的", "phone": "13912340000", "owner": str(other)}, follow_redirects=False
+    )
+    assert saved.status_code == 303 and "/l/" in saved.headers["location"]
+    assert "不归您查看" in client.get(saved.headers["location"]).text
+
+
 def test_a_filter_line_that_cannot_be_read_stays_on_the_page_as_it_was_typed(client_of):
     client = client_of("dora")
     csrf = re.search(r'name="csrf" value="([^"]+)"', client.get("/w/clinic/l/my_patients").text)
