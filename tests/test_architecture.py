@@ -252,12 +252,19 @@ def test_no_import_cycles():
             visit(name, [name])
 
 
+#: Libraries that are loaded when they are first needed, and by whom: what a server holds that never needs them.
+LATE = {"engine.exchange.workbook": "openpyxl"}
+
+
 def test_imports_stand_at_the_top_of_the_file():
     wrong = []
     for name in modules():
         for node in ast.walk(tree(name)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                wrong += [f"{name}:{inner.lineno}" for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)]
+                inside = [inner for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)]
+                wrong += [
+                    f"{name}:{one.lineno}" for one in inside if not (isinstance(one, ast.ImportFrom) and (one.module or "").split(".")[0] == LATE.get(name))
+                ]
     assert not wrong, "a function-level import hides an arrow; move the import up or the code to its room:\n" + "\n".join(sorted(set(wrong)))
 
 

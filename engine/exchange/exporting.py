@@ -10,11 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-
 from engine.access import grant
 from engine.errors import Denied, Invalid
+from engine.exchange.workbook import write_sheet
 from engine.fields.base import title_of
 from engine.fields.values import FileValue, Link, Masked
 from engine.records.history import note_access
@@ -61,7 +59,8 @@ def export(ctx: Context, query: Query, path: Path, form: Format = "xlsx") -> Exp
     with ctx.snapshot(long=True) as inner:
         columns = wanted_columns(inner, query.entity, query.fields)
         rows = _rows(inner, replace(query, fields=columns, verb="export", limit=PAGE, count=None), columns)
-        count = (_write_xlsx if form == "xlsx" else _write_csv)(path, _titles(inner, query.entity, columns), rows)
+        titles = _titles(inner, query.entity, columns)
+        count = write_sheet(path, "records", titles, rows) if form == "xlsx" else _write_csv(path, titles, rows)
     note_access(ctx, "export", query.entity, detail={"rows": count, "columns": list(columns), "where": list(_texts(query.where)), "search": bool(query.search)})
     return Exported(path, count, columns)
 
@@ -121,25 +120,4 @@ def _write_csv(path: Path, titles: Sequence[str], rows: Iterator[list[Any]]) -> 
         for row in rows:
             writer.writerow([harmless(value) if isinstance(value, str) else "" if value is None else value for value in row])
             count += 1
-    return count
-
-
-def _write_xlsx(path: Path, titles: Sequence[str], rows: Iterator[list[Any]]) -> int:
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("records")
-    sheet.freeze_panes = "A2"
-
-    def cell(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        made = WriteOnlyCell(sheet, value="".join(char for char in value if char >= " " or char in "\t\n"))
-        made.data_type = "s"
-        return made
-
-    sheet.append([cell(title) for title in titles])
-    count = 0
-    for row in rows:
-        sheet.append([cell(value) for value in row])
-        count += 1
-    book.save(path)
     return count

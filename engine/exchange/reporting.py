@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-
 from engine.exchange.batches import Batch, ReportRow, find, report
+from engine.exchange.workbook import write_sheet
 from engine.messages import sentence
 
 if TYPE_CHECKING:
@@ -28,27 +27,14 @@ def write_report(ctx: Context, batch: int, path: Path, *, outcome: str = "said")
     """Write the rows of an outcome (refused, said, created, merged) to an xlsx file; gives how many."""
     found: Batch = find(ctx, batch)
     locale = "zh" if ctx.locale.startswith("zh") else "en"
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("report")
-    sheet.append([_cell(sheet, text) for text in (*WORDS[locale], *found.headers)])
-    count, after = 0, 0
-    while True:
+    return write_sheet(path, "report", (*WORDS[locale], *found.headers), _rows(ctx, batch, outcome, locale))
+
+
+def _rows(ctx: Context, batch: int, outcome: str, locale: str) -> Iterator[list[Any]]:
+    after: int | None = 0
+    while after is not None:
         page = report(ctx, batch, outcome=outcome, after=after, limit=500)
         for row in page.rows:
             outcome_text = OUTCOMES.get(row.outcome, {}).get(locale, row.outcome)
-            sheet.append([_cell(sheet, value) for value in (row.sheet, row.row, outcome_text, reasons(row, locale), *row.raw)])
-            count += 1
-        if page.next is None:
-            break
+            yield [row.sheet, row.row, outcome_text, reasons(row, locale), *row.raw]
         after = page.next
-    book.save(path)
-    return count
-
-
-def _cell(sheet: Any, value: Any) -> Any:
-    """Texts are forced to be texts, so that nothing is taken for a formula."""
-    if not isinstance(value, str):
-        return value
-    made = WriteOnlyCell(sheet, value="".join(char for char in value if char >= " " or char in "\t\n"))
-    made.data_type = "s"
-    return made
