@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from engine.access import remember
+from engine.errors import NotFound
 from engine.fields.base import Value
 from engine.notices import forget_asked
 from engine.provenance import load_bundle
@@ -30,7 +31,10 @@ _BRANCH = {APPROVED: "approved", REFUSED: "refused", EXPIRED: "expired", WITHDRA
 def end_ask(saving: Saving, row: Mapping[str, Any], state: str, answer: Mapping[str, Value]) -> str:
     """Close an approval and run its branch. Approved only while the rule's ``if`` still holds; else it ends as withdrawn and says so."""
     work = saving.work
-    rule, step = rule_of(work.workspace, work.connection, row)
+    try:
+        rule, step = rule_of(work.workspace, work.connection, row)
+    except NotFound:  # nothing can follow any more
+        return _close(saving, row, WITHDRAWN, answer)
     read = work.row
     record = Handle(row["entity"], row["record"], read) if row["entity"] is not None else None
     names = {name: revive(value, read) for name, value in row["frame"].items()}
@@ -40,27 +44,41 @@ def end_ask(saving: Saving, row: Mapping[str, Any], state: str, answer: Mapping[
     start = Start(record, None if record is None else dict(record.row()), names)
     if state == APPROVED and not saving.ruling.still_holds(rule, start):
         state = WITHDRAWN
-    kept = {name: carry(value) for name, value in answer.items()}
-    put_state(saving, row["id"], state, decided_at=work.ctx.now, decided_by=work.ctx.actor.person_id, answers=kept)
-    drop_others(saving, row["id"], set())
-    forget_asked(work.ctx, row["id"])
+    _close(saving, row, state, answer)
     steps = (*step.branches.get(_BRANCH[state], ()), *step.branches.get("finally", ()))
     if steps:
         saving.ruling.branch(rule, steps, start, f"ask:{row['id']}:{state}")
     return state
 
 
+def _close(saving: Saving, row: Mapping[str, Any], state: str, answer: Mapping[str, Value]) -> str:
+    work = saving.work
+    kept = {name: carry(value) for name, value in answer.items()}
+    put_state(saving, row["id"], state, decided_at=work.ctx.now, decided_by=work.ctx.actor.person_id, answers=kept)
+    drop_others(saving, row["id"], set())
+    forget_asked(work.ctx, row["id"])
+    return state
+
+
 def rule_of(workspace: Workspace, connection: sa.Connection, row: Mapping[str, Any]) -> tuple[CompiledRule, Step]:
-    """The rule as it was when it asked, and the step that did: what was begun finishes on the version it began with."""
-    rule = book_of(workspace, connection, row["version"]).rules[row["rule"]]
-    return rule, rule.step(row["step"])
+    """The rule as it was when it asked, and the step that did: what was begun finishes on the version it began with.
+
+    Raises NotFound where they spoke of what is gone since, and are gone, too.
+    """
+    rule = book_of(workspace, connection, row["version"]).rules.get(row["rule"])
+    try:
+        if rule is not None:
+            return rule, rule.step(row["step"])
+    except KeyError:
+        pass
+    raise NotFound("unknown_rule", rule=row["rule"])
 
 
 def book_of(workspace: Workspace, connection: sa.Connection, version: int) -> RuleBook:
-    """The rules of a version, over the entities as they are now."""
+    """The rules of a version, over the entities as they are now, as far as they can be read over them."""
     if version == workspace.version:
         return rule_book(workspace)
-    return remember(workspace, ("rule book of", version), lambda: compile_rules(workspace, load_bundle(connection, version)))
+    return remember(workspace, ("rule book of", version), lambda: compile_rules(workspace, load_bundle(connection, version), earlier=True))
 
 
 def withdraw_about(saving: Saving, about: Handle) -> int:

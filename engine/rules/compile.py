@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
 from engine.expressions.checking import kind_of, names_for
-from engine.expressions.language import Expression, parse
+from engine.expressions.language import Expression, ExpressionRefused, parse
 from engine.expressions.types import Type, UnknownType
 from engine.fields.durations import parse_duration
 from engine.rules.book import CompiledRule, RuleBook, Step, Template, Term, Trigger
@@ -35,12 +35,20 @@ def rule_book(workspace: Workspace) -> RuleBook:
     return remember(workspace, ("rule book",), lambda: compile_rules(workspace, workspace.bundle))
 
 
-def compile_rules(workspace: Workspace, bundle: Bundle) -> RuleBook:
-    """The rules of a bundle (of another version, for runs that began with it) over the workspace's present entities."""
+def compile_rules(workspace: Workspace, bundle: Bundle, *, earlier: bool = False) -> RuleBook:
+    """The rules of a bundle over the workspace's present entities.
+
+    ``earlier``: the bundle is of another version, for runs that began with it. A rule that speaks of what is gone since is then as it is now, and left
+    out where it is gone, too: nothing that waits is lost because of another rule.
+    """
     if not bundle.rules:
         return RuleBook()
     maker = _Maker(workspace, places(bundle, _vocabulary(workspace)))
-    rules = {key: maker.rule(key, item.body, item.title) for key, item in sorted(bundle.rules.items()) if not item.body.get("retired")}
+    given = {key: item for key, item in sorted(bundle.rules.items()) if not item.body.get("retired")}
+    if earlier:
+        rules = {key: rule for key, item in given.items() if (rule := maker.standing(key, item.body, item.title) or rule_book(workspace).rules.get(key))}
+    else:
+        rules = {key: maker.rule(key, item.body, item.title) for key, item in given.items()}
     return _sorted_in(rules, frozenset(key for key, rule in rules.items() if workspace.is_off(rule.body)))
 
 
@@ -140,6 +148,16 @@ class _Maker:
             body=body,
         )
         return reach_of(self.workspace, rule)
+
+    def standing(self, key: str, body: Mapping[str, Any], title: Label) -> CompiledRule | None:
+        """One rule of an earlier version; None where it reads or writes what is gone."""
+        try:
+            rule = self.rule(key, body, title)
+        except (ExpressionRefused, KeyError):
+            return None
+        entities = self.workspace.entities
+        written = ((entities.get(entity), fields - {"*"}) for (_, entity), fields in rule.reach.writes.items() if entity != "*")
+        return rule if all(entity is not None and fields <= entity.fields.keys() for entity, fields in written) else None
 
     def _trigger(self, key: str, on: Mapping[str, Any]) -> Trigger:
         kind = next(word for word in ("before", "after", "later", "due", "cron", "action", "intake", "event") if word in on)

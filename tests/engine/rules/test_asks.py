@@ -236,6 +236,61 @@ def test_an_open_one_finishes_on_the_version_it_began_with(asking):
     assert site.row("customer", customer)["note"] == "ok 可"
 
 
+CUSTOMER = DOCUMENTS_OF_SITE["entity", "customer"]
+MOODY = {**CUSTOMER, "fields": {**CUSTOMER["fields"], "mood": {"type": "text", "title": "心情"}}}
+GLAD = {"title": "高兴", "on": {"after": "update", "entity": "customer"}, "if": "mood == 'glad'", "then": [{"set": {"seen": "100"}}]}
+
+
+@pytest.fixture
+def moody(make_site, database_kind):
+    """Makes a site whose customers have a mood that a rule reads, asks for a discount, and publishes without mood and that rule. Gives site, customer, number."""
+
+    def make(rule, then):
+        documents = {("rule", "discount"): rule, ("rule", "glad"): GLAD, ("role", "seller"): SELLER, ("settings", "settings"): SPANS}
+        site = make_site(database_kind, {**documents, ("entity", "customer"): MOODY})
+        customer = site.held("s1")
+        service.act(site.ctx("s1"), "customer", customer, "discount", {})
+        (found,) = reading(site, "s1", mine, state="asked")
+        ctx = site.ctx()
+        gone = {("rule", "glad"): None, ("entity", "customer"): CUSTOMER}
+        if then is None:
+            gone["role", "seller"] = {**SELLER, "grants": {"customer": {"read": True}}}
+        bundle = ctx.workspace.bundle.replace({**gone, ("rule", "discount"): then})
+        publish(ctx, plan_publish(ctx, bundle))
+        return site, customer, found.id
+
+    return make
+
+
+def test_an_open_one_finishes_whatever_another_rule_of_its_version_speaks_of(moody):
+    site, customer, number = moody(ask_rule(), ask_rule(approved=[{"set": {"note": "'new branch'"}}]))
+    assert decide(site.ctx("b1"), number, True, opinion="可") == "approved"
+    assert (site.row("customer", customer)["note"], site.row("customer", customer)["seen"]) == ("ok 可", 1)
+
+
+def test_an_open_one_whose_rule_speaks_of_what_is_gone_finishes_as_the_rule_is_now(moody):
+    site, customer, number = moody(ask_rule(approved=[{"set": {"mood": "'glad'"}}]), ask_rule(approved=[{"set": {"note": "'new branch'"}}]))
+    assert decide(site.ctx("b1"), number, True, opinion="可") == "approved"
+    assert site.row("customer", customer)["note"] == "new branch"
+
+
+def test_an_open_one_whose_rule_is_gone_with_what_it_speaks_of_ends_as_withdrawn(moody):
+    site, customer, number = moody(ask_rule(approved=[{"set": {"mood": "'glad'"}}]), None)
+    assert decide(site.ctx("b1"), number, True, opinion="可") == "withdrawn"
+    assert (site.row("customer", customer)["note"], site.row("customer", customer)["seen"]) == (None, 0)
+    assert reading(site, "b1", waiting_for) == 0 and reading(site, "b1", unread) == 0
+
+
+def test_what_waits_runs_though_another_rule_of_its_version_speaks_of_what_is_gone(make_site, database_kind):
+    later = {"title": "稍后", "on": {"later": "create", "entity": "task"}, "then": [{"set": {"status": "'seen'"}}]}
+    site = make_site(database_kind, {("rule", "glad"): GLAD, ("rule", "later"): later, ("entity", "customer"): MOODY})
+    task = service.create(site.ctx(), "task", {"title": "一"}).id
+    ctx = site.ctx()
+    publish(ctx, plan_publish(ctx, ctx.workspace.bundle.replace({("entity", "customer"): CUSTOMER, ("rule", "glad"): None})))
+    worker_of(site.home).drain(site.name)
+    assert site.row("task", task)["status"] == "seen"
+
+
 def test_where_none_is_needed_the_branch_runs_at_once(asking, make_site, database_kind):
     rule = ask_rule(needed="budget > 100")
     site = make_site(database_kind, {("rule", "discount"): rule, ("role", "seller"): SELLER})
