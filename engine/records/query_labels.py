@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
 from engine.fields.base import Value
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Labels may show links; those are followed this deep.
 _DEPTH = 2
+_NOBODY: Mapping[int, str] = {}
 
 
 def labels(ctx: Context, entity: str, ids: Collection[int], depth: int = 0) -> dict[int, str]:
@@ -98,22 +99,22 @@ def put_labels(
     """Replace ids in link fields by ``Link(id, label)``, or what ``make`` makes of both."""
     kept = list(records)
     wanted: dict[str, set[int]] = {}
+    linking: list[tuple[str, str, list[tuple[dict[str, Value], Any]]]] = []
     for name, target in links:
-        ids = wanted.setdefault(target, set())
+        found: list[tuple[dict[str, Value], Any]] = []
         for record in kept:
             value = record.get(name)
+            if value.__class__ is int or value.__class__ is list:
+                found.append((record, value))
+        ids = wanted.setdefault(target, set())
+        for _, value in found:
             if value.__class__ is int:
                 ids.add(value)
-            elif value.__class__ is list:
+            else:
                 ids.update(value)
+        linking.append((name, target, found))
     known = {target: labels(ctx, target, ids, depth) for target, ids in wanted.items() if ids}
-    for name, target in links:
-        names = known.get(target)
-        if names is None:
-            continue
-        for record in kept:
-            value = record.get(name)
-            if value.__class__ is int:
-                record[name] = make(value, names.get(value))
-            elif value.__class__ is list:
-                record[name] = [make(one, names.get(one)) for one in value]
+    for name, target, found in linking:
+        names = known.get(target, _NOBODY)
+        for record, value in found:
+            record[name] = make(value, names.get(value)) if value.__class__ is int else [make(one, names.get(one)) for one in value]

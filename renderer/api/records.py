@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import QueryParams
 
 from engine.access import grant
 from engine.context import Context
@@ -22,10 +24,19 @@ from renderer.requests import ApiContext, guarded
 
 router = APIRouter(prefix="/api/{ws}", route_class=OneHop)
 BULK_LIMIT = 1000
+#: Query strings longer than this are read each time.
+MOST_KEPT = 2000
 
 
 def _query(request: Request, entity: str) -> Query:
-    given = request.query_params
+    text: bytes = request.scope["query_string"]
+    return _asked(entity, text) if len(text) <= MOST_KEPT else _asked.__wrapped__(entity, text)
+
+
+@lru_cache(maxsize=256)
+def _asked(entity: str, text: bytes) -> Query:
+    """What a query string asks; kept, since programs ask the same again and again."""
+    given = QueryParams(text)
     equals: dict[str, Any] = {name: given.getlist(name) for name in given if name not in OWN_PARAMETERS}
     count = given.get("count", "").lower()
     return Query(
