@@ -1,23 +1,20 @@
-"""Who acts in a workspace: the person behind an account or a token, with team and roles as they are now, or a named system principal."""
+"""Who acts in a workspace: the person behind an account, with team and roles as they are now, or a named system principal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import partial
-from secrets import token_urlsafe
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine import accounts
-from engine.clock import State, StateBeside, wall
+from engine.clock import State
 from engine.context import Actor, Cause, Context
-from engine.errors import Invalid, NotFound, NotLoggedIn
-from engine.home import HOME_SCHEMA, Bearer, Home
-from engine.system_tables import account, api_token
+from engine.errors import NotFound
+from engine.home import Home
 from engine.workspace import Workspace
 
 __all__ = ["Actor", "actor_behind", "enter", "enter_as", "load_actor", "system_actor"]
@@ -37,20 +34,6 @@ SYSTEM_ACTORS: Mapping[str, str] = {
     "merging": "links made while two records became one",
     "replay": "what rules would have done",
 }
-TOKEN_PREFIX = "tgm_"
-_token_of_digest = StateBeside(
-    api_token, sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)), api_token.c.person, api_token.c.expires_at
-)
-_disabled_of_login = sa.select(account.c.disabled_at).where(account.c.login == sa.bindparam("l"))
-_home_account = account.to_metadata(sa.MetaData(), schema=HOME_SCHEMA)
-#: The same and whether the account of a login is disabled, in one statement: where home is a schema of the same database (PostgreSQL).
-_token_and_account = StateBeside(
-    api_token,
-    sa.and_(api_token.c.digest == sa.bindparam("d"), api_token.c.revoked_at.is_(None)),
-    api_token.c.person,
-    api_token.c.expires_at,
-    sa.select(_home_account.c.disabled_at).where(_home_account.c.login == sa.bindparam("l")).scalar_subquery(),
-)
 _MAX_ACTORS = 2000
 
 
@@ -79,12 +62,7 @@ def load_actor(connection: sa.Connection | None, workspace: Workspace, state: St
     Rights are never older than ``state``: whatever changes people, teams or roles raises its ``permission_version`` in the same commit.
     ``connection`` None: one is opened when the person must be read.
     """
-    kept = workspace.cache.get(("actors", state.permission_version))
-    if not isinstance(kept, dict) or len(kept) > _MAX_ACTORS:
-        for key in [key for key in list(workspace.cache) if key[0] in ("actors", "teams")]:
-            workspace.cache.pop(key, None)
-        kept = workspace.cache[("actors", state.permission_version)] = {}
-    cached: dict[tuple[int, int | None], Actor] = kept
+    cached: dict[tuple[int, int | None], Actor] = workspace.read_at("actors", state.permission_version, _MAX_ACTORS)
     actor = cached.get((person_id, account_id))
     if actor is None:
         with nullcontext(connection) if connection is not None else workspace.database.read() as connection:
@@ -105,7 +83,8 @@ def actor_behind(ctx: Context, state: State, person_id: int | None) -> Actor:
         return Actor(person_id, "", fields={"id": person_id})
 
 
-def _refresh(connection: sa.Connection, workspace: Workspace, state: State, actor: Actor) -> Actor:
+def refresh(connection: sa.Connection, workspace: Workspace, state: State, actor: Actor) -> Actor:
+    """The person's rights as they are at this state. Raises NotFound for one who may not enter any more."""
     assert actor.person_id is not None
     return load_actor(connection, workspace, state, actor.person_id, actor.account_id)
 
@@ -142,14 +121,12 @@ def _read_actor(connection: sa.Connection, workspace: Workspace, state: State, p
 
 def read_teams(connection: sa.Connection, workspace: Workspace, state: State) -> Mapping[int, Team]:
     """All teams by id, at this state."""
-    found = workspace.cache.get(("teams", state.permission_version))
-    if isinstance(found, dict):
-        return found
-    columns = workspace.entities["team"].table.c
-    select = sa.select(columns.id, columns.name, columns.parent, columns.lead).where(columns.deleted_at.is_(None))
-    teams = {row.id: Team(*row) for row in connection.execute(select, execution_options={"scoped": True})}
-    workspace.cache[("teams", state.permission_version)] = teams
-    return teams
+    known: dict[str, Mapping[int, Team]] = workspace.read_at("teams", state.permission_version)
+    if "all" not in known:
+        columns = workspace.entities["team"].table.c
+        select = sa.select(columns.id, columns.name, columns.parent, columns.lead).where(columns.deleted_at.is_(None))
+        known["all"] = {row.id: Team(*row) for row in connection.execute(select, execution_options={"scoped": True})}
+    return known["all"]
 
 
 def below(teams: Mapping[int, Team], team: int) -> tuple[int, ...]:
@@ -221,24 +198,18 @@ def enter(
     if person_id is None:
         raise NotFound("unknown_workspace", name=workspace_name)
     actor = load_actor(None, workspace, state, person_id, who.id)
-    return Context(home, workspace, actor, state.now, locale or who.locale, cause or Cause(), ip, refresh=_refresh)
+    return Context(home, workspace, actor, state.now, locale or who.locale, cause or Cause(), ip, refresh=refresh)
 
 
 def _person_of_login(workspace: Workspace, state: State, login: str) -> int | None:
-    key = ("logins", state.permission_version)
-    known = workspace.cache.get(key)
-    if not isinstance(known, dict):
-        for old in [old for old in list(workspace.cache) if old[0] == "logins"]:
-            workspace.cache.pop(old, None)
-        known = workspace.cache[key] = {}
+    known: dict[str, int] = workspace.read_at("logins", state.permission_version)
     if login not in known:
         with workspace.database.read() as connection:
             found = find_person(connection, workspace, login)
         if found is None:
             return None
         known[login] = found
-    person_id: int = known[login]
-    return person_id
+    return known[login]
 
 
 def enter_as(home: Home, workspace_name: str, name: str, *, locale: str = "zh", cause: Cause | None = None) -> Context:
@@ -255,7 +226,7 @@ def enter_person(home: Home, workspace_name: str, login: str, *, locale: str = "
         if person_id is None:
             raise NotFound("unknown_person", login=login)
         actor = load_actor(connection, workspace, state, person_id)
-    return Context(home, workspace, actor, state.now, locale, cause or Cause(), refresh=_refresh)
+    return Context(home, workspace, actor, state.now, locale, cause or Cause(), refresh=refresh)
 
 
 def enter_id(home: Home, workspace_name: str, person_id: int, *, locale: str = "zh", cause: Cause | None = None) -> Context:
@@ -263,7 +234,7 @@ def enter_id(home: Home, workspace_name: str, person_id: int, *, locale: str = "
     workspace, state = home.look(workspace_name)
     with workspace.database.read() as connection:
         actor = load_actor(connection, workspace, state, person_id)
-    return Context(home, workspace, actor, state.now, locale, cause or Cause(), refresh=_refresh)
+    return Context(home, workspace, actor, state.now, locale, cause or Cause(), refresh=refresh)
 
 
 def memberships(home: Home, login: str) -> list[str]:
@@ -281,106 +252,3 @@ def memberships(home: Home, login: str) -> list[str]:
                 continue
             found.append(entry.name)
     return found
-
-
-# --- API tokens ------------------------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An API token as its owner may see it later: never the token itself."""
-
-    id: int
-    name: str
-    created_at: datetime
-    seen_at: datetime | None
-    expires_at: datetime | None
-
-
-def create_token(home: Home, workspace_name: str, login: str, name: str = "", *, life: timedelta | None = None) -> str:
-    """A bearer token for a person of one workspace, shown once. Raises NotFound without such a person."""
-    ctx = enter_person(home, workspace_name, login)
-    if life is not None and life <= timedelta(0):
-        raise Invalid("token_life")
-    token = TOKEN_PREFIX + token_urlsafe(32)
-    with ctx.workspace.database.write() as connection:
-        connection.execute(
-            api_token.insert().values(
-                digest=accounts.digest_of(token), person=ctx.actor.person_id, name=name or login, created_at=wall(), expires_at=wall() + life if life else None
-            )
-        )
-    return token
-
-
-def enter_with_token(home: Home, workspace_name: str, token: str, *, locale: str = "zh", ip: str = "", acts: bool = False) -> Context:
-    """A context for the bearer of a token. Raises NotFound when it is not one of this workspace, revoked, over, or its account is disabled.
-
-    ``acts``: all that is done with it happens in one transaction. A bearer seen before is then looked for there, and only there: until then the context is
-    as this process last saw them, and raises NotLoggedIn when it is no longer so. Strangers never get as far as a connection that writes.
-    """
-    digest = accounts.digest_of(token)
-    bearer, last = home.bearers.get(digest), home.last(workspace_name)
-    if bearer is not None and bearer.workspace != workspace_name:
-        bearer = None
-    if acts and bearer is not None and last is not None:
-        workspace, state = last
-        with suppress(NotFound):  # not there as far as was seen: it is looked again
-            actor = load_actor(None, workspace, state, bearer.person)
-            look = partial(_look_for_bearer, home, digest, bearer)
-            return Context(home, workspace, actor, state.now, locale, Cause("api"), ip, refresh=_refresh, look=look)
-    workspace, state, actor = _bearer_of(home, workspace_name, digest, bearer)
-    return Context(home, workspace, actor, state.now, locale, Cause("api"), ip, refresh=_refresh)
-
-
-def _look_for_bearer(home: Home, digest: str, bearer: Bearer, connection: sa.Connection) -> tuple[Workspace, State, Actor]:
-    """A bearer seen before, as a transaction finds them that begins."""
-    try:
-        return _bearer_of(home, bearer.workspace, digest, bearer, connection)
-    except NotFound as refusal:
-        raise NotLoggedIn("not_logged_in") from refusal
-
-
-def _bearer_of(home: Home, name: str, digest: str, bearer: Bearer | None, connection: sa.Connection | None = None) -> tuple[Workspace, State, Actor]:
-    """Who bears a token, and what stands: in one statement with the account of a bearer seen before, where home is in the same database. Raises NotFound."""
-    try:
-        if bearer is None or home.database.dialect != "postgresql":
-            workspace, state, (person, expires_at, *told) = home.look_beside(name, _token_of_digest, connection, d=digest)
-        else:
-            workspace, state, (person, expires_at, *told) = home.look_beside(name, _token_and_account, connection, d=digest, l=bearer.login)
-        if person is None or (expires_at is not None and expires_at <= wall()):
-            raise NotFound("unknown_token")
-        actor = load_actor(connection, workspace, state, person)
-        login = str(actor.fields.get("login") or "")
-        disabled = told[0] if told and bearer is not None and login == bearer.login else _disabled_at(home, login)
-        if disabled is not None:
-            raise NotFound("unknown_token")
-    except NotFound:
-        home.bearers.pop(digest, None)
-        raise
-    if bearer is None or (bearer.person, bearer.login) != (person, login):
-        home.remember_bearer(digest, Bearer(name, person, login))
-    return workspace, state, actor
-
-
-def _disabled_at(home: Home, login: str) -> datetime | None:
-    """Since when the account of a login is disabled."""
-    found: datetime | None = home.database.kept(
-        ("disabled", login), lambda connection: connection.execute(_disabled_of_login, {"l": login}).scalar_one_or_none()
-    )
-    return found
-
-
-def tokens_of(ctx: Context, person_ids: Iterable[int]) -> list[Token]:
-    """The live tokens of some people."""
-    columns = (api_token.c.id, api_token.c.name, api_token.c.created_at, api_token.c.seen_at, api_token.c.expires_at)
-    with ctx.reading() as ctx:
-        select = sa.select(*columns).where(api_token.c.person.in_(list(person_ids)), api_token.c.revoked_at.is_(None)).order_by(api_token.c.id)
-        return [Token(*row) for row in ctx.open.execute(select)]
-
-
-def revoke_token(ctx: Context, token_id: int, person_id: int) -> None:
-    """End a token of a person, from the next request on. Raises NotFound when that person has no such live token."""
-    mine = (api_token.c.id == token_id, api_token.c.person == person_id, api_token.c.revoked_at.is_(None))
-    with ctx.writing() as ctx:
-        if ctx.open.execute(api_token.update().where(*mine).values(revoked_at=wall())).rowcount != 1:
-            raise NotFound("unknown_token")

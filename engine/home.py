@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic, strftime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -33,13 +33,13 @@ from engine.workspace import Workspace
 from engine.workspace_load import load_workspace
 
 if TYPE_CHECKING:
+    from engine.api_tokens import Bearer
     from engine.registry import Registry
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OLDEST_POSTGRESQL = 15
 HOME_SCHEMA = "tangram"
 DEFAULT_TIMEZONE = "Asia/Shanghai"
-_MOST_BEARERS = 5000
 _LOOK_AFTER = 1.0  # seconds a compiled version is trusted without a look at the database
 
 #: Makes the published version a Workspace; ``known`` is the one of an earlier version, whose unchanged entities may be shared.
@@ -55,14 +55,6 @@ class WorkspaceEntry:
     sandbox: bool
     demo: bool
     created_at: datetime
-
-
-class Bearer(NamedTuple):
-    """Who bore a token when it was last asked about: the workspace it opens, the person, and their login then."""
-
-    workspace: str
-    person: int
-    login: str
 
 
 class _Opened:
@@ -94,7 +86,7 @@ class Home:
         self._load = load
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
         self._mutex = Lock()
-        self.bearers: dict[str, Bearer] = {}  # by digest of a token; guesses, always checked
+        self.bearers: dict[str, Bearer] = {}  # by digest of a token, kept by api_tokens.py; guesses, always checked
 
     @classmethod
     def open(cls, settings: Settings, registry: Registry, load: Loader = load_workspace, *, migrate: bool = False) -> Home:
@@ -343,12 +335,6 @@ class Home:
         """The workspace as this state describes it, when it is at hand: for those who have read the state already."""
         opened = self._open(name)
         return None if opened.state is None or _differs(opened.state, state) else opened.workspace
-
-    def remember_bearer(self, digest: str, bearer: Bearer) -> None:
-        """Note whose token this is, so that next time its account can be asked about in the same statement, or all of it inside the transaction that acts."""
-        if len(self.bearers) > _MOST_BEARERS:
-            self.bearers = {}
-        self.bearers[digest] = bearer
 
     def last(self, name: str) -> tuple[Workspace, State] | None:
         """What this process saw last of a workspace it has open: what stands may be newer."""

@@ -82,12 +82,7 @@ def who_is_there(ctx: Context, people: Collection[int]) -> list[int]:
     version = ctx.actor.permission_version
     if not version or has_changed_people(ctx.open):
         return sorted(one for one, ends in _ends(ctx, people).items() if ends is None or ends > ctx.now)
-    kept = ctx.workspace.cache.get(("there", version))
-    if not isinstance(kept, dict):
-        for key in [key for key in list(ctx.workspace.cache) if key[0] == "there"]:
-            ctx.workspace.cache.pop(key, None)
-        kept = ctx.workspace.cache[("there", version)] = {}
-    known: dict[int, datetime | Literal["gone"] | None] = kept
+    known: dict[int, datetime | Literal["gone"] | None] = ctx.workspace.read_at("there", version)
     if missing := [one for one in people if one not in known]:
         known.update({**dict.fromkeys(missing, "gone"), **_ends(ctx, missing)})
     return sorted(one for one in people if (ends := known[one]) is None or (ends != "gone" and ends > ctx.now))

@@ -192,6 +192,15 @@ class Workspace:
         """The same version with nothing of its data remembered: only what was made of definitions."""
         return replace(self, cache={key: value for key, value in self.cache.items() if key[0] not in _OF_DATA})
 
+    def read_at(self, word: str, version: int, most: int = CACHE_LIMIT) -> dict[Any, Any]:
+        """What was read of people's data under a permission version, to be added to; what was read under others, and more than ``most``, is forgotten."""
+        kept = self.cache.get((word, version))
+        if not isinstance(kept, dict) or len(kept) > most:
+            for old in [old for old in list(self.cache) if old[0] == word]:
+                self.cache.pop(old, None)
+            kept = self.cache[word, version] = {}
+        return kept
+
     @property
     def modules_off(self) -> frozenset[str]:
         """The modules that are off: to people nothing of them is there, and their rules do not run. Their records and columns stay."""

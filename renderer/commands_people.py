@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from dataclasses import asdict
 
-from engine import accounts, actors
+from engine import accounts, actors, api_tokens
 from engine.accounts import Account
 from engine.errors import NotFound
 from engine.home import Home
@@ -71,7 +71,7 @@ def _account(home: Home, login: str) -> Account:
 def token_create(given: Namespace) -> Answer:
     """A bearer token."""
     with opened_home() as home:
-        token = actors.create_token(home, given.workspace, given.login, given.name)
+        token = api_tokens.create_token(home, given.workspace, given.login, given.name)
     return Answer([token], {"token": token})
 
 
@@ -79,7 +79,7 @@ def token_list(given: Namespace) -> Answer:
     """The live tokens of a person: never the tokens themselves."""
     with opened_home() as home:
         ctx = actors.enter_person(home, given.workspace, given.login)
-        found = actors.tokens_of(ctx, [ctx.actor.person_id or 0])
+        found = api_tokens.tokens_of(ctx, [ctx.actor.person_id or 0])
     return Answer([f"{token.id} {token.name} {token.created_at:%Y-%m-%d}" for token in found], [asdict(token) for token in found])
 
 
@@ -87,5 +87,5 @@ def token_revoke(given: Namespace) -> Answer:
     """End a token of a person."""
     with opened_home() as home:
         ctx = actors.enter_person(home, given.workspace, given.login)
-        actors.revoke_token(ctx, given.token, ctx.actor.person_id or 0)
+        api_tokens.revoke_token(ctx, given.token, ctx.actor.person_id or 0)
     return Answer([str(given.token)], {"token": given.token})

@@ -11,6 +11,7 @@ from engine.access import grant_of, remember
 from engine.expressions.guard import syntax_tree
 from engine.expressions.language import Expression
 from engine.frozen import holds_records
+from engine.schema.conditions import terms
 from metadata.definitions import Form, Item, Section
 from metadata.text import label_text
 from renderer.translations import _
@@ -118,8 +119,8 @@ def leads_to(workspace: Workspace, form: Form, item: CompiledField) -> tuple[Exp
 
 def _parts(limit: str) -> Iterator[str]:
     """The conditions of which each must hold for a limit to hold."""
-    tree, text = syntax_tree(limit), limit.strip()
-    for part in tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]:
+    text = limit.strip()
+    for part in terms(syntax_tree(limit)):
         yield ast.get_source_segment(text, part) or text
 
 

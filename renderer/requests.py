@@ -18,7 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from engine import accounts, actors
+from engine import accounts, actors, api_tokens
 from engine.clock import State
 from engine.context import Cause, Context
 from engine.errors import Denied, Invalid, NotFound, NotLoggedIn, Refusal
@@ -384,7 +384,7 @@ def api_context(request: Request) -> Context:
     workspace = str(request.path_params["ws"])
     if scheme.lower() == "bearer" and bearer:
         try:
-            ctx = actors.enter_with_token(site.home, workspace, bearer.strip(), locale=locale, ip=ip, acts=permission.acts)
+            ctx = api_tokens.enter_with_token(site.home, workspace, bearer.strip(), locale=locale, ip=ip, acts=permission.acts)
         except NotFound as refusal:
             raise NotLoggedIn("not_logged_in") from refusal
     else:

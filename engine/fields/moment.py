@@ -247,12 +247,7 @@ class InstantType(FieldType):
     def json_writer(self, field: Field, scope: FieldScope) -> Writer | None:
         """The same, with the zone at hand."""
         zone = scope.timezone
-
-        def write(value: datetime) -> str:
-            text = value.astimezone(zone).isoformat()
-            return text if text[-6] in "+-" else _rfc(value)
-
-        return write
+        return lambda value: _rfc(value.astimezone(zone))
 
     def to_form(self, value: Value, field: Field, scope: FieldScope) -> object:
         """Local time without offset, as browsers' controls take it; the day where the field ends one."""

@@ -9,7 +9,7 @@ from time import perf_counter
 import orjson
 import sqlalchemy as sa
 
-from engine import accounts, actors
+from engine import accounts, api_tokens
 from engine.actors import enter_as, enter_person
 from engine.home import Home
 from engine.records import service
@@ -85,7 +85,7 @@ def _row(section: Section, server: Server, what: str, kind: str, call: Call, goa
 
 
 def _calls(home: Home) -> dict[str, tuple[Call, float]]:
-    desk = f"Bearer {actors.create_token(home, LARGE, DESK)}"
+    desk = f"Bearer {api_tokens.create_token(home, LARGE, DESK)}"
     cookies = {login: f"tangram={accounts.start_session(home, accounts.ensure_account(home, login, login).id)}" for login in (CONSULTANT, MANAGER)}
     mine = [
         item.id for item in page(enter_person(home, LARGE, CONSULTANT), Query("customer", "owner == me", sort=("-follow_ups",), fields=(), limit=100)).items

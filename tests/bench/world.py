@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import accounts, actors
+from engine import accounts, api_tokens
 from engine.actors import system_actor
 from engine.builtin import DOCUMENTS
 from engine.context import Cause, Context
@@ -34,7 +34,7 @@ class World:
 
     def tokens(self, prefix: str, many: int) -> list[str]:
         """A bearer token for each of the first people of that login prefix."""
-        return [actors.create_token(self.home, WORKSPACE, f"{prefix}{number}") for number in range(many)]
+        return [api_tokens.create_token(self.home, WORKSPACE, f"{prefix}{number}") for number in range(many)]
 
     def sessions(self, prefix: str, many: int) -> list[str]:
         """A page session for each of them."""

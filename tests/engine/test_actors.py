@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import accounts, actors
+from engine import accounts, actors, api_tokens
 from engine.clock import wall
 from engine.errors import Conflict, Denied, Invalid, NotFound, NotLoggedIn
 from engine.home import Home
@@ -163,26 +163,26 @@ def test_a_token_opens_its_own_workspace_until_revoked_over_or_disabled(home, pl
     other = small_place(home)
     who = add_member(home, place.name, "li.na", ["guest"])
     add_member(home, other.name, "li.na", ["guest" if "guest" in other.workspace.roles else "admin"])
-    token = actors.create_token(home, place.name, "li.na", "reports")
-    ctx = actors.enter_with_token(home, place.name, token)
+    token = api_tokens.create_token(home, place.name, "li.na", "reports")
+    ctx = api_tokens.enter_with_token(home, place.name, token)
     assert (ctx.actor.person_id, ctx.cause.kind) == (who.person, "api")
     for name, given in ((other.name, token), (place.name, token + "x"), (place.name, "")):
         with pytest.raises(NotFound):
-            actors.enter_with_token(home, name, given)
+            api_tokens.enter_with_token(home, name, given)
     accounts.set_disabled(home, who.account, True)
     with pytest.raises(NotFound):
-        actors.enter_with_token(home, place.name, token)
+        api_tokens.enter_with_token(home, place.name, token)
     accounts.set_disabled(home, who.account, False)
-    (mine,) = actors.tokens_of(ctx, [who.person])
+    (mine,) = api_tokens.tokens_of(ctx, [who.person])
     with pytest.raises(NotFound):
-        actors.revoke_token(ctx, mine.id, who.person + 1)
-    assert actors.enter_with_token(home, place.name, token)
-    actors.revoke_token(ctx, mine.id, who.person)
+        api_tokens.revoke_token(ctx, mine.id, who.person + 1)
+    assert api_tokens.enter_with_token(home, place.name, token)
+    api_tokens.revoke_token(ctx, mine.id, who.person)
     with pytest.raises(NotFound):
-        actors.enter_with_token(home, place.name, token)
-    brief = actors.create_token(home, place.name, "li.na", life=timedelta(microseconds=1))
+        api_tokens.enter_with_token(home, place.name, token)
+    brief = api_tokens.create_token(home, place.name, "li.na", life=timedelta(microseconds=1))
     with pytest.raises(NotFound):
-        actors.enter_with_token(home, place.name, brief)
+        api_tokens.enter_with_token(home, place.name, brief)
 
 
 @pytest.fixture
@@ -195,10 +195,10 @@ def elsewhere(home: Home) -> Iterator[Home]:
 
 def test_a_bearer_seen_before_is_looked_for_by_the_transaction_that_acts_and_by_nothing_else(home, place):
     add_member(home, place.name, "li.na", ["admin"])
-    token = actors.create_token(home, place.name, "li.na")
-    actors.enter_with_token(home, place.name, token)
+    token = api_tokens.create_token(home, place.name, "li.na")
+    api_tokens.enter_with_token(home, place.name, token)
     with sent() as statements:
-        ctx = actors.enter_with_token(home, place.name, token, acts=True)
+        ctx = api_tokens.enter_with_token(home, place.name, token, acts=True)
         assert statements == []
         service.create(ctx, "plant", {"name": "牡丹"})
     assert len([one for one in statements if "api_token" in one]) == 1 and len([one for one in statements if "workspace_state" in one]) == 1
@@ -206,29 +206,29 @@ def test_a_bearer_seen_before_is_looked_for_by_the_transaction_that_acts_and_by_
 
 def test_what_another_process_changed_counts_for_a_bearer_seen_before(home, place, elsewhere):
     who = add_member(home, place.name, "li.na", ["admin"])
-    token = actors.create_token(home, place.name, "li.na")
-    actors.enter_with_token(home, place.name, token)
+    token = api_tokens.create_token(home, place.name, "li.na")
+    api_tokens.enter_with_token(home, place.name, token)
     operator = actors.enter_as(elsewhere, place.name, "operator")
     service.update(operator, "person", who.person, {"roles": ["guest"]}, ANY)
     Place(elsewhere, place.name).with_fields("plant", scent={"type": "text", "title": {"zh": "香气"}})
-    ctx = actors.enter_with_token(home, place.name, token, acts=True)
+    ctx = api_tokens.enter_with_token(home, place.name, token, acts=True)
     with ctx.reading() as seen:
         assert seen.actor.roles == ("guest",) and "scent" in seen.workspace.entities["plant"].fields
     with pytest.raises(Denied, match="may_not_create"):
         service.create(ctx, "plant", {"name": "牡丹"})
     service.update(actors.enter_as(elsewhere, place.name, "operator"), "person", who.person, {"roles": ["admin"]}, ANY)
-    saved = service.create(actors.enter_with_token(home, place.name, token, acts=True), "plant", {"name": "牡丹", "scent": "浓"})
+    saved = service.create(api_tokens.enter_with_token(home, place.name, token, acts=True), "plant", {"name": "牡丹", "scent": "浓"})
     assert saved.record["scent"] == "浓" and saved.workspace is not None and "scent" in saved.workspace.entities["plant"].fields
 
 
 @pytest.mark.parametrize("way", ["revoked", "disabled", "gone", "renamed and disabled"])
 def test_a_bearer_seen_before_who_may_not_enter_any_more_writes_nothing_and_is_a_stranger_from_then_on(home, place, elsewhere, way):
     who = add_member(home, place.name, "li.na", ["admin"])
-    token = actors.create_token(home, place.name, "li.na")
-    ctx = actors.enter_with_token(home, place.name, token)
+    token = api_tokens.create_token(home, place.name, "li.na")
+    ctx = api_tokens.enter_with_token(home, place.name, token)
     operator = actors.enter_as(elsewhere, place.name, "operator")
     if way == "revoked":
-        actors.revoke_token(operator, actors.tokens_of(operator, [who.person])[0].id, who.person)
+        api_tokens.revoke_token(operator, api_tokens.tokens_of(operator, [who.person])[0].id, who.person)
     elif way == "gone":
         service.update(operator, "person", who.person, {"active": False}, ANY)
     elif way == "disabled":
@@ -241,10 +241,10 @@ def test_a_bearer_seen_before_who_may_not_enter_any_more_writes_nothing_and_is_a
     before = count(place.ctx, "plant")
     for _ in range(2):
         with pytest.raises((NotLoggedIn, NotFound)):
-            service.create(actors.enter_with_token(home, place.name, token, acts=True), "plant", {"name": "牡丹"})
+            service.create(api_tokens.enter_with_token(home, place.name, token, acts=True), "plant", {"name": "牡丹"})
     assert count(place.ctx, "plant") == before and accounts.digest_of(token) not in home.bearers
     with pytest.raises(NotFound), ctx.writing():
-        actors.enter_with_token(home, place.name, token, acts=True)
+        api_tokens.enter_with_token(home, place.name, token, acts=True)
 
 
 def test_system_principals_are_named_and_listed(home, place):

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 import sqlalchemy as sa
 
-from engine import accounts, actors
+from engine import accounts, actors, api_tokens
 from engine.backup import backup
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
 from engine.home import Home
@@ -39,7 +39,7 @@ def place(home: Home) -> Place:
     """A workspace with a past: a retired field that has values, a changed type, a deleted record, links both ways, an encrypted value."""
     place = small_place(home)
     add_member(home, place.name, "li.na", ["admin"], name="李娜")
-    actors.create_token(home, place.name, "li.na")
+    api_tokens.create_token(home, place.name, "li.na")
     place.with_fields("plant", soil={"type": "text", "title": {"zh": "土壤"}}, phone=PHONE, seen={"type": "instant", "title": {"zh": "时间"}})
     for number in range(30):
         service.create(

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from engine.actors import create_token, enter_person, enter_with_token, tokens_of
+from engine.actors import enter_person
+from engine.api_tokens import create_token, enter_with_token, tokens_of
 from engine.context import Context
 from engine.errors import Conflict, Denied, NotFound
 from engine.frozen import digest

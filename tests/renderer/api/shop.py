@@ -9,7 +9,8 @@ from itertools import count
 from typing import Any
 
 from engine import accounts
-from engine.actors import create_token, enter_as
+from engine.actors import enter_as
+from engine.api_tokens import create_token
 from engine.home import Home
 from engine.records import service
 from renderer.app import create_app

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from engine.actors import enter_as, revoke_token, tokens_of
+from engine.actors import enter_as
+from engine.api_tokens import revoke_token, tokens_of
 from engine.home import Home
 from engine.workspace_load import load_workspace
 from tests.engine.homes import Place
