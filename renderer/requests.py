@@ -28,7 +28,7 @@ from engine.workspace import Workspace
 from renderer import errors, shell
 from renderer.security import MEMBER, SAFE_METHODS, Pace, Permission, csrf_matches, make_csrf, permission_of, same_origin
 from renderer.templates import Pages
-from renderer.translations import LOCALES, preferred, speaking
+from renderer.translations import DEFAULT, LOCALES, preferred, speaking
 
 DOOR_COOKIE, LOCALE_COOKIE, FLASH_COOKIE = "tangram-door", "tangram-locale", "tangram-flash"
 MAX_FIELDS = 3000
@@ -259,7 +259,7 @@ class Routes:
 
 def _answer(request: Request, permission: Permission, handler: Handler, form: FormData) -> Response:
     site: Site = request.app.state.site
-    visit = Visit(request, site, _locale(request, None), permission, form=form)
+    visit = Visit(request, site, DEFAULT, permission, form=form)
     try:
         _identify(visit)
         with speaking(visit.locale):
@@ -274,15 +274,18 @@ def _answer(request: Request, permission: Permission, handler: Handler, form: Fo
 
 
 def _identify(visit: Visit) -> None:
+    """Whose session it is, and in which language to answer, whether or not there is one."""
     token = visit.request.cookies.get(visit.site.session_cookie, "")
-    if token:
-        used = not visit.permission.quiet
-        if visit.permission.door == "member":
-            visit.session, visit.looked = accounts.read_session_in(visit.home, str(visit.path["ws"]), token, used=used)
-        else:
-            visit.session = accounts.read_session(visit.home, token, used=used)
-        visit.token = token if visit.session else ""
-    visit.locale = _locale(visit.request, visit.session)
+    try:
+        if token:
+            used = not visit.permission.quiet
+            if visit.permission.door == "member":
+                visit.session, visit.looked = accounts.read_session_in(visit.home, str(visit.path["ws"]), token, used=used)
+            else:
+                visit.session = accounts.read_session(visit.home, token, used=used)
+            visit.token = token if visit.session else ""
+    finally:
+        visit.locale = _locale(visit.request, visit.session)
 
 
 def _admit(visit: Visit) -> None:

@@ -106,7 +106,7 @@ class Pages:
         """A whole page: its own blocks, put into the shell of these menus. Pages without menus are drawn as they are."""
         if page.frame is None or page.flash:
             return self.render(name, page=page, **data)
-        return self._shell(page, self._blocks(name, page, data))
+        return self._shell(page, self._blocks(name, page, data), page.values())
 
     def kept_page(self, name: str, page: PageView, key: Hashable, values: Mapping[str, str], draw: Callable[[], Mapping[str, Any]]) -> str:
         """As ``page``, for one of which ``key`` and the menus tell all but ``values`` (HTML by name of hole): drawn once, then filled.
@@ -116,8 +116,9 @@ class Pages:
         if page.frame is None or page.flash:
             return self.render(name, page=page, **{**draw(), **{hole: Markup(text) for hole, text in values.items()}})
         kept = self._moulds.of((name, page.frame, key), lambda: self._blocks(name, page.hollow(), draw()))
-        filled = {**values, **page.values()}
-        return self._shell(page, {block: mould.fill(filled) for block, mould in kept.items()})
+        around = page.values()
+        filled = {**values, **around}
+        return self._shell(page, {block: mould.fill(filled) for block, mould in kept.items()}, around)
 
     def _blocks(self, name: str, page: PageView, data: Mapping[str, Any]) -> dict[str, str]:
         """What a page puts into the shell, by block."""
@@ -126,12 +127,12 @@ class Pages:
         next(template.root_render_func(context), None)  # what the template sets and imports outside its blocks
         return {**_EMPTY_BLOCKS, **{block: "".join(draw(context)) for block, draw in template.blocks.items()}}
 
-    def _shell(self, page: PageView, blocks: Mapping[str, str]) -> str:
+    def _shell(self, page: PageView, blocks: Mapping[str, str], around: Mapping[str, str]) -> str:
         def draw() -> dict[str, str]:
             return {"": self.environment.get_template("base.html").render(page=page.hollow(), holes=_BLOCK_HOLES)}
 
         kept = self._moulds.of(("shell", page.frame, page.here, bool(page.strip)), draw)
-        return kept[""].fill({**blocks, **page.values()})
+        return kept[""].fill({**blocks, **around})
 
     def list_more(self, more: str, shown: int, columns: int) -> str:
         """The last row of a table, which leads to its next page."""

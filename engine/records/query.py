@@ -78,15 +78,15 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Face(Generic[Item]):
-    """What a row of the database becomes for its reader: the row by its columns, a link by id and label, a file by what is known of it."""
+    """What rows of the database become for their reader: the rows by their columns, a link by id and label, a file by what is known of it."""
 
-    row: Callable[[Columns, Sequence[Any]], Item]
+    rows: Callable[[Columns, Sequence[Sequence[Any]]], list[Item]]
     link: Callable[[int, str | None], object]
     file: Callable[[Any], object] | None
 
 
 #: Typed values, for pages and the engine itself; and the JSON of the API, in the form orjson takes.
-RECORDS: Face[Record] = Face(Columns.record, Link, None)
+RECORDS: Face[Record] = Face(Columns.records, Link, None)
 JSON: Face[dict[str, Any]] = Face(Columns.json, json_link, file_json)
 
 
@@ -137,7 +137,7 @@ def _page(face: Face[Item], ctx: Context, query: Query, asked: _Asked) -> Page[I
 def _told(face: Face[Item], ctx: Context, query: Query, asked: _Asked, found: Walk, limit: int) -> Page[Item]:
     """The rows found, with what else a page tells."""
     plan = asked.plan
-    items = [face.row(plan.columns, row) for row in found.rows[:limit]]
+    items = face.rows(plan.columns, found.rows[:limit])
     position = place(plan, found.rows[limit - 1], found.phases[limit - 1]) if len(found.rows) > limit else found.stopped
     if query.labels:
         put_labels(ctx, items, plan.columns.links, make=face.link)
@@ -248,7 +248,7 @@ def get_as(face: Face[Item], ctx: Context, entity: str, record_id: int, fields: 
         row = statement.ready.first(ctx.open, {**bound(ctx, statement.needed), "p_id": record_id})
         if row is None:
             raise NotFound("no_such_record", entity=entity, id=record_id)
-        record = face.row(columns, row)
+        (record,) = face.rows(columns, [row])
         put_labels(ctx, [record], columns.links, make=face.link)
         put_files(ctx, [record], columns.files, face.file)
         for child in children:
@@ -298,7 +298,7 @@ def _put_lines(face: Face[Item], ctx: Context, record: Item, entity: CompiledEnt
 
     columns, statement = remember(ctx.workspace, ("lines", child, roles_of(ctx)), build)
     rows = statement.ready.rows(ctx.open, {**bound(ctx, statement.needed), "p_id": record["id"]})
-    records = [face.row(columns, row) for row in rows]
+    records = face.rows(columns, rows)
     put_labels(ctx, records, columns.links, make=face.link)
     put_files(ctx, records, columns.files, face.file)
     record[child] = records
@@ -328,7 +328,7 @@ def among(ctx: Context, entity: str, field: str, ids: Collection[int], fields: S
     ordered = sorted(ids)
     for start in range(0, len(ordered), _AT_ONCE):
         binds = {**bound(ctx, statement.needed), "ids": ordered[start : start + _AT_ONCE]}
-        found += [columns.record(row) for row in statement.ready.rows(ctx.open, binds)]
+        found += columns.records(statement.ready.rows(ctx.open, binds))
     return found
 
 

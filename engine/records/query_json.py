@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.access import remember
-from engine.fields.base import Value, Writer
-from engine.fields.values import Masked
+from engine.fields.base import Writer
+from engine.fields.moment import instant_writer
 from engine.records.attachments import FILE_TYPES
 from engine.scope import Scope
 from engine.storage import JsonList
@@ -22,9 +22,9 @@ def json_writers(workspace: Workspace, entity: CompiledEntity) -> Mapping[str, W
     """What writes the values of the fields that need it; kept per version."""
 
     def build() -> Mapping[str, Writer]:
-        scope, zone = workspace.scope.of(entity.key), workspace.timezone
+        scope = workspace.scope.of(entity.key)
         made = {key: item.type.json_writer(item.value, scope) for key, item in entity.fields.items()}
-        instants: dict[str, Writer] = dict.fromkeys(_INSTANTS, lambda value: value.astimezone(zone).isoformat())
+        instants: dict[str, Writer] = dict.fromkeys(_INSTANTS, instant_writer(workspace.timezone))
         return {**{key: write for key, write in made.items() if write is not None}, **instants}
 
     return remember(workspace, ("json writers", entity.key), build)
@@ -39,26 +39,17 @@ def json_lists(workspace: Workspace, entity: CompiledEntity) -> frozenset[str]:
     )
 
 
-def writers_of(scope: Scope, names: Sequence[str]) -> tuple[tuple[str, Writer, object], ...]:
-    """For the columns of a statement: field, what writes it, what an empty one is. Links and files are written when what they point to is known."""
+def writers_of(scope: Scope, names: Sequence[str]) -> Mapping[str, tuple[Writer | None, object]]:
+    """For the columns of a statement that need it: what writes the values, what an empty one is. Links and files are written when what they point to is known."""
     written, lists = json_writers(scope.workspace, scope.entity), json_lists(scope.workspace, scope.entity)
-    found: list[tuple[str, Writer, object]] = []
+    found: dict[str, tuple[Writer | None, object]] = {}
     for name in names:
         item = scope.entity.fields.get(name)
         later = item is not None and (bool(item.target) or item.definition.type in FILE_TYPES)
-        write = _as_it_is if later else written.get(name, _as_it_is)
-        if name in lists or write is not _as_it_is:
-            found.append((name, _unmasked(write) if name in scope.grant.guards else write, () if name in lists else None))
-    return tuple(found)
-
-
-def _as_it_is(value: Value) -> object:
-    return value
-
-
-def _unmasked(write: Writer) -> Writer:
-    """Of a value its reader may see only masked there is but the text."""
-    return lambda value: value.text if value.__class__ is Masked else write(value)
+        write = None if later else written.get(name)
+        if name in lists or write is not None:
+            found[name] = write, () if name in lists else None
+    return found
 
 
 def json_link(number: int, label: str | None = None) -> dict[str, Any]:

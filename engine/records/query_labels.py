@@ -34,7 +34,7 @@ def labels(ctx: Context, entity: str, ids: Collection[int], depth: int = 0) -> d
     rows = statement.ready.rows(ctx.open, {**bound(ctx, statement.needed), "ids": ids_value(ids, ctx.workspace.database.dialect)})
     if plain:
         return {row[0]: row[2] or f"#{row[0]}" for row in rows}
-    records = [columns.record(row) for row in rows]
+    records = columns.records(rows)
     if depth < _DEPTH:
         put_labels(ctx, records, columns.links, depth + 1)
     write = label_writer(ctx, target)
@@ -56,7 +56,8 @@ def _plan(ctx: Context, target: CompiledEntity) -> tuple[Columns, Statement, boo
     plain = (
         target.label == (("", *names),)
         and columns.names == ("id", "version", *names)
-        and not columns.cells
+        and not columns.typed
+        and not columns.hidden
         and not columns.links
         and target.fields[names[0]].type.name == "text"
     )

@@ -231,12 +231,11 @@ def _raw(shape: Callable[[Any], object] | None, value: Value) -> object:
         return value.id
     if isinstance(value, list):
         value = [item.id if isinstance(item, Handle) else item for item in value]
-    if value is None or shape is None:
-        return value.isoformat() if isinstance(value, date) else value
     try:
-        return shape(value)
+        made = value if value is None or shape is None else shape(value)
     except (AttributeError, TypeError, ValueError, KeyError):
         return value  # not a value of the field's type; its reader will say so
+    return made.isoformat() if isinstance(made, date) else made
 
 
 def _typed(workspace: Workspace, entity: CompiledEntity, values: Mapping[str, Value]) -> dict[str, Value]:
