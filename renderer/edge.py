@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipResponder
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,6 +29,7 @@ class Edge:
     def __init__(self, inner: ASGIApp, routes: Iterable[BaseRoute], told: Told, *, max_body: int, max_upload: int, secure: bool) -> None:
         self._inner, self._told, self._max_body, self._max_upload = inner, told, max_body, max_upload
         self._raw = [(name.lower().encode(), value.encode()) for name, value in security_headers(secure).items()]
+        self._names = {name for name, _ in self._raw}
         self._directory = Directory(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +43,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 there = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(header for header in self._raw if header[0] not in there)]
+                own = self._raw if self._names.isdisjoint(there) else [header for header in self._raw if header[0] not in there]
+                message["headers"] = [*message["headers"], *own]
             await send(message)
 
         try:
@@ -53,9 +54,9 @@ class Edge:
 
     async def _lead(self, scope: Scope, receive: Receive, send: Send) -> None:
         """To our own route, else to FastAPI; nobody reads more of a body than is allowed."""
-        headers = Headers(scope=scope)
-        limit = self._max_upload if headers.get("content-type", "").startswith("multipart/form-data") else self._max_body
-        length = headers.get("content-length", "0")
+        headers = dict(reversed(scope["headers"]))  # of a header sent twice the first counts, as for those who read it later
+        limit = self._max_upload if headers.get(b"content-type", b"").startswith(b"multipart/form-data") else self._max_body
+        length = headers.get(b"content-length", b"0")
         request = Request(scope, receive if scope["method"] in SAFE_METHODS else _counted(receive, limit))
         if not length.isdigit() or int(length) > limit:
             response = self._told(request, TooLarge("body_too_large", limit=limit))
@@ -70,7 +71,7 @@ class Edge:
             response = await answer(request)
         except Exception as error:  # the edge: a refusal or a mistake of ours becomes an answer
             response = self._told(request, error)
-        await (_packed(response) if "gzip" in headers.get("accept-encoding", "") else _plain(response))(scope, request.receive, send)
+        await (_packed(response) if b"gzip" in headers.get(b"accept-encoding", b"") else _plain(response))(scope, request.receive, send)
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

@@ -316,6 +316,8 @@ def _locale(request: Request, session: accounts.Session | None) -> str:
 def client_ip(site: Site, request: Request) -> str:
     """The client's address: the peer's, or what a trusted proxy says."""
     peer = request.client.host if request.client else ""
+    if not site.home.settings.trusted_proxies:
+        return peer
     trusted = [ip_network(item, strict=False) for item in site.home.settings.trusted_proxies]
     hops = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",") if part.strip()]
     while hops and _inside(peer, trusted):

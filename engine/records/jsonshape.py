@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 
 def record_json(workspace: Workspace, entity: CompiledEntity, record: Mapping[str, Any]) -> dict[str, object]:
     """CONTRACT section 4: id, version, fields by key, child lines as arrays."""
-    writers, lists = json_writers(workspace, entity), json_lists(workspace, entity)
-    found: dict[str, object] = {}
-    for key, value in record.items():
-        if value is None:
-            found[key] = [] if key in lists else None
-        elif value.__class__ is Masked:
-            found[key] = value.text
-        elif key in entity.lines:
+    found: dict[str, object] = {key: value.text if value.__class__ is Masked else value for key, value in record.items()}
+    for key, write in json_writers(workspace, entity).items():
+        value = record.get(key)
+        if value is not None and value.__class__ is not Masked:
+            found[key] = write(value)
+    for key in json_lists(workspace, entity):
+        if key in found and found[key] is None:
+            found[key] = []
+    for key in entity.lines:
+        if key in found:
             child = workspace.entities[key]
-            found[key] = [record_json(workspace, child, line) for line in value]
-        else:
-            write = writers.get(key)
-            found[key] = value if write is None else write(value)
+            found[key] = [record_json(workspace, child, line) for line in record[key]]
     return found
 
 

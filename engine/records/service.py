@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,7 +43,7 @@ __all__ = ["ANY", "act", "create", "update", "delete", "delete_all", "restore", 
 
 
 def create(
-    ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, confirmed: Iterable[str] = (), json: bool = False, whole: bool = False
+    ctx: Context, entity: str, raw: Raw, *, idempotency_key: str | None = None, confirmed: Collection[str] = (), json: bool = False, whole: bool = False
 ) -> Saved:
     """Make a record with its child lines. ``raw``: JSON or form values by field key, child lines as arrays under the line entity's key.
 
@@ -65,7 +65,7 @@ def create(
 
 
 def update(
-    ctx: Context, entity: str, record_id: int, raw: Raw, version: Version, *, confirmed: Iterable[str] = (), json: bool = False, whole: bool = False
+    ctx: Context, entity: str, record_id: int, raw: Raw, version: Version, *, confirmed: Collection[str] = (), json: bool = False, whole: bool = False
 ) -> Saved:
     """Change a record and its child lines; ``version`` is the one its giver saw, ANY for internal callers. The rest as for ``create``.
 
@@ -116,7 +116,7 @@ def act(
     action: str,
     params: Raw,
     *,
-    confirmed: Iterable[str] = (),
+    confirmed: Collection[str] = (),
     version: Version = ANY,
     idempotency_key: str | None = None,
     json: bool = False,
@@ -260,9 +260,9 @@ def _transact(ctx: Context, work: Callable[[Context], T]) -> T:
     return ctx.workspace.database.transact(lambda connection: work(ctx.within(connection)), background=ctx.background)
 
 
-def _against(ctx: Context, confirmed: Iterable[str]) -> Context:
+def _against(ctx: Context, confirmed: Collection[str]) -> Context:
     """The same, going on against soft refusals of these codes."""
-    return replace(ctx, confirmed=ctx.confirmed | frozenset(confirmed))
+    return replace(ctx, confirmed=ctx.confirmed | frozenset(confirmed)) if confirmed else ctx
 
 
 def _entity(ctx: Context, key: str) -> CompiledEntity:

@@ -135,6 +135,8 @@ def idempotency_key(request: Request) -> str | None:
 
 def confirmed(request: Request) -> tuple[str, ...]:
     """The codes of soft refusals this call goes on against."""
+    if not request.scope["query_string"]:
+        return ()
     return tuple(code for code in request.query_params.getlist("confirm")[:CONFIRMED_AT_MOST] if code)
 
 

@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of: {' '.join(SECTIONS)} (default: all)")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append", help="only this database")
     parser.add_argument("--rows", type=int, default=100_000, help="records of the request section")
-    parser.add_argument("--rounds", type=int, default=15, help="turns each server takes")
+    parser.add_argument("--rounds", type=int, default=45, help="turns each server takes")
     parser.add_argument("--requests", type=int, default=60, help="requests of one kind in one turn")
     parser.add_argument("--only", default="", help="only kinds of requests whose name holds this")
     parser.add_argument("--import-rows", type=int, default=10**9, help="rows of a file to import, at most")
