@@ -1,6 +1,6 @@
 """The fixed tables of a workspace that keep what files were imported, what became of their rows, and mappings to use again."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Text
 
 from engine.storage import Instant, JsonList, JsonValue
 from engine.system_tables_base import WORKSPACE, key_column, numbered
@@ -23,12 +23,13 @@ import_batch = numbered(
     Column("undone_at", Instant),
 )
 
-#: One row of the file: what became of it. ``versions``: the record's version before and after, so that an undo skips what changed since.
+#: One row of the file: what became of it. No foreign key: fifty thousand rows would each ask for their import, whose row the transaction holds anyway.
+#: ``versions``: the record's version before and after, so that an undo skips what changed since.
 import_row = numbered(
     "import_row",
     WORKSPACE,
     key_column(),
-    Column("batch", BigInteger, ForeignKey("import_batch.id"), nullable=False),
+    Column("batch", BigInteger, nullable=False),
     Column("sheet", Text),
     Column("row", Integer, nullable=False),
     Column("outcome", String(16), nullable=False),

@@ -53,19 +53,19 @@ def state_of(database: Database, branch: Branch) -> State:
     return "older" if revision in known else "newer"
 
 
-def upgrade(database: Database, branch: Branch) -> None:
-    """Run what is missing, all or nothing. One process at a time; a second one finds nothing left to do."""
+def upgrade(database: Database, branch: Branch, to: str = "head") -> None:
+    """Run what is missing up to a revision, all or nothing. One process at a time; a second one finds nothing left to do."""
     with database.write(direct=True) as connection:
         if database.schema is not None:
             # For this transaction only: scripts then need not name the schema, and ALTER ignores the schema translation.
             connection.execute(sa.text(f'SET LOCAL search_path TO "{database.schema}"'))
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"migrate {database.schema}"))))
-        _run(connection, _scripts(branch), database.schema)
+        _run(connection, _scripts(branch), database.schema, to)
 
 
-def _run(connection: sa.Connection, scripts: ScriptDirectory, schema: str | None) -> None:
+def _run(connection: sa.Connection, scripts: ScriptDirectory, schema: str | None, to: str) -> None:
     def steps(revision: object, context: MigrationContext) -> list[RevisionStep]:
-        return scripts._upgrade_revs("head", revision)  # type: ignore[arg-type]
+        return scripts._upgrade_revs(to, revision)  # type: ignore[arg-type]
 
     with EnvironmentContext(Config(), scripts, fn=steps) as environment:
         environment.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=schema, transaction_per_migration=False)

@@ -19,6 +19,7 @@ from engine.database_sqlite import open_sqlite
 from engine.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from engine.home import Home
 from engine.settings import Settings
+from engine.system_tables_imports import import_batch, import_row
 
 NOON = datetime(2026, 3, 15, 4, tzinfo=UTC)
 
@@ -191,6 +192,26 @@ def test_migrations_give_exactly_the_tables_the_code_uses(home, branch):
     with database.snapshot() as connection:
         context = MigrationContext.configure(connection, opts={"include_schemas": database.schema is not None, "include_name": ours, "compare_type": True})
         assert compare_metadata(context, wanted) == []
+
+
+def test_reports_of_imports_outlive_the_release_that_made_their_table_anew(home, monkeypatch):
+    before = {"home": "head", "workspace": "workspace_0006"}
+    monkeypatch.setattr("engine.home.upgrade", lambda database, branch: migrations.upgrade(database, branch, before[branch]))
+    with home.creating("demo", ""):
+        pass
+    database, batch, row = home.database_of("demo"), import_batch, import_row
+    with database.write() as connection:
+        connection.execute(batch.insert(), {"entity": "customer", "file_name": "a.csv", "sha256": "0", "state": "done", "created_at": clock.wall()})
+        connection.execute(row.insert(), [{"batch": 1, "row": number, "outcome": "created", "versions": [None, 1]} for number in range(3)])
+        connection.execute(row.delete().where(row.c.id == 3))
+    assert migrations.state_of(database, "workspace") == "older"
+    migrations.upgrade(database, "workspace")
+    assert migrations.state_of(database, "workspace") == "current"
+    with database.write() as connection:
+        connection.execute(row.insert(), {"batch": 1, "row": 3, "outcome": "refused"})
+        kept = connection.execute(sa.select(row.c.id, row.c.row, row.c.versions).order_by(row.c.id)).all()
+    assert kept[:2] == [(1, 0, [None, 1]), (2, 1, [None, 1])]
+    assert kept[2][1:] == (3, None)
 
 
 def test_data_of_a_newer_release_is_refused(home, settings):
