@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from engine.bell import note_asked
-from engine.clock import database_now, wall
+from engine.clock import wall
 from engine.database_ready import Ready
 from engine.errors import Conflict, NotFound
 from engine.system_tables import home_job, workspace_job
@@ -124,12 +124,22 @@ def put(
     return int(made[0])
 
 
-def put_all(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[Mapping[str, Any], int | None]]) -> None:
-    """Ask for many jobs without keys, each (args, person), to be begun at once."""
-    note_asked(connection)
-    dialect = connection.dialect.name
-    now = wall() if dialect == "sqlite" else None
-    _putting(dialect, later=False, told=False).run_each(connection, [_row(workspace, name, args, None, now, now, person) for args, person in asked])
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One of many jobs asked for together. ``key``: none that still waits has it."""
+
+    args: Mapping[str, Any]
+    key: str | None = None
+    person: int | None = None
+
+
+def put_all(connection: sa.Connection, workspace: str, name: str, asked: Sequence[Asked]) -> None:
+    """Ask for many jobs in one go, to be begun at once and in this order."""
+    if asked:
+        note_asked(connection)
+        dialect = connection.dialect.name
+        now = wall() if dialect == "sqlite" else None
+        _putting(dialect, later=False, told=False).run_each(connection, [_row(workspace, name, one.args, one.key, now, now, one.person) for one in asked])
 
 
 @cache
@@ -140,18 +150,6 @@ def _putting(dialect: str, later: bool, told: bool = True) -> Ready:
     timed = () if dialect == "sqlite" else ("created_at",) if later else ("created_at", "run_at")
     insert = sa.insert(table).values({name: sa.func.now() for name in timed}) if timed else sa.insert(table)
     return Ready(insert.returning(table.c.id) if told else insert.inline(), sorted(given - set(timed)))
-
-
-def put_many(connection: sa.Connection, workspace: str, name: str, asked: Sequence[tuple[str, Mapping[str, Any]]], *, after: int = 0) -> None:
-    """Ask for many jobs at once, each (key, args), to be begun in this order; no job with one of the keys may wait already.
-
-    ``after``: how many this transaction has asked for before that are to begin earlier.
-    """
-    now = database_now(connection)
-    rows = [_row(workspace, name, args, key, now + timedelta(microseconds=number), now, None) for number, (key, args) in enumerate(asked, after)]
-    if rows:
-        note_asked(connection)
-        connection.execute(table_for(connection.dialect.name).insert(), rows)
 
 
 def _own_key(workspace: str, key: str) -> str:

@@ -49,6 +49,7 @@ class Version:
     digest: str
     state: str  # live | preparing | refused
     restores: int | None
+    unproven: str = ""  # the reason for which its scenarios were left out
 
 
 def digest_of(text: str) -> str:
@@ -140,7 +141,15 @@ def store_version(connection: sa.Connection, new: Version, bundle: Bundle, sourc
     _store_texts(connection, wanted)
     connection.execute(
         version.insert().values(
-            number=new.number, at=new.at, by=new.by, by_name=new.by_name, note=new.note, digest=new.digest, state=new.state, restores=new.restores
+            number=new.number,
+            at=new.at,
+            by=new.by,
+            by_name=new.by_name,
+            note=new.note,
+            digest=new.digest,
+            state=new.state,
+            restores=new.restores,
+            unproven=new.unproven,
         )
     )
     rows = [

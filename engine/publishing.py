@@ -78,11 +78,19 @@ def alone(connection: sa.Connection, number: int) -> None:
 
 
 def publish(
-    ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | None = None, restores: int | None = None, wait: bool = True, within: Within = alone
+    ctx: Context,
+    plan: Plan,
+    *,
+    note: str = "",
+    unproven: str = "",
+    expect_digest: str | None = None,
+    restores: int | None = None,
+    wait: bool = True,
+    within: Within = alone,
 ) -> Published:
     """Make a plan's definitions the next version, all or nothing. Raises Denied, Invalid (problems), Conflict (someone was faster, other digest, data).
 
-    ``expect_digest``: the one that was shown and confirmed. ``wait``: build slow steps now; otherwise the version stays *preparing* for a job.
+    ``unproven``: why its scenarios were left out. ``expect_digest``: the one that was shown and confirmed. ``wait``: build slow steps now; otherwise the version stays *preparing* for a job.
     ``within``: what else stands or falls with the publishing transaction, given the new version's number.
     """
     if not rights(ctx, "publish"):
@@ -92,7 +100,7 @@ def publish(
     for pause in (*LOCK_WAITS, None):
         try:
             with database.write(direct=True) as connection:
-                published = _publish(ctx, connection, plan, note, restores)
+                published = _publish(ctx, connection, plan, note, unproven, restores)
                 within(connection, published.number)
             break
         except Unavailable as error:
@@ -128,7 +136,7 @@ def refuse(plan: Plan, expect_digest: str | None) -> None:
         raise Conflict("publish_violations", steps=plan.schema.blocked)
 
 
-def _publish(ctx: Context, connection: sa.Connection, plan: Plan, note: str, restores: int | None) -> Published:
+def _publish(ctx: Context, connection: sa.Connection, plan: Plan, note: str, unproven: str, restores: int | None) -> Published:
     """The publishing transaction: schema, values, version row, all or nothing."""
     database = ctx.workspace.database
     if database.dialect == "postgresql":
@@ -148,7 +156,7 @@ def _publish(ctx: Context, connection: sa.Connection, plan: Plan, note: str, res
     if not slow:
         _complete(ctx, connection, candidate, schema, state)
     sources = carried(plan.bundle, origins(connection, state.version), plan.taken)
-    made = Version(number, state.now, ctx.actor.person_id, ctx.actor.name, note, plan.digest, "preparing" if slow else "live", restores)
+    made = Version(number, state.now, ctx.actor.person_id, ctx.actor.name, note, plan.digest, "preparing" if slow else "live", restores, unproven)
     store_version(connection, made, plan.bundle, sources, plan.base_texts)
     _take_drafts(connection, plan)
     if not slow:

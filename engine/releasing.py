@@ -5,7 +5,6 @@ Asked for by people with a page open it is a job: releases.py.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from engine.access import rights
@@ -18,22 +17,14 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import Workspace
 
-_SKIPPED = "[scenarios skipped: {reason}]"
-_SAID = re.compile(re.escape(_SKIPPED).replace(r"\{reason\}", "(.*)") + "$", re.DOTALL)
 #: Kinds of definition that say how things look: no scenario can tell one from another.
 _LOOKS = frozenset({"form", "list", "report", "dashboard"})
-
-
-def said_of(note: str) -> tuple[str, str]:
-    """A version's note, and the reason for which its scenarios were left out; '' where they were not."""
-    found = _SAID.search(note)
-    return (note[: found.start()].strip(), found[1]) if found else (note, "")
 
 
 def release(
     ctx: Context, plan: Plan, *, note: str = "", expect_digest: str | None = None, skip_scenarios: str | None = None, wait: bool = True, told: Told = quiet
 ) -> Published:
-    """Publish a plan whose scenarios hold. ``skip_scenarios``: the reason for which they are left out in an emergency; it stands in the version's note.
+    """Publish a plan whose scenarios hold. ``skip_scenarios``: the reason for which they are left out in an emergency; it stands with the version.
 
     Raises Invalid "publish_scenarios" with what did not come true, and whatever ``publish`` raises.
     """
@@ -41,11 +32,9 @@ def release(
         raise Invalid("scenario_skip_reason")
     if not rights(ctx, "publish"):
         raise Denied("publish_denied")
-    if skip_scenarios is not None:
-        note = f"{note} {_SKIPPED.format(reason=skip_scenarios.strip())}".strip()
-    elif plan.ready and expect_digest in (None, plan.digest):
+    if skip_scenarios is None and plan.ready and expect_digest in (None, plan.digest):
         _refuse_broken(prove(ctx.workspace, plan, told))
-    return publish(ctx, plan, note=note, expect_digest=expect_digest, wait=wait)
+    return publish(ctx, plan, note=note, unproven=(skip_scenarios or "").strip(), expect_digest=expect_digest, wait=wait)
 
 
 def _refuse_broken(results: tuple[Result, ...]) -> None:

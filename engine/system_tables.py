@@ -136,7 +136,7 @@ workspace_state = Table(
     Column("created_at", Instant, nullable=False),
 )
 
-#: state: live | preparing | refused. ``number`` of a rollback is new; ``restores`` the number it publishes again.
+#: state: live | preparing | refused. ``number`` of a rollback is new; ``restores`` the number it publishes again; ``unproven`` why its scenarios were left out.
 version = Table(
     "version",
     WORKSPACE,
@@ -148,6 +148,7 @@ version = Table(
     Column("digest", String(64), nullable=False),
     Column("state", String(16), nullable=False),
     Column("restores", Integer),
+    Column("unproven", Text, nullable=False, server_default=""),
 )
 
 document = Table("document", WORKSPACE, Column("digest", String(64), primary_key=True), Column("text", Text, nullable=False))

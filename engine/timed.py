@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.actors import enter_as
 from engine.expressions.language import Expression
-from engine.jobs import put_many
+from engine.jobs import Asked, put_all
 from engine.rule_jobs import JOB
 from engine.rules.book import RuleBook
 from engine.storage import to_micros
@@ -93,7 +93,7 @@ def _mark(ctx: Context, batch: Iterable[Found]) -> int | None:
         for repeat, items in by_repeat.items():
             times.update(_settle(ctx, connection, items, repeat))
         asked = [_asked(ctx, item, times[_place(item)]) for item in batch if _place(item) in times]
-        put_many(connection, ctx.workspace.name, JOB, asked)
+        put_all(connection, ctx.workspace.name, JOB, asked)
         return len(asked)
 
 
@@ -115,12 +115,12 @@ def _settle(ctx: Context, connection: sa.Connection, items: list[Found], repeat:
     return {(rule, record, field, shift): times for rule, record, field, shift, times in connection.execute(statement.returning(*columns), rows)}
 
 
-def _asked(ctx: Context, item: Found, times: int) -> tuple[str, dict[str, Any]]:
-    """Key and arguments of a run."""
+def _asked(ctx: Context, item: Found, times: int) -> Asked:
+    """A run to be asked for."""
     rule, record, field, shift = _place(item)
     occurrence = f"due:{rule}:{field}:{shift}:{record}:{to_micros(item.value)}:{times}"
     args = {"rule": rule, "record": record, "occurrence": occurrence, "due": field, "at": item.at.isoformat(), "version": ctx.workspace.version}
-    return occurrence, {**args, "mark": {"field": field, "shift": shift, "times": times}}
+    return Asked({**args, "mark": {"field": field, "shift": shift, "times": times}}, occurrence)
 
 
 # --- looking ahead -----------------------------------------------------------------------------------------------------------------------------

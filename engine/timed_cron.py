@@ -16,7 +16,7 @@ from engine import cron
 from engine.access import remember
 from engine.database_ready import Ready
 from engine.expressions.to_sql import condition
-from engine.jobs import put_many
+from engine.jobs import Asked, put_all
 from engine.rule_jobs import JOB
 from engine.rules.book import CompiledRule, RuleBook
 from engine.scope import TableNames, engine_select
@@ -108,13 +108,13 @@ def _ask(ctx: Context, rule: CompiledRule, tick: datetime) -> int:
     occurrence = f"cron:{rule.key}:{to_micros(tick)}"
     args = {"rule": rule.key, "record": None, "occurrence": occurrence, "at": tick.isoformat(), "version": ctx.workspace.version}
     if not rule.entity:
-        put_many(ctx.open, ctx.workspace.name, JOB, [(occurrence, args)])
+        put_all(ctx.open, ctx.workspace.name, JOB, [Asked(args, occurrence)])
         return 1
     count = 0
     for ids in _records(ctx, rule):
-        found = [(f"{occurrence}:{record}", {**args, "record": record, "occurrence": f"{occurrence}:{record}"}) for record in ids]
-        put_many(ctx.open, ctx.workspace.name, JOB, found, after=count)
-        count += len(found)
+        each = {record: f"{occurrence}:{record}" for record in ids}
+        put_all(ctx.open, ctx.workspace.name, JOB, [Asked({**args, "record": record, "occurrence": own}, own) for record, own in each.items()])
+        count += len(each)
     return count
 
 

@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
             arg("--scenarios", action="store_true", help="play the folder's scenarios, each in a throw-away sandbox"))
     command("plan", commands_definitions.plan, "what publishing a folder would change", workspace, arg("path", metavar="PATH"))
     command("publish", commands_definitions.publish, "publish a folder, all or nothing", workspace, arg("path", metavar="PATH"), arg("--note", default=""),
-            arg("--skip-scenarios", metavar="REASON", help="in an emergency: publish without playing the scenarios; the reason stands in the version's note"))
+            arg("--skip-scenarios", metavar="REASON", help="in an emergency: publish without playing the scenarios; the reason stands with the version"))
     command("rollback", commands_definitions.rollback, "publish an earlier version again as the newest", workspace, arg("version", metavar="VERSION", type=int))
     _people_commands(command, group, workspace, login, arg)
     entity, file = arg("entity", metavar="ENTITY"), arg("file", metavar="FILE")

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine import system_tables_rules as tables
 from engine.database_ready import Ready
-from engine.jobs import put_all
+from engine.jobs import Asked, put_all
 from engine.notices import Gathered
 from engine.records.ids import draw_ids
 from engine.rules.book import CompiledRule
@@ -54,7 +54,7 @@ class RunLog:
     ahead: int = 0
     notices: Gathered = field(default_factory=Gathered)
     _rows: list[tuple[Handle | None, dict[str, Any]]] = field(default_factory=list)
-    _later: list[tuple[Mapping[str, Any], int | None]] = field(default_factory=list)
+    _later: list[Asked] = field(default_factory=list)
     _known: dict[tuple[str, str], bool] = field(default_factory=dict)  # (rule, occurrence) -> whether it ran
 
     def draw(self) -> int:
@@ -110,7 +110,7 @@ class RunLog:
 
     def later(self, args: Mapping[str, Any], person: int | None) -> None:
         """Ask for a run that begins once this transaction stands."""
-        self._later.append((args, person))
+        self._later.append(Asked(args, person=person))
 
     def finish(self) -> None:
         """Write the runs, the jobs of those to come and what people are told, each in one call."""

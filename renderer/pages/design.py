@@ -14,7 +14,7 @@ from engine.errors import Conflict, Fault, Invalid, NotFound, Refusal
 from engine.messages import catalogue, told_together
 from engine.records.query_labels import labels
 from engine.releases import running
-from engine.releasing import release, said_of, to_play
+from engine.releasing import release, to_play
 from metadata.definitions import Form, ListView
 from metadata.messages import describe
 from metadata.text import label_text
@@ -53,11 +53,6 @@ def index(visit: Visit) -> Response:
         if forms or lists:
             rows.append({"key": key, "title": title, "icon": entity.icon or "file-text", "forms": forms, "lists": lists})
     return visit.page("design.html", q=q, rows=rows, changes=_changes(visit))
-
-
-def _note(note: str) -> str:
-    text, skipped = said_of(note)
-    return " ".join(filter(None, (text, skipped and _("Without the scenarios: %(reason)s", reason=skipped))))
 
 
 def _changes(visit: Visit) -> list[dict[str, Any]]:
@@ -227,7 +222,8 @@ def plan(visit: Visit) -> Response:
                 "number": item.number,
                 "at": item.at.astimezone(zone),
                 "by": _("Command line") if item.by is None and item.by_name == "operator" else item.by_name,
-                "note": _note(item.note),
+                "note": item.note,
+                "unproven": item.unproven,
                 "state": item.state,
                 "restores": item.restores,
             }

@@ -156,6 +156,7 @@ def _controls(visit: Visit, shown: Shown, layout: Layout, quick: list[QuickFilte
         "create": f"{visit.base}/r/{shown.definition.entity}/new" if grant.allowed("create") and not shown.definition.create else "",
         "creates": _creates(visit, shown),
         "begin": begin_title(ctx, shown.definition.entity),
+        "empty": label_text(shown.definition.body.get("empty"), visit.locale),
         "about": label_text(shown.entity.definition.body.get("description"), visit.locale),
         "above": above(ctx, visit.site.pages, shown.definition, visit.base),
         "refresh": pace(shown.definition),

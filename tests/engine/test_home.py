@@ -19,6 +19,7 @@ from engine.database_sqlite import open_sqlite
 from engine.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from engine.home import Home
 from engine.settings import Settings
+from engine.system_tables import version
 from engine.system_tables_imports import import_batch, import_row
 
 NOON = datetime(2026, 3, 15, 4, tzinfo=UTC)
@@ -212,6 +213,22 @@ def test_reports_of_imports_outlive_the_release_that_made_their_table_anew(home,
         kept = connection.execute(sa.select(row.c.id, row.c.row, row.c.versions).order_by(row.c.id)).all()
     assert kept[:2] == [(1, 0, [None, 1]), (2, 1, [None, 1])]
     assert kept[2][1:] == (3, None)
+
+
+def test_why_scenarios_were_left_out_is_taken_from_the_notes_of_an_older_release(home, monkeypatch):
+    before = {"home": "head", "workspace": "workspace_0007"}
+    monkeypatch.setattr("engine.home.upgrade", lambda database, branch: migrations.upgrade(database, branch, before[branch]))
+    with home.creating("demo", ""):
+        pass
+    database = home.database_of("demo")
+    with database.write() as connection:
+        for number, note in enumerate(("一版", "二版 [scenarios skipped: 停电，先恢复]", "[scenarios skipped: 停电]"), start=1):
+            row = {"number": number, "at": clock.wall(), "by_name": "admin", "note": note, "digest": "0", "state": "live"}
+            connection.execute(sa.insert(version).values(row))
+    migrations.upgrade(database, "workspace")
+    with database.write() as connection:
+        kept = connection.execute(sa.select(version.c.note, version.c.unproven).order_by(version.c.number)).all()
+    assert kept == [("一版", ""), ("二版", "停电，先恢复"), ("", "停电")]
 
 
 def test_data_of_a_newer_release_is_refused(home, settings):

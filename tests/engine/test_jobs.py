@@ -247,7 +247,7 @@ def test_a_job_that_loses_a_race_runs_again_at_once_after_the_others_before_it_a
 
 def test_many_jobs_are_asked_for_at_once_and_begin_in_that_order(place):
     with place.workspace.database.write() as connection:
-        jobs.put_many(connection, place.name, "row", [(f"k{number}", {"name": f"{number:03}"}) for number in range(45)])
+        jobs.put_all(connection, place.name, "row", [jobs.Asked({"name": f"{number:03}"}, f"k{number}") for number in range(45)])
     seen: list[str] = []
     worker(place, JobKind("row", lambda run: seen.append(run.args["name"]), mode="tx")).drain()
     assert seen == [f"{number:03}" for number in range(45)]

@@ -148,6 +148,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "entity": "guest",
         "title": {"zh": "我的病人", "en": "Mine"},
         "where": "nurse == me",
+        "empty": {"zh": "没有交给您照看的病人", "en": "Nobody is in your care"},
         "sort": ["id"],
         "columns": ["name", "level", "state"],
         "buttons": ["leave"],

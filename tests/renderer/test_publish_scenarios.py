@@ -117,7 +117,7 @@ def test_what_breaks_a_scenario_is_published_only_for_a_reason(ada, garden):
     assert ada.post(HERE, data={"digest": digest_of(ada), "skip": "1", "skip_scenarios": ""}).status_code == 422
     assert ada.post(HERE, data={"digest": digest_of(ada), "skip": "1", "skip_scenarios": "先恢复营业"}).status_code == 303
     with enter_as(garden, "garden", "operator").reading() as ctx:
-        assert versions(ctx.open)[0].note == "[scenarios skipped: 先恢复营业]"
+        assert versions(ctx.open)[0].unproven == "先恢复营业"
     assert "未演练场景：先恢复营业" in ada.get(HERE).text
 
 

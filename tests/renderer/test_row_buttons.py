@@ -97,6 +97,15 @@ def test_a_button_that_was_out_of_date_says_why_and_the_page_is_made_fresh(count
     assert refused.status_code in (409, 422) and told["toast"]["kind"] == "error" and "freshPage" in told
 
 
+def test_a_list_says_what_an_empty_one_means_unless_it_is_searched(counter_client):
+    rita = counter_client("rita")
+    bare = page_of(rita, "/l/mine")
+    assert "没有交给您照看的病人" in bare and "一有属于" not in bare
+    sought = page_of(rita, "/l/mine?q=x")
+    assert "没有符合条件的记录" in sought and "没有交给您照看的病人" not in sought
+    assert "没有交给您照看的病人" not in page_of(counter_client("rosa"), "/l/mine")
+
+
 def test_other_lists_stand_above_with_their_columns_named_and_their_buttons(counter_client):
     page = page_of(counter_client("rosa"), "/l/desk")
     above = page.split('<div class="above">')[1].split('class="kanban"')[0]
