@@ -40,11 +40,15 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class BoundParameters:
-    """The fields of a small form, the refusals that belong to none of them, and the codes to send along to go on against soft ones."""
+    """The fields of a small form, the refusals that belong to none of them, and the codes to send along to go on against soft ones.
+
+    ``beside``: what is wrong with another input of the form.
+    """
 
     fields: tuple[BoundField, ...]
     errors: tuple[str, ...] = ()
     confirm: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def presses(ctx: Context, entity: CompiledEntity, record: int, base: str, waiting: Container[str] = ()) -> list[Press]:
@@ -123,22 +127,17 @@ class ParameterBinder:
         self.parameters, self.fields, self.deciding = parameters, parameter_fields(parameters), deciding(parameters)
         self.around = Surroundings(ctx.workspace.scope.of(entity), ctx.locale, base, prefix)
 
-    def bind(self, refusal: Refusal | None = None, confirmed: str = "", beside: Mapping[str, str] | None = None) -> BoundParameters:
-        """The bound fields; without ``raw`` filled with their defaults. ``beside``: other inputs of the form and their names. Needs an open connection."""
+    def bind(self, refusal: Refusal | None = None, confirmed: str = "", beside: str = "") -> BoundParameters:
+        """The bound fields; without ``raw`` filled with their defaults. ``beside``: another input of the form. Needs an open connection."""
         errors = told_of(refusal, self.ctx.locale)
         work = Work(self.ctx)
         values = {key: self._value(work, key) for key in self.fields}
         given = {key: value for key, (value, _typed) in values.items()}
         asked = [key for key in self.fields if not self.live or self.parameters[key].asked(work.evaluator, given)]
         fields = tuple(self._field(work, key, values[key], given, errors.get(f"/{key}", ())) for key in asked)
-        names = beside or {}
-        loose = tuple(
-            f"{names[pointer[1:]]}：{text}" if pointer[1:] in names else text
-            for pointer, texts in errors.items()
-            if pointer[1:] not in self.fields
-            for text in texts
-        )
-        return BoundParameters(fields, loose, confirm_codes(refusal, confirmed))
+        own = {*self.fields, beside}
+        loose = tuple(text for pointer, texts in errors.items() if pointer[1:] not in own for text in texts)
+        return BoundParameters(fields, loose, confirm_codes(refusal, confirmed), tuple(errors.get(f"/{beside}", ())))
 
     def _value(self, work: Work, key: str) -> tuple[Value, Any]:
         """The value of a parameter as far as it can be read, and what was typed."""

@@ -117,7 +117,7 @@ def bound_ask(
             Said(name, state_text(state), COLOURS.get(state, "slate"), said or "", _when(ctx, at) if at is not None else "")
             for _person, name, state, said, at in one.people
         ),
-        binder.bind(refusal, confirmed, {"opinion": _("Opinion"), "person": _("Person")}) if mine or refusal is not None else BoundParameters(()),
+        binder.bind(refusal, confirmed, "opinion") if mine or refusal is not None else BoundParameters(()),
         _given(binder, one),
         one.opinion,
         typed,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
+from engine.context import Context
 from engine.errors import Conflict, Denied, Fault, Invalid, NotFound, Refusal
 from engine.messages import told_together
 from engine.records import asks, asks_deciding
@@ -67,13 +68,21 @@ def give_back(visit: Visit) -> Response:
 @routes.get("/w/{ws}/approvals/{id:int}/hand")
 def hand(visit: Visit) -> Response:
     """To whom to hand it on, or whom to ask, too."""
-    number = visit.number("id")
+    return _hand(visit)
+
+
+def _hand(visit: Visit, refusal: Refusal | None = None) -> Response:
+    """The form that asks for a person; refused: with who was chosen and what is wrong."""
+    number, raw = visit.number("id"), None if refusal is None else {"person": visit.text("person:")}
     with visit.ctx.snapshot() as ctx:
         asks.asked(ctx, number)
         document = {"person": {"type": "person", "required": True, "title": {"zh": "人员", "en": "Person"}}}
-        (field,) = ParameterBinder(ctx, parameters_from(ctx.workspace, "", document), ASK_PERSON, "", visit.base, prefix="h").bind().fields
-    words = {"person": replace(field, name="person:"), "at": f"{visit.base}/approvals/{number}"}
-    return visit.part("_hand.html", **words) if visit.wants_part else visit.page("hand.html", **words)
+        given = parameters_from(ctx.workspace, "", document)
+        form = ParameterBinder(ctx, given, ASK_PERSON, "", visit.base, raw=raw, prefix="h").bind(refusal)
+    words = {"person": replace(form.fields[0], name="person:"), "errors": form.errors, "at": f"{visit.base}/approvals/{number}"}
+    if not visit.wants_part:
+        return visit.page("hand.html", status=200 if refusal is None else 422, **words)
+    return visit.part("_hand.html", **words) if refusal is None else visit.part("_hand_form.html", status=422, **words)
 
 
 @routes.post("/w/{ws}/approvals/{id:int}/again")
@@ -85,13 +94,13 @@ def send_again(visit: Visit) -> Response:
 @routes.post("/w/{ws}/approvals/{id:int}/delegate")
 def delegate(visit: Visit) -> Response:
     """Hand one's turn to somebody else."""
-    return _answer(visit, lambda: asks_deciding.delegate(visit.ctx, visit.number("id"), _person(visit)), _("Handed on"))
+    return _handed(visit, asks_deciding.delegate, _("Handed on"))
 
 
 @routes.post("/w/{ws}/approvals/{id:int}/signer")
 def add_signer(visit: Visit) -> Response:
     """Ask one more person, too."""
-    return _answer(visit, lambda: asks_deciding.add_signer(visit.ctx, visit.number("id"), _person(visit)), _("One more person is asked"))
+    return _handed(visit, asks_deciding.add_signer, _("One more person is asked"))
 
 
 @routes.post("/w/{ws}/approvals/{id:int}/withdraw")
@@ -132,6 +141,16 @@ def _answer(visit: Visit, do: Callable[[], object], done: str, raw: dict[str, An
         return visit.page("approval.html", status=422, card=card)
     if visit.wants_part:
         return visit.part("_approval.html", toast=done, card=_card(visit, number), alone=not _on_list(visit), count=asks.waiting_for(visit.ctx))
+    return visit.redirect(f"{visit.base}/approvals/{number}", toast=done)
+
+
+def _handed(visit: Visit, do: Callable[[Context, int, int], None], done: str) -> Response:
+    """Give it to a person; one who is missing or may not decide it is told where they are asked for."""
+    number = visit.number("id")
+    try:
+        do(visit.ctx, number, _person(visit))
+    except (Invalid, Conflict) as refusal:
+        return _hand(visit, refusal)
     return visit.redirect(f"{visit.base}/approvals/{number}", toast=done)
 
 

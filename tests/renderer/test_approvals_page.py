@@ -48,7 +48,8 @@ def test_an_opinion_and_values_are_asked_for_with_nothing_lost(counter_client, c
     wrong = post(client, "/approvals/1/decide", part="ask-1", approve="true", left="-5", opinion__="同意减免")
     assert wrong.status_code == 422 and 'id="a1-left-error"' in wrong.text and "同意减免</textarea>" in wrong.text
     mute = post(client, "/approvals/1/decide", part="ask-1", approve="true", left="100", opinion__=" ")
-    assert mute.status_code == 422 and "意见：此项必填" in mute.text and 'value="100' in mute.text
+    assert mute.status_code == 422 and '<p class="error" id="opinion-1-error" role="alert">此项必填</p>' in mute.text and 'value="100' in mute.text
+    assert 'class="notice red"' not in mute.text
     done = post(client, "/approvals/1/decide", part="ask-1", approve="true", left="1,000", opinion__="同意减免")
     assert done.status_code == 200 and "已批准" in done.text and 'hx-swap-oob="true"' in done.text and waiting(done.text) == "2"
     assert guest(counter, 2)["debt"] == 100000 and "同意减免" in counter_client("rosa").get(f"/w/{NAME}/r/guest/2").text
@@ -87,13 +88,16 @@ def test_many_are_decided_together_and_those_left_are_told(counter_client, count
 
 def test_returned_sent_again_handed_on_and_withdrawn(counter_client, counter):
     dana, rosa, rita = counter_client("dana"), counter_client("rosa"), counter_client("rita")
-    assert "意见：此项必填" in post(dana, "/approvals/2/return", part="ask-2", opinion__="").text
+    assert 'id="opinion-2-error" role="alert">此项必填' in post(dana, "/approvals/2/return", part="ask-2", opinion__="").text
     assert post(dana, "/approvals/2/return", opinion__="写清用途").status_code == 303 and state(counter, 2) == "returned"
     assert "重新提交" in rosa.get(f"/w/{NAME}/approvals/2").text and "写清用途" in rosa.get(f"/w/{NAME}/approvals/2").text
     assert post(rosa, "/approvals/2/again").status_code == 303 and state(counter, 2) == "open"
     assert 'name="person:"' in dana.get(f"/w/{NAME}/approvals/2/hand").text
     assert "丽塔" in dana.get(f"/w/{NAME}/pick/ask.person/person?q=").text
-    assert "申请人不能审批自己的申请" in post(dana, "/approvals/2/delegate", person__="1").text
+    asker = post(dana, "/approvals/2/delegate", person__="1")
+    assert asker.status_code == 422 and "申请人不能审批自己的申请" in asker.text.split('id="h-person-error"')[1] and "罗莎" in asker.text
+    nobody = post(dana, "/approvals/2/signer", part="hand-form", person__="")
+    assert nobody.status_code == 422 and nobody.text.lstrip().startswith("<form") and "此项必填" in nobody.text.split('id="h-person-error"')[1]
     assert post(dana, "/approvals/2/delegate", person__="2").status_code == 303
     assert waiting(rita.get(f"/w/{NAME}/").text) == "1"
     assert post(rosa, "/approvals/2/withdraw").status_code == 303 and state(counter, 2) == "withdrawn" and guest(counter, 1)["hold"] is False
