@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from engine.access import grant_of
 from engine.errors import NotFound
 from engine.expressions.language import Expression
-from engine.expressions.nodes import Field, Hop, Node, Space
+from engine.expressions.nodes import Node
 from engine.expressions.zones import midnight
 from engine.fields.base import Value
 from engine.records import query
 from engine.records.looking import looking
+from engine.records.plain_sight import PlainSight
 from engine.records.ruling_eyes import show_value
 from engine.records.work import Work
 from engine.rules.book import CompiledRule
@@ -26,9 +26,6 @@ from engine.timed_windows import calendar_of, holidays_of
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.workspace import CompiledEntity
-
-#: Spaces of the record itself, of which ``old`` is what it is now: nothing has changed yet.
-_OWN = ("record", "old")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,7 @@ class _Desk:
     work: Work
     entity: CompiledEntity
     row: Mapping[str, Value]
-    clear: frozenset[str]  # fields the reader sees in clear in this record
+    sight: PlainSight
     old: Mapping[str, Value] | None = None
 
     @staticmethod
@@ -127,9 +124,7 @@ class _Desk:
         row = work.row(key, record_id)
         if row is None:
             raise NotFound("no_such_record", entity=key, id=record_id)
-        grant, truth = grant_of(ctx.workspace, ctx.actor, entity), work.truth(entity, row)
-        hidden = {name for name, guard in grant.guards.items() if not (guard.is_visible(truth) and guard.is_clear(truth))}
-        return _Desk(ctx, work, entity, row, (grant.readable - hidden) | {"id", "version"})
+        return _Desk(ctx, work, entity, row, PlainSight.of(work, entity, row))
 
     def explained(self, rule: CompiledRule) -> Explained:
         """One rule."""
@@ -150,34 +145,7 @@ class _Desk:
             return evaluator.of_node(node, row, old=row if self.old is None else self.old, spaces=spaces)
 
         around = replace(around_of(rule, labels_of(self.ctx.workspace, self.ctx.locale)), timezone=self.ctx.workspace.timezone)
-        return explain(condition.tree, around, Witness(value, self._may, self._show))
-
-    def _may(self, node: Node) -> bool:
-        """Whether the reader may see what a node reads."""
-        match node:
-            case Hop(link=link, entity=entity, key=key):
-                return link in self.clear and self._open(entity, key) and self._readable(entity, self.row.get(link))
-            case Field(key=key):
-                return self._own(key)
-            case Space(path=(head, key, *rest)) if head in _OWN:
-                return self._own(str(key)) and (not rest or (self._open(node.hop, str(rest[0])) and self._readable(node.hop, self.row.get(str(key)))))
-        return True
-
-    def _own(self, key: str) -> bool:
-        return key in self.clear or key not in self.entity.fields
-
-    def _open(self, entity: str, key: str) -> bool:
-        target = self.ctx.workspace.entities.get(entity)
-        return target is not None and (key not in target.fields or key in grant_of(self.ctx.workspace, self.ctx.actor, target).open)
-
-    def _readable(self, entity: str, record: Value) -> bool:
-        if not isinstance(record, int):
-            return True
-        try:
-            query.get(self.ctx, entity, record, fields=("id",))
-        except NotFound:
-            return False
-        return True
+        return explain(condition.tree, around, Witness(value, self.sight.may, self._show))
 
     def _show(self, node: Node, value: Value) -> str:
         text = show_value(self.ctx, node.type.clear(), value, self.ctx.locale)
@@ -187,7 +155,7 @@ class _Desk:
         """When a due rule falls due, for each field the reader sees."""
         for field in rule.trigger.due:
             value = self.row.get(field)
-            if value is None or field not in self.clear:
+            if value is None or field not in self.sight.clear:
                 continue
             for shift in rule.trigger.shifts:
                 at = self._due_at(rule, value, shift)

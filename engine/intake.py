@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from engine.actors import enter_as
 from engine.clock import wall
 from engine.errors import Fault, Invalid, NotFound, Unavailable
+from engine.expressions.language import Expression
 from engine.fields.base import Value, Wrong, accepted
 from engine.jobs import put
 from engine.rates import take
@@ -204,10 +205,9 @@ def _missing(ctx: Context, name: str, parameter: Parameter, value: Value) -> lis
 
 
 def _default(ctx: Context, parameter: Parameter) -> Value:
-    default = parameter.field.default
-    if isinstance(default, Mapping) and isinstance(default.get("value"), str):
-        expression = ctx.workspace.expression(None, default["value"])
-        return evaluator_of(ctx).value(expression, {}) if not expression.fields else None
+    default = parameter.default
+    if isinstance(default, Expression):
+        return evaluator_of(ctx).value(default, {})
     return accepted(parameter.json_reader, default) if default is not None else None
 
 

@@ -190,7 +190,7 @@ def _begin(saving: Saving, watched: _Watched, asked: _Asked) -> bool:
     if asked.values and handle is not None and listens_to_values(rule):
         return _changed(saving, watched, asked, handle)
     known = parameters_of(work.workspace, rule)
-    spaces = {"param": read_given(work, known, asked.params)} if known else {}
+    spaces = {"param": read_given(work, known, asked.params, handle)} if known else {}
     due = rule.trigger.due[0] if rule.trigger.due else ""
     start = Start(handle, None if handle is None else handle.row(), spaces, due=due)
     return saving.ruling.start(rule, start) is not None

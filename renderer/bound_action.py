@@ -17,6 +17,7 @@ from engine.records.query_labels import labels
 from engine.records.ruling_press import Parameter, admitted, buttons, default_of, parameter_fields, short_name
 from engine.records.work import Work
 from engine.rules.book import CompiledRule
+from engine.rules.effects import Handle
 from metadata.text import label_text
 from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors, proposed, shown_text
 from renderer.form_input import one_each
@@ -108,7 +109,7 @@ def icon_of(rule: CompiledRule) -> str:
 class ParameterBinder:
     """Binds parameters for one request. ``owner``: how their pickers name them (``ENTITY.ACTION``, ``ask.12``); ``raw``: what was typed.
 
-    ``live``: the form is asked for anew when a parameter changes that decides about others, so that only those asked for stand on it.
+    ``record``: which one of the entity they are asked about, if it is one. ``live``: the form is asked for anew when a parameter changes that decides about others, so that only those asked for stand on it.
     """
 
     def __init__(
@@ -119,11 +120,13 @@ class ParameterBinder:
         entity: str,
         base: str,
         *,
+        record: int | None = None,
         raw: Mapping[str, Any] | None = None,
         prefix: str = "p",
         live: bool = False,
     ) -> None:
         self.ctx, self.owner, self.base, self.raw, self.live = ctx, owner, base, raw, live
+        self.entity, self.record = entity, record
         self.parameters, self.fields, self.deciding = parameters, parameter_fields(parameters), deciding(parameters)
         self.around = Surroundings(ctx.workspace.scope.of(entity), ctx.locale, base, prefix)
 
@@ -143,7 +146,8 @@ class ParameterBinder:
         """The value of a parameter as far as it can be read, and what was typed."""
         if self.raw is not None:
             return self._read(self.fields[key], self.raw.get(key, ""))
-        return proposed(default_of(work, self.parameters[key])), None
+        about = Handle(self.entity, self.record, work.row) if self.record is not None else None
+        return proposed(default_of(work, self.parameters[key], about)), None
 
     def _field(self, work: Work, key: str, held: tuple[Value, Any], given: Mapping[str, Value], errors: tuple[str, ...]) -> BoundField:
         item, (value, typed), parent = self.fields[key], held, self.fields[key].definition.options.get("parent")

@@ -96,9 +96,9 @@ def bound_ask(
     me = ctx.actor.person_id
     mine = one.state == OPEN and any(person == me and state == OPEN for person, _name, state, _said, _at in one.people)
     rule = rule_book(ctx.workspace).rules.get(one.rule)
-    binder = ParameterBinder(
-        ctx, parameters_from(ctx.workspace, one.entity or "", one.fields), f"ask.{one.id}", one.entity or "", desk.base, raw=raw, prefix=f"a{one.id}"
-    )
+    entity = one.entity or ""
+    known = parameters_from(ctx.workspace, entity, one.fields)
+    binder = ParameterBinder(ctx, known, f"ask.{one.id}", entity, desk.base, record=one.record, raw=raw, prefix=f"a{one.id}")
     about, href, facts = _about(desk, one)
     return BoundAsk(
         one.id,

@@ -19,6 +19,7 @@ from engine.records.asks_ending import drop_others, end_ask, put_state
 from engine.records.ruling_press import parameters_from, read_given
 from engine.records.saving import Saving
 from engine.records.work import Work
+from engine.rules.effects import Handle
 from engine.storage import Instant
 from engine.system_tables_rules import ask, ask_person
 
@@ -249,5 +250,6 @@ def _answers(saving: Saving, row: Mapping[str, Any], values: Mapping[str, object
     fields = row["fields"] or {}
     if not fields:
         return {}
-    known = parameters_from(saving.work.workspace, row["entity"] or "", fields)
-    return read_given(saving.work, known, values)
+    entity, record = row["entity"] or "", row["record"]
+    about = Handle(entity, record, saving.work.row) if entity and record is not None else None
+    return read_given(saving.work, parameters_from(saving.work.workspace, entity, fields), values, about)

@@ -176,7 +176,7 @@ class Ruling:
         if self.saving.work.workspace.is_off(rule.body):
             return None
         known = parameters_of(self.saving.work.workspace, rule)
-        given = {**{key: default_of(self.saving.work, item) for key, item in known.items() if key not in params}, **params}
+        given = {**{key: default_of(self.saving.work, item, record) for key, item in known.items() if key not in params}, **params}
         missing = [key for key, item in known.items() if item.required and given.get(key) in (None, "", []) and item.asked(self.saving.work.evaluator, given)]
         if missing:
             raise Invalid("invalid", faults=[Fault(f"/{key}", "required") for key in missing])

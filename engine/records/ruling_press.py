@@ -19,6 +19,7 @@ from engine.fields.base import FieldType, Reader, Value, Wrong, accepted
 from engine.fields.computed import target_of
 from engine.messages import catalogue
 from engine.records.looking import looking
+from engine.records.plain_sight import PlainSight
 from engine.records.query import get
 from engine.records.query_labels import labels
 from engine.records.record import ANY, Change, Record, Version
@@ -27,7 +28,7 @@ from engine.rules.book import CompiledRule, RuleBook, every_step
 from engine.rules.compile import rule_book
 from engine.rules.effects import Handle
 from engine.workspace import CompiledField
-from metadata.check.fields import beside
+from metadata.check.fields import beginning, beside
 from metadata.definitions import Field, read_fields
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ class Acted:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of an action. ``default``: an expression or a JSON value. ``show``, ``needed``: when it is asked for, and must be given, by the others' values."""
+    """One parameter of an action. ``default``: an expression over the action's record, or a JSON value. ``show``, ``needed``: when it is asked for, and must be given, by the others' values."""
 
     field: Field
     type: FieldType
     reader: Reader
     json_reader: Reader
     target: str
+    default: Expression | Value = None
     show: Expression | None = None
     needed: Expression | None = None
 
@@ -90,10 +92,20 @@ def parameters_from(workspace: Workspace, entity: str, documents: Mapping[str, M
         except ExpressionRefused:  # published before publishing looked at it: asked for always, as it was
             return None
 
+    def default(key: str) -> Expression | Value:
+        given = documents[key].get("default")
+        if not (isinstance(given, Mapping) and isinstance(given.get("value"), str)):
+            return given
+        place = beginning(documents[key], entity)
+        try:
+            return workspace.expression(place.entity, given["value"], place.wants, place.spaces)
+        except ExpressionRefused:  # of an approval asked for when the record had other fields: begins empty
+            return None
+
     for key, field in read_fields(documents).items():
         kind = workspace.registry.field_types[field.type]
         readers = kind.reader(field, scope), kind.json_reader(field, scope)
-        found[key] = Parameter(field, kind, *readers, target_of(field), condition(key, "show"), condition(key, "required"))
+        found[key] = Parameter(field, kind, *readers, target_of(field), default(key), condition(key, "show"), condition(key, "required"))
     return found
 
 
@@ -177,8 +189,8 @@ def press(saving: Saving, entity: CompiledEntity, record_id: int, action: str, r
         raise Denied("may_not_act", action=rule.title or action)
     if version is not ANY and version != held.row["version"]:
         raise Conflict("stale", entity=entity.key, id=record_id, version=held.row["version"], current=get(work.ctx, entity.key, record_id), mine=raw)
-    params = read_given(work, parameters_of(work.workspace, rule), raw)
-    return saving.ruling.call(rule.trigger.name, Handle(entity.key, record_id, work.row), params)
+    record = Handle(entity.key, record_id, work.row)
+    return saving.ruling.call(rule.trigger.name, record, read_given(work, parameters_of(work.workspace, rule), raw, record))
 
 
 def why_not_now(work: Work, rule: CompiledRule, record: Handle | None) -> dict[str, Any]:
@@ -198,8 +210,8 @@ def why_not_now(work: Work, rule: CompiledRule, record: Handle | None) -> dict[s
     return {"message": catalogue()["action_not_now_in"], "field": field.title or field.key, "state": state}
 
 
-def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, object]) -> dict[str, Value]:
-    """Typed parameters; one that is not asked for is as if nobody had given it (programs are told). Raises Invalid with every fault: unknown, unreadable,
+def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, object], about: Handle | None = None) -> dict[str, Value]:
+    """Typed parameters, those not given as they begin for the record (``about``); one that is not asked for is as if nobody had given it (programs are told). Raises Invalid with every fault: unknown, unreadable,
     missing, a record the person may not see."""
     faults = [Fault(f"/{name}", "unknown_param", {"name": name}) for name in raw if name not in known]
     found: dict[str, Value] = {}
@@ -207,7 +219,7 @@ def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, obj
     for name, parameter in known.items():
         try:
             read = parameter.json_reader if work.json else parameter.reader
-            found[name] = accepted(read, raw[name]) if name in raw else default_of(work, parameter)
+            found[name] = accepted(read, raw[name]) if name in raw else default_of(work, parameter, about)
         except Wrong as wrong:
             found[name], unreadable[name] = None, Fault(f"/{name}", wrong.code, wrong.params)
     given = dict(found)
@@ -216,7 +228,7 @@ def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, obj
         if not parameter.asked(work.evaluator, given):
             if work.json and name in raw and not empty:
                 faults.append(Fault(f"/{name}", "param_not_asked", {"name": name}))
-            found[name] = default_of(work, parameter)
+            found[name] = default_of(work, parameter, about)
         elif name in unreadable:
             faults.append(unreadable[name])
         elif empty and parameter.wanted(work.evaluator, given):
@@ -228,13 +240,18 @@ def read_given(work: Work, known: Mapping[str, Parameter], raw: Mapping[str, obj
     return found
 
 
-def default_of(work: Work, parameter: Parameter) -> Value:
-    """What a parameter is when nobody gives it."""
-    default = parameter.field.default
-    if isinstance(default, Mapping) and isinstance(default.get("value"), str):
-        expression: Expression = work.workspace.expression(None, default["value"])
-        return work.constant(expression)
-    return accepted(parameter.json_reader, default) if default is not None else None
+def default_of(work: Work, parameter: Parameter, about: Handle | None = None) -> Value:
+    """What a parameter is when nobody gives it. ``about``: the action's record; nothing is made of what whoever works may not see of it in clear."""
+    default = parameter.default
+    if not isinstance(default, Expression):
+        return accepted(parameter.json_reader, default) if default is not None else None
+    if not default.fields and not any(path[0] == "record" for path in default.reads):
+        return work.constant(default)
+    row = about.row() if about is not None else {}
+    if about is None or not row:
+        return None
+    entity = work.entity(about.entity)
+    return work.evaluator.value(default, work.full(entity, default, row), record=row) if PlainSight.of(work, entity, row).shows(default) else None
 
 
 def _visible(ctx: Context, entity: str, value: Value) -> bool:

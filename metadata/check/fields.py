@@ -224,7 +224,7 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
     boolean = ExpressionPlace(entity, "boolean")
     for word in ("required", "read_only", "show"):
         findings.expression(spot / word, field.get(word), boolean)
-    _default(spot, field, ExpressionPlace(entity, notation(field), frozenset({"me", "record"}), names={"record": entity}))
+    _default(spot, field, beginning(field, entity))
     if kind == "formula":
         findings.expression(spot / "value", field.get("value"), ExpressionPlace(entity, encrypted=bool(field.get("encrypted"))))
     elif kind == "rollup":
@@ -251,8 +251,13 @@ def beside(documents: Mapping[str, Mapping[str, Any]]) -> ExpressionPlace:
     return ExpressionPlace(None, "boolean", names={key: notation(field) for key, field in documents.items() if "type" in field})
 
 
-def parameters(spot: Spot, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The parameters that can be relied on, after checking all of them like fields."""
+def beginning(field: Mapping[str, Any], entity: str) -> ExpressionPlace:
+    """What the default of a field or parameter may name: the fields of its record, where there is one."""
+    return ExpressionPlace(entity or None, notation(field), frozenset({"me", "record"} if entity else {"me"}), names={"record": entity} if entity else {})
+
+
+def parameters(spot: Spot, documents: Mapping[str, Mapping[str, Any]], entity: str = "") -> dict[str, Mapping[str, Any]]:
+    """The parameters that can be relied on, after checking all of them like fields. ``entity``: whose record they are asked about, '' where there is none."""
     good, place = {}, beside(documents)
     for key, field in documents.items():
         at = spot / key
@@ -261,7 +266,7 @@ def parameters(spot: Spot, documents: Mapping[str, Mapping[str, Any]]) -> dict[s
         if code := name_problem(key):
             at.report(code, key=key[:80], proposal=f"{key}_" if code in ("key_python", "key_name_space") else "")
         elif type_and_options(at, field) and references(at, field):
-            _default(at, field, ExpressionPlace(None, notation(field), frozenset({"me"})))
+            _default(at, field, beginning(field, entity))
             good[key] = field
         else:
             at.findings.broken.add(key)

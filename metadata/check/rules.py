@@ -43,7 +43,7 @@ def rules(findings: Findings) -> None:
         entity = _trigger(spot / "on", given[0], trigger, taken, key)
         if "module" in document:
             module(spot / "module", document["module"])
-        params = parameters(spot / "on" / "with", trigger.get("with", {}))
+        params = parameters(spot / "on" / "with", trigger.get("with", {}), entity)
         names = {"record": entity, "old": entity} if entity else {}
         spaces = {"record", "old", "param", "lines", "run", "tally", "me"} if entity else {"param", "run", "tally", "me"}
         if given[0] in ("due", "cron"):

@@ -276,7 +276,7 @@ def _ask(spot: Spot, step: Mapping[str, Any], frame: Frame, depth: int) -> Frame
         _span(spot / "escalate" / "after", step["escalate"].get("after"), frame)
         if "within" not in step and "after" not in step["escalate"]:
             (spot / "escalate").report("step_missing", word="after", verb="escalate")
-    parameters(spot / "fields", step.get("fields", {}))
+    parameters(spot / "fields", step.get("fields", {}), frame.entity)
     inner = (frame if step.get("as") == "answer" else _result(spot, step, frame)).opening("me", "answer")
     for word in ("approved", "refused", "expired", "withdrawn", "finally"):
         steps(spot / word, step.get(word, ()), inner, depth + 1)

@@ -96,7 +96,7 @@ def _form(visit: Visit, raw: dict[str, Any] | None = None, refusal: Refusal | No
     entity, number = entity_of(visit), visit.number("id")
     with visit.ctx.snapshot() as ctx:
         rule = _rule(ctx, entity, number, str(visit.path["action"]))
-        binder = ParameterBinder(ctx, parameters_of(ctx.workspace, rule), rule.trigger.name, entity, visit.base, raw=raw, live=True)
+        binder = ParameterBinder(ctx, parameters_of(ctx.workspace, rule), rule.trigger.name, entity, visit.base, record=number, raw=raw, live=True)
         given = binder.bind(refusal, visit.text("confirm:"))
         compiled = ctx.workspace.entities[entity]
         record = get(ctx, entity, number)

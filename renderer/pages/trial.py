@@ -101,7 +101,7 @@ def _page(
         record = record if record is not None or not records else records[0][0]
         published = rule_book(ctx.workspace).rules.get(rule.key)
         said = lines(rule, labels_of(ctx.workspace, visit.locale))
-        binder = ParameterBinder(ctx, _parameters(visit, rule), rule.trigger.name or rule.key, rule.entity, visit.base, raw=raw)
+        binder = ParameterBinder(ctx, _parameters(visit, rule), rule.trigger.name or rule.key, rule.entity, visit.base, record=record, raw=raw)
         return visit.page(
             "trial.html",
             title=rule_title(ctx, rule.key),

@@ -184,13 +184,17 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
                     "leave": True,
                     "lend": True,
                     "remit": True,
+                    "settle": True,
                     "erase": "nurse == me",
                     "subject_file": True,
                 },
             },
         },
     },
-    ("role", "admin"): {**station.DOCUMENTS["role", "admin"], "grants": {"*": dict(station.ALL), "guest": {**station.ALL, "actions": {"move": True}}}},
+    ("role", "admin"): {
+        **station.DOCUMENTS["role", "admin"],
+        "grants": {"*": dict(station.ALL), "guest": {**station.ALL, "actions": {"move": True, "settle": True}}},
+    },
     ("rule", "move"): {
         "title": {"zh": "转床", "en": "Move"},
         "icon": "arrows-exchange",
@@ -230,6 +234,18 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "on": {"action": "guest.remit", "sure": True},
         "if": "debt > 0",
         "then": [{"notify": "nurse", "message": {"zh": "请催缴", "en": "Ask to pay"}}],
+    },
+    ("rule", "settle"): {
+        "title": {"zh": "结清", "en": "Settle"},
+        "on": {
+            "action": "guest.settle",
+            "with": {
+                "paid": {"type": "money", "required": True, "default": {"value": "debt"}, "title": {"zh": "实收", "en": "Paid"}},
+                "level": {"type": "choice", "choices": "level", "default": {"value": "record.level"}, "title": {"zh": "护理级别", "en": "Level"}},
+                "nurse": {"type": "text", "default": {"value": "nurse.name"}, "title": {"zh": "经手", "en": "By"}},
+            },
+        },
+        "then": [{"set": {"debt": "debt - param.paid", "level": "param.level"}}],
     },
     ("rule", "waive"): {
         "title": {"zh": "申请减免欠费", "en": "Ask to waive the debt"},

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.actors import enter_as
+from engine.errors import Invalid
 from engine.fields.values import Link, link_id
 from engine.home import Home
 from engine.notices import inbox, unread
@@ -116,6 +117,19 @@ def test_a_form_is_drawn_from_the_parameters_with_their_defaults(counter_client)
     assert re.search(r'value="b" (checked|selected)|value="b"[^>]*(checked|selected)', page)
     assert "丽塔" in counter_client("rosa").get(f"/w/{NAME}/pick/guest.move/to?q=").text
     assert counter_client("dana").get(f"/w/{NAME}/pick/guest.waive/reason").status_code == 404
+
+
+def test_a_parameter_begins_with_what_the_record_knows_as_far_as_whoever_presses_sees_it(counter_client, counter):
+    service.update(enter_as(counter, NAME, "operator"), "guest", 2, {"level": "b"}, service.ANY)
+    knows, hides = (counter_client(login).get(f"/w/{NAME}/r/guest/2/do/settle").text for login in ("dana", "rosa"))
+    assert 'value="5000' in knows and 'value="5000' not in hides  # nurses read no debt
+    for shown in (knows, hides):
+        assert 'value="罗莎"' in shown and re.search(r'value="b" (checked|selected)', shown)
+    with pytest.raises(Invalid) as refused:
+        service.act(as_person(counter, NAME, "rosa"), "guest", 2, "settle", {}, json=True)
+    assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [("/paid", "required")]
+    service.act(as_person(counter, NAME, "dana"), "guest", 2, "settle", {}, json=True)
+    assert (guest(counter, 2)["debt"], guest(counter, 2)["level"]) == (0, "b")
 
 
 def test_faults_stand_at_their_parameters_and_nothing_typed_is_lost(counter_client, counter):
