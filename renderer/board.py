@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from engine.errors import NotFound
 from engine.fields.values import Link, Masked
+from engine.records.erasing import nobodies
 from engine.records.query import Page, Query, page
 from engine.records.record import Record
 from renderer import formats
@@ -163,7 +164,8 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
     board = layout.definition.kanban
     with ctx.snapshot() as ctx:
         texts = column_texts(ctx, layout, records, base)
-        buttons = buttons_writer(ctx, layout.entity, layout.buttons, records)
+        gone = nobodies(ctx, layout.entity, records)
+        buttons = buttons_writer(ctx, layout.entity, layout.buttons, [record for record in records if record["id"] not in gone])
         pressed = [Markup(buttons(record, str(escape(title_text(layout, record))))) for record in records]
     lead, due = layout.slots.get("lead", ""), layout.slots.get("due", "")
     lines = [column for column in layout.columns if not column.is_title and not column.hidden and column.name not in (board, lead, due)][:CARD_LINES]

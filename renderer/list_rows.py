@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from engine.fields.values import Link, Masked, link_id
+from engine.records.erasing import nobodies
 from engine.records.looking import looking
 from engine.records.query import Page, Query, page
 from engine.records.record import Record
@@ -62,12 +63,13 @@ def bind(ctx: Context, layout: Layout, state: ListState, base: str, *, count: st
 
 
 def draw(ctx: Context, layout: Layout, records: Sequence[Record], base: str) -> list[Row]:
-    """Rows as HTML. Needs an open connection only where conditions follow links."""
+    """Rows as HTML; of a person made anonymous only what is left to read. Needs an open connection."""
     pen = _Pen(ctx, layout, base)
     label = next((column.name for column in layout.columns if column.is_title), "id")
-    choose, acts, admitted, buttons = escape(_("Choose")), _acts(layout, base), pen.admitted(), buttons_writer(ctx, layout.entity, layout.buttons, records)
-    adds = _adds(ctx, layout, records)
-    editable = [admitted(record) for record in records]
+    choose, acts, admitted, gone = escape(_("Choose")), _acts(layout, base), pen.admitted(), nobodies(ctx, layout.entity, records)
+    living = [record for record in records if record["id"] not in gone] if gone else records
+    buttons, adds = buttons_writer(ctx, layout.entity, layout.buttons, living), _adds(ctx, layout, living)
+    editable = [record["id"] not in gone and admitted(record) for record in records]
     columns = [_writer(pen, column, _beyond(ctx, layout, column.link, records))(records, editable) for column in layout.columns]
     rows = []
     for record, cells in zip(records, zip(*columns, strict=True) if columns else [()] * len(records), strict=True):
@@ -214,12 +216,13 @@ def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
 
 
 def _adds(ctx: Context, layout: Layout, records: Sequence[Record]) -> Callable[[Record], bool]:
-    """Whether the first way to add something is offered on a row. Needs an open connection where it is limited."""
+    """Whether the first way to add something is offered on one of the rows. Needs an open connection where it is limited."""
     limits = layout.actions[0].limits if layout.actions else ()
+    ids = [record["id"] for record in records]
     if not limits:
-        return lambda record: True
+        return lambda record: record["id"] in ids
     work, entity = looking(ctx), layout.entity
-    rows = work.fetch(entity.key, [record["id"] for record in records])
+    rows = work.fetch(entity.key, ids)
     return lambda record: (row := rows.get(record["id"])) is not None and all(map(work.truth(entity, row), limits))
 
 

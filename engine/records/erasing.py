@@ -25,6 +25,7 @@ from engine.system_tables_replay import replay_finding
 from engine.system_tables_rules import ask, ask_person, notice, outgoing, run
 
 if TYPE_CHECKING:
+    from engine.context import Context
     from engine.records.saving import Saving
     from engine.records.work import Work
     from engine.workspace import CompiledEntity, CompiledField
@@ -72,6 +73,18 @@ def erased(connection: sa.Connection, entity: str, ids: Iterable[int]) -> set[in
             connection.execute(sa.select(history.c.record).where(history.c.entity == entity, history.c.record.in_(part), history.c.verb == VERB)).scalars()
         )
     return found
+
+
+def nobodies(ctx: Context, entity: CompiledEntity, records: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Those of some records, as their reader sees them, that are of persons made anonymous: nothing can be done with them any more.
+
+    Only records that tell nothing of a person are asked about, so that a usual page asks nothing. Needs an open connection.
+    """
+    if not entity.definition.subject:
+        return set()
+    telling = personal_fields(ctx.workspace).get(entity.key, frozenset())
+    silent = [record["id"] for record in records if all(record.get(name) in (None, BLANK, []) for name in telling)]
+    return erased(ctx.open, entity.key, silent) if silent else set()
 
 
 def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -14,6 +14,7 @@ from engine.clock import wall
 from engine.errors import Invalid
 from engine.exchange.exporting import export
 from engine.messages import told_together
+from engine.records.erasing import nobodies
 from engine.records.filters import FilterGroup, FilterRow
 from engine.records.preview import may
 from engine.records.query import get
@@ -174,10 +175,11 @@ def row_actions(visit: Visit) -> Response:
     around = Surroundings(visit.ctx.workspace.scope.of(shown.entity.key), visit.ctx.locale, visit.base)
     title = next((shown_text(column.item, record.get(column.name), around) for column in layout.columns if column.is_title), "") or f"#{number}"
     with visit.ctx.snapshot() as ctx:
-        may_edit, may_delete = (may(ctx, shown.entity.key, number, verb) for verb in ("update", "delete"))
-        wanted = {word.removeprefix(f"{shown.entity.key}.") for word in shown.definition.actions}
+        gone = bool(nobodies(ctx, shown.entity, [record]))
+        may_edit, may_delete = not gone and may(ctx, shown.entity.key, number, "update"), may(ctx, shown.entity.key, number, "delete")
+        wanted = {word.removeprefix(f"{shown.entity.key}.") for word in shown.definition.actions} if not gone else set()
         offered = [one for one in presses(ctx, shown.entity, number, visit.base) if one.name in wanted] if wanted else []
-        adding = [one for one in layout.actions if may_add(ctx, one.entity, one.link, number)]
+        adding = [one for one in layout.actions if not gone and may_add(ctx, one.entity, one.link, number)]
     return visit.part(
         "_row_actions.html",
         presses=offered,

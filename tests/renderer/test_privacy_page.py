@@ -42,6 +42,11 @@ def test_being_made_anonymous_tells_its_consequences_and_wants_a_reason_and_a_ye
     shown = client.get(f"/w/{NAME}/r/guest/3").text
     assert '<span class="tag slate">已匿名化</span>' in shown
     assert all(word not in shown for word in ("/r/guest/3/erase", "/r/guest/3/edit", "/do/", "guest=3"))
+    row = client.get(f"/w/{NAME}/l/guests").text.split('id="row-3"')[1].split("</tr>")[0]
+    assert "guest=3" not in row and "cell-edit" not in row and "guest=1" in client.get(f"/w/{NAME}/l/guests").text
+    dots = client.get(f"/w/{NAME}/l/guests/row/3").text
+    assert "/r/guest/3" in dots and all(word not in dots for word in ("/r/guest/3/edit", "/do/", "guest=3"))
+    assert all(f"/r/guest/3/do/{word}" not in client.get(f"/w/{NAME}/l/desk").text for word in ("leave", "move", "waive"))
     assert post(counter_client("rita"), "/r/guest/4/erase", sure="yes", reason="好奇").status_code == 403
 
 
