@@ -21,7 +21,7 @@ from engine.rules.effects import Handle
 from metadata.text import label_text
 from renderer.bound_field import MANY, BoundField, Surroundings, bound_field, group_errors, proposed, shown_text
 from renderer.form_input import one_each
-from renderer.shell import open_lists
+from renderer.shell import lists_holding
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -70,29 +70,30 @@ def presses(ctx: Context, entity: CompiledEntity, record: int, base: str, waitin
         )
         for rule in rules
     ]
-    order = _kept_order(ctx, entity)
+    order = _order(ctx, entity, record)
     return sorted(found, key=lambda press: (press.off, order.get(press.name, len(order))))
 
 
-def press_leads(ctx: Context, entity: CompiledEntity, pressed: Sequence[Press], added: str) -> bool:
-    """Whether the first button is what a person does next, before making a record of the entity ``added``: by the order of the lists; what none names comes last, and does not
-    lead where they name others: it is there for the rare case (a payment to be reversed, an order to be cancelled)."""
+def press_leads(ctx: Context, entity: CompiledEntity, record: int, pressed: Sequence[Press], added: str) -> bool:
+    """Whether the first button is what a person does next, before making a record of the entity ``added``: by the order of the lists that hold the record; what none names comes
+    last, and does not lead where they name others: it is there for the rare case (a payment to be reversed, an order to be cancelled). Needs an open connection."""
     if not pressed or pressed[0].off:
         return False
-    order = _kept_order(ctx, entity)
+    order = _order(ctx, entity, record)
     if pressed[0].name not in order and any(not name.endswith(".new") for name in order):
         return False
     return order.get(pressed[0].name, len(order)) <= order.get(f"{added}.new", len(order))
 
 
-def _kept_order(ctx: Context, entity: CompiledEntity) -> dict[str, int]:
-    return remember(ctx.workspace, ("press-order", entity.key, ctx.actor.roles), lambda: _order(ctx, entity))
+def _order(ctx: Context, entity: CompiledEntity, record: int) -> dict[str, int]:
+    """The place of an action by its short name, of a record to make by ``ENTITY.new``: those the lists that hold a record offer first, in the order of the lists."""
+    lists = lists_holding(ctx, entity, record)
 
+    def build() -> dict[str, int]:
+        words = (word.removeprefix(f"{entity.key}.") for view in lists for word in (*view.actions, *view.buttons))
+        return {name: place for place, name in enumerate(dict.fromkeys(words))}
 
-def _order(ctx: Context, entity: CompiledEntity) -> dict[str, int]:
-    """The place of an action by its short name, of a record to make by ``ENTITY.new``: those the lists of an entity offer first, in the order of the lists."""
-    words = (word.removeprefix(f"{entity.key}.") for view in open_lists(ctx, entity.key) for word in (*view.actions, *view.buttons))
-    return {name: place for place, name in enumerate(dict.fromkeys(words))}
+    return remember(ctx.workspace, ("press-order", entity.key, *(view.key for view in lists)), build)
 
 
 def named(ctx: Context, entity: CompiledEntity, words: tuple[str, ...]) -> list[CompiledRule]:
@@ -138,7 +139,7 @@ class ParameterBinder:
         given = {key: value for key, (value, _typed) in values.items()}
         asked = [key for key in self.fields if not self.live or self.parameters[key].asked(work.evaluator, given)]
         fields = tuple(self._field(work, key, values[key], given, errors.get(f"/{key}", ())) for key in asked)
-        own = {*self.fields, beside}
+        own = {*self.fields, beside} if beside else self.fields.keys()
         loose = tuple(text for pointer, texts in errors.items() if pointer[1:] not in own for text in texts)
         return BoundParameters(fields, loose, confirm_codes(refusal, confirmed), tuple(errors.get(f"/{beside}", ())))
 

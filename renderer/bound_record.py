@@ -31,7 +31,7 @@ from renderer.bound_field import OptionView, Surroundings, bound_field, shown_te
 from renderer.cells import SAYING_NOTHING, captioned, inside_of, masked
 from renderer.counted import counted_address
 from renderer.form_layout import begin_title, form_for, leads_to
-from renderer.shell import first_list, open_lists
+from renderer.shell import first_list, lists_holding, open_lists
 from renderer.translations import _, ngettext
 
 if TYPE_CHECKING:
@@ -206,8 +206,11 @@ def _mark(desk: Desk, entity: CompiledEntity, item: CompiledField, value: Any) -
 
 
 def actions(ctx: Context, entity: CompiledEntity, base: str, record: int) -> list[OptionView]:
-    """The usual next steps, those of the lists people open first (picked), then every other record that they may make pointing here; each with its address."""
-    listed = remember(ctx.workspace, ("record-actions", entity.key, ctx.actor.roles, ctx.locale), lambda: _actions(ctx, entity))
+    """The usual next steps, those of the lists that hold the record, as people open them (picked), then every other record that they may make pointing here;
+    each with its address."""
+    lists = lists_holding(ctx, entity, record)
+    place = "record-actions", entity.key, ctx.actor.roles, ctx.locale, *(view.key for view in lists)
+    listed = remember(ctx.workspace, place, lambda: _actions(ctx, entity, lists))
     return [replace(option, href=_new_address(base, option.value, option.href, record)) for option in listed if may_add(ctx, option.value, option.href, record)]
 
 
@@ -215,9 +218,9 @@ def _new_address(base: str, entity: str, link: str, record: int) -> str:
     return f"{base}/r/{entity}/new?{link}={record}&use=quick"
 
 
-def _actions(ctx: Context, entity: CompiledEntity) -> list[OptionView]:
+def _actions(ctx: Context, entity: CompiledEntity, lists: Sequence[ListView]) -> list[OptionView]:
     """As ``actions``, with the linking field in place of the address."""
-    order = list(dict.fromkeys(word.partition(".")[0] for view in open_lists(ctx, entity.key) for word in view.actions if word.endswith(".new")))
+    order = list(dict.fromkeys(word.partition(".")[0] for view in lists for word in view.actions if word.endswith(".new")))
     found = []
     for name, link in entity.linked_from:
         other = ctx.workspace.entities[name]

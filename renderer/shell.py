@@ -10,10 +10,12 @@ from markupsafe import escape
 
 from engine.access import grant_of, remember
 from engine.context import Context
+from engine.expressions.nodes import Hop, walk
 from engine.fields.durations import parse_duration
 from engine.records.asks import what_waits
+from engine.records.looking import looking
 from engine.records.ruling_press import approves_or_asks
-from engine.workspace import Workspace
+from engine.workspace import CompiledEntity, Workspace
 from metadata.definitions import ListView
 from metadata.text import label_text
 from renderer.form_layout import own_title
@@ -243,6 +245,23 @@ def open_lists(ctx: Context, entity: str = "") -> tuple[ListView, ...]:
         return tuple(sorted(found, key=lambda view: order.get(view.key, len(order))))
 
     return remember(ctx.workspace, ("open lists", ctx.actor.roles, entity), build)
+
+
+def lists_holding(ctx: Context, entity: CompiledEntity, record: int) -> tuple[ListView, ...]:
+    """Those of them that hold a record, as far as it tells by itself; all where none does. Needs an open connection."""
+    found, work = open_lists(ctx, entity.key), looking(ctx)
+    row = work.row(entity.key, record)
+    if row is None:
+        return found
+    truth = work.truth(entity, row)
+
+    def holds(view: ListView) -> bool:
+        if not view.where:
+            return True
+        condition = ctx.workspace.expression(entity.key, view.where, "boolean")
+        return any(isinstance(node, Hop) for node in walk(condition.tree)) or truth(condition)
+
+    return tuple(filter(holds, found)) or found
 
 
 def first_list(ctx: Context, entity: str) -> ListView | None:

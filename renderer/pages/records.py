@@ -59,7 +59,8 @@ def show(visit: Visit) -> Response:
         record = get(ctx, entity, number)
         if visit.request.query_params.get("seen", "") == str(record.version):
             return visit.nothing()
-        dated = ahead(desk, compiled, record)
+        nobody = compiled.definition.subject and bool(erased(ctx.open, entity, [number]))
+        dated = {} if nobody else ahead(desk, compiled, record)
         top = head(desk, compiled, record, frozenset(dated))
         stages = steps(ctx, compiled, record)
         told_above = frozenset(
@@ -73,7 +74,6 @@ def show(visit: Visit) -> Response:
         )
         events, following = story(desk, compiled, number)
         asks, awaited = asked_and_awaited(ctx, entity, number)
-        nobody = compiled.definition.subject and bool(erased(ctx.open, entity, [number]))
         pressed = [] if nobody else presses(ctx, compiled, number, visit.base, awaited)
         added = [] if nobody else actions(ctx, compiled, visit.base, number)
         usual = [option for option in added if option.picked]
@@ -86,14 +86,14 @@ def show(visit: Visit) -> Response:
             "head": top,
             "steps": stages,
             "profile": profile(desk, compiled, record, told_above),
-            "upcoming": upcoming(desk, compiled, record, dated),
+            "upcoming": () if nobody else upcoming(desk, compiled, record, dated),
             "related": related(desk, compiled, record),
             "files": attachments(desk, compiled, record),
             "approvals": [bound_ask(desk, one) for one in asks],
             "presses": pressed,
             "usual": usual,
             "others": [option for option in added if not option.picked],
-            "press_leads": press_leads(ctx, compiled, pressed, usual[0].value if usual else ""),
+            "press_leads": press_leads(ctx, compiled, number, pressed, usual[0].value if usual else ""),
             "events": events,
             "following": following,
             "nobody": nobody,

@@ -22,6 +22,7 @@ from renderer.asset_store import AssetStore
 from renderer.bound_action import press_leads, presses
 from renderer.bound_record import Desk
 from renderer.record_story import changes, story, who
+from renderer.shell import lists_holding
 from renderer.templates import Pages
 from tests.renderer.counter import NAME, post
 from tests.renderer.station import as_person, words
@@ -45,10 +46,20 @@ def test_what_the_lists_name_first_is_the_first_button_and_a_deed_goes_before_a_
         guest = ctx.workspace.entities["guest"]
         pressed = presses(ctx, guest, 1, f"/w/{NAME}")
         assert not pressed[0].off
-        assert not press_leads(ctx, guest, pressed, "visit")  # the first list begins with visit.new
-        assert press_leads(ctx, guest, pressed, "debt") and press_leads(ctx, guest, pressed, "")
-        assert not press_leads(ctx, guest, [replace(pressed[0], off=True)], "debt") and not press_leads(ctx, guest, [], "")
-        assert not press_leads(ctx, guest, [replace(pressed[0], name="rare")], "")  # no list names it, while they name others
+        assert not press_leads(ctx, guest, 1, pressed, "visit")  # the first list begins with visit.new
+        assert press_leads(ctx, guest, 1, pressed, "debt") and press_leads(ctx, guest, 1, pressed, "")
+        assert not press_leads(ctx, guest, 1, [replace(pressed[0], off=True)], "debt") and not press_leads(ctx, guest, 1, [], "")
+        assert not press_leads(ctx, guest, 1, [replace(pressed[0], name="rare")], "")  # no list names it, while they name others
+
+
+def test_only_the_lists_that_hold_a_record_say_what_comes_next_for_it(counter):
+    with as_person(counter, NAME, "rosa").snapshot() as ctx:
+        entity = ctx.workspace.entities["guest"]
+        own, free = ({view.key for view in lists_holding(ctx, entity, number)} for number in (1, 4))
+        assert "mine" in own and "mine" not in free and "guests" in free
+    service.update(enter_as(counter, NAME, "operator"), "guest", 4, {"state": "out"}, service.ANY)
+    with as_person(counter, NAME, "rosa").snapshot() as ctx:
+        assert "desk" not in {view.key for view in lists_holding(ctx, entity, 4)}
 
 
 def test_a_record_no_list_names_is_added_from_the_menu_not_by_the_blue_button(counter_client, counter):
