@@ -49,10 +49,11 @@ def pick(visit: Visit) -> Response:
     if entity is not None and visit.request.query_params.get("new"):
         within = all_of(within, granted_limit(ctx, entity, item))
     where = all_of(*(limit_with(limit, values) for limit in limits if named_by(limit)))  # with what somebody typed in it, it is a search for values
-    if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
-        text, where = "", all_of(where, condition(ctx, target, (), text))
     beside = _beside(ctx, target)
-    found = looked_up(ctx, item.target, text, PICK_LIMIT, where, within, [one.key for one in beside])
+    told = [one.key for one in beside]
+    if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
+        text, where = "", all_of(where, condition(ctx, target, told, text))
+    found = looked_up(ctx, item.target, text, PICK_LIMIT, where, within, told)
     around = Surroundings(ctx.workspace.scope.of(item.target), visit.locale, visit.base)
     options = [
         OptionView(str(record.id), label or f"#{record.id}", note=next((shown_text(one, record.get(one.key), around) for one in beside), ""))

@@ -16,6 +16,7 @@ from engine.exchange import batches, undo
 from engine.exchange.mapping import choices_of
 from engine.exchange.reporting import reasons, write_report
 from engine.messages import sentence
+from engine.records.query_labels import labels
 from metadata.text import label_text
 from renderer.api.work import kept
 from renderer.requests import Routes, Visit
@@ -98,11 +99,14 @@ def _view(visit: Visit, batch: batches.Batch) -> dict[str, Any]:
     counts = batch.counts
     ran = any(name in counts for name in ("created", "merged", "refused"))
     page = batches.report(ctx, batch.id, outcome=outcome, after=int(after) if after.isdigit() else 0, limit=50) if ran and not working else batches.Report()
+    with ctx.reading() as reading:
+        names = labels(reading, batch.entity, {row.record for row in page.rows if row.record is not None})
     rows = [
         {
             "place": f"{row.sheet}!{row.row}" if row.sheet else str(row.row),
             "outcome": row.outcome,
             "record": row.record,
+            "name": names.get(row.record or 0, ""),
             "why": reasons(row, visit.locale),
             "text": "，".join(str(cell) for cell in row.raw if cell is not None)[:120],
         }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from engine import accounts
 from engine.access import Clause, Grant, Rows, grant_of
 from engine.context import Actor
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, Fault, Invalid, NotFound
 from engine.fields.values import Link
 from engine.members import add_member
 from engine.messages import told_faults, told_together
@@ -111,6 +111,8 @@ def add(visit: Visit) -> Response:
     given = {name: visit.text(name).strip() for name in ("name", "login", "team")}
     roles = visit.texts("roles")
     try:
+        if missing := [Fault(f"/{name}", "required") for name in ("name", "login") if not given[name]]:
+            raise Invalid("invalid", faults=missing)
         made = add_member(visit.home, visit.ctx.workspace.name, given["login"], roles, name=given["name"], team=given["team"], ctx=visit.ctx)
     except (Invalid, Conflict) as refusal:
         problems = {pointer.strip("/").split("/")[0]: text for pointer, text in told_faults(refusal, visit.locale)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,10 @@ def test_a_messy_list_is_rehearsed_imported_reported_and_undone(open_page, estat
     expect(page.get_by_role("button", name="撤销整个导入")).to_be_visible(timeout=20_000)
     assert sums(page) == rehearsed
     assert rehearsed["数据行"] == rehearsed["新建"] + rehearsed["并入"] + rehearsed["未导入"] == 20
+    page.get_by_role("link", name="新建").click()
+    made = page.locator("#import .items li").first
+    expect(made.get_by_role("link")).to_have_attribute("href", re.compile(r"/r/customer/\d+$"))  # what became of the row, by its name
+    assert "—" not in page.locator("#import .items").inner_text()
     page.get_by_role("link", name="未导入").click()
     expect(page.locator("#import .items li")).to_have_count(rehearsed["未导入"])
     expect(page.locator("#import .items")).to_contain_text("缺少姓名")

@@ -67,3 +67,5 @@ def test_what_a_picker_offers_is_told_apart_by_what_the_list_shows_below_the_nam
         service.create(ctx, "report", {"title": "周报", "of": ward})
     text = counter_client("rosa").get(f"/w/{NAME}/pick/visit/report?q=周报").text
     assert re.findall(r'data-label="([^"]*)">周报<span[^>]*>([^<]*)', text) == [("周报", "外科"), ("周报", "内科")]
+    sought = counter_client("rosa").get(f"/w/{NAME}/pick/visit/report?q=外科").text
+    assert re.findall(r'data-label="([^"]*)">周报<span[^>]*>([^<]*)', sought) == [("周报", "外科")], "what is shown is found"
