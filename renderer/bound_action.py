@@ -131,7 +131,7 @@ class ParameterBinder:
         self.parameters, self.fields, self.deciding = parameters, parameter_fields(parameters), deciding(parameters)
         self.around = Surroundings(ctx.workspace.scope.of(entity), ctx.locale, base, prefix)
 
-    def bind(self, refusal: Refusal | None = None, confirmed: str = "", beside: str = "") -> BoundParameters:
+    def bind(self, refusal: Refusal | None = None, confirmed: str = "", beside: str | None = None) -> BoundParameters:
         """The bound fields; without ``raw`` filled with their defaults. ``beside``: another input of the form. Needs an open connection."""
         errors = told_of(refusal, self.ctx.locale)
         work = Work(self.ctx)
