@@ -93,7 +93,18 @@ class LinkType(FieldType):
     json_types = (int, float, dict)
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, ONE_OF, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {"to": option({"type": "string", "x-refers": "entity"}, ("关联到", "Links to")), **_WHERE}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "to": option({"type": "string", "x-refers": "entity"}, ("关联到", "Links to")),
+        **_WHERE,
+        "flags": option(
+            {"type": "string", "maxLength": 2000, "x-expression": "boolean"},
+            ("何时标在对方页首", "Flagged while"),
+            (
+                "本记录的条件；成立时，对方记录的页首标出本记录及其阶段，看得见本记录的人可点过去",
+                "A condition on this record: while it holds, the page of the one it leads to names this record and its stage beside the name, to those who may read it",
+            ),
+        ),
+    }
 
     def target(self, field: Field) -> str:
         """The entity it points to."""

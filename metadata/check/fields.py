@@ -233,6 +233,7 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
     elif kind in ("link", "links"):
         spaces = frozenset({"me", "record"})
         findings.expression(spot / "where", field.get("where"), ExpressionPlace(str(field.get("to")), "boolean", spaces, names={"record": entity}, sql=True))
+        findings.expression(spot / "flags", field.get("flags"), ExpressionPlace(entity, "boolean", sql=True))
 
 
 def _default(spot: Spot, field: Mapping[str, Any], place: ExpressionPlace) -> None:

@@ -20,6 +20,7 @@ from renderer.bound_action import press_leads, presses
 from renderer.bound_ask import bound_ask
 from renderer.bound_record import Desk, actions, attachments, head, profile, record_label, related
 from renderer.page_panels import page_panels
+from renderer.record_flags import flags
 from renderer.record_next import ahead, upcoming
 from renderer.record_stages import steps
 from renderer.record_story import Told, changes, story
@@ -84,6 +85,7 @@ def show(visit: Visit) -> Response:
             "title": label_text(compiled.title, visit.locale, entity),
             "symbol": compiled.definition.icon or "list",
             "head": top,
+            "flags": flags(desk, compiled, number),
             "steps": stages,
             "profile": profile(desk, compiled, record, told_above),
             "upcoming": () if nobody else upcoming(desk, compiled, record, dated),

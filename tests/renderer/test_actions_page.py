@@ -62,6 +62,14 @@ def test_only_the_lists_that_hold_a_record_say_what_comes_next_for_it(counter):
         assert "desk" not in {view.key for view in lists_holding(ctx, entity, 4)}
 
 
+def test_the_head_names_what_points_here_while_its_condition_holds_and_what_waits_for_approval(counter_client, counter):
+    made = [service.create(as_person(counter, NAME, "dana"), "remark", {"guest": 1, "said": said}).id for said in ("少盐", "防跌倒")]
+    head = counter_client("rosa").get(f"/w/{NAME}/r/guest/1").text.split('class="record-name"')[1].split("acts-top")[0]
+    assert f'<a class="tag amber" href="/w/{NAME}/r/remark/{made[1]}" title="防跌倒">叮嘱</a>' in head and f"/r/remark/{made[0]}" not in head
+    assert re.search(r'<a class="tag blue" href="#ask-\d+">借用轮椅 · 待审批</a>', head)
+    assert "#ask-" not in counter_client("rita").get(f"/w/{NAME}/r/guest/1").text  # neither asked nor asking
+
+
 def test_a_record_no_list_names_is_added_from_the_menu_not_by_the_blue_button(counter_client, counter):
     report = service.create(as_person(counter, NAME, "dana"), "report", {"title": "月报"}).id
     page = counter_client("dana").get(f"/w/{NAME}/r/report/{report}").text
