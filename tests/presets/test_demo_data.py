@@ -214,6 +214,13 @@ def test_the_manager_has_approvals_notices_disputes_and_due_work_waiting(filled:
         assert _shown(filled, login, "customers_today") and _shown(filled, login, "tasks_today") and _shown(filled, login, "my_expiring")
 
 
+def test_nobody_is_suspected_over_or_sold_to_a_customer_who_came_later(filled: Site) -> None:
+    came = {row["id"]: row["created_at"] for row in rows(filled, "customer", "created_at")}
+    over = [(row["at"], came[number(row[side])]) for row in rows(filled, "suspect", "at", "customer", "other") for side in ("customer", "other") if row[side]]
+    over += [(row["at"], came[number(row["customer"])]) for row in rows(filled, "subscription", "at", "customer")]
+    assert len(over) >= 50 and [pair for pair in over if pair[0] < pair[1]] == []
+
+
 def test_nobody_is_suspected_of_haste_for_what_was_written_later(filled: Site) -> None:
     assert rows(filled, "suspect", "person", "number", where="what == '短时间内大量补写跟进'") == []
 
