@@ -266,7 +266,7 @@ class ListView(Definition):
     columns: tuple[str, ...] = ()  # field, or link.field
     quick: tuple[str, ...] = ()
     tints: Mapping[str, tuple[Tint, ...]] = field(default_factory=dict)
-    mobile: Mapping[str, str] = field(default_factory=dict)  # lead, title, state, sub, due -> field
+    mobile: Mapping[str, str] = field(default_factory=dict)  # lead, title, state, sub, due, note -> field
     kanban: str = ""  # choice field
     calendar: str = ""  # date or instant field
     grid: Grid | None = None

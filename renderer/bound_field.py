@@ -136,7 +136,7 @@ def bound_field(
         "few": 0 < len(options) <= FEW_OPTIONS and sum(len(option.label) for option in options) <= FEW_CHARACTERS,
         "levels": _levels(item, given, around),
         "multiple": item.type.widget in MANY,
-        "colour": _colour(item, value, around),
+        "colour": colour_of(item, value, around),
         "href": _href(item, value, around),
         "source": _source(item, around),
         "upload": f"{around.base}/files",
@@ -251,7 +251,8 @@ def region_levels(code: str, deepest: str, locale: str) -> tuple[LevelView, ...]
     return tuple(found)
 
 
-def _colour(item: CompiledField, value: Any, around: Surroundings) -> str:
+def colour_of(item: CompiledField, value: Any, around: Surroundings) -> str:
+    """The colour of a choice; '' for whatever has none."""
     return item.type.colour(value, item.value, around.scope) if isinstance(item.type, Choice) and isinstance(value, str) else ""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from renderer.templates import Pages
 
 PAGE_ROWS = 50
-SLOTS = ("lead", "title", "state", "sub", "due")
+SLOTS = ("lead", "title", "state", "sub", "due", "note")
 PERIOD_TYPES = ("date", "instant")
 TITLE_WIDGETS = ("text", "serial", "long_text", "computed", "address")
 

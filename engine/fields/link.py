@@ -31,7 +31,15 @@ from engine.fields.values import Link, link_id
 from metadata.definitions import Field
 from metadata.text import Label
 
-_WHERE: Mapping[str, Option] = {"where": WHERE_OPTION}
+_CHOSEN: Mapping[str, Option] = {
+    "where": WHERE_OPTION,
+    "beside": option(
+        {"type": "string", "maxLength": 40, "x-refers": "field"},
+        ("选择时并列显示", "Beside the name"),
+        ("选择时写在对方名称旁的字段，看不见它的人只见名称", "A field of the target shown beside its name where one is chosen, to those who may see it"),
+    ),
+}
+_TO: Mapping[str, Option] = {"to": option({"type": "string", "x-refers": "entity"}, ("关联到", "Links to")), **_CHOSEN}
 _ID: Mapping[str, object] = {"type": "integer", "minimum": 1, "maximum": INTEGER_LIMIT}
 
 
@@ -94,8 +102,7 @@ class LinkType(FieldType):
     operators: ClassVar[tuple[Operator, ...]] = (EQUALS, ONE_OF, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
     options: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        "to": option({"type": "string", "x-refers": "entity"}, ("关联到", "Links to")),
-        **_WHERE,
+        **_TO,
         "flags": option(
             {"type": "string", "maxLength": 2000, "x-expression": "boolean"},
             ("何时标在对方页首", "Flagged while"),
@@ -162,7 +169,7 @@ class Person(LinkType):
     icon = "user"
     widget = "person"
     required_options = ()
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = _WHERE
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = _CHOSEN
 
     def target(self, field: Field) -> str:
         """person"""
@@ -181,7 +188,7 @@ class Team(LinkType):
     icon = "users-group"
     widget = "link"
     required_options = ()
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = _WHERE
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = _CHOSEN
 
     def target(self, field: Field) -> str:
         """team"""
@@ -203,7 +210,7 @@ class LinkList(References):
     widget = "links"
     operators: ClassVar[tuple[Operator, ...]] = (HAS, EMPTY, FILLED)
     required_options: ClassVar[tuple[str, ...]] = ("to",)
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**LinkType.options, "maxItems": at_most(500)}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_TO, "maxItems": at_most(500)}
     most = 500
     expected = "link_expected"
 
@@ -253,7 +260,7 @@ class People(LinkList):
     icon = "users"
     widget = "people"
     required_options = ()
-    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_WHERE, "maxItems": LinkList.options["maxItems"]}
+    options: ClassVar[Mapping[str, Mapping[str, object]]] = {**_CHOSEN, "maxItems": LinkList.options["maxItems"]}
 
     def target(self, field: Field) -> str:
         """person"""

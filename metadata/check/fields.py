@@ -134,6 +134,9 @@ def references(spot: Spot, field: Mapping[str, Any], entity: str = "") -> bool:
         good = findings.refer(spot / "choices", "choices", field["choices"]) and field["choices"] in findings.bundle.choices
     if isinstance(field.get("to"), str) and kind in ("link", "links"):
         good = findings.refer(spot / "to", "entity", field["to"]) and _linkable(spot / "to", field["to"]) and good
+    if isinstance(field.get("beside"), str):
+        target = {"person": "person", "people": "person", "team": "team"}.get(kind, str(field.get("to", "")))
+        good = good and findings.own_field(spot / "beside", target, field["beside"]) is not None
     if kind == "choice" and isinstance(field.get("parent"), str) and entity:
         good = _cascade(spot, field, entity) and good
     if kind == "lookup" and isinstance(field.get("from"), str):

@@ -17,7 +17,7 @@ from engine.records.ruling_press import buttons, parameter_fields, parameters_fr
 from engine.workspace import CompiledEntity, CompiledField
 from renderer import formats
 from renderer.api.work import file_response
-from renderer.bound_field import BoundField, OptionView, Surroundings, region_levels, shown_text
+from renderer.bound_field import BoundField, OptionView, Surroundings, colour_of, region_levels, shown_text
 from renderer.form_layout import all_of, form_for, granted_limit, item_of, limit_with, limits_of, named_by
 from renderer.requests import Routes, Visit
 from renderer.security import Permission
@@ -49,23 +49,29 @@ def pick(visit: Visit) -> Response:
     if entity is not None and visit.request.query_params.get("new"):
         within = all_of(within, granted_limit(ctx, entity, item))
     where = all_of(*(limit_with(limit, values) for limit in limits if named_by(limit)))  # with what somebody typed in it, it is a search for values
-    beside = _beside(ctx, target)
+    beside = _beside(ctx, item, target)
     told = [one.key for one in beside]
     if text.strip() and not has_own_search(target, grant_of(ctx.workspace, ctx.actor, target)):
         text, where = "", all_of(where, condition(ctx, target, told, text))
     found = looked_up(ctx, item.target, text, PICK_LIMIT, where, within, told)
     around = Surroundings(ctx.workspace.scope.of(item.target), visit.locale, visit.base)
     options = [
-        OptionView(str(record.id), label or f"#{record.id}", note=next((shown_text(one, record.get(one.key), around) for one in beside), ""))
+        OptionView(
+            str(record.id),
+            label or f"#{record.id}",
+            next((colour_of(one, record.get(one.key), around) for one in beside), ""),
+            note=next((shown_text(one, record.get(one.key), around) for one in beside), ""),
+        )
         for record, label in found
     ]
     return visit.part("_options.html", options=options, id=f"{owner}-{key}".replace(".", "-"), text=visit.request.query_params.get("q", ""))
 
 
-def _beside(ctx: Context, target: CompiledEntity) -> list[CompiledField]:
-    """What tells records of the same or a masked name apart: what the entity's list shows below the title, where its reader may see it and it is short."""
+def _beside(ctx: Context, link: CompiledField, target: CompiledEntity) -> list[CompiledField]:
+    """What helps to choose: the field the link names, else what tells records of the same or a masked name apart, which the entity's list shows below the title;
+    where its reader may see it and it is short."""
     view = first_list(ctx, target.key)
-    item = target.fields.get(view.mobile.get("sub", "")) if view is not None else None
+    item = target.fields.get(str(link.definition.options.get("beside") or (view.mobile.get("sub", "") if view is not None else "")))
     known = item is not None and item.key not in target.label_fields() and item.key in grant_of(ctx.workspace, ctx.actor, target).readable
     return [item] if item is not None and known and item.type.widget in _SHORT else []
 

@@ -62,6 +62,7 @@ def test_the_presets_have_no_error() -> None:
         (("entity", "customer"), "/fields/last_visit/where", "at < now()"),
         (("entity", "customer"), "/fields/merged_into/where", "record.nope == 1"),
         (("entity", "visit"), "/fields/customer/flags", "nobody == 1"),
+        (("entity", "visit"), "/fields/customer/beside", "nobody"),
         (("list", "mine"), "/where", "owner.team.lead == me"),
         (("list", "mine"), "/where", "pick(name, 1, 2, 3)"),
         (("list", "mine"), "/tint/release_at/0/if", "name"),

@@ -49,7 +49,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "title": {"zh": "叮嘱", "en": "Remark"},
         "label": "{said}",
         "fields": {
-            "guest": {"type": "link", "to": "guest", "required": True, "flags": "startswith(said, '防')", "title": {"zh": "病人", "en": "Guest"}},
+            "guest": {"type": "link", "to": "guest", "required": True, "flags": "startswith(said, '防')", "beside": "level", "title": {"zh": "病人", "en": "Guest"}},
             "said": {"type": "text", "title": {"zh": "叮嘱", "en": "Remark"}},
         },
     },
@@ -158,7 +158,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "title": {"zh": "会诊", "en": "Consultations"},
         "sort": ["id"],
         "columns": ["guest", "said"],
-        "mobile": {"title": "guest"},
+        "mobile": {"title": "guest", "note": "said"},
     },
     ("list", "reports"): {
         "entity": "report",

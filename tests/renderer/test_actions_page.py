@@ -151,6 +151,16 @@ def test_a_parameter_begins_with_what_the_record_knows_as_far_as_whoever_presses
     assert (guest(counter, 2)["debt"], guest(counter, 2)["level"]) == (0, "b")
 
 
+def test_a_picker_shows_the_field_its_link_names_beside_each_name(counter_client):
+    offered = counter_client("rosa").get(f"/w/{NAME}/pick/remark/guest?q=").text
+    assert re.search(r'data-label="钱一">钱一<span class="(dot \w+|faint) push nowrap">特级</span>', offered)
+
+
+def test_a_card_on_a_phone_has_a_line_for_what_is_to_be_noted(counter_client, counter):
+    service.create(as_person(counter, NAME, "rosa"), "visit", {"guest": 1, "said": "睡得安稳"})
+    assert re.search(r'<td[^>]*data-slot="note"[^>]*>睡得安稳', counter_client("rosa").get(f"/w/{NAME}/l/consults").text)
+
+
 def test_faults_stand_at_their_parameters_and_nothing_typed_is_lost(counter_client, counter):
     client = counter_client("rosa")
     wrong = post(client, "/r/guest/2/do/move", part="action-form", why="嗯", level="c")
