@@ -48,11 +48,18 @@ def own_values(work: Work, entity: CompiledEntity, row: Row, changed: Collection
 def own_value(work: Work, entity: CompiledEntity, name: str, row: Mapping[str, Value]) -> Value:
     """One stored formula or lookup of a row."""
     item = entity.fields[name]
+    value: Value = None
     if item.lookup is not None:
         target = row.get(item.lookup.link)
         found = work.row(item.lookup.entity, target) if target is not None else None
-        return None if found is None else found.get(item.lookup.field)
-    return work.value(entity, item.formula, row) if item.formula is not None else None
+        value = None if found is None else found.get(item.lookup.field)
+    elif item.formula is not None:
+        value = work.value(entity, item.formula, row)
+    if work.locks:
+        for link, of in graph(work.workspace).over.get((entity.key, name), ()):
+            if (one := row.get(link)) is not None:
+                work.lean(of, one)
+    return value
 
 
 class Settling:
@@ -122,7 +129,7 @@ class Settling:
     def settle(self) -> None:
         """Compute until nothing changes. Raises Conflict when a save would ripple without end or touch too many rows."""
         for _ in range(ROUNDS):
-            if not self._rollups and not self._steps and not self._links:
+            if not (self._rollups or self._steps or self._links or self._moved()):
                 return
             rollups, steps, links = self._rollups, self._steps, self._links
             self._rollups, self._steps, self._links = {}, {}, {}
@@ -130,12 +137,20 @@ class Settling:
                 self._entity(self._work.entity(key), rollups.get(key, {}), steps.get(key, {}), links.get(key, {}))
         raise Conflict("derived_without_end")
 
+    def _moved(self) -> bool:
+        """Whether something must be computed anew because others had changed what our values were taken from, which nobody can do any more."""
+        for entity, read, now in self._work.hold_leant():
+            self._over_links(self._work.entity(entity), now["id"], [name for name in differing(read, now) if name in self._work.entity(entity).fields])
+        return bool(self._links)
+
     def _entity(
         self, entity: CompiledEntity, rollups: dict[int, set[str]], steps: Mapping[int, Counter[str]], links: Mapping[str, tuple[set[int], set[str]]]
     ) -> None:
         stepping = {one: found for one, found in steps.items() if any(found.values())}
         wanted: dict[int, set[str]] = {one: set() for one in (*rollups, *stepping)}
         for link, (targets, fields) in links.items():
+            if link != "id":
+                self._work.claim(entity.fields[link].target, targets)
             for one in targets if link == "id" else self._work.pointing(entity, link, targets, limit=MOST_ROWS + 1):
                 wanted.setdefault(one, set()).update(fields)
         self._rows += len(wanted)

@@ -52,6 +52,7 @@ class Graph:
     gathered: dict[str, set[ByRollup]] = field(default_factory=dict)  # by the entity gathered from, whatever the field
     links: dict[tuple[str, str], dict[tuple[str, str], set[str]]] = field(default_factory=dict)
     reads: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # the own fields a derived field reads
+    over: dict[tuple[str, str], tuple[tuple[str, str], ...]] = field(default_factory=dict)  # the links over which it reads, with their targets
 
     def by_link(self, entity: str, names: Iterable[str]) -> list[ByLink]:
         """Who must be computed anew over a link when these fields of a record change."""
@@ -118,10 +119,12 @@ def _own(source: CompiledEntity, where: Expression | None) -> bool:
 
 
 def _reads(found: Graph, entity: CompiledEntity, name: str, paths: Iterable[tuple[str, ...]]) -> None:
-    own = set()
+    own, over = set(), set()
     for path in paths:
         own.add(path[0])
         target = entity.fields[path[0]].target
         if len(path) > 1 and target:
+            over.add((path[0], target))
             found.links.setdefault((target, path[1]), {}).setdefault((entity.key, path[0]), set()).add(name)
     found.reads[entity.key, name] = frozenset(own)
+    found.over[entity.key, name] = tuple(sorted(over))

@@ -79,6 +79,10 @@ class Known:
         """Whether this transaction has made a record."""
         return record_id in self._made.get(entity, ())
 
+    def changed(self, entity: str, record_id: int) -> bool:
+        """Whether this transaction has written a record that was there before."""
+        return record_id in self._written.get(entity, ()) and not self.made(entity, record_id)
+
     def linking(self, entity: CompiledEntity, link: str, target: Value) -> list[Row] | None:
         """The standing rows whose link leads to a record, by id; None where the database must be asked."""
         if not self.made(entity.fields[link].target, target) or entity.key in self._beside:

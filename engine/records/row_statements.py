@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import compress
 from operator import ne
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity
 
 Row = dict[str, Value]
+#: How rows are locked on PostgreSQL. ``own``: to be changed, yet a foreign key may still take hold of them, without a deadlock. ``lean``: others may change
+#: them, but for what is taken over links to them: who does that has them ``alone``.
+Lock = Literal["", "own", "lean", "alone"]
 #: System columns of every row, in order.
 HEAD = ("id", "version", "created_at", "created_by", "updated_at", "updated_by", "deleted_at")
 
@@ -43,18 +46,30 @@ def updating(entity: CompiledEntity, names: Iterable[str], *, versioned: bool, c
     return Ready(statement.values({**{name: sa.bindparam(f"w_{name}", type_=table.c[name].type) for name in names}, **copied}))
 
 
-def whole_select(workspace: Any, entity: CompiledEntity, *, lock: bool) -> Ready:
-    """Every stored field of the rows ``ids``, deleted ones included.
-
-    The lock is the weaker one of PostgreSQL (no key changes): a row that a foreign key just took hold of can still be locked, without a deadlock.
-    """
+def whole_select(workspace: Any, entity: CompiledEntity, *, lock: Lock = "") -> Ready:
+    """Every stored field of the rows ``ids``, deleted ones included."""
 
     def build() -> Ready:
         table = entity.table
         select = engine_select(entity, *whole_columns(workspace, entity), deleted=True).where(among(table.c.id, "ids", workspace.database.dialect))
-        return Ready(select.order_by(table.c.id).with_for_update(key_share=True) if lock else select)
+        return Ready(_locking(select.order_by(table.c.id), lock))
 
     return remember(workspace, ("whole", entity.key, lock), build)
+
+
+def claiming(workspace: Any, entity: CompiledEntity) -> Ready:
+    """Take the rows ``ids`` away from everybody who leans on them (``Lock``)."""
+
+    def build() -> Ready:
+        table = entity.table
+        select = engine_select(entity, table.c.id, deleted=True).where(among(table.c.id, "ids", workspace.database.dialect))
+        return Ready(_locking(select.order_by(table.c.id), "alone"))
+
+    return remember(workspace, ("claiming", entity.key), build)
+
+
+def _locking(select: sa.Select[Any], lock: Lock) -> sa.Select[Any]:
+    return select.with_for_update(read=lock == "lean", key_share=lock != "alone") if lock else select
 
 
 def whole_columns(workspace: Any, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:

@@ -23,7 +23,7 @@ from engine.records.carried import Carrying, binds_of, copies
 from engine.records.known import Known
 from engine.records.query_plan import Statement
 from engine.records.record import Change
-from engine.records.row_statements import inserting, updating, whole_row, whole_select
+from engine.records.row_statements import Lock, claiming, inserting, updating, whole_row, whole_select
 from engine.records.search import drop_tokens, is_searched, token_columns, write_tokens
 from engine.records.stage_log import StageLog
 from engine.records.values import storage
@@ -59,6 +59,8 @@ class Work:
         self._ours: set[tuple[str, int]] = set()  # rows that nobody else can change until the transaction ends
         self._alone = ctx.workspace.database.dialect == "sqlite"  # one writer: what is read, nobody else changes
         self._others: set[tuple[str, int]] = set()  # the other rows that were read
+        self._leant: dict[str, dict[int, Row]] = {}  # records from which others took values, as they were then: somebody may be changing them
+        self._held: set[tuple[str, int]] = set()  # those that nobody can change so any more
         self._expected: dict[str, set[int]] = {}  # records the transaction is about, locked at its beginning
         self.known = Known(self._rows)
         self.stages = StageLog(ctx.open)
@@ -128,16 +130,41 @@ class Work:
 
     def fetch(self, entity: str, ids: Collection[int], *, lock: bool = False) -> dict[int, Row]:
         """Whole rows by id, locked until the transaction ends when asked (SQLite's writer has no rival). Those that are ours are not read again."""
-        compiled = self.entity(entity)
-        wanted = sorted(one for one in ids if (entity, one) not in (self._ours if lock else self._rows))
-        select = whole_select(self.workspace, compiled, lock=lock and self.workspace.database.dialect == "postgresql")
-        for start in range(0, len(wanted), _CHUNK):
-            part = wanted[start : start + _CHUNK]
+        wanted = [one for one in ids if (entity, one) not in (self._ours if lock else self._rows)]
+        self._read(entity, wanted, "own" if lock and not self._alone else "")
+        return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
+
+    def _read(self, entity: str, ids: Collection[int], lock: Lock) -> None:
+        compiled, ordered = self.entity(entity), sorted(ids)
+        select = whole_select(self.workspace, compiled, lock=lock)
+        for start in range(0, len(ordered), _CHUNK):
+            part = ordered[start : start + _CHUNK]
             self._rows.update(dict.fromkeys(((entity, one) for one in part), None))
             self._others.update((entity, one) for one in part if (entity, one) not in self._ours)
             for found in select.rows(self.connection, {"ids": ids_value(part, self.workspace.database.dialect)}):
-                self.keep(entity, whole_row(self.workspace, compiled, found), ours=lock)
-        return {one: row for one in ids if (row := self._rows.get((entity, one))) is not None}
+                self.keep(entity, whole_row(self.workspace, compiled, found), ours=lock == "own")
+
+    def lean(self, entity: str, record_id: int) -> None:
+        """A stored value of another record was just taken from this one, over a link."""
+        if (row := self.unlocked(entity, record_id)) is not None and (entity, record_id) not in self._held:
+            self._leant.setdefault(entity, {}).setdefault(record_id, row)
+
+    def hold_leant(self) -> list[tuple[str, Row, Row]]:
+        """See to it that nobody changes, until this transaction ends, what was taken over links; waits for who is at it. Gives the records that were changed
+        since they were read: entity, as read, as they stand."""
+        leant, self._leant = self._leant, {}
+        changed = []
+        for entity, rows in sorted(leant.items()):
+            self._read(entity, [one for one in rows if (entity, one) not in self._ours], "lean")
+            self._held.update((entity, one) for one in rows)
+            changed += [(entity, row, now) for one, row in rows.items() if (now := self._rows[entity, one]) is not None and now != row]
+        return changed
+
+    def claim(self, entity: str, ids: Collection[int]) -> None:
+        """Changed records from which others take values: wait for those who lean on them as they were, whose records are then there to be seen."""
+        ours = sorted(one for one in ids if self.known.changed(entity, one))
+        if ours and self.locks:
+            claiming(self.workspace, self.entity(entity)).rows(self.connection, {"ids": ids_value(ours, self.workspace.database.dialect)})
 
     def expect(self, entity: str, ids: Collection[int]) -> None:
         """Lock the records this transaction will be about, all at once."""

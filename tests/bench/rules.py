@@ -229,7 +229,7 @@ def _beside_people(world: World) -> tuple[float, float]:
     with serving(lambda port: ["-m", "renderer.cli", "serve", "--port", str(port)], "/healthz", dict(world.environment)) as server:
         _writes(server, tokens, bodies[2 * WRITES :])
         idle = _writes(server, tokens, bodies[:WRITES])
-        _make_due(world, 40_000)
+        _make_due(world, 60_000)
         timed.sweep(_ctx(world), rule_book(_ctx(world).workspace))
         busy = _writes(server, tokens, bodies[WRITES : 2 * WRITES])
         assert _waiting(world), "the work ended before the writes did"

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
 
+from engine.context import Context
 from engine.database_faults import LostRace
 from engine.errors import Refusal
 from engine.records import history, query, service
@@ -157,6 +159,37 @@ def test_derived_values_are_true_whoever_changes_what_they_rest_on_at_once(world
 
     with ThreadPoolExecutor(len(visits)) as pool:
         list(pool.map(try_to, range(len(visits))))
+    assert untrue(world.home, world.name) == []
+
+
+@pytest.mark.parametrize("first", ["the record", "what it takes from"])
+def test_a_value_taken_over_a_link_is_true_whoever_is_faster(world: World, first: str):
+    """A record is made while the one it takes a value from is changed, and nothing else makes the two wait for each other."""
+    ctx, person = world.ctx(), world.person("s1")
+    team = service.create(ctx, "team", {"name": "新队"}).id
+    begun, over = Event(), Event()
+
+    def make(ctx: Context) -> None:
+        service.create(ctx, "customer", {"name": "张三", "owner": person})
+
+    def move(ctx: Context) -> None:
+        service.update(ctx, "person", person, {"team": team}, service.ANY)
+
+    def hold_open(deed: Callable[[Context], None]) -> None:
+        with ctx.writing() as inner:
+            deed(inner)
+            begun.set()
+            over.wait(0.5)  # the other one waits for this transaction, or is done with it by then
+
+    one, other = (make, move) if first == "the record" else (move, make)
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(hold_open, one)
+        begun.wait(5)
+        other(world.ctx())
+        over.set()
+        held.result()
+    (customer,) = query.page(ctx, Query("customer")).items
+    assert customer["team"].id == team
     assert untrue(world.home, world.name) == []
 
 
