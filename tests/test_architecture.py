@@ -75,6 +75,7 @@ LEVELS = (
         "engine.records.record",
         "engine.records.ids",
         "engine.records.work",
+        "engine.records.rows",
         "engine.records.bulk_insert",
         "engine.records.carried",
         "engine.records.known",
