@@ -19,6 +19,7 @@ from metadata.definitions import Form, ListView
 from metadata.messages import describe
 from metadata.text import label_text
 from metadata.vocabulary import Problem
+from renderer import errors
 from renderer.bound_design import Designer
 from renderer.pages.releases import begin
 from renderer.requests import Routes, Visit, toast_header
@@ -207,13 +208,24 @@ def _step(visit: Visit, *, back: bool) -> Response:
 
 @routes.get("/w/{ws}/publish", DESIGN)
 def plan(visit: Visit) -> Response:
-    """What publishing all drafts would do, in words, and the versions so far. Without drafts there is nothing to be checked, which takes a while."""
-    changes = _changes(visit)
+    """What publishing all drafts would do, in words, and the versions so far."""
+    return _publish_page(visit)
+
+
+def _publish_page(visit: Visit, refusal: Refusal | None = None) -> Response:
+    """The page; refused: with what was typed and why. Without drafts there is nothing to be checked, which takes a while."""
+    changes, missing = _changes(visit), refusal is not None and refusal.code == "scenario_skip_reason"
+    states = {"preparing": _("Being prepared"), "refused": _("Refused")}
+    told = told_together(refusal, visit.locale) if refusal is not None else ""
     with visit.ctx.reading() as ctx:
         past = provenance.versions(ctx.open)
     zone = visit.ctx.workspace.timezone
     return visit.page(
         "publish.html",
+        status=200 if refusal is None else errors.status_of(refusal),
+        refused="" if missing else told,
+        reasonless=told if missing else "",
+        given_note=visit.text("note") if refusal is not None else "",
         **(_plan_in_words(visit) if changes else {"errors": (), "conflicts": ()}),
         changes=changes,
         version=visit.ctx.workspace.version,
@@ -224,7 +236,8 @@ def plan(visit: Visit) -> Response:
                 "by": _("Command line") if item.by is None and item.by_name == "operator" else item.by_name,
                 "note": item.note,
                 "unproven": item.unproven,
-                "state": item.state,
+                "live": item.state == "live",
+                "state": states.get(item.state, item.state),
                 "restores": item.restores,
             }
             for item in past
@@ -259,9 +272,12 @@ def publish(visit: Visit) -> Response:
     """Publish what was shown, in the background where scenarios are to be played first; another digest means that something changed since."""
     skip, note, digest = visit.text("skip_scenarios")[:200] if visit.text("skip") else None, visit.text("note")[:500], visit.text("digest")
     plan = publishing.plan_drafts(visit.ctx)
-    if skip is None and to_play(visit.ctx.workspace, plan):
-        return begin(visit, plan, note=note, digest=digest)
-    done = release(visit.ctx, plan, note=note, expect_digest=digest, skip_scenarios=skip)
+    try:
+        if skip is None and to_play(visit.ctx.workspace, plan):
+            return begin(visit, plan, note=note, digest=digest)
+        done = release(visit.ctx, plan, note=note, expect_digest=digest, skip_scenarios=skip)
+    except (Invalid, Conflict) as refusal:
+        return _publish_page(visit, refusal)
     return visit.redirect(f"{visit.base}/publish", toast=_("Version %(number)s is live", number=done.number))
 
 

@@ -114,7 +114,10 @@ def test_a_publish_can_be_stopped(ada, garden):
 
 
 def test_what_breaks_a_scenario_is_published_only_for_a_reason(ada, garden):
-    assert ada.post(HERE, data={"digest": digest_of(ada), "skip": "1", "skip_scenarios": ""}).status_code == 422
+    bare = ada.post(HERE, data={"digest": digest_of(ada), "skip": "1", "skip_scenarios": "", "note": "二版"})
+    assert bare.status_code == 422 and "必须写明理由" in bare.text.split('id="skip_scenarios-error"')[1] and 'value="二版"' in bare.text
+    stale = ada.post(HERE, data={"digest": "0", "skip": "1", "skip_scenarios": "先恢复营业"})
+    assert stale.status_code == 409 and 'class="notice red"' in stale.text and 'id="publish"' in stale.text
     assert ada.post(HERE, data={"digest": digest_of(ada), "skip": "1", "skip_scenarios": "先恢复营业"}).status_code == 303
     with enter_as(garden, "garden", "operator").reading() as ctx:
         assert versions(ctx.open)[0].unproven == "先恢复营业"
