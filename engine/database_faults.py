@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 
 from engine.errors import Conflict, Unavailable
@@ -81,7 +80,7 @@ def refusal_of(error: sa.exc.DBAPIError) -> Conflict | Unavailable | None:
         return LostRace()
     if state in _POSTGRES_CODES:
         return Unavailable(_POSTGRES_CODES[state])
-    away = error.connection_invalidated or (state is None and isinstance(cause, psycopg.OperationalError)) or str(state).startswith(("08", *_STARTUP_REFUSED))
+    away = error.connection_invalidated or (state is None and isinstance(error, sa.exc.OperationalError)) or str(state).startswith(("08", *_STARTUP_REFUSED))
     return Unavailable("database_away") if away else None
 
 

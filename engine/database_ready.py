@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import psycopg
 import sqlalchemy as sa
-from psycopg.pq import TransactionStatus
+
+if TYPE_CHECKING:
+    import psycopg  # loaded only where there is such a server
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
@@ -252,12 +253,13 @@ def _answered_id(cursor: Any) -> int:
 def run_text(connection: sa.Connection, text: str) -> None:
     """Send a word that takes no value and gives no answer (BEGIN)."""
     driver: Any = connection.connection.driver_connection
+    dialect: Any = connection.dialect
     try:
-        if isinstance(driver, psycopg.Connection):
-            _cursor(connection).execute(text, prepare=False)
-        else:
+        if isinstance(driver, sqlite3.Connection):
             driver.execute(text).close()
-    except (sqlite3.Error, psycopg.Error) as error:
+        else:
+            _cursor(connection).execute(text, prepare=False)
+    except dialect.loaded_dbapi.Error as error:
         raise _told(connection, text, error) from error
 
 
@@ -265,8 +267,8 @@ def execute_anew(cursor: psycopg.Cursor[Any], text: Any, parameters: Any) -> Non
     """Run a statement; outside a transaction a plan prepared before a publish is forgotten and the statement run again (a transaction is rolled back instead)."""
     try:
         cursor.execute(text, parameters)
-    except psycopg.errors.FeatureNotSupported as error:
-        if cursor.connection.info.transaction_status != TransactionStatus.IDLE or "cached plan" not in str(error):
+    except cursor.connection.NotSupportedError as error:
+        if cursor.connection.info.transaction_status or "cached plan" not in str(error):
             raise
         cursor.connection.execute("DEALLOCATE ALL").close()
         cursor.execute(text, parameters)

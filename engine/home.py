@@ -22,7 +22,6 @@ from engine.bell import Bell
 from engine.clock import STATE, State, StateBeside, move, wall
 from engine.crypto import Keys
 from engine.database import Database
-from engine.database_postgresql import PostgresServer
 from engine.database_sqlite import check_sqlite, create_file, open_sqlite
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
 from engine.migrations import Branch, head, state_of, upgrade
@@ -34,6 +33,7 @@ from engine.workspace_load import load_workspace
 
 if TYPE_CHECKING:
     from engine.api_tokens import Bearer
+    from engine.database_postgresql import PostgresServer
     from engine.registry import Registry
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -96,7 +96,7 @@ class Home:
         ``load``: how a version is made a Workspace, for tests that need none.
         """
         check_sqlite()
-        server = None if settings.embedded else PostgresServer(settings)
+        server = None if settings.embedded else _server(settings)
         if server is None:
             path = settings.home / "home.db"
             create_file(path)
@@ -386,3 +386,10 @@ def _differs(old: State, new: State) -> bool:
         new.sandbox,
         new.demo,
     )
+
+
+def _server(settings: Settings) -> PostgresServer:
+    """The server of the settings. Its driver, nine megabytes, is loaded where there is one."""
+    from engine.database_postgresql import PostgresServer
+
+    return PostgresServer(settings)

@@ -70,16 +70,20 @@ def compile_entities(
         found = {place: shape for place, shape in found.items() if shape.carried is None or place in kept}
     stored = lay_out(found, ledger, version).stored
     groups = by_entity(stored.values())
-    incoming = _incoming(bundle)
+    incoming, surfaces = _incoming(bundle), dict[str, _Surface]()
     entities: dict[str, CompiledEntity] = {}
     for entity in bundle.entities.values():
         items = groups.get(entity.key, ())
         carried = {item.key: found[entity.key, item.key].carried for item in items if item.carried}
-        maker = _Maker(bundle, book, entity, {item.key: item for item in items}, carried, dialect, tuple(incoming.get(entity.key, ())))
+        maker = _Maker(bundle, book, entity, {item.key: item for item in items}, carried, dialect, tuple(incoming.get(entity.key, ())), surfaces)
         depends = maker.depends()
         before = (known or {}).get(entity.key)
         entities[entity.key] = before if before is not None and _same_sources(before.depends, depends) else maker.make(depends)
     return Compiled(entities, book, found)
+
+
+#: What others see of an entity: its fields with their types, and what may be compared with them.
+_Surface = frozenset[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Sources:
     """What an entity was compiled from. ``own`` must be equal for it to be taken over; of entities a hop away what was there must still be there."""
 
     own: tuple[object, ...]
-    near: Mapping[str, frozenset[tuple[str, str, str]]]
+    near: Mapping[str, _Surface]
 
 
 def _same_sources(before: object, now: Sources) -> bool:
@@ -120,6 +124,7 @@ class _Maker:
     carried: Mapping[str, tuple[str, str, str] | None]
     dialect: str
     incoming: tuple[tuple[str, str], ...]
+    surfaces: dict[str, _Surface]  # those made so far: an entity is near many others
 
     def depends(self) -> Sources:
         """Everything the result is made from; documents are compared by identity first, so equal ones cost nothing."""
@@ -150,8 +155,10 @@ class _Maker:
             {key: self._surface(key) for key in near},
         )
 
-    def _surface(self, entity: str) -> frozenset[tuple[str, str, str]]:
-        return frozenset((name, str(type_), type_.sealed) for name, type_ in self.book.fields(entity).items())
+    def _surface(self, entity: str) -> _Surface:
+        if entity not in self.surfaces:
+            self.surfaces[entity] = frozenset((name, str(type_), type_.sealed) for name, type_ in self.book.fields(entity).items())
+        return self.surfaces[entity]
 
     def _lines(self) -> tuple[str, ...]:
         return tuple(other.key for other in self.bundle.entities.values() if other.lines_of == self.entity.key)

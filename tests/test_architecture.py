@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -253,8 +255,17 @@ def test_no_import_cycles():
             visit(name, [name])
 
 
-#: Libraries that are loaded when they are first needed, and by whom: what a server holds that never needs them.
-LATE = {"engine.exchange.workbook": "openpyxl"}
+#: What is loaded when it is first needed, and by whom: what a server would hold that never needs it.
+LATE = {"engine.exchange.workbook": "openpyxl", "engine.home": "engine.database_postgresql"}
+
+
+def _is_in(module: str, package: str) -> bool:
+    return bool(package) and f"{module}.".startswith(f"{package}.")
+
+
+def test_what_is_loaded_late_is_not_loaded_with_the_server():
+    told = subprocess.run([sys.executable, "-c", "import sys, renderer.cli, renderer.serving; print(*sys.modules)"], capture_output=True, text=True, check=True)
+    assert not {"psycopg", *LATE.values()} & set(told.stdout.split())
 
 
 def test_imports_stand_at_the_top_of_the_file():
@@ -263,9 +274,7 @@ def test_imports_stand_at_the_top_of_the_file():
         for node in ast.walk(tree(name)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 inside = [inner for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)]
-                wrong += [
-                    f"{name}:{one.lineno}" for one in inside if not (isinstance(one, ast.ImportFrom) and (one.module or "").split(".")[0] == LATE.get(name))
-                ]
+                wrong += [f"{name}:{one.lineno}" for one in inside if not (isinstance(one, ast.ImportFrom) and _is_in(one.module or "", LATE.get(name, "")))]
     assert not wrong, "a function-level import hides an arrow; move the import up or the code to its room:\n" + "\n".join(sorted(set(wrong)))
 
 

@@ -9,9 +9,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
-from psycopg import sql
 
 from engine.database_ready import catch_up
 from engine.storage import Instant, JsonList, JsonValue, to_json, to_micros
@@ -63,16 +61,18 @@ class Inserter:
             connection.exec_driver_sql(self.statement, list(rows[over:]), execution_options=options)
 
     def _copy(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], schema: str | None) -> None:
-        target = sql.Identifier(schema, self.table.name) if schema else sql.Identifier(self.table.name)
-        columns = sql.SQL(", ").join(sql.Identifier(self.table.c[name].name) for name in self.names)
+        dialect: Any = connection.dialect
+        quote = dialect.identifier_preparer.quote
+        target = ".".join(quote(name) for name in (schema, self.table.name) if name)
+        columns = ", ".join(quote(self.table.c[name].name) for name in self.names)
         catch_up(connection)
         driver: Any = connection.connection.driver_connection
         try:
-            with driver.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(target, columns)) as copy:
+            with driver.cursor() as cursor, cursor.copy(f"COPY {target} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        except psycopg.Error as error:
-            raise sa.exc.DBAPIError.instance(f"COPY {self.table.name}", None, error, psycopg.Error, dialect=connection.dialect) from error
+        except dialect.loaded_dbapi.Error as error:
+            raise sa.exc.DBAPIError.instance(f"COPY {self.table.name}", None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
 
     def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Typed values by column key as one tuple."""

@@ -49,7 +49,14 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "title": {"zh": "叮嘱", "en": "Remark"},
         "label": "{said}",
         "fields": {
-            "guest": {"type": "link", "to": "guest", "required": True, "flags": "startswith(said, '防')", "beside": "level", "title": {"zh": "病人", "en": "Guest"}},
+            "guest": {
+                "type": "link",
+                "to": "guest",
+                "required": True,
+                "flags": "startswith(said, '防')",
+                "beside": "level",
+                "title": {"zh": "病人", "en": "Guest"},
+            },
             "said": {"type": "text", "title": {"zh": "叮嘱", "en": "Remark"}},
         },
     },
