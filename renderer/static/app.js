@@ -388,6 +388,7 @@
     check(form);
   });
   let checks = 0;
+  on("htmx:beforeRequest", event => { if (event.target.matches?.("form[data-check]")) checks += 1; });  // what a save says is not wiped out by a check begun before
   const check = form => {
     const number = checks += 1;
     fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } })

@@ -73,6 +73,23 @@ def test_a_refused_save_keeps_everything_and_puts_the_cursor_on_the_first_fault(
     open_page.expect_said("422")
 
 
+def test_a_check_that_answers_after_a_refused_save_wipes_out_nothing(open_page):
+    page, held = open_page("rosa", "/w/counter/r/guest/new"), []
+    page.route("**/r/guest/check*", lambda route: held.append(route))
+    page.get_by_role("radio", name="二级").check()
+    page.get_by_label("姓名").fill("无名")
+    save(page)
+    expect(page.locator("#f-name-error")).to_have_text("请问清姓名")
+    assert held, "leaving the field asks for a check"
+    with page.expect_response("**/r/guest/check*"):
+        for route in held:
+            route.continue_()
+    page.wait_for_timeout(200)
+    expect(page.locator("#f-name-error")).to_be_visible()
+    page.evaluate("delete document.querySelector('#record-form').dataset.dirty")
+    open_page.expect_said("422")
+
+
 def test_child_lines_come_and_go_with_their_record(open_page):
     page = open_page("wanda", EDIT)
     page.get_by_role("button", name="添加家属").click()

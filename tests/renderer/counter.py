@@ -295,7 +295,8 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
                 "if": "level == 'a' and empty(phone)",
                 "soft": True,
                 "message": {"zh": "特级护理没有电话，仍然保存？", "en": "Save without a phone?"},
-            }
+            },
+            {"refuse": "NAMELESS", "if": "name == '无名'", "at": "name", "message": {"zh": "请问清姓名", "en": "Ask for the name"}},
         ],
     },
 }
