@@ -25,7 +25,7 @@ from engine.clock import State, read_state, wall
 from engine.crypto import Keys
 from engine.errors import Invalid, NotFound
 from engine.home import Home
-from engine.migrations import head
+from engine.migrations import HEADS
 from engine.provenance import load_bundle
 from engine.schema.ledger import SEARCH_TYPE, Ledger, lay_out, read_ledger
 from engine.schema.tables import StoredField, entity_table
@@ -146,7 +146,7 @@ def _write(home: Home, workspace: Workspace, file: zipfile.ZipFile, passphrase: 
             members[f"files/{token}"] = _write_member(file, f"files/{token}", _blocks(path))
     manifest = {
         "format": FORMAT,
-        "release": head("workspace"),
+        "release": HEADS["workspace"],
         "made_at": wall(),
         "state": _state_words(state),
         "members": members,
@@ -244,7 +244,7 @@ def opened_archive(path: Path) -> Iterator[Archive]:
             manifest = _checked(file)
         except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, RuntimeError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
             raise Invalid("archive_damaged", path=str(path)) from error
-        if manifest["format"] != FORMAT or manifest["release"] != head("workspace"):
+        if manifest["format"] != FORMAT or manifest["release"] != HEADS["workspace"]:
             raise Invalid("archive_of_newer_release", path=str(path), release=str(manifest["release"])[:40])
         yield Archive(manifest, file)
 

@@ -24,7 +24,7 @@ from engine.crypto import Keys
 from engine.database import Database
 from engine.database_sqlite import check_sqlite, create_file, open_sqlite
 from engine.errors import Conflict, Invalid, NotFound, Unavailable
-from engine.migrations import Branch, head, state_of, upgrade
+from engine.migrations import HEADS, Branch, state_of, upgrade
 from engine.outbound import Outbound
 from engine.rates import DatabaseRates, MemoryRates, Rates
 from engine.settings import Settings
@@ -219,7 +219,7 @@ class Home:
                             sandbox=sandbox,
                             demo=demo,
                             now=(now or wall()) if sandbox else None,
-                            release=head("workspace"),
+                            release=HEADS["workspace"],
                             timezone=timezone,
                             hold_outgoing=False,
                             keys=self.keys.new_ring(),

@@ -1,16 +1,19 @@
 """Steps to Alembic operations, inside a transaction its caller opened. Decides nothing: plan.py did. Values are filled by backfill.py."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 
 from engine.schema.index_spec import IndexSpec
 from engine.schema.plan import SchemaPlan, Step
 from engine.schema.tables import StoredField, ddl_columns, field_columns, search_column, search_name, system_columns, table_name
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 #: Rows ANALYZE looks at per index on SQLite; enough for its choice of index, and milliseconds on a million rows.
 ANALYSIS_LIMIT = 1000
@@ -21,6 +24,9 @@ Conditions = Mapping[str, sa.ColumnElement[bool]]
 
 def operations(connection: sa.Connection) -> Operations:
     """Alembic's operations on this connection; the transaction stays its caller's."""
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
     return Operations(MigrationContext.configure(connection))
 
 

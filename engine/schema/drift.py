@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy.schema import CreateIndex
 
 from engine.schema.apply import Conditions
@@ -66,6 +64,9 @@ def _tables(connection: sa.Connection, groups: Mapping[str, tuple[StoredField, .
         if reflected and other is None and kind == "foreign_key_constraint":
             return not all((thing.table.name, column.name) in retired for column in thing.columns)
         return not (reflected and other is None and kind == "table" and name in known)
+
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
 
     context = MigrationContext.configure(
         connection, opts={"include_schemas": schema is not None, "include_name": wanted, "include_object": counted, "compare_server_default": False}

@@ -182,6 +182,7 @@ def test_migrations_give_exactly_the_tables_the_code_uses(home, branch):
         pass
     database = home.database if branch == "home" else home.database_of("demo")
     tables = system_tables.HOME if branch == "home" else system_tables.WORKSPACE
+    assert migrations.HEADS[branch] == migrations._scripts(branch).get_current_head()
     assert migrations.state_of(database, branch) == "current"
     wanted = sa.MetaData()
     for table in tables.tables.values():
