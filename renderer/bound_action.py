@@ -137,7 +137,8 @@ class ParameterBinder:
         work = Work(self.ctx)
         values = {key: self._value(work, key) for key in self.fields}
         given = {key: value for key, (value, _typed) in values.items()}
-        asked = [key for key in self.fields if not self.live or self.parameters[key].asked(work.evaluator, given)]
+        known = self.parameters
+        asked = [key for key in self.fields if not known[key].for_rules and (not self.live or known[key].asked(work.evaluator, given))]
         fields = tuple(self._field(work, key, values[key], given, errors.get(f"/{key}", ())) for key in asked)
         own = {*self.fields, beside} if beside else self.fields.keys()
         loose = tuple(text for pointer, texts in errors.items() if pointer[1:] not in own for text in texts)

@@ -76,6 +76,6 @@ def buttons_writer(ctx: Context, entity: CompiledEntity, buttons: tuple[RowButto
 def _html(ctx: Context, pages: Pages, rule: CompiledRule, address: str) -> str:
     """Done at once where nothing is to be filled in and nothing to be sure of, else it opens the form."""
     title = escape(label_text(rule.title, ctx.locale, rule.key))
-    at_once = not parameters_of(ctx.workspace, rule) and not rule.body["on"].get("sure")
+    at_once = all(one.for_rules for one in parameters_of(ctx.workspace, rule).values()) and not rule.body["on"].get("sure")
     ask = f'hx-post="{address}" hx-vals=\'{{"at_once:": "1"}}\' hx-swap="none"' if at_once else f'hx-get="{address}" hx-target="#dialog"'
     return f'<button class="btn small" type="button" aria-label="{title} {_LABEL}" {ask}>{pages.icon(icon_of(rule), "small")}{title}</button>'

@@ -66,6 +66,11 @@ class Parameter:
         """Whether it must be given."""
         return self.field.required is True
 
+    @property
+    def for_rules(self) -> bool:
+        """Whether nobody is ever asked for it (``"show": "false"``): rules that call the action give it."""
+        return self.show is not None and isinstance(self.show.tree, Literal) and self.show.tree.value is False
+
     def asked(self, evaluator: Evaluator, given: Mapping[str, Value]) -> bool:
         """Whether it is asked for beside the others' values."""
         return self.show is None or evaluator.truth(self.show, {}, **given)

@@ -82,7 +82,7 @@ def _input_schema(ctx: Context, entity: str, *, change: bool, line: bool) -> Sch
 
 def parameters_schema(ctx: Context, rule: CompiledRule) -> Schema:
     """What an action takes."""
-    fields = parameter_fields(parameters_of(ctx.workspace, rule))
+    fields = parameter_fields({key: one for key, one in parameters_of(ctx.workspace, rule).items() if not one.for_rules})
     scope = ctx.workspace.scope.of(rule.entity)
     return {
         "title": label_text(rule.title, ctx.locale, rule.key),

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from engine.access import grant_of
 from engine.clock import wall
+from engine.context import Context
 from engine.errors import Invalid
 from engine.rates import take
 from engine.records.query import page
@@ -18,7 +19,7 @@ from renderer import board
 from renderer.bound_list import layout_of, query_of
 from renderer.list_state import ListState
 from renderer.requests import Routes, Visit
-from renderer.shell import first_list
+from renderer.shell import first_list, open_lists
 
 routes = Routes()
 EACH = 8
@@ -43,16 +44,16 @@ def search(visit: Visit) -> Response:
     found: list[Hits] = []
     if text:
         take(visit.home.rates, f"search:{visit.ctx.workspace.name}:{visit.ctx.actor.person_id}", SEARCHES_A_MINUTE, timedelta(minutes=1), wall())
-        found = [hits for key in _searchable(visit) if (hits := _hits(visit, key, text)) is not None]
+        found = [hits for key in searched(visit.ctx) if (hits := _hits(visit, key, text)) is not None]
     if visit.wants_part:
         return visit.part("_search.html", q=text, found=found)
     return visit.page("search.html", q=text, found=found)
 
 
-def _searchable(visit: Visit) -> list[str]:
-    """Entities with fields that take part in search, those of the menus first."""
-    workspace, actor = visit.ctx.workspace, visit.ctx.actor
-    order = {item.entity: number for number, item in enumerate(_menus(visit))}
+def searched(ctx: Context) -> list[str]:
+    """Entities with fields that take part in search, in the order of the reader's own menus."""
+    workspace, actor = ctx.workspace, ctx.actor
+    order = {entity: number for number, entity in enumerate(dict.fromkeys(view.entity for view in open_lists(ctx)))}
     keys = [
         key
         for key, entity in workspace.entities.items()
@@ -61,11 +62,6 @@ def _searchable(visit: Visit) -> list[str]:
         and grant_of(workspace, actor, entity).allowed("read")
     ]
     return sorted(keys, key=lambda key: order.get(key, len(order)))
-
-
-def _menus(visit: Visit) -> list[ListView]:
-    lists, preset = visit.ctx.workspace.bundle.lists, visit.ctx.workspace.bundle.preset
-    return [view for menu in (preset.menus if preset else ()) if (view := lists.get(str(menu.get("list", "")))) is not None]
 
 
 def _hits(visit: Visit, key: str, text: str) -> Hits | None:

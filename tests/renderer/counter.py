@@ -249,6 +249,7 @@ DOCUMENTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
             "with": {
                 "paid": {"type": "money", "required": True, "default": {"value": "debt"}, "title": {"zh": "实收", "en": "Paid"}},
                 "level": {"type": "choice", "choices": "level", "default": {"value": "record.level"}, "title": {"zh": "护理级别", "en": "Level"}},
+                "quiet": {"type": "boolean", "default": False, "show": "false", "title": {"zh": "不通知", "en": "Quiet"}},
                 "nurse": {"type": "text", "default": {"value": "nurse.name"}, "title": {"zh": "经手", "en": "By"}},
             },
         },

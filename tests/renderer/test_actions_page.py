@@ -18,6 +18,8 @@ from engine.records import service
 from engine.records.asks import mine
 from engine.records.history import timeline
 from engine.records.query import Query, get, page
+from engine.rules.compile import rule_book
+from renderer.api.schemas import parameters_schema
 from renderer.asset_store import AssetStore
 from renderer.bound_action import press_leads, presses
 from renderer.bound_record import Desk
@@ -149,6 +151,15 @@ def test_a_parameter_begins_with_what_the_record_knows_as_far_as_whoever_presses
     assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [("/paid", "required")]
     service.act(as_person(counter, NAME, "dana"), "guest", 2, "settle", {}, json=True)
     assert (guest(counter, 2)["debt"], guest(counter, 2)["level"]) == (0, "b")
+
+
+def test_what_only_rules_give_an_action_is_asked_of_nobody_and_taken_from_nobody(counter_client, counter):
+    assert "不通知" not in counter_client("dana").get(f"/w/{NAME}/r/guest/2/do/settle").text
+    ctx = as_person(counter, NAME, "dana")
+    assert "quiet" not in parameters_schema(ctx, rule_book(ctx.workspace).actions["guest.settle"])["properties"]
+    with pytest.raises(Invalid) as refused:
+        service.act(ctx, "guest", 2, "settle", {"quiet": True}, json=True)
+    assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [("/quiet", "param_not_asked")]
 
 
 def test_a_picker_shows_the_field_its_link_names_beside_each_name(counter_client):
