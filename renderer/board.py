@@ -45,6 +45,7 @@ class Card:
     lines: tuple[Markup, ...]
     buttons: Markup
     state: Markup
+    note: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,7 @@ def cards(ctx: Context, layout: Layout, records: Sequence[Record], base: str) ->
                 tuple(Markup(text[column.name]) for column in lines if text.get(column.name)),
                 offered,
                 _said(layout, text, layout.slots.get("state", "")),
+                Markup(text.get(layout.slots.get("note", ""), "")),
             )
         )
     return found

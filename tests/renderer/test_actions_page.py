@@ -21,8 +21,11 @@ from engine.records.query import Query, get, page
 from engine.rules.compile import rule_book
 from renderer.api.schemas import parameters_schema
 from renderer.asset_store import AssetStore
+from renderer.board import cards
 from renderer.bound_action import press_leads, presses
+from renderer.bound_list import layout_of, query_of
 from renderer.bound_record import Desk
+from renderer.list_state import ListState
 from renderer.record_story import changes, story, who
 from renderer.shell import lists_holding
 from renderer.templates import Pages
@@ -170,6 +173,10 @@ def test_a_picker_shows_the_field_its_link_names_beside_each_name(counter_client
 def test_a_card_on_a_phone_has_a_line_for_what_is_to_be_noted(counter_client, counter):
     service.create(as_person(counter, NAME, "rosa"), "visit", {"guest": 1, "said": "睡得安稳"})
     assert re.search(r'<td[^>]*data-slot="note"[^>]*>睡得安稳', counter_client("rosa").get(f"/w/{NAME}/l/consults").text)
+    with as_person(counter, NAME, "rosa").snapshot() as ctx:
+        layout = layout_of(ctx, Pages(AssetStore()), ctx.workspace.bundle.lists["consults"], f"/w/{NAME}")
+        rows = page(ctx, query_of(ctx, layout, ListState())).items
+        assert [card.note for card in cards(ctx, layout, rows, f"/w/{NAME}")] == ["睡得安稳"]
 
 
 def test_faults_stand_at_their_parameters_and_nothing_typed_is_lost(counter_client, counter):
