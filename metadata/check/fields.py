@@ -227,7 +227,7 @@ def field_expressions(spot: Spot, field: Mapping[str, Any], entity: str) -> None
     boolean = ExpressionPlace(entity, "boolean")
     for word in ("required", "read_only", "show"):
         findings.expression(spot / word, field.get(word), boolean)
-    _default(spot, field, beginning(field, entity))
+    _default(spot, field, ExpressionPlace(entity, notation(field)))
     if kind == "formula":
         findings.expression(spot / "value", field.get("value"), ExpressionPlace(entity, encrypted=bool(field.get("encrypted"))))
     elif kind == "rollup":
@@ -256,7 +256,7 @@ def beside(documents: Mapping[str, Mapping[str, Any]]) -> ExpressionPlace:
 
 
 def beginning(field: Mapping[str, Any], entity: str) -> ExpressionPlace:
-    """What the default of a field or parameter may name: the fields of its record, where there is one."""
+    """What the default of a parameter may name: the fields of the record it is asked about, where there is one."""
     return ExpressionPlace(entity or None, notation(field), frozenset({"me", "record"} if entity else {"me"}), names={"record": entity} if entity else {})
 
 

@@ -58,6 +58,7 @@ def test_the_presets_have_no_error() -> None:
         (("entity", "customer"), "/fields/detail/show", "grade == 'Z'"),
         (("entity", "customer"), "/check/0/if", "budget_min + name"),
         (("entity", "customer"), "/fields/owner/default/value", "name"),
+        (("entity", "customer"), "/fields/owner/default/value", "record.owner"),
         (("entity", "customer"), "/unique/phone_active/where", "now() > owned_since"),
         (("entity", "customer"), "/fields/last_visit/where", "at < now()"),
         (("entity", "customer"), "/fields/merged_into/where", "record.nope == 1"),
