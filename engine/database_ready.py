@@ -139,7 +139,7 @@ class Ready:
         many = type(parameters) is list
         if not connection.in_transaction():
             connection.begin()
-        if _PUT_OFF in connection.info:
+        if made.keys is not None and _PUT_OFF in connection.info:  # only there is anything put off
             catch_up(connection)
         cursor: Any = _cursor(connection) if made.keys is not None else connection.connection.cursor()
         for listener in connection.engine.dispatch.before_cursor_execute:

@@ -101,22 +101,23 @@ def _plain(response: Response) -> ASGIApp:
 
 
 class Directory:
-    """Our own routes by the shape of their addresses, so that a request is compared with the few that can be meant.
+    """Our own routes by method and the shape of their addresses, so that a request is compared with the few that can be meant.
 
     A route is our own when it makes its answer from the request alone: a page's, or an API route that needs no solver (``direct``).
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        self._found: dict[tuple[int, str, str], list[tuple[Route, Answer]]] = {}
+        self._found: dict[tuple[str, int, str, str], list[tuple[Route, Answer]]] = {}
         for route in routes:
             answer = getattr(route, "direct", None) or (route.endpoint if type(route) is Route else None)
             if isinstance(route, Route) and answer is not None and ":path}" not in route.path:
-                self._found.setdefault(_shape(route.path), []).append((route, answer))
+                for method in route.methods or ():
+                    self._found.setdefault((method, *_shape(route.path)), []).append((route, answer))
 
     def find(self, scope: Scope) -> Answer | None:
         """The answer of the first route that fits, which is noted in the scope; None when none does."""
-        count, first, third = _shape(scope["path"])
-        for key in ((count, first, third), (count, first, "{")):
+        method, (count, first, third) = scope["method"], _shape(scope["path"])
+        for key in ((method, count, first, third), (method, count, first, "{")):
             for route, answer in self._found.get(key, ()):
                 match, more = route.matches(scope)
                 if match is Match.FULL:

@@ -75,6 +75,8 @@ class Settling:
 
     def changed(self, entity: CompiledEntity, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None) -> None:
         """A row was made (before None), changed, or deleted (after None)."""
+        if entity.key not in self._graph.followed:
+            return
         if before is None or after is None:
             names, places = list[str](), self._graph.gathered.get(entity.key, set())
         else:

@@ -53,6 +53,7 @@ class Graph:
     links: dict[tuple[str, str], dict[tuple[str, str], set[str]]] = field(default_factory=dict)
     reads: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # the own fields a derived field reads
     over: dict[tuple[str, str], tuple[tuple[str, str], ...]] = field(default_factory=dict)  # the links over which it reads, with their targets
+    followed: frozenset[str] = frozenset()  # the entities on whose records values of others rest
 
     def by_link(self, entity: str, names: Iterable[str]) -> list[ByLink]:
         """Who must be computed anew over a link when these fields of a record change."""
@@ -95,6 +96,7 @@ def _build(workspace: Workspace) -> Graph:
                 _reads(found, entity, name, {(item.lookup.link, item.lookup.field)})
             elif item.formula is not None:
                 _reads(found, entity, name, _paths(entity, item.formula))
+    found.followed = frozenset(found.gathered) | {entity for entity, _ in found.links}
     return found
 
 

@@ -34,10 +34,10 @@ class Side:
     costs: dict[str, list[Cost]] = field(default_factory=dict)
 
     def cpu(self, kind: str) -> float:
-        return statistics.median(cost.cpu for cost in self.costs[kind])
+        return middle([cost.cpu for cost in self.costs[kind]])
 
     def time(self, kind: str) -> float:
-        return statistics.median(cost.median for cost in self.costs[kind])
+        return middle([cost.median for cost in self.costs[kind]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,10 @@ class People:
         return own[number // MEMBERS % len(own)]
 
 
-def ratio(costs: list[Cost], others: list[Cost]) -> float:
-    """Processor time against processor time, turn by turn: the median, since the machine's own speed changes from one turn to the next."""
-    return statistics.median(cost.cpu / other.cpu for cost, other in zip(costs, others, strict=True))
+def middle(figures: list[float]) -> float:
+    """The mean of the middle half of a side's turns. The sides take turns, so the machine's own speed, which changes all the while, meets both alike."""
+    cut = len(figures) // 4
+    return statistics.mean(sorted(figures)[cut : len(figures) - cut])
 
 
 def product_calls(people: People, owners: tuple[int, ...]) -> dict[str, Call]:
@@ -190,7 +191,7 @@ def measure_on(kind: str, given: argparse.Namespace, section: Section) -> None:
             )
             kinds = compare((product, other), given.rounds, given.requests, given.only)
             for name in kinds:
-                found = ratio(product.costs[name], other.costs[name])
+                found = product.cpu(name) / other.cpu(name)
                 section.rows.append(
                     (
                         f"{name}, {kind}",
@@ -210,7 +211,7 @@ def measure_on(kind: str, given: argparse.Namespace, section: Section) -> None:
 def _extremes(kind: str, product: Side, other: Side, section: Section) -> None:
     """What the list costs a member compared with an administrator, and how much memory the server holds in the end."""
     member, admin = "list of 50, member", "list of 50, administrator"
-    found = ratio(product.costs[member], product.costs[admin])
+    found = product.cpu(member) / product.cpu(admin)
     section.rows.append(
         (
             f"member's list / administrator's, {kind}",
