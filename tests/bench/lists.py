@@ -54,6 +54,8 @@ def lists_on(home: Home, kind: str, section: Section) -> None:
             for login, role in PEOPLE.items()
             if not view.audience or role in view.audience
         }
+        if not by_role:
+            continue  # nobody of those who ask here gets it
         others = [figure for role, figure in by_role.items() if role not in SHOWN]
         cells = [*(by_role.get(role) for role in SHOWN), max(others, default=None)]
         section.rows.append((f"{view.key}, {kind}", *("" if cell is None else f"{cell:.2f}" for cell in cells), verdict(max(by_role.values()), GOAL)))
