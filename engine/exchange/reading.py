@@ -27,9 +27,9 @@ PIECE = 500
 #: Rows after which the reading thread lets go of the interpreter for so many seconds: a writer whose statement has ended would wait five milliseconds for it.
 STRIDE, PAUSE = 100, 0.0001
 #: How many pieces are written in one transaction at most.
-MOST_PIECES = 4
+MOST_PIECES = 8
 #: Seconds of a write transaction: above the one the next takes fewer rows, below the other more.
-LONG_WRITE, SHORT_WRITE = 0.25, 0.1
+LONG_WRITE, SHORT_WRITE = 0.25, 0.125
 
 
 def known_words(ctx: Context, entity: CompiledEntity) -> Iterator[str]:

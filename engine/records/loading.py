@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.workspace import CompiledEntity, CompiledUnique
 
 #: Rows that are read, checked and written together.
-CHUNK = 2000
+CHUNK = 4000
 
 _NO_LINES: Mapping[str, list[Mapping[str, Any]]] = {}
 
