@@ -218,7 +218,7 @@ def _tinted(pen: _Pen, column: Column, beyond: Mapping[int, Record]) -> Texts:
 def _adds(ctx: Context, layout: Layout, records: Sequence[Record]) -> Callable[[Record], bool]:
     """Whether the first way to add something is offered on one of the rows. Needs an open connection where it is limited."""
     limits = layout.actions[0].limits if layout.actions else ()
-    ids = [record["id"] for record in records]
+    ids = {record["id"] for record in records}
     if not limits:
         return lambda record: record["id"] in ids
     work, entity = looking(ctx), layout.entity

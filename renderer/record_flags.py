@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.access import grant_of
-from engine.fields.choice import Choice
 from engine.records.query import Query, page
 from engine.records.record import Record
 from engine.workspace import CompiledEntity, CompiledField
 from metadata.text import label_text
+from renderer.bound_field import Surroundings, colour_of, shown_text
 from renderer.bound_record import Desk, leading_to, pointing, record_label
 
 #: How many of one entity are named.
@@ -47,8 +47,7 @@ def _flag(desk: Desk, other: CompiledEntity, row: Record) -> Flag:
     item = other.fields.get(other.stages.field) if other.stages else None
     state = row.get(item.key) if item is not None else None
     about = record_label(desk.ctx, other, row)
-    if item is None or not isinstance(item.type, Choice) or not isinstance(state, str):
+    if item is None or not isinstance(state, str):
         return Flag(title, "amber", href, about)
-    scope = desk.ctx.workspace.scope.of(other.key)
-    said = item.type.show(state, item.value, scope, desk.ctx.locale)
-    return Flag(f"{title} · {said}", item.type.colour(state, item.value, scope) or "amber", href, about)
+    around = Surroundings(desk.ctx.workspace.scope.of(other.key), desk.ctx.locale, desk.base)
+    return Flag(f"{title} · {shown_text(item, state, around)}", colour_of(item, state, around) or "amber", href, about)

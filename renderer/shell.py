@@ -10,6 +10,7 @@ from markupsafe import escape
 
 from engine.access import grant_of, remember
 from engine.context import Context
+from engine.expressions.language import Expression
 from engine.expressions.nodes import Hop, walk
 from engine.fields.durations import parse_duration
 from engine.records.asks import what_waits
@@ -254,14 +255,14 @@ def lists_holding(ctx: Context, entity: CompiledEntity, record: int) -> tuple[Li
     if row is None:
         return found
     truth = work.truth(entity, row)
+    demanding = remember(ctx.workspace, ("own demands", ctx.actor.roles, entity.key), lambda: [(view, _own_demand(ctx, view)) for view in found])
+    return tuple(view for view, demand in demanding if demand is None or truth(demand)) or found
 
-    def holds(view: ListView) -> bool:
-        if not view.where:
-            return True
-        condition = ctx.workspace.expression(entity.key, view.where, "boolean")
-        return any(isinstance(node, Hop) for node in walk(condition.tree)) or truth(condition)
 
-    return tuple(filter(holds, found)) or found
+def _own_demand(ctx: Context, view: ListView) -> Expression | None:
+    """What a list demands of a record by itself; None where that is nothing, or leads over a link."""
+    demand = ctx.workspace.expression(view.entity, view.where, "boolean") if view.where else None
+    return None if demand is None or any(isinstance(node, Hop) for node in walk(demand.tree)) else demand
 
 
 def first_list(ctx: Context, entity: str) -> ListView | None:

@@ -7,13 +7,11 @@ Mask = Callable[[str], str]
 
 def mask_phone(text: str) -> str:
     """138****8000; landlines 0571****1234; numbers from abroad keep their country code and last two digits."""
-    if len(text) == 14 and text.startswith("+861"):  # a mobile number, as nearly all are
-        return f"{text[3:6]}****{text[-4:]}"
     number = text.partition(";ext=")[0]
+    if number.startswith("+861") and len(number) == 14:
+        return f"{number[3:6]}****{number[-4:]}"
     if number.startswith("+86"):
         national = number[3:]
-        if len(national) == 11 and national[0] == "1":
-            return f"{national[:3]}****{national[-4:]}"
         area = area_length(national)
         return f"0{national[:area]}****{national[-4:]}" if len(national) > area + 4 else "****"
     if number.startswith("+") and len(number) > 8:

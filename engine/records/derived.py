@@ -142,8 +142,12 @@ class Settling:
     def _moved(self) -> bool:
         """Whether something must be computed anew because others had changed what our values were taken from, which nobody can do any more."""
         for entity, read, now in self._work.hold_leant():
-            self._over_links(self._work.entity(entity), now["id"], [name for name in differing(read, now) if name in self._work.entity(entity).fields])
+            self._follow(self._work.entity(entity), read, now)
         return bool(self._links)
+
+    def _follow(self, entity: CompiledEntity, read: Row, now: Row) -> None:
+        """What somebody has changed in a record since it was read here follows over the links to it."""
+        self._over_links(entity, now["id"], [name for name in differing(read, now) if name in entity.fields])
 
     def _entity(
         self, entity: CompiledEntity, rollups: dict[int, set[str]], steps: Mapping[int, Counter[str]], links: Mapping[str, tuple[set[int], set[str]]]
@@ -179,7 +183,7 @@ class Settling:
         read = {one: row for one in ids if (row := self._work.unlocked(entity.key, one)) is not None}
         rows = self._work.fetch(entity.key, ids, lock=True)
         for one in read.keys() & rows.keys():
-            self._over_links(entity, one, [name for name in differing(read[one], rows[one]) if name in entity.fields])
+            self._follow(entity, read[one], rows[one])
         return rows
 
     def _stepped(self, rows: Mapping[int, Row], steps: Mapping[int, Counter[str]], rollups: dict[int, set[str]]) -> dict[int, Row]:

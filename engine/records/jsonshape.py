@@ -25,9 +25,8 @@ def record_json(workspace: Workspace, entity: CompiledEntity, record: Mapping[st
         if key in found and found[key] is None:
             found[key] = []
     for key in entity.lines:
-        if key in found:
-            child = workspace.entities[key]
-            found[key] = [record_json(workspace, child, line) for line in record[key]]
+        if (lines := record.get(key)) is not None:
+            found[key] = [record_json(workspace, workspace.entities[key], line) for line in lines]
     return found
 
 

@@ -52,24 +52,10 @@ def whole_select(workspace: Any, entity: CompiledEntity, *, lock: Lock = "") -> 
     def build() -> Ready:
         table = entity.table
         select = engine_select(entity, *whole_columns(workspace, entity), deleted=True).where(among(table.c.id, "ids", workspace.database.dialect))
-        return Ready(_locking(select.order_by(table.c.id), lock))
+        select = select.order_by(table.c.id)
+        return Ready(select.with_for_update(read=lock == "lean", key_share=lock != "alone") if lock else select)
 
     return remember(workspace, ("whole", entity.key, lock), build)
-
-
-def claiming(workspace: Any, entity: CompiledEntity) -> Ready:
-    """Take the rows ``ids`` away from everybody who leans on them (``Lock``)."""
-
-    def build() -> Ready:
-        table = entity.table
-        select = engine_select(entity, table.c.id, deleted=True).where(among(table.c.id, "ids", workspace.database.dialect))
-        return Ready(_locking(select.order_by(table.c.id), "alone"))
-
-    return remember(workspace, ("claiming", entity.key), build)
-
-
-def _locking(select: sa.Select[Any], lock: Lock) -> sa.Select[Any]:
-    return select.with_for_update(read=lock == "lean", key_share=lock != "alone") if lock else select
 
 
 def whole_columns(workspace: Any, entity: CompiledEntity) -> list[sa.ColumnElement[Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.database import TRY
 from engine.records import row_statements
 from engine.records.known import Known
-from engine.records.row_statements import Lock, claiming, whole_row, whole_select
+from engine.records.row_statements import Lock, whole_row, whole_select
 from engine.scope import engine_select, ids_value
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Rows:
         """Changed records from which others take values: wait for those who lean on them as they were, whose records are then there to be seen."""
         ours = sorted(one for one in ids if self.known.changed(entity, one))
         if ours and self.locks:
-            claiming(self.workspace, self.entity(entity)).rows(self.connection, {"ids": ids_value(ours, self.workspace.database.dialect)})
+            whole_select(self.workspace, self.entity(entity), lock="alone").rows(self.connection, {"ids": ids_value(ours, self.workspace.database.dialect)})
 
     def expect(self, entity: str, ids: Collection[int]) -> None:
         """Lock the records this transaction will be about, all at once."""

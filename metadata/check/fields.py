@@ -5,7 +5,7 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]
 
-from metadata.check.findings import LINK_TYPES, Findings, Spot, notation, own_documents
+from metadata.check.findings import LINK_TYPES, TARGETS, Findings, Spot, notation, own_documents
 from metadata.definitions import RESERVED_FIELDS, WIDENED_ENTITIES
 from metadata.schemas import SHARED, schema_document
 from metadata.shape import option_problems
@@ -135,7 +135,7 @@ def references(spot: Spot, field: Mapping[str, Any], entity: str = "") -> bool:
     if isinstance(field.get("to"), str) and kind in ("link", "links"):
         good = findings.refer(spot / "to", "entity", field["to"]) and _linkable(spot / "to", field["to"]) and good
     if isinstance(field.get("beside"), str):
-        target = {"person": "person", "people": "person", "team": "team"}.get(kind, str(field.get("to", "")))
+        target = TARGETS.get(kind, str(field.get("to", "")))
         good = good and findings.own_field(spot / "beside", target, field["beside"]) is not None
     if kind == "choice" and isinstance(field.get("parent"), str) and entity:
         good = _cascade(spot, field, entity) and good

@@ -17,7 +17,8 @@ from metadata.words import closest
 _SYSTEM_TYPES = {"id": "integer", "version": "integer", "created_by": "person", "updated_by": "person"}
 #: The fields every record has, as definitions would write them.
 SYSTEM_FIELDS: Mapping[str, Field] = {key: Field(key, _SYSTEM_TYPES.get(key, "instant")) for key in RESERVED_FIELDS}
-_TARGETS = {"person": "person", "people": "person", "team": "team"}
+#: The entity that fields of a type lead to without saying so.
+TARGETS = {"person": "person", "people": "person", "team": "team"}
 LINK_TYPES = ("link", "person", "team")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -145,7 +146,7 @@ class Findings:
 
     def target(self, field: Field) -> str:
         """The entity a link, person or team field points to; '' for other fields."""
-        return str(field.options.get("to", "")) if field.type in ("link", "links") else _TARGETS.get(field.type, "")
+        return str(field.options.get("to", "")) if field.type in ("link", "links") else TARGETS.get(field.type, "")
 
     def carried(self, entity: str, field: Field, depth: int = 0) -> Field | None:
         """The field whose kind of value a derived field carries; None when it cannot be told (formulas, faults)."""
